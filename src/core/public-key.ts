@@ -1,0 +1,86 @@
+/** Checks and uses of public keys: small-order points refused everywhere, one way to verify for room and connector. */
+import { tagged } from "../protocol/statement-encoding.ts";
+import type { StatementType } from "../protocol/statement-encoding.ts";
+import { fromBase64url } from "../protocol/statement-encoding.ts";
+import type { ConnectorKey, DeviceKey, OwnerKey } from "../protocol/statements.ts";
+
+type PasskeyKey = OwnerKey["key"];
+
+const ED25519_P = 2n ** 255n - 19n;
+/** y coordinates of the eight points of small order; x sign does not matter (RFC 8032 §5.1; a key of these verifies one signature for any message). */
+const SMALL_ORDER_Y: readonly bigint[] = [
+  0n,
+  1n,
+  ED25519_P - 1n,
+  2707385501144840649318225287225658788936804267575313519463743609750303402022n,
+  55188659117513257062467267217118295137698188065244968500265048394206261417927n,
+];
+
+function littleEndian(bytes: Uint8Array): bigint {
+  let value = 0n;
+  for (let i = bytes.byteLength - 1; i >= 0; i -= 1) value = (value << 8n) | BigInt(bytes[i] ?? 0);
+  return value;
+}
+
+/**
+ * @param x base64url of a 32-byte Ed25519 public key
+ * @returns false for a wrong length, a non-canonical y (at or above p) and every point of small order
+ */
+export function isSoundEd25519(x: string): boolean {
+  const bytes = fromBase64url(x);
+  if (bytes === null || bytes.byteLength !== 32) return false;
+  const y = littleEndian(bytes) & (2n ** 255n - 1n);
+  return y < ED25519_P && !SMALL_ORDER_Y.includes(y);
+}
+
+/** @returns whether a key that passed its schema may be used at all. P-256 points off the curve fail at import. */
+export function isSoundKey(key: DeviceKey | ConnectorKey | PasskeyKey): boolean {
+  return key.kty !== "OKP" || isSoundEd25519(key.x);
+}
+
+async function importKey(key: PasskeyKey): Promise<{ key: PureKey; algorithm: { name: string; hash?: string } } | null> {
+  if (!isSoundKey(key)) return null;
+  const importAlgorithm =
+    key.kty === "OKP"
+      ? { name: "Ed25519" }
+      : key.kty === "EC"
+        ? { name: "ECDSA", namedCurve: "P-256" }
+        : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const algorithm = key.kty === "EC" ? { name: "ECDSA", hash: "SHA-256" } : { name: importAlgorithm.name };
+  try {
+    return { key: await crypto.subtle.importKey("jwk", { ...key }, importAlgorithm, false, ["verify"]), algorithm };
+  } catch {
+    return null;
+  }
+}
+type PureKey = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+
+/**
+ * Verifies a raw signature: Ed25519 (RFC 8032), ECDSA P-256 with SHA-256 as r||s (IEEE P1363), RSASSA-PKCS1-v1_5 with SHA-256.
+ *
+ * @returns false for anything wrong: key, length, signature. Never throws.
+ */
+export async function verifyRaw(key: PasskeyKey, signature: Uint8Array<ArrayBuffer>, data: Uint8Array<ArrayBuffer>): Promise<boolean> {
+  const imported = await importKey(key);
+  if (imported === null) return false;
+  try {
+    return await crypto.subtle.verify(imported.algorithm, imported.key, signature, data);
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Verifies a device's or connector's signature over tagged bytes.
+ *
+ * @param signature base64url, 64 bytes
+ */
+export async function verifyTagged(
+  key: DeviceKey | ConnectorKey,
+  type: StatementType,
+  body: Uint8Array<ArrayBuffer>,
+  signature: string,
+): Promise<boolean> {
+  const bytes = fromBase64url(signature);
+  return bytes !== null && bytes.byteLength === 64 && verifyRaw(key, bytes, tagged(type, body));
+}

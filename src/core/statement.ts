@@ -1,0 +1,47 @@
+/** Reading signed statements: size first, then strict schema, then the same bytes again. */
+import type { z } from "zod";
+import { MAX_STATEMENT_BYTES } from "../protocol/limits.ts";
+import { ASK_KEYS, GRANT_KEYS, OWNER_KEY_KEYS, SESSION_KEYS, encodeBody, fromBase64url } from "../protocol/statement-encoding.ts";
+import { askStatementSchema, grantStatementSchema, ownerKeyStatementSchema, sessionStatementSchema } from "../protocol/statements.ts";
+import type { AskStatement, GrantStatement, OwnerKeyStatement, SessionStatement } from "../protocol/statements.ts";
+
+export interface ReadStatement<T> {
+  readonly body: T;
+  /** The exact bytes that the signature covers, without the tag. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+function read<T>(text: string, schema: z.ZodType<T>, keys: readonly string[]): ReadStatement<T> | null {
+  if (text.length > Math.ceil((MAX_STATEMENT_BYTES * 4) / 3)) return null;
+  const bytes = fromBase64url(text);
+  if (bytes === null) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch {
+    return null;
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) return null;
+  // Writing the body again must give the same bytes: no second spelling, no duplicate member that one reader sees and another does not.
+  const again = encodeBody(parsed.data as Record<string, unknown>, keys);
+  if (again.byteLength !== bytes.byteLength || !again.every((byte, i) => byte === bytes[i])) return null;
+  return { body: parsed.data, bytes };
+}
+
+/** @param text base64url of the body bytes; returns body and bytes, or null when it is not exactly one valid statement */
+export function readGrant(text: string): ReadStatement<GrantStatement> | null {
+  return read(text, grantStatementSchema, GRANT_KEYS);
+}
+/** @see readGrant */
+export function readSession(text: string): ReadStatement<SessionStatement> | null {
+  return read(text, sessionStatementSchema, SESSION_KEYS);
+}
+/** @see readGrant */
+export function readAsk(text: string): ReadStatement<AskStatement> | null {
+  return read(text, askStatementSchema, ASK_KEYS);
+}
+/** @see readGrant */
+export function readOwnerKey(text: string): ReadStatement<OwnerKeyStatement> | null {
+  return read(text, ownerKeyStatementSchema, OWNER_KEY_KEYS);
+}

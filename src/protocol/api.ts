@@ -1,0 +1,271 @@
+/** The HTTP API of the app origin and the approval origin: bodies in both directions. Routes and OpenAPI come from these. */
+import { z } from "zod";
+import { claimsSchema } from "./door-messages.ts";
+import {
+  accessSchema,
+  connectorKeySchema,
+  deviceKeySchema,
+  digestIdSchema,
+  gatewayIdSchema,
+  hashSchema,
+  nameSchema,
+  nonceSchema,
+  ownerKeySchema,
+  rowIdSchema,
+  signedByOwnerSchema,
+} from "./statements.ts";
+import { GATEWAY_STATES } from "./words.ts";
+
+const ms = z.int();
+
+/** Every error body of the API. `message` is for people, in one sentence; `code` is stable. */
+export const apiErrorSchema = z.object({
+  error: z.object({ code: z.string(), message: z.string(), retryAfterSeconds: z.int().optional() }),
+});
+/** Closed set of `code`. `not-found` also stands for forbidden. */
+export const API_ERRORS = [
+  "bad-request", "too-large", "not-signed-in", "wrong-origin", "not-found", "conflict", "closed-for-sign-up", "code-invalid", "passkey-refused",
+  "match-code-wrong", "request-over", "grant-refused", "too-many", "unavailable", "internal",
+] as const; // prettier-ignore
+export type ApiErrorCode = (typeof API_ERRORS)[number];
+
+// === approval origin: /api/auth/* (cookie of the approval origin) ========================================================
+
+/** POST /api/auth/nonce -> single-use server nonce; the page builds the challenge: SHA-256(tagged("login"|"register", nonce bytes)). */
+export const nonceResponseSchema = z.object({
+  nonce: nonceSchema,
+  rpId: z.string(),
+  signUp: z.enum(["open", "invite", "closed"]),
+  appOrigin: z.string(),
+});
+/** RegistrationResponseJSON / AuthenticationResponseJSON of @simplewebauthn/browser; checked by its server half. */
+const webauthnResponseSchema = z.looseObject({
+  id: z.string().max(1400),
+  rawId: z.string().max(1400),
+  type: z.literal("public-key"),
+  response: z.looseObject({}),
+});
+/** POST /api/auth/sign-up -> signedInSchema. `userHandle`: 32 random bytes from the page, base64url. */
+export const signUpSchema = z.object({
+  nonce: nonceSchema,
+  name: nameSchema,
+  userHandle: hashSchema,
+  invitation: z.string().max(100).optional(),
+  response: webauthnResponseSchema,
+});
+/** POST /api/auth/sign-in -> signedInSchema */
+export const signInSchema = z.object({ nonce: nonceSchema, response: webauthnResponseSchema });
+/** POST /api/auth/recover -> signedInSchema; uses one recovery code up. */
+export const recoverSchema = z.object({ code: z.string().max(100) });
+export const signedInSchema = z.object({
+  account: z.object({ id: rowIdSchema, name: nameSchema }),
+  /** Only after sign-up or renewal: shown once. */
+  recoveryCodes: z.array(z.string()).optional(),
+});
+/** GET /api/auth/me -> meSchema or 401. */
+export const passkeySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  createdAtMs: ms,
+  lastUsedAtMs: ms.nullable(),
+  credentialId: z.string(),
+});
+export const meSchema = z.object({
+  account: z.object({ id: rowIdSchema, name: nameSchema }),
+  passkeys: z.array(passkeySchema),
+  recoveryCodesLeft: z.int(),
+  appOrigin: z.string(),
+});
+/**
+ * POST /api/auth/passkeys -> passkeySchema. `endorsement`: ownerKeyStatement signed by an older passkey; without it (after recovery) the new
+ * passkey signs in but decides for no gateway until the gateway is claimed again.
+ */
+export const addPasskeySchema = z.object({ nonce: nonceSchema, name: nameSchema, response: webauthnResponseSchema });
+/** POST /api/auth/passkeys/endorse -> { delivered: n }: ownerKeyStatement about the new passkey, signed by an older one. */
+export const endorseSchema = signedByOwnerSchema;
+/** DELETE /api/auth/passkeys/:id (not the last one); POST /api/auth/recovery-codes -> { recoveryCodes }; POST /api/auth/sign-out { everywhere }. */
+export const signOutSchema = z.object({ everywhere: z.boolean() });
+/** POST /api/auth/handoff -> { code }: signs the dashboard in. `challenge`: base64url SHA-256 of the dashboard tab's verifier (RFC 7636 S256). */
+export const handoffRequestSchema = z.object({ challenge: hashSchema });
+export const handoffResponseSchema = z.object({ code: z.string() });
+
+// === approval origin: /api/decisions/* =====================================================================================
+
+export const observedSchema = z.object({
+  /** Address as the edge saw it. */
+  address: z.string(),
+  /** ISO 3166 code when the edge knows it. */
+  country: z.string().nullable(),
+});
+/** GET /api/decisions/:gateway/requests/:request */
+export const pairingRequestSchema = z.object({
+  id: digestIdSchema,
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  gatewayState: z.enum(GATEWAY_STATES),
+  device: digestIdSchema,
+  key: deviceKeySchema,
+  /** Room's nonce: the approval page recomputes match code and request id from the key that it signs. */
+  roomNonce: nonceSchema,
+  requestedAccess: accessSchema,
+  claims: claimsSchema,
+  observed: observedSchema,
+  createdAtMs: ms,
+  lastSeenMs: ms,
+  expiresAtMs: ms,
+  triesLeft: z.int(),
+});
+export type PairingRequest = z.infer<typeof pairingRequestSchema>;
+/** POST …/requests/:request/match -> { ok: true } or 409 match-code-wrong { triesLeft }. Counted in the room. */
+export const matchSchema = z.object({ code: z.string().regex(/^\d{4}$/) });
+/** POST …/requests/:request/allow -> decisionSchema. The match code is checked again in the same step. */
+export const allowSchema = z.object({ code: z.string().regex(/^\d{4}$/), signed: signedByOwnerSchema });
+/** POST …/requests/:request/deny -> decisionSchema */
+export const denySchema = z.object({ block: z.boolean() });
+/** POST /api/decisions/:gateway/owner -> decisionSchema: same-device grant with `activation`. GET …/owner -> { gatewayName, gatewayState, origin }. */
+export const ownerGrantSchema = z.object({ signed: signedByOwnerSchema });
+/** `applied`: connector acknowledged. `waiting`: gateway away, applies on return. */
+export const decisionSchema = z.object({ outcome: z.enum(["applied", "waiting", "denied"]), device: digestIdSchema });
+
+// === app origin: session and account ========================================================================================
+
+/** POST /api/session -> 204 with cookie. DELETE /api/session -> 204. */
+export const sessionFromHandoffSchema = z.object({ code: z.string().max(120), verifier: z.string().min(43).max(128) });
+/** GET /api/me -> { account, approveOrigin, version }; POST /api/invitations -> { code, url, expiresAtMs }; GET /api/config (no sign-in) -> { approveOrigin, version }. */
+export const appMeSchema = z.object({
+  account: z.object({ id: rowIdSchema, name: nameSchema }),
+  approveOrigin: z.string(),
+  version: z.string(),
+});
+
+// === app origin: gateways ======================================================================================================
+
+export const deviceSchema = z.object({
+  id: digestIdSchema,
+  name: z.string(),
+  platform: z.string(),
+  browser: z.string(),
+  access: accessSchema,
+  state: z.enum(["waiting", "allowed", "expired", "cut"]),
+  kind: z.enum(["ask", "owner"]),
+  createdAtMs: ms,
+  lastSeenMs: ms.nullable(),
+  notAfterMs: ms,
+  connectedNow: z.boolean(),
+});
+export type Device = z.infer<typeof deviceSchema>;
+export const gatewaySchema = z.object({
+  id: gatewayIdSchema,
+  name: nameSchema,
+  origin: z.string(),
+  state: z.enum(GATEWAY_STATES),
+  reason: z.string().nullable(),
+  openclawVersion: z.string().nullable(),
+  connectorVersion: z.string().nullable(),
+  demo: z.boolean(),
+  lastSeenMs: ms.nullable(),
+  deviceCount: z.int(),
+  waitingCount: z.int(),
+  createdAtMs: ms,
+});
+export type Gateway = z.infer<typeof gatewaySchema>;
+/** GET /api/gateways -> { gateways }; GET /api/gateways/:id -> { gateway, devices }; PATCH { name }; DELETE. */
+export const gatewayDetailSchema = z.object({ gateway: gatewaySchema, devices: z.array(deviceSchema) });
+/** POST /api/gateways { name } -> gatewayCreatedSchema. POST /api/gateways/:id/enrolment -> the same, for a new machine. */
+export const gatewayNameSchema = z.object({ name: nameSchema });
+export const gatewayCreatedSchema = z.object({
+  gateway: gatewaySchema,
+  enrolment: rowIdSchema,
+  code: z.string(),
+  command: z.string(),
+  expiresAtMs: ms,
+});
+/** PATCH /api/gateways/:id/devices/:device { name } */
+/** POST /api/gateways/:id/devices/:device/cut -> receiptSchema; GET …/cut -> the latest receipt (poll while `gateway` is pending). */
+export const receiptSchema = z.object({
+  device: digestIdSchema,
+  cutAtMs: ms,
+  edge: z.object({ socketsClosed: z.int(), tookMs: z.number() }),
+  gateway: z.object({ state: z.enum(["done", "pending"]), entriesRemoved: z.int(), tookMs: z.number().nullable(), atMs: ms.nullable() }),
+});
+export type Receipt = z.infer<typeof receiptSchema>;
+/** GET /api/requests -> { requests: waitingCardSchema[] }, from the inbox. */
+export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, triesLeft: true });
+export type WaitingCard = z.infer<typeof waitingCardSchema>;
+/** GET /api/activity?gateway=&before= -> { events } newest first, 100 at most. */
+export const auditEventSchema = z.object({
+  id: z.string(),
+  atMs: ms,
+  gateway: gatewayIdSchema.nullable(),
+  gatewayName: z.string().nullable(),
+  device: z.string().nullable(),
+  actor: z.string(),
+  action: z.string(),
+  detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+});
+export type AuditEvent = z.infer<typeof auditEventSchema>;
+
+/** Messages of the WebSocket GET /api/inbox (server to page): the whole list at open, then changes. */
+export const inboxMessageSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema) }),
+  z.object({ type: z.literal("request"), request: waitingCardSchema }),
+  z.object({ type: z.literal("request-gone"), gateway: gatewayIdSchema, request: digestIdSchema }),
+  /** Something about this gateway changed (state, devices): fetch it again. */
+  z.object({ type: z.literal("gateway"), gateway: gatewayIdSchema, state: z.enum(GATEWAY_STATES) }),
+  z.object({ type: z.literal("enrolment"), enrolment: rowIdSchema }),
+]);
+export type InboxMessage = z.infer<typeof inboxMessageSchema>;
+
+// === app origin: enrolment, the page's side =====================================================================================
+
+/** GET /api/enrolments/:id. States in order; `failed` is final. */
+export const enrolmentViewSchema = z.object({
+  id: rowIdSchema,
+  state: z.enum(["open", "redeemed", "nonce-given", "revealed", "done", "failed", "expired"]),
+  gateway: gatewayIdSchema.nullable(),
+  machine: z.object({ name: z.string(), platform: z.string() }).nullable(),
+  /** SHA-256(tagged("enrol", joined([key JSON, connectorNonce]))), from `redeemed` on. */
+  commitment: hashSchema.nullable(),
+  connectorKey: connectorKeySchema.nullable(),
+  /** From `revealed` on; the page checks it against the commitment. */
+  connectorNonce: nonceSchema.nullable(),
+  ownerKeys: z.array(ownerKeySchema),
+});
+export type EnrolmentView = z.infer<typeof enrolmentViewSchema>;
+/** POST /api/enrolments/:id/nonce: the page's nonce, drawn after it saw the commitment. `mac`: claim link only, HMAC-SHA-256 with the link's secret over the claim transcript. */
+export const pageNonceSchema = z.object({ nonce: nonceSchema, mac: hashSchema.optional() });
+/** POST /api/enrolments/:id/claim { name }: claim link; makes the gateway in this account. Single use. -> gatewaySchema */
+
+// === app origin: enrolment, the connector's side (no account; `ticket` from redeem) ===============================================
+
+const machineSchema = z.object({ name: nameSchema, platform: z.string().max(60) });
+/** POST /api/connector/redeem -> enrolmentStartedSchema */
+export const redeemSchema = z.object({
+  code: z.string().max(100),
+  key: connectorKeySchema,
+  commitment: hashSchema,
+  machine: machineSchema,
+  version: z.string().max(40),
+});
+/** POST /api/connector/claims -> enrolmentStartedSchema; the claim link is `<app origin>/claim#<enrolment>.<secret>` with a secret that never leaves the link. */
+export const claimStartSchema = redeemSchema.omit({ code: true });
+export const enrolmentStartedSchema = z.object({ enrolment: rowIdSchema, ticket: z.string(), expiresAtMs: ms });
+/** POST /api/connector/poll { enrolment, ticket } -> connectorPollSchema; about once a second. */
+export const ticketSchema = z.object({ enrolment: rowIdSchema, ticket: z.string().max(120) });
+export const connectorPollSchema = z.object({
+  state: enrolmentViewSchema.shape.state,
+  gateway: gatewayIdSchema.nullable(),
+  gatewayName: z.string().nullable(),
+  origin: z.string().nullable(),
+  approveOrigin: z.string(),
+  account: rowIdSchema.nullable(),
+  /** From `nonce-given` on. */
+  pageNonce: nonceSchema.nullable(),
+  mac: hashSchema.nullable(),
+  ownerKeys: z.array(ownerKeySchema),
+});
+export type ConnectorPoll = z.infer<typeof connectorPollSchema>;
+/** POST /api/connector/reveal: only after `nonce-given`. */
+export const revealSchema = ticketSchema.extend({ connectorNonce: nonceSchema });
+/** POST /api/connector/confirm: the person's answer in the terminal. `signature`: connector key over tagged("enrol", words transcript). */
+export const confirmSchema = ticketSchema.extend({ matches: z.boolean(), signature: z.string().length(86) });

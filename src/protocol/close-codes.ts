@@ -1,0 +1,26 @@
+/** Close codes of our own (RFC 6455 §7.4.2, private range) and the rules for codes that may not be sent. */
+
+/** Session over: the device must renew at the door. */
+export const CLOSE_SESSION_OVER = 4401;
+/** The owner cut this device. */
+export const CLOSE_CUT = 4403;
+/** A newer connector took over. */
+export const CLOSE_SUPERSEDED = 4409;
+/** The receiver is too slow, or sent more than it was granted. */
+export const CLOSE_TOO_SLOW = 4413;
+/** The connector is gone, or the gateway behind it. */
+export const CLOSE_GATEWAY_GONE = 4502;
+/** Peer broke the protocol. */
+export const CLOSE_PROTOCOL = 1002;
+/** Connector is not, or no longer, this gateway's connector: do not retry. */
+export const CLOSE_LINK_REFUSED = 4410;
+/** Stale generation after an acknowledged newer one: possibly a copy of the key. */
+export const CLOSE_LINK_STALE = 4411;
+/** No common protocol version: update the connector. */
+export const CLOSE_LINK_VERSION = 4412;
+
+/** Longest close reason in UTF-8 bytes (RFC 6455 §5.5: 125 minus the code). */
+export const MAX_CLOSE_REASON_BYTES = 123;
+
+/** Codes that an endpoint reports but never sends (RFC 6455 §7.4.1); the platform throws on them. */
+export const UNSENDABLE_CLOSE_CODES: readonly number[] = [1004, 1005, 1006, 1015];

@@ -1,0 +1,96 @@
+/** What the door page and the room say to each other, under /.gatehouse/ of a gateway's origin. */
+import { z } from "zod";
+import {
+  accessSchema,
+  deviceKeySchema,
+  digestIdSchema,
+  gatewayIdSchema,
+  hashSchema,
+  nonceSchema,
+  signedByDeviceSchema,
+} from "./statements.ts";
+import { MAX_CLAIM_CHARS } from "./limits.ts";
+import { GATEWAY_STATES } from "./words.ts";
+
+// --- POST /.gatehouse/api/challenge -------------------------------------------------------------------------------------
+
+export const challengeRequestSchema = z.object({ key: deviceKeySchema });
+/** Everything the door needs to decide what to show and to sign a session. */
+export const challengeResponseSchema = z.object({
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  gatewayState: z.enum(GATEWAY_STATES),
+  /** Server time when the link was last seen; null: never. */
+  lastSeenMs: z.int().nullable(),
+  approveOrigin: z.string(),
+  serverTimeMs: z.int(),
+  roomNonce: nonceSchema,
+  /** Null while the gateway has no link: no session can open. */
+  connector: z.object({ nonce: nonceSchema, key: hashSchema }).nullable(),
+  device: digestIdSchema,
+  standing: z.enum(["unknown", "allowed", "decided", "blocked"]),
+  /** For `allowed` and `decided` (signed, but the connector has not applied it yet). */
+  grant: z.object({ id: digestIdSchema, access: accessSchema, notAfterMs: z.int() }).nullable(),
+});
+export type ChallengeResponse = z.infer<typeof challengeResponseSchema>;
+
+// --- POST /.gatehouse/api/session ----------------------------------------------------------------------------------------
+
+/** The rotating device token travels in its cookie. `statement`: sessionStatementSchema bytes. */
+export const sessionRequestSchema = z.object({ signed: signedByDeviceSchema, activationCode: z.string().max(100).optional() });
+export const sessionResponseSchema = z.object({ expiresAtMs: z.int(), access: accessSchema });
+
+/** Error codes of the door's JSON endpoints, in `{ "error": { "code", "message" } }`. */
+export const DOOR_ERRORS = [
+  "bad-request", "not-allowed", "gateway-away", "token-missing", "token-frozen", "clock", "refused-by-gateway", "too-many",
+] as const; // prettier-ignore
+export type DoorError = (typeof DOOR_ERRORS)[number];
+
+// --- WebSocket /.gatehouse/wait --------------------------------------------------------------------------------------------
+
+/** What the device says of itself; shown as claims, never believed. */
+export const claimsSchema = z.object({
+  name: z.string().max(MAX_CLAIM_CHARS),
+  platform: z.string().max(MAX_CLAIM_CHARS),
+  browser: z.string().max(MAX_CLAIM_CHARS),
+});
+export type Claims = z.infer<typeof claimsSchema>;
+
+/** Door to room. Text `ping` is answered `pong` without waking the room. */
+export const fromDoorSchema = z.discriminatedUnion("type", [
+  /** `statement`: askStatementSchema bytes over the nonce of `hello`. A key that asks again takes up its request. */
+  z.object({ type: z.literal("ask"), signed: signedByDeviceSchema, claims: claimsSchema }),
+  /** The person gave up. */
+  z.object({ type: z.literal("withdraw") }),
+]);
+export type FromDoor = z.infer<typeof fromDoorSchema>;
+
+/** Room to door. */
+export const toDoorSchema = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("hello"), roomNonce: nonceSchema, gatewayState: z.enum(GATEWAY_STATES) }),
+  z.object({ type: z.literal("waiting"), request: digestIdSchema, matchCode: z.string().regex(/^\d{4}$/), ownerSeen: z.boolean() }),
+  z.object({ type: z.literal("gateway"), state: z.enum(GATEWAY_STATES), restartExpectedMs: z.int().optional() }),
+  /** Signed; `live`: the connector has applied it and a session can open now. */
+  z.object({ type: z.literal("allowed"), live: z.boolean() }),
+  z.object({ type: z.literal("refused"), blocked: z.boolean() }),
+  z.object({ type: z.literal("ended"), why: z.enum(["expired", "wrong-code", "replaced", "withdrawn", "grant-refused"]) }),
+  z.object({ type: z.literal("busy") }),
+  z.object({ type: z.literal("error"), code: z.enum(DOOR_ERRORS) }),
+]);
+export type ToDoor = z.infer<typeof toDoorSchema>;
+
+// --- same-device way ---------------------------------------------------------------------------------------------------------
+
+/**
+ * Query of the top-level trip to `<approval origin>/owner`: public data only. The way back is a form post of
+ * `{ code, state }` to `/.gatehouse/activate`, answered with the door page that carries both in `data-` attributes.
+ */
+export const ownerTripSchema = z.object({
+  gateway: gatewayIdSchema,
+  /** Device key as JSON. */
+  key: z.string().max(400),
+  name: z.string().max(MAX_CLAIM_CHARS),
+  state: z.string().min(16).max(64),
+  /** Path to open afterwards. */
+  to: z.string().max(2000),
+});

@@ -1,0 +1,108 @@
+/** Every ceiling of the relay and the pairing logic: unit in the name, the threat in the comment. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// --- frames on the link -------------------------------------------------------------------------------------------
+
+/** Whole binary frame on the link, header included. A larger one closes the link with 1002: no peer of ours sends it. */
+export const MAX_FRAME_BYTES = 64 * KIB;
+/** Bytes before the payload. */
+export const FRAME_HEADER_BYTES = 8;
+export const MAX_FRAME_PAYLOAD_BYTES = MAX_FRAME_BYTES - FRAME_HEADER_BYTES;
+/** JSON control message on the link, in UTF-16 units: bounds what a hostile end makes the other parse. */
+export const MAX_CONTROL_CHARS = 64 * KIB;
+
+// --- streams --------------------------------------------------------------------------------------------------------
+
+/** OpenClaw's own message ceiling after authentication (openclaw.md 3.1); one more byte closes 1009. */
+export const MAX_MESSAGE_BYTES = 25 * MIB;
+/** OpenClaw's ceiling for the first frame of a socket (openclaw.md 3.1). */
+export const MAX_FIRST_MESSAGE_BYTES = 64 * KIB;
+/** Credit a stream starts with in each direction: bytes that may be under way before the receiver grants more. */
+export const INITIAL_CREDIT_BYTES = 256 * KIB;
+/** A receiver grants credit when at least this much has been consumed, so that grants stay rare. */
+export const CREDIT_STEP_BYTES = 64 * KIB;
+/** What a room may send upstream after it woke without memory of the stream's credit (PROTOCOL.md CR5). */
+export const WAKE_CREDIT_BYTES = 64 * KIB;
+/** Live streams on one link: 200 devices with two sockets and a page load each. Bounds room memory. */
+export const MAX_STREAMS_PER_GATEWAY = 1024;
+/** Live streams of one device: bounds what one allowed device can take from the others. */
+export const MAX_STREAMS_PER_DEVICE = 128;
+/** Unsent bytes at one browser's socket before the room withholds credit. */
+export const BROWSER_BUFFER_HIGH_BYTES = 1 * MIB;
+/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). A single larger message is allowed alone. */
+export const MAX_QUEUED_PER_STREAM_BYTES = 8 * MIB;
+/** Bytes that a room holds for all streams together: an object has 128 MB and may share it. */
+export const MAX_QUEUED_PER_ROOM_BYTES = 32 * MIB;
+/** A sender without credit asks again this often (PROTOCOL.md CR4). */
+export const PROBE_INTERVAL_MS = 1_000;
+/** No credit for this long after the first probe: the stream is reset with 4413. */
+export const STALLED_STREAM_MS = 10_000;
+/** Handshakes in flight to the gateway at once: OpenClaw answers 503 at 32 unauthenticated sockets per client address. */
+export const MAX_LOCAL_HANDSHAKES = 24;
+/** Answer to a stream's OPEN: longer than OpenClaw's own 15 s handshake makes no sense. */
+export const OPEN_TIMEOUT_MS = 15_000;
+/** How long the connector waits for the gateway's first frame before it answers an upgrade anyway (plugin sockets send none). */
+export const CHALLENGE_WAIT_MS = 5_000;
+
+// --- HTTP ------------------------------------------------------------------------------------------------------------
+
+/** Request line plus header fields of a visitor; the platform allows 128 KB, a gateway needs far less. */
+export const MAX_HEADER_BYTES = 32 * KIB;
+export const MAX_HEADER_COUNT = 100;
+export const MAX_PATH_CHARS = 8 * KIB;
+/** JSON body of our own endpoints: the largest is a registration response. */
+export const MAX_JSON_BODY_BYTES = 16 * KIB;
+
+// --- link life -------------------------------------------------------------------------------------------------------
+
+/** A socket at `/link` must prove the connector's key within this time. */
+export const LINK_HANDSHAKE_MS = 10_000;
+export const HEARTBEAT_IDLE_MS = 30_000;
+/** Heartbeat while a stream or a waiting device exists: a dead peer is found within 15 s. */
+export const HEARTBEAT_BUSY_MS = 5_000;
+/** Unanswered heartbeats before the link is called dead. */
+export const HEARTBEAT_MISSES = 2;
+export const RECONNECT_MIN_MS = 250;
+export const RECONNECT_MAX_MS = 30_000;
+/** A link that stayed up this long resets the back-off. */
+export const RECONNECT_RESET_AFTER_MS = 60_000;
+
+// --- pairing requests -------------------------------------------------------------------------------------------------
+
+export const MATCH_CODE_DIGITS = 4;
+/** Wrong match codes before a request ends: 3 of 10,000. */
+export const MATCH_CODE_TRIES = 3;
+/** Live requests per gateway: spam cannot flood the owner. */
+export const MAX_REQUESTS_PER_GATEWAY = 3;
+/** A request ends this long after the last sign of life of its page. */
+export const REQUEST_SILENCE_MS = 5 * 60_000;
+/** A door page's heartbeat; three of them may be lost before the page counts as silent for the owner's card. */
+export const DOOR_PING_MS = 20_000;
+/** Open sockets of waiting devices per gateway, proven or not: bounds memory before anybody is allowed. */
+export const MAX_WAIT_SOCKETS = 16;
+export const MAX_CLAIM_CHARS = 80;
+
+// --- grants, sessions, codes ---------------------------------------------------------------------------------------------
+
+export const SESSION_MS = 12 * 3_600_000;
+/** A signed grant must reach the connector within this time when the gateway is online. */
+export const APPLY_BY_MS = 10 * 60_000;
+/** The same when the gateway was offline at the decision. */
+export const APPLY_BY_OFFLINE_MS = 24 * 3_600_000;
+/** Nonces for sessions, asks and sign-ins. */
+export const NONCE_MS = 5 * 60_000;
+/** Activation code of the same-device way: first session within this time. */
+export const ACTIVATION_MS = 2 * 60_000;
+/** Previous device token stays good for a lost reply, until the current one is used, at most this long. */
+export const TOKEN_OVERLAP_MS = 10 * 60_000;
+export const ENROLMENT_CODE_MS = 10 * 60_000;
+export const ACCOUNT_SESSION_MS = 30 * 24 * 3_600_000;
+export const HANDOFF_CODE_MS = 60_000;
+export const INVITATION_MS = 7 * 24 * 3_600_000;
+export const RECOVERY_CODE_COUNT = 10;
+/** Signed bytes of any statement: verified first, parsed after. */
+export const MAX_STATEMENT_BYTES = 4 * KIB;
+export const MAX_NAME_CHARS = 64;
+export const MAX_GATEWAYS_PER_ACCOUNT = 50;

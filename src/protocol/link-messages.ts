@@ -1,0 +1,177 @@
+/** Control messages on the link: JSON text, one object with `type`. Unknown members are dropped, unknown types counted and ignored. */
+import { z } from "zod";
+import {
+  connectorKeySchema,
+  digestIdSchema,
+  gatewayIdSchema,
+  hashSchema,
+  nonceSchema,
+  signedByDeviceSchema,
+  signedByOwnerSchema,
+} from "./statements.ts";
+import { accessSchema } from "./statements.ts";
+
+/** Correlates a command of the room with the connector's result. */
+const idSchema = z.string().min(1).max(64);
+
+// --- room to connector ---------------------------------------------------------------------------------------------------
+
+/** First message on the socket. */
+export const linkChallengeSchema = z.object({
+  type: z.literal("challenge"),
+  nonce: nonceSchema,
+  minProtocol: z.int(),
+  maxProtocol: z.int(),
+});
+/** The connector proved its key; from here on frames flow. `generation` must be on disk before `ack`. */
+export const linkWelcomeSchema = z.object({
+  type: z.literal("welcome"),
+  gateway: gatewayIdSchema,
+  /** Exact origin of this gateway. */
+  origin: z.string(),
+  /** Exact origin that owner assertions must name, and its host. */
+  approveOrigin: z.string(),
+  rpId: z.string(),
+  generation: z.int(),
+  serverTimeMs: z.int(),
+});
+/** Asks for a fresh nonce of the connector, to go into a session statement. */
+export const nonceRequestSchema = z.object({ type: z.literal("nonce-request"), id: idSchema });
+/** Opens a session; the connector answers `result`. */
+export const sessionOpenSchema = z.object({
+  type: z.literal("session"),
+  id: idSchema,
+  /** Random id that streams will cite; 22 base64url digits. */
+  session: z.string().min(20).max(64),
+  signed: signedByDeviceSchema,
+  /** Same-device way only: the plain activation code. */
+  activationCode: z.string().max(100).optional(),
+});
+/** A signed grant to verify, keep and answer with `result`. */
+export const grantMessageSchema = z.object({ type: z.literal("grant"), id: idSchema, grant: digestIdSchema, signed: signedByOwnerSchema });
+/** Removes a device. Only subtracts, so it needs no signature. */
+export const cutMessageSchema = z.object({ type: z.literal("cut"), id: idSchema, device: digestIdSchema, cutAtMs: z.int() });
+/** One more owner passkey, endorsed by a pinned one. */
+export const ownerKeyMessageSchema = z.object({ type: z.literal("owner-key"), id: idSchema, signed: signedByOwnerSchema });
+/** Whether a device waits at the door or a stream is open: the connector then beats every HEARTBEAT_BUSY_MS. */
+export const attentionSchema = z.object({ type: z.literal("attention"), busy: z.boolean() });
+
+export const toConnectorSchema = z.discriminatedUnion("type", [
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, attentionSchema,
+]); // prettier-ignore
+export type ToConnector = z.infer<typeof toConnectorSchema>;
+
+// --- connector to room ---------------------------------------------------------------------------------------------------
+
+/** What the connector knows about the OpenClaw gateway. */
+export const gatewayReportSchema = z.object({
+  state: z.enum(["offline", "starting", "restarting", "unsafe", "online"]),
+  version: z.string().max(40).optional(),
+  /** Closed set of reasons for people; texts live in the pages. */
+  reason: z
+    .enum(["not-running", "too-old", "auth-failed", "no-secret", "settings-missing", "stranger-admitted", "settings-refused"])
+    .optional(),
+  /** For `restarting`: what the gateway announced. */
+  restartExpectedMs: z.int().optional(),
+  demo: z.boolean().optional(),
+});
+export type GatewayReport = z.infer<typeof gatewayReportSchema>;
+
+/** Answer to `challenge`. `signature`: Ed25519 over tagged("link", joined([gateway, nonce, connectorNonce, String(generation), String(protocol)])). */
+export const linkHelloSchema = z.object({
+  type: z.literal("hello"),
+  protocol: z.int(),
+  version: z.string().max(40),
+  gateway: gatewayIdSchema,
+  key: connectorKeySchema,
+  connectorNonce: nonceSchema,
+  generation: z.int().min(0),
+  signature: z.string().length(86),
+  report: gatewayReportSchema,
+});
+/** The generation of `welcome` is on disk. */
+export const linkAckSchema = z.object({ type: z.literal("ack"), generation: z.int() });
+export const reportSchema = z.object({ type: z.literal("report"), report: gatewayReportSchema });
+export const nonceSchemaMessage = z.object({ type: z.literal("nonce"), id: idSchema, nonce: nonceSchema, connectorKey: hashSchema });
+
+/** Why the connector refused a command. */
+export const REFUSALS = [
+  "bad-statement", "bad-signature", "wrong-gateway", "unknown-owner-key", "expired", "too-late", "unknown-grant", "revoked", "bad-nonce", "bad-activation", "not-serving", "internal",
+] as const; // prettier-ignore
+export type Refusal = (typeof REFUSALS)[number];
+
+export const resultSchema = z.object({
+  type: z.literal("result"),
+  id: idSchema,
+  ok: z.boolean(),
+  refusal: z.enum(REFUSALS).optional(),
+  /** For `cut`: what happened on the gateway. */
+  cut: z
+    .object({
+      streamsClosed: z.int(),
+      /** OpenClaw device entries removed together with their tokens. */
+      removed: z.int(),
+      /** False while the gateway is away: the connector finishes when it is back and then sends `cut-done`. */
+      done: z.boolean(),
+      /** Connector's clock. */
+      atMs: z.int(),
+      /** Removal took this long on the gateway. */
+      tookMs: z.number().optional(),
+    })
+    .optional(),
+});
+export type LinkResult = z.infer<typeof resultSchema>;
+/** A cut that had to wait for the gateway, or one made on the host by `gatehouse cut`. */
+export const cutDoneSchema = z.object({
+  type: z.literal("cut-done"),
+  device: digestIdSchema,
+  removed: z.int(),
+  atMs: z.int(),
+  by: z.enum(["owner", "host"]),
+});
+/** OpenClaw's own pairing for an allowed device: seen, finished, connected. For activity and the bench. */
+export const deviceEventSchema = z.object({
+  type: z.literal("device"),
+  device: digestIdSchema,
+  event: z.enum(["paired", "connected", "pairing-refused"]),
+  atMs: z.int(),
+  /** Scopes in the gateway's hello-ok. */
+  scopes: z.array(z.string().max(60)).max(30).optional(),
+});
+
+export const toRoomSchema = z.discriminatedUnion("type", [
+  linkHelloSchema,
+  linkAckSchema,
+  reportSchema,
+  nonceSchemaMessage,
+  resultSchema,
+  cutDoneSchema,
+  deviceEventSchema,
+]);
+export type ToRoom = z.infer<typeof toRoomSchema>;
+
+// --- inside frames ---------------------------------------------------------------------------------------------------------
+
+const headersSchema = z.array(z.tuple([z.string().max(200), z.string().max(32_768)])).max(120);
+
+/** Payload of OPEN (room to connector). Headers are already filtered by the room; the connector filters again and sets its own. */
+export const openSchema = z.object({
+  kind: z.enum(["ws", "http"]),
+  method: z.string().max(20),
+  /** Path and query as the visitor sent them. */
+  path: z.string().max(8192),
+  headers: headersSchema,
+  session: z.string().min(20).max(64),
+  device: digestIdSchema,
+  access: accessSchema,
+  /** One public address as the edge saw it; never loopback. */
+  clientIp: z.string().max(45),
+  /** Host header of the gateway origin, with port where there is one. */
+  host: z.string().max(300),
+  hasBody: z.boolean(),
+});
+export type StreamOpen = z.infer<typeof openSchema>;
+
+/** Payload of OPENED (connector to room). 101 for an accepted WebSocket; any other status is an HTTP answer, with a body to follow. */
+export const openedSchema = z.object({ status: z.int().min(101).max(599), headers: headersSchema });
+export type StreamOpened = z.infer<typeof openedSchema>;

@@ -1,0 +1,83 @@
+/** How signed statements become bytes. Imports nothing: door and approval page sign with it. */
+
+export type StatementType =
+  "grant" | "session" | "ask" | "login" | "register" | "owner-key" | "words" | "claim" | "match" | "request" | "device" | "link" | "enrol";
+
+/** @returns the text as UTF-8 (RFC 3629) */
+export function utf8(text: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new TextEncoder().encode(text));
+}
+
+/**
+ * Domain separation: every signed or hashed statement starts with `gatehouse/<type>/v1\0`, so that a signature made for one
+ * purpose never serves another (reference: security.md 4).
+ *
+ * @param type what the bytes are for
+ * @param body the exact bytes after the tag
+ * @returns tag followed by body
+ */
+export function tagged(type: StatementType, body: Uint8Array): Uint8Array<ArrayBuffer> {
+  const tag = utf8(`gatehouse/${type}/v1\0`);
+  const out = new Uint8Array(tag.byteLength + body.byteLength);
+  out.set(tag);
+  out.set(body, tag.byteLength);
+  return out;
+}
+
+/**
+ * Joins fields so that no two different lists give the same bytes: each is preceded by its length as u32, big endian.
+ *
+ * @param fields strings are taken as UTF-8
+ */
+export function joined(fields: readonly (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
+  const parts = fields.map((field) => (typeof field === "string" ? utf8(field) : field));
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + 4 + part.byteLength, 0));
+  const view = new DataView(out.buffer);
+  let at = 0;
+  for (const part of parts) {
+    view.setUint32(at, part.byteLength);
+    out.set(part, at + 4);
+    at += 4 + part.byteLength;
+  }
+  return out;
+}
+
+/**
+ * The one byte form of a statement body: JSON without white space, members in the order of `keys`.
+ *
+ * @param body flat object of strings, integers, nulls and key objects; key objects keep their own member order
+ * @param keys every member, in the order of the statement's schema
+ */
+export function encodeBody(body: Readonly<Record<string, unknown>>, keys: readonly string[]): Uint8Array<ArrayBuffer> {
+  const ordered: Record<string, unknown> = {};
+  for (const key of keys) ordered[key] = body[key];
+  return utf8(JSON.stringify(ordered));
+}
+
+/** Member order of each signed statement; the schemas in statements.ts have the same members. */
+export const GRANT_KEYS = [
+  "v", "gateway", "device", "key", "name", "access", "kind", "request", "activation", "issuedAtMs", "applyByMs", "notAfterMs",
+] as const; // prettier-ignore
+export const SESSION_KEYS = [
+  "v", "gateway", "device", "grant", "origin", "roomNonce", "connectorNonce", "connectorKey", "iatMs", "expMs",
+] as const; // prettier-ignore
+export const ASK_KEYS = ["v", "gateway", "key", "origin", "access", "roomNonce"] as const;
+export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs"] as const;
+
+/** @returns base64url without padding (RFC 4648 §5) */
+export function toBase64url(bytes: Uint8Array): string {
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/**
+ * @param text base64url without padding
+ * @returns the bytes, or null when `text` is not exactly the form that `toBase64url` writes
+ */
+export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | null {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) return null;
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+  return toBase64url(bytes) === text ? bytes : null;
+}

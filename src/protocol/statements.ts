@@ -1,0 +1,128 @@
+/** Schemas of everything that somebody signs. All strict: an ignored member would be a silent widening. */
+import { z } from "zod";
+import { MAX_NAME_CHARS } from "./limits.ts";
+import { ACCESS_LEVELS } from "./words.ts";
+
+const base64url = (bytes: number) =>
+  z
+    .string()
+    .length(Math.ceil((bytes * 4) / 3))
+    .regex(/^[A-Za-z0-9_-]+$/);
+/** 32 random bytes, base64url. */
+export const nonceSchema = base64url(32);
+/** SHA-256, base64url. */
+export const hashSchema = base64url(32);
+export const base64urlSchema = z.string().regex(/^[A-Za-z0-9_-]*$/);
+const msSchema = z.int().min(0);
+
+/** Gateway id and label of its origin: 80 random bits and a 32-bit MAC as 23 lower-case base32 digits. */
+export const gatewayIdSchema = z.string().regex(/^[a-z2-7]{23}$/);
+/** Ids derived by digest: device, request, grant. 26 lower-case base32 digits (130 bits). */
+export const digestIdSchema = z.string().regex(/^[a-z2-7]{26}$/);
+/** Random row ids: account, passkey row, enrolment, audit event. UUID or digest. */
+export const rowIdSchema = z.string().regex(/^[0-9a-z-]{20,40}$/);
+/** A name that a person typed or a device claimed: trimmed, no control characters. */
+export const nameSchema = z
+  .string()
+  .min(1)
+  .max(MAX_NAME_CHARS)
+  // oxlint-disable-next-line no-control-regex -- control and direction characters are what it refuses
+  .regex(/^[^\u0000-\u001f\u007f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/);
+
+export const ed25519KeySchema = z.strictObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: base64url(32) });
+export const p256KeySchema = z.strictObject({ kty: z.literal("EC"), crv: z.literal("P-256"), x: base64url(32), y: base64url(32) });
+export const rsaKeySchema = z.strictObject({
+  kty: z.literal("RSA"),
+  n: z
+    .string()
+    .min(340)
+    .max(700)
+    .regex(/^[A-Za-z0-9_-]+$/),
+  e: z
+    .string()
+    .max(8)
+    .regex(/^[A-Za-z0-9_-]+$/),
+});
+
+/** Public key of a device: never small-order, on the curve; core/public-key.ts checks what a pattern cannot. */
+export const deviceKeySchema = z.discriminatedUnion("kty", [ed25519KeySchema, p256KeySchema]);
+export type DeviceKey = z.infer<typeof deviceKeySchema>;
+export const connectorKeySchema = ed25519KeySchema;
+export type ConnectorKey = z.infer<typeof connectorKeySchema>;
+
+/** Public key of a passkey, from its COSE form at registration. */
+export const passkeyKeySchema = z.discriminatedUnion("kty", [ed25519KeySchema, p256KeySchema, rsaKeySchema]);
+export const ownerKeySchema = z.strictObject({ credentialId: base64urlSchema.min(1).max(1400), key: passkeyKeySchema });
+export type OwnerKey = z.infer<typeof ownerKeySchema>;
+
+export const accessSchema = z.enum(ACCESS_LEVELS);
+
+/** Owner-signed admission of one device key to one gateway. `request`: the pairing request it answers (kind `ask`); `activation`: SHA-256 of the code (kind `owner`). */
+export const grantStatementSchema = z.strictObject({
+  v: z.literal(1),
+  gateway: gatewayIdSchema,
+  device: digestIdSchema,
+  key: deviceKeySchema,
+  name: nameSchema,
+  access: accessSchema,
+  kind: z.enum(["ask", "owner"]),
+  request: digestIdSchema.nullable(),
+  activation: hashSchema.nullable(),
+  issuedAtMs: msSchema,
+  applyByMs: msSchema,
+  notAfterMs: msSchema,
+});
+export type GrantStatement = z.infer<typeof grantStatementSchema>;
+
+/** Signed by the device key at the door; opens a session. */
+export const sessionStatementSchema = z.strictObject({
+  v: z.literal(1),
+  gateway: gatewayIdSchema,
+  device: digestIdSchema,
+  grant: digestIdSchema,
+  origin: z.string().max(300),
+  roomNonce: nonceSchema,
+  connectorNonce: nonceSchema,
+  connectorKey: hashSchema,
+  iatMs: msSchema,
+  expMs: msSchema,
+});
+export type SessionStatement = z.infer<typeof sessionStatementSchema>;
+
+/** Signed by the device key when it asks the owner: proves possession before anything is stored. */
+export const askStatementSchema = z.strictObject({
+  v: z.literal(1),
+  gateway: gatewayIdSchema,
+  key: deviceKeySchema,
+  origin: z.string().max(300),
+  access: accessSchema,
+  roomNonce: nonceSchema,
+});
+export type AskStatement = z.infer<typeof askStatementSchema>;
+
+/** Signed by a pinned owner passkey: pins one more. */
+export const ownerKeyStatementSchema = z.strictObject({
+  v: z.literal(1),
+  account: rowIdSchema,
+  credentialId: base64urlSchema.min(1).max(1400),
+  key: passkeyKeySchema,
+  issuedAtMs: msSchema,
+});
+export type OwnerKeyStatement = z.infer<typeof ownerKeyStatementSchema>;
+
+/** A WebAuthn assertion as it travels (WebAuthn L3 §7.2), all base64url. */
+export const assertionSchema = z.strictObject({
+  credentialId: base64urlSchema.min(1).max(1400),
+  authenticatorData: base64urlSchema.min(40).max(2000),
+  clientDataJSON: base64urlSchema.min(40).max(4000),
+  signature: base64urlSchema.min(40).max(1400),
+});
+export type Assertion = z.infer<typeof assertionSchema>;
+
+/** Exact body bytes (base64url) with the passkey's signature over SHA-256(tag || bytes). */
+export const signedByOwnerSchema = z.strictObject({ statement: base64urlSchema.max(5600), assertion: assertionSchema });
+export type SignedByOwner = z.infer<typeof signedByOwnerSchema>;
+
+/** Exact body bytes (base64url) with the device key's raw signature over tag || bytes. */
+export const signedByDeviceSchema = z.strictObject({ statement: base64urlSchema.max(5600), signature: base64url(64) });
+export type SignedByDevice = z.infer<typeof signedByDeviceSchema>;

@@ -1,0 +1,28 @@
+/** Closed sets of words that several programs share. Imports nothing: the door uses it. */
+
+/** What an allowed device may do; design.md "Choices made". */
+export const ACCESS_LEVELS = ["full", "chat", "look"] as const;
+export type Access = (typeof ACCESS_LEVELS)[number];
+
+/** OpenClaw operator scopes behind each access level (openclaw.md 3.7). The connector sets them on every upgrade. */
+export const ACCESS_SCOPES: Readonly<Record<Access, readonly string[]>> = {
+  full: ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.questions", "operator.pairing"],
+  chat: ["operator.read", "operator.write", "operator.approvals", "operator.questions"],
+  look: ["operator.read"],
+};
+
+/** What the owner and the room see of the OpenClaw gateway behind a connector. `unsafe`: the self-test failed, nothing is served. */
+export const GATEWAY_STATES = ["unclaimed", "no-link", "offline", "starting", "restarting", "unsafe", "online"] as const;
+export type GatewayState = (typeof GATEWAY_STATES)[number];
+
+/** Choices for the life of a grant, in milliseconds. */
+export const EXPIRY_CHOICES_MS = { hour: 3_600_000, day: 86_400_000, quarter: 90 * 86_400_000 } as const;
+
+/** Prefix of everything that Gatehouse serves at a gateway's own origin. */
+export const DOOR_PREFIX = "/.gatehouse/";
+
+/** Cookies at a gateway's origin: the session, and the rotating device token. Never forwarded to the gateway. */
+export const SESSION_COOKIE = "__Host-gth_s";
+export const DEVICE_TOKEN_COOKIE = "__Host-gth_d";
+/** Cookie of an account session, on the app origin and on the approval origin. */
+export const ACCOUNT_COOKIE = "__Host-gth_a";

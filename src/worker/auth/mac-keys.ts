@@ -1,0 +1,52 @@
+/** HMAC keys, one per purpose, derived from the one secret; old secret still verifies while it is being rotated out. */
+import { utf8 } from "../../protocol/statement-encoding.ts";
+import type { Env } from "../env.ts";
+
+/** One key per purpose (reference: security.md 4): a MAC made for one never serves another. */
+export type MacPurpose = "gateway-id" | "session-cookie" | "device-token" | "one-time-code" | "account-session" | "recovery-code";
+
+export interface MacKey {
+  /** Names the secret a stored MAC was made with. */
+  readonly kid: string;
+  readonly key: CryptoKey;
+}
+
+const cache = new Map<string, Promise<MacKey>>();
+
+function hkdf(info: string) {
+  return { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(0), info: utf8(`gatehouse/${info}`) };
+}
+
+async function derive(secret: string, purpose: MacPurpose): Promise<MacKey> {
+  const bytes = utf8(secret);
+  const root = await crypto.subtle.importKey("raw", bytes, "HKDF", false, ["deriveBits", "deriveKey"]);
+  const kidBits = new Uint8Array(await crypto.subtle.deriveBits(hkdf("kid"), root, 32));
+  const key = await crypto.subtle.deriveKey(hkdf(purpose), root, { name: "HMAC", hash: "SHA-256", length: 256 }, false, ["sign", "verify"]);
+  return { kid: [...kidBits].map((byte) => byte.toString(16).padStart(2, "0")).join(""), key };
+}
+
+function cached(secret: string, purpose: MacPurpose): Promise<MacKey> {
+  const name = `${purpose} ${secret}`;
+  let key = cache.get(name);
+  if (key === undefined) {
+    key = derive(secret, purpose);
+    cache.set(name, key);
+  }
+  return key;
+}
+
+/** The key that makes new MACs. */
+export function signingKey(env: Env, purpose: MacPurpose): Promise<MacKey> {
+  return cached(env.GATEHOUSE_SECRET, purpose);
+}
+
+/** Every key that may verify, newest first: one or two. */
+export async function verifyingKeys(env: Env, purpose: MacPurpose): Promise<readonly MacKey[]> {
+  const secrets = env.GATEHOUSE_SECRET_OLD === undefined ? [env.GATEHOUSE_SECRET] : [env.GATEHOUSE_SECRET, env.GATEHOUSE_SECRET_OLD];
+  return Promise.all(secrets.map((secret) => cached(secret, purpose)));
+}
+
+/** @returns HMAC-SHA-256 (RFC 2104), 32 bytes */
+export async function mac(key: MacKey, data: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await crypto.subtle.sign("HMAC", key.key, data));
+}

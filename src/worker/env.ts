@@ -1,0 +1,19 @@
+/** Bindings of wrangler.toml as the Worker sees them. */
+import type { InboxRpc } from "./inbox/inbox-rpc.ts";
+import type { RoomRpc } from "./room/room-rpc.ts";
+
+export interface Env {
+  readonly ROOM: DurableObjectNamespace<RoomRpc & Rpc.DurableObjectBranded>;
+  readonly INBOX: DurableObjectNamespace<InboxRpc & Rpc.DurableObjectBranded>;
+  readonly DB: D1Database;
+  readonly ASSETS: Fetcher;
+  readonly STRANGER_LIMIT: RateLimit;
+  readonly APP_ORIGIN: string;
+  readonly APPROVE_ORIGIN: string;
+  readonly GATEWAY_DOMAIN: string;
+  readonly SIGN_UP: string;
+  /** 32 random bytes, base64url: root of every MAC key. A Workers secret. */
+  readonly GATEHOUSE_SECRET: string;
+  /** The one before, while it is being rotated out. */
+  readonly GATEHOUSE_SECRET_OLD?: string;
+}

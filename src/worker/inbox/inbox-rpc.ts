@@ -1,0 +1,19 @@
+/** What rooms and services may ask of an inbox (one per account, named by the account id). */
+import type { WaitingCard } from "../../protocol/api.ts";
+import type { GatewayState } from "../../protocol/words.ts";
+
+export interface InboxRpc {
+  /** Room: a request appeared or changed; same id replaces. Idempotent. */
+  put(card: WaitingCard): Promise<void>;
+  /** Room: a request ended. Idempotent. */
+  drop(input: { gateway: string; request: string }): Promise<void>;
+  /** Room: state or devices changed; passed on to open dashboards, not stored. */
+  gatewayChanged(input: { gateway: string; state: GatewayState }): Promise<void>;
+  /** Service: an enrolment moved on; passed on to open dashboards. */
+  enrolmentChanged(input: { enrolment: string }): Promise<void>;
+  list(): Promise<readonly WaitingCard[]>;
+  /** Service: sign-out everywhere; ends dashboard sockets of ended sessions. */
+  closeSockets(): Promise<void>;
+  /** The dashboard's WebSocket upgrade, already authenticated; `x-gatehouse-account-session-expires` in ms. */
+  fetch(request: Request): Promise<Response>;
+}

@@ -1,0 +1,59 @@
+/** What services may ask of a room. Every call names the account; the room compares it with its own and answers `not-found` for any other. */
+import type { Device, PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { GatewayReport } from "../../protocol/link-messages.ts";
+import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { GatewayState } from "../../protocol/words.ts";
+
+export type RoomFailure =
+  | "not-found"
+  | "request-over"
+  | "match-code-wrong"
+  /** Statement, key, gateway, access or expiry differ from what was shown, or the signature is wrong. */
+  | "grant-refused"
+  | "conflict";
+
+export type RoomResult<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: RoomFailure; readonly triesLeft?: number };
+
+export interface RoomSnapshot {
+  readonly gateway: string;
+  readonly name: string;
+  readonly state: GatewayState;
+  readonly report: GatewayReport | null;
+  readonly connectorVersion: string | null;
+  readonly lastSeenMs: number | null;
+  readonly devices: readonly Device[];
+  readonly waitingCount: number;
+}
+
+export interface RoomRpc {
+  /** Makes the room of a new gateway, or moves ownership after a new claim. Idempotent. */
+  setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>>;
+  /** A finished enrolment: pins the connector's key and the room's own copy of the owner's passkeys; an older connector's link ends. */
+  enrol(input: { account: string; key: ConnectorKey; ownerKeys: readonly OwnerKey[] }): Promise<RoomResult<null>>;
+  rename(input: { account: string; name: string }): Promise<RoomResult<null>>;
+  snapshot(input: { account: string }): Promise<RoomResult<RoomSnapshot>>;
+  request(input: { account: string; request: string }): Promise<RoomResult<PairingRequest>>;
+  /** Counts a wrong try; the third ends the request. */
+  checkMatchCode(input: { account: string; request: string; code: string }): Promise<RoomResult<null>>;
+  /** Verifies the owner's signature against the room's copy, consumes the request and sends the grant on. */
+  allow(input: {
+    account: string;
+    request: string;
+    code: string;
+    signed: SignedByOwner;
+  }): Promise<RoomResult<{ device: string; applied: boolean }>>;
+  deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>>;
+  /** Same-device grant: kind `owner`, with an activation hash. */
+  ownerGrant(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<{ device: string; applied: boolean }>>;
+  renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>>;
+  cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
+  /** Latest receipt of a device. */
+  receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
+  /** An endorsed further passkey; the connector verifies by itself. */
+  addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
+  /** Deletes everything and ends every socket. */
+  remove(input: { account: string }): Promise<RoomResult<null>>;
+  /** Gateway-origin traffic and the link, with the headers that routes/gateway-origin.ts sets. */
+  fetch(request: Request): Promise<Response>;
+}
