@@ -1,0 +1,50 @@
+/** The seam between the connector's link and streams on one side and everything that knows OpenClaw on the other. */
+import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
+
+/** Where the data leg dials: one pinned address, from the connector's own configuration, never from a message. */
+export interface GatewayTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Pairing state that outlives the process: which OpenClaw device was bound to which allowed device. */
+export interface BindingStore {
+  /** OpenClaw device ids bound to a Gatehouse device. */
+  bound(device: string): readonly string[];
+  /** Atomic write before it returns. */
+  bind(device: string, openclawDevice: string): void;
+  unbind(device: string, openclawDevice: string): void;
+}
+
+/** Watches one WebSocket stream until its handshake is over. It reads; only an injected password ever changes a frame (openclaw.md R8, R10). */
+export interface HandshakeWatch {
+  /** @param text the browser's first message @returns what to forward; the same string unless a password was added */
+  firstFromBrowser(text: string): string;
+  /** Each text message from the gateway while `isDone` is false. May start approving in the background. */
+  fromGateway(text: string): void;
+  readonly isDone: boolean;
+}
+
+/** The OpenClaw gateway beside the connector: control leg, settings, self-test, pairing. Never carries a visitor's bytes. */
+export interface OpenclawGateway {
+  readonly target: GatewayTarget;
+  readonly report: GatewayReport;
+  /** Streams are served only while this is true: state `online` and the last self-test passed. */
+  readonly isServing: boolean;
+  start(): void;
+  stop(): Promise<void>;
+  /** @returns a function that removes the listener */
+  onReport(listener: (report: GatewayReport) => void): () => void;
+  watch(open: StreamOpen, events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void }): HandshakeWatch;
+  /**
+   * Removes the OpenClaw entries bound to a device, with their tokens; already missing entries count as removed.
+   *
+   * @throws GatewayAwayError while the control leg is down
+   */
+  removeBound(device: string): Promise<{ readonly removed: number }>;
+}
+
+/** The control leg is down; try again when the report says `online`. */
+export class GatewayAwayError extends Error {
+  override name = "GatewayAwayError";
+}

@@ -1,0 +1,65 @@
+/** What the two halves of a room ask of each other. `relay` owns the link and the streams, `admission` owns storage and decisions; room.ts wires them. */
+import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
+import type { ConnectorKey } from "../../protocol/statements.ts";
+import type { Access } from "../../protocol/words.ts";
+
+/** A session that room and connector both admitted. */
+export interface AdmittedSession {
+  readonly session: string;
+  readonly device: string;
+  readonly access: Access;
+  readonly expiresAtMs: number;
+}
+
+/** Admission, as the relay sees it. Everything is synchronous: memory, or SQLite where no frame is involved. */
+export interface AdmissionForRelay {
+  /** Null until the room is set up and a connector enrolled. */
+  identity(): {
+    readonly gateway: string;
+    readonly origin: string;
+    readonly key: ConnectorKey;
+    readonly generation: number;
+    readonly acknowledged: number;
+  } | null;
+  /** Stores and returns the next generation; before `welcome`. */
+  nextGeneration(): number;
+  /** The connector has it on disk; from here on the room sends what it owes (LINK7). */
+  acknowledged(generation: number): void;
+  /** Looked up once per stream. */
+  session(session: string, nowMs: number): AdmittedSession | null;
+  /** Memory only: asked for every frame. */
+  isCut(device: string): boolean;
+  /** The link came, went, or the connector reported. `version` is the connector's. */
+  linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
+  /** A control message that is not the relay's own (`cut-done`, `device`). Results and nonces are matched by the relay. */
+  received(message: ToRoom): void;
+}
+
+/** The relay, as admission sees it. */
+export interface RelayForAdmission {
+  isLinkUp(): boolean;
+  /** @returns false when there is no link */
+  send(message: ToConnector): boolean;
+  /** Sends a command that has an `id` and waits for its `result`; null when the link is away or goes. */
+  command(message: Extract<ToConnector, { id: string }>): Promise<LinkResult | null>;
+  /** Asks the connector for a session nonce; null when the link is away. */
+  nonce(): Promise<{ readonly nonce: string; readonly connectorKey: string } | null>;
+  /** Ends every stream of a device now. @returns how many sockets and exchanges ended */
+  endDevice(device: string, code: number, reason: string): number;
+  /** Ends streams whose session is over by `nowMs` (4401). @returns the next such time, or null */
+  endExpired(nowMs: number): number | null;
+  connectedDevices(): ReadonlySet<string>;
+  /** Ends the link and with it every stream. */
+  endLink(code: number, reason: string): void;
+  /** A device waits at the door or not: decides the heartbeat together with open streams. */
+  setWaiting(waiting: boolean): void;
+}
+
+/** Attachment kinds, so that room.ts knows whose socket woke it. Tags: `link`, `wait`, `s:<stream>`, `dev:<device>`. */
+export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
+
+/**
+ * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
+ * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`.
+ */
+export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";
