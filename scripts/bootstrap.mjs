@@ -1,0 +1,38 @@
+// Entry of `npm start`, `npm test`, `npm run bench` and `npm run deploy` on a bare clone: plain JavaScript for Node 20. Installs what is
+// missing, then hands over to the project's own Node 24, which runs the TypeScript sources directly.
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const scripts = { start: "scripts/start.ts", test: "scripts/test.ts", bench: "test/bench/run.ts", deploy: "scripts/deploy.ts" };
+const [command = "", ...rest] = process.argv.slice(2);
+const script = scripts[command];
+if (script === undefined) {
+  console.error(`Unknown command "${command}". One of: ${Object.keys(scripts).join(", ")}`);
+  process.exit(2);
+}
+
+const node = path.join(root, "node_modules/node/bin/node");
+const stamp = path.join(root, "node_modules/.gatehouse-installed");
+const lock = createHash("sha256").update(readFileSync(path.join(root, "package-lock.json"))).digest("hex");
+if (!existsSync(node) || !existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
+  console.error("Installing what Gatehouse needs (about a minute, once) …");
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  if (npm.status !== 0 || !existsSync(node)) {
+    console.error("npm ci did not finish. Check the network and the disk, then run the same command again.");
+    process.exit(1);
+  }
+  writeFileSync(stamp, lock);
+}
+
+const env = { ...process.env, PATH: `${path.join(root, "node_modules/.bin")}${path.delimiter}${process.env.PATH ?? ""}` };
+const child = spawn(node, [path.join(root, script), ...rest], { cwd: root, env, stdio: "inherit" });
+// The terminal sends Ctrl-C to the whole group; a script that signals only us must reach the child as well.
+for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+process.on("SIGINT", () => {
+  if (!process.stdin.isTTY) child.kill("SIGINT");
+});
+child.on("exit", (code, signal) => process.exit(code ?? (signal === "SIGINT" ? 130 : 143)));

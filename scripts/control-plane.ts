@@ -1,0 +1,130 @@
+/** Starts the control plane on this machine: workerd with the built Worker, local D1 and Durable Objects under one state folder. */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import net from "node:net";
+import path from "node:path";
+import { root, run, start } from "./children.ts";
+import type { Child } from "./children.ts";
+
+/** Arguments that run wrangler as one process: ending its id ends workerd with it, which `npx wrangler` would leave behind. */
+export const wrangler = [path.join(root, "node_modules/wrangler/wrangler-dist/cli.js")] as const;
+
+/** Wrangler without questions, reports or the local trace store, which slows the relay about tenfold. */
+export function quietEnv(): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    CI: "1",
+    NO_COLOR: "1",
+    WRANGLER_SEND_METRICS: "false",
+    WRANGLER_SEND_ERROR_REPORTS: "false",
+    X_LOCAL_OBSERVABILITY: "false",
+    X_LOCAL_EXPLORER: "false",
+  };
+}
+
+/** @returns a TCP port on 127.0.0.1 that nobody listens on */
+export async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no free port");
+  return address.port;
+}
+
+/** @returns whether something accepts connections there */
+export async function isListening(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ host, port });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
+async function secret(stateDir: string): Promise<string> {
+  const file = path.join(stateDir, "control-plane-secret");
+  if (existsSync(file)) return (await readFile(file, "utf8")).trim();
+  const value = randomBytes(32).toString("base64url");
+  await writeFile(file, `${value}\n`, { mode: 0o600 });
+  return value;
+}
+
+export interface ControlPlane {
+  readonly appOrigin: string;
+  readonly approveOrigin: string;
+  readonly port: number;
+  readonly child: Child;
+  stop(): Promise<void>;
+}
+
+export interface ControlPlaneOptions {
+  readonly port: number;
+  /** Holds D1, rooms and the secret; survives restarts. */
+  readonly stateDir: string;
+  readonly vars?: Readonly<Record<string, string>>;
+  readonly onLine?: (line: string) => void;
+}
+
+/**
+ * Migrates the local D1 and starts workerd; the build must exist.
+ *
+ * @returns when GET /healthz answers 200
+ * @throws Error with wrangler's last lines
+ */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { port } = options;
+  const stateDir = path.resolve(options.stateDir);
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const persist = ["--persist-to", path.join(stateDir, "workerd")];
+  const envFile = path.join(stateDir, "control-plane.env");
+  await writeFile(envFile, `GATEHOUSE_SECRET=${await secret(stateDir)}\n`, { mode: 0o600 });
+  const env = quietEnv();
+  await run("Migrating the local D1", { args: [...wrangler, "d1", "migrations", "apply", "gatehouse", "--local", ...persist], env });
+  const appOrigin = `http://localhost:${port}`;
+  const approveOrigin = `http://approve.localhost:${port}`;
+  const vars = { APP_ORIGIN: appOrigin, APPROVE_ORIGIN: approveOrigin, GATEWAY_DOMAIN: `localhost:${port}`, ...options.vars };
+  const child = start({
+    args: [
+      ...wrangler,
+      "dev",
+      path.join(root, "dist/worker/index.js"),
+      "--no-bundle",
+      ...["--ip", "127.0.0.1", "--port", String(port), "--inspector-port", String(await freePort())],
+      ...["--env-file", envFile, "--show-interactive-dev-session=false", "--log-level", "warn"],
+      ...persist,
+      ...Object.entries(vars).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
+    ],
+    env,
+    ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+  });
+  await untilHealthy(`http://127.0.0.1:${port}/healthz`, `localhost:${port}`, child);
+  return { appOrigin, approveOrigin, port, child, stop: () => child.stop() };
+}
+
+const POLL_MS = 100;
+const READY_WITHIN_MS = 60_000;
+
+async function untilHealthy(url: string, host: string, child: Child): Promise<void> {
+  const { request } = await import("node:http");
+  const status = (): Promise<number> =>
+    new Promise((resolve) => {
+      const req = request(url, { headers: { host } }, (res) => {
+        res.resume();
+        resolve(res.statusCode ?? 0);
+      });
+      req.on("error", () => resolve(0));
+      req.end();
+    });
+  const deadline = Date.now() + READY_WITHIN_MS;
+  while (Date.now() < deadline) {
+    if ((await status()) === 200) return;
+    if (child.process.exitCode !== null) throw new Error(`The control plane ended while starting.\n${child.tail()}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  await child.stop();
+  throw new Error(`The control plane did not answer within ${READY_WITHIN_MS / 1000} s.\n${child.tail()}`);
+}
