@@ -17,10 +17,15 @@ if (script === undefined) {
 
 const node = path.join(root, "node_modules/node/bin/node");
 const stamp = path.join(root, "node_modules/.gatehouse-installed");
-const lock = createHash("sha256").update(readFileSync(path.join(root, "package-lock.json"))).digest("hex");
+const lock = createHash("sha256")
+  .update(readFileSync(path.join(root, "package-lock.json")))
+  .digest("hex");
 if (!existsSync(node) || !existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   console.error("Installing what Gatehouse needs (about a minute, once) …");
-  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   if (npm.status !== 0 || !existsSync(node)) {
     console.error("npm ci did not finish. Check the network and the disk, then run the same command again.");
     process.exit(1);

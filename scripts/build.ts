@@ -15,7 +15,13 @@ const KIB = 1024;
 const BUDGET_BYTES: Readonly<Record<string, number>> = { "door/door.js": 16 * KIB, "approve/approve.js": 40 * KIB, "app/app.js": 60 * KIB };
 
 const common: BuildOptions = { bundle: true, minify: true, legalComments: "none", logLevel: "warning", absWorkingDir: root };
-const page: BuildOptions = { ...common, format: "esm", target: ["chrome120", "firefox121", "safari17"], jsx: "automatic", jsxImportSource: "preact" };
+const page: BuildOptions = {
+  ...common,
+  format: "esm",
+  target: ["chrome120", "firefox121", "safari17"],
+  jsx: "automatic",
+  jsxImportSource: "preact",
+};
 
 async function buildPage(source: string, entry: string, out: string, name: string): Promise<void> {
   const folder = path.join(pages, out);
@@ -36,12 +42,21 @@ async function buildConnector(): Promise<void> {
     format: "esm",
     target: "node22",
     // CommonJS dependencies (ws) reach Node's own modules through `require`.
-    banner: { js: '#!/usr/bin/env node\nimport { createRequire as gatehouseRequire } from "node:module"; const require = gatehouseRequire(import.meta.url);' },
+    banner: {
+      js: '#!/usr/bin/env node\nimport { createRequire as gatehouseRequire } from "node:module"; const require = gatehouseRequire(import.meta.url);',
+    },
   });
   const served = path.join(pages, "connector");
   await mkdir(served, { recursive: true });
   await cp(outfile, path.join(served, "gatehouse.mjs"));
-  const shipped = { name: "gatehouse", version: manifest.version, license: manifest.license, type: "module", bin: { gatehouse: "gatehouse.mjs" }, engines: { node: ">=22.19" } };
+  const shipped = {
+    name: "gatehouse",
+    version: manifest.version,
+    license: manifest.license,
+    type: "module",
+    bin: { gatehouse: "gatehouse.mjs" },
+    engines: { node: ">=22.19" },
+  };
   await writeFile(path.join(served, "package.json"), `${JSON.stringify(shipped, null, 2)}\n`);
   await writeFile(path.join(dist, "connector/package.json"), `${JSON.stringify(shipped, null, 2)}\n`);
 }

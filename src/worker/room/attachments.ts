@@ -1,0 +1,64 @@
+/** What a room keeps on each socket across hibernation; a socket whose attachment does not parse is closed, nothing else. */
+import { z } from "zod";
+import { gatewayReportSchema } from "../../protocol/link-messages.ts";
+import { accessSchema, digestIdSchema, nonceSchema } from "../../protocol/statements.ts";
+
+export const linkAttachmentSchema = z.object({
+  kind: z.literal("link"),
+  /** `hello`: not proven yet; `ready`: frames flow. */
+  phase: z.enum(["hello", "ready"]),
+  nonce: nonceSchema,
+  acceptedAtMs: z.int(),
+  generation: z.int(),
+  version: z.string(),
+  report: gatewayReportSchema.nullable(),
+  /** High half of the stream ids that the next instance may use (PROTOCOL.md FR4). */
+  nextBlock: z.int(),
+});
+export type LinkAttachment = z.infer<typeof linkAttachmentSchema>;
+
+export const streamAttachmentSchema = z.object({
+  kind: z.literal("stream"),
+  stream: z.int(),
+  session: z.string(),
+  device: digestIdSchema,
+  access: accessSchema,
+  expiresAtMs: z.int(),
+  /** Memory holds part of a message: an instance that wakes without it must reset the stream (PROTOCOL.md ST6). */
+  holding: z.boolean(),
+});
+export type StreamAttachment = z.infer<typeof streamAttachmentSchema>;
+
+export const waitAttachmentSchema = z.object({
+  kind: z.literal("wait"),
+  nonce: nonceSchema,
+  acceptedAtMs: z.int(),
+  address: z.string(),
+  country: z.string().nullable(),
+  /** Set once the device proved its key. */
+  device: digestIdSchema.nullable(),
+  request: digestIdSchema.nullable(),
+});
+export type WaitAttachment = z.infer<typeof waitAttachmentSchema>;
+
+const attachmentSchema = z.discriminatedUnion("kind", [linkAttachmentSchema, streamAttachmentSchema, waitAttachmentSchema]);
+export type Attachment = z.infer<typeof attachmentSchema>;
+
+/** @returns the socket's attachment, or null when it is not one of ours */
+export function attachmentOf(ws: WebSocket): Attachment | null {
+  const parsed = attachmentSchema.safeParse(ws.deserializeAttachment());
+  return parsed.success ? parsed.data : null;
+}
+
+/** Closes without ever throwing: the platform refuses some codes, long reasons and closed sockets. */
+export function closeQuietly(ws: WebSocket, code = 1000, reason = ""): void {
+  try {
+    ws.close(code, reason);
+  } catch {
+    try {
+      ws.close(1000);
+    } catch {
+      // Already gone.
+    }
+  }
+}

@@ -1,0 +1,150 @@
+/** One relayed HTTP exchange in the room: both bodies streamed, never held whole (PROTOCOL.md ST4). */
+import { encodeClose } from "../../core/close-code.ts";
+import { fromGateway } from "../../core/header-filter.ts";
+import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
+import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
+import type { Frame } from "../../protocol/frame.ts";
+import type { StreamOpened } from "../../protocol/link-messages.ts";
+import { MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/limits.ts";
+import type { AdmittedSession } from "./parts.ts";
+import type { StreamHost } from "./ws-stream.ts";
+
+const EMPTY_STATUS = new Set([101, 204, 205, 304]);
+const CLOSE_ABORTED = 1001;
+
+export class HttpExchange {
+  readonly id: number;
+  readonly session: AdmittedSession;
+  readonly #host: StreamHost;
+  readonly #upstream = new SendCredit();
+  readonly #downstream = new ReceiveCredit();
+  readonly #answer: (response: Response) => void;
+  readonly #method: string;
+  #writer: WritableStreamDefaultWriter<Uint8Array> | null = null;
+  /** Wakes the request body's pump after a grant, or with false when the exchange is over. */
+  #onCredit: ((go: boolean) => void) | null = null;
+  #isOver = false;
+
+  constructor(id: number, session: AdmittedSession, method: string, host: StreamHost, answer: (response: Response) => void) {
+    this.id = id;
+    this.session = session;
+    this.#method = method;
+    this.#host = host;
+    this.#answer = answer;
+  }
+
+  /** Sends the request body with credit, then END. Never rejects. */
+  async pump(body: ReadableStream<Uint8Array> | null): Promise<void> {
+    const reader = body?.getReader();
+    try {
+      for (;;) {
+        const part = reader === undefined ? { done: true as const, value: undefined } : await reader.read();
+        if (this.#isOver) break;
+        if (part.done) {
+          this.#host.sendFrame(encodeFrame(FRAME_END, 0, this.id));
+          return;
+        }
+        for (let at = 0; at < part.value.byteLength; at += MAX_FRAME_PAYLOAD_BYTES) {
+          const payload = part.value.subarray(at, at + MAX_FRAME_PAYLOAD_BYTES);
+          while (!this.#upstream.spend(payload.byteLength)) if (!(await this.#credit())) return;
+          this.#host.sendFrame(encodeFrame(FRAME_DATA, 0, this.id, payload));
+        }
+      }
+    } catch {
+      this.reset(CLOSE_ABORTED, "visitor went away");
+    } finally {
+      if (this.#isOver) await reader?.cancel().catch(() => undefined);
+    }
+  }
+
+  /** OPENED: answers the visitor with status and headers; the body follows. */
+  opened(opened: StreamOpened): void {
+    const headers = new Headers();
+    for (const [name, value] of fromGateway(opened.headers)) headers.append(name, value);
+    if (EMPTY_STATUS.has(opened.status) || this.#method === "HEAD") {
+      this.#answer(new Response(null, { status: opened.status === 101 ? 502 : opened.status, headers }));
+      return;
+    }
+    const length = Number(headers.get("content-length") ?? Number.NaN);
+    // With a known length the visitor sees Content-Length, and a body that breaks off is an error, not an end.
+    const { readable, writable } = Number.isSafeInteger(length)
+      ? new FixedLengthStream(length)
+      : new TransformStream<Uint8Array, Uint8Array>();
+    this.#writer = writable.getWriter();
+    // The visitor leaving shows here first when no write is under way.
+    this.#writer.closed.catch(() => this.reset(CLOSE_ABORTED, "visitor went away"));
+    // `manual`: the gateway's own content-encoding passes as it is.
+    this.#answer(new Response(readable, { status: opened.status, headers, encodeBody: "manual" }));
+  }
+
+  fromGateway(frame: Frame): void {
+    if (!this.#downstream.receive(frame.payload.byteLength)) return this.reset(1002, "more than granted");
+    const writer = this.#writer;
+    if (writer === null) return this.#grant(frame.payload.byteLength);
+    writer.write(frame.payload).then(
+      () => this.#grant(frame.payload.byteLength),
+      () => this.reset(CLOSE_ABORTED, "visitor went away"),
+    );
+  }
+
+  /** END of the gateway: the answer is whole. */
+  ended(): void {
+    this.#over();
+    this.#writer?.close().catch(() => undefined);
+  }
+
+  granted(frame: Frame): void {
+    this.#upstream.grant(decodeU32(frame.payload) ?? 0);
+    this.#wake(true);
+  }
+
+  probed(frame: Frame): void {
+    // Bytes that the visitor has not read are still in `write`; only a sender that lost count gets more.
+    if ((this.#writer?.desiredSize ?? 1) <= 0) return;
+    const grant = this.#downstream.answerProbe(decodeU32(frame.payload) ?? 0);
+    if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+  }
+
+  /** The connector, the link or a guard ended it. The visitor sees an error status, or a body that breaks off. */
+  abort(response: Response): void {
+    if (this.#isOver) return;
+    this.#over();
+    if (this.#writer === null) this.#answer(response);
+    else this.#writer.abort(new Error("ended")).catch(() => undefined);
+  }
+
+  /** Ends it towards the connector as well. */
+  reset(code: number, reason: string): void {
+    if (this.#isOver) return;
+    this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
+    this.abort(new Response("The exchange was ended.\n", { status: 502 }));
+  }
+
+  #grant(bytes: number): void {
+    if (this.#isOver) return;
+    const grant = this.#downstream.consume(bytes);
+    if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+  }
+
+  #credit(): Promise<boolean> {
+    if (this.#isOver) return Promise.resolve(false);
+    if (this.#upstream.blocked(this.#host.nowMs()) === "probe") {
+      this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.left)));
+    }
+    return new Promise((resolve) => {
+      this.#onCredit = resolve;
+    });
+  }
+
+  #wake(go: boolean): void {
+    const wake = this.#onCredit;
+    this.#onCredit = null;
+    wake?.(go);
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#wake(false);
+    this.#host.forget(this.id);
+  }
+}

@@ -1,0 +1,185 @@
+/** One relayed browser WebSocket in the room: synchronous, no storage, no timer (PROTOCOL.md ST, CR). */
+import { MessageAssembler, frameOf, piecesOf } from "../../core/message-frames.ts";
+import type { Message, Piece } from "../../core/message-frames.ts";
+import { encodeClose, sendableClose } from "../../core/close-code.ts";
+import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
+import { CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
+import type { Frame } from "../../protocol/frame.ts";
+import { BROWSER_BUFFER_HIGH_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_PER_STREAM_BYTES } from "../../protocol/limits.ts";
+import { utf8 } from "../../protocol/statement-encoding.ts";
+import { closeQuietly } from "./attachments.ts";
+import type { StreamAttachment } from "./attachments.ts";
+
+/** What a stream needs of its relay. */
+export interface StreamHost {
+  /** Sends one frame on the link; dropped when there is none. */
+  sendFrame(frame: Uint8Array<ArrayBuffer>): void;
+  /** Whether this stream may hold more: one large message at a time (PROTOCOL.md CR6). */
+  mayHold(stream: number, heldBytes: number): boolean;
+  forget(stream: number): void;
+  nowMs(): number;
+}
+
+export class WsStream {
+  readonly ws: WebSocket;
+  readonly id: number;
+  #attachment: StreamAttachment;
+  readonly #host: StreamHost;
+  readonly #upstream: SendCredit;
+  readonly #downstream = new ReceiveCredit();
+  readonly #assembler = new MessageAssembler();
+  /** Pieces that wait for credit; the last entry of the browser's close comes after them. */
+  #queue: Piece[] = [];
+  #queuedBytes = 0;
+  #withheldBytes = 0;
+  #closeAfterQueue: Uint8Array<ArrayBuffer> | null = null;
+
+  constructor(ws: WebSocket, attachment: StreamAttachment, host: StreamHost, afterWake: boolean) {
+    this.ws = ws;
+    this.id = attachment.stream;
+    this.#attachment = attachment;
+    this.#host = host;
+    this.#upstream = new SendCredit(afterWake);
+  }
+
+  get attachment(): StreamAttachment {
+    return this.#attachment;
+  }
+
+  /** Bytes in this object and in the runtime's send queue. */
+  get heldBytes(): number {
+    return this.#queuedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
+  }
+
+  get assemblingBytes(): number {
+    return this.#assembler.heldBytes;
+  }
+
+  /** A message of the browser. */
+  fromBrowser(data: string | ArrayBuffer): void {
+    const bytes = typeof data === "string" ? utf8(data) : new Uint8Array(data);
+    if (bytes.byteLength > MAX_MESSAGE_BYTES) return this.reset(1009, "message too large");
+    for (const piece of piecesOf(bytes, typeof data === "string")) {
+      if (this.#queue.length === 0 && this.#upstream.spend(piece.payload.byteLength)) this.#host.sendFrame(frameOf(this.id, piece));
+      else {
+        this.#queue.push(piece);
+        this.#queuedBytes += piece.payload.byteLength;
+      }
+    }
+    if (this.#queue.length === 0) return;
+    // One message larger than the cap may wait alone; a second one behind it may not.
+    const waitingBefore = this.#queuedBytes - bytes.byteLength;
+    if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0) return this.reset(CLOSE_TOO_SLOW, "gateway too slow");
+    this.#probe();
+    this.#markHolding();
+  }
+
+  /** The browser closed; what it sent before goes first. */
+  browserClosed(code: number, reason: string): void {
+    const frame = encodeFrame(FRAME_CLOSE, 0, this.id, encodeClose(code, reason));
+    const clean = sendableClose(code, reason);
+    closeQuietly(this.ws, clean.code, clean.reason);
+    if (this.#queue.length > 0) {
+      this.#closeAfterQueue = frame;
+      return;
+    }
+    this.#host.sendFrame(frame);
+    this.#host.forget(this.id);
+  }
+
+  /** A DATA frame of the gateway. */
+  fromGateway(frame: Frame): void {
+    const bytes = frame.payload.byteLength;
+    if (!this.#downstream.receive(bytes)) return this.reset(CLOSE_TOO_SLOW, "more than granted");
+    const message = this.#assembler.push(frame);
+    if (message === "message_too_large") return this.reset(1009, "message too large");
+    if (message === "message_kind_changed") return this.reset(1002, "message kind changed");
+    if (message !== null && !this.#deliver(message)) return this.reset(1007, "text is not UTF-8");
+    this.#markHolding();
+    this.#withheldBytes += bytes;
+    if (this.#mayTakeMore()) {
+      const grant = this.#downstream.consume(this.#withheldBytes);
+      this.#withheldBytes = 0;
+      if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+    }
+  }
+
+  /** CREDIT of the connector. */
+  granted(frame: Frame): void {
+    const bytes = decodeU32(frame.payload);
+    if (bytes === null) return this.reset(1002, "bad credit");
+    this.#upstream.grant(bytes);
+    let sent = 0;
+    for (const piece of this.#queue) {
+      if (!this.#upstream.spend(piece.payload.byteLength)) break;
+      this.#host.sendFrame(frameOf(this.id, piece));
+      this.#queuedBytes -= piece.payload.byteLength;
+      sent += 1;
+    }
+    this.#queue.splice(0, sent);
+    if (this.#queue.length > 0) this.#probe();
+    else if (this.#closeAfterQueue !== null) {
+      this.#host.sendFrame(this.#closeAfterQueue);
+      this.#host.forget(this.id);
+      return;
+    }
+    this.#markHolding();
+  }
+
+  /** PROBE of the connector (PROTOCOL.md CR4). */
+  probed(frame: Frame): void {
+    const left = decodeU32(frame.payload);
+    if (left === null) return this.reset(1002, "bad probe");
+    if (!this.#mayTakeMore()) return;
+    this.#withheldBytes = 0;
+    const grant = this.#downstream.answerProbe(left);
+    if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+  }
+
+  /** CLOSE or RESET of the connector: the browser hears it as the gateway said it. */
+  gatewayClosed(code: number, reason: string): void {
+    const clean = sendableClose(code, reason);
+    closeQuietly(this.ws, clean.code, clean.reason);
+    this.#host.forget(this.id);
+  }
+
+  /** Ends both directions for a reason of our own. */
+  reset(code: number, reason: string): void {
+    this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
+    closeQuietly(this.ws, code, reason);
+    this.#host.forget(this.id);
+  }
+
+  #deliver(message: Message): boolean {
+    if (this.ws.readyState !== WebSocket.OPEN) return true;
+    if (!message.isText) {
+      this.ws.send(message.data);
+      return true;
+    }
+    try {
+      this.ws.send(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(message.data));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #mayTakeMore(): boolean {
+    return this.ws.bufferedAmount <= BROWSER_BUFFER_HIGH_BYTES && this.#host.mayHold(this.id, this.#assembler.heldBytes);
+  }
+
+  #probe(): void {
+    // Once per grant: the connector answers when it can take more, and ends the stream when the gateway takes nothing for too long.
+    if (this.#upstream.blocked(this.#host.nowMs()) === "probe") {
+      this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.left)));
+    }
+  }
+
+  #markHolding(): void {
+    const holding = this.#queue.length > 0 || this.#assembler.isPartial;
+    if (holding === this.#attachment.holding) return;
+    this.#attachment = { ...this.#attachment, holding };
+    this.ws.serializeAttachment(this.#attachment);
+  }
+}
