@@ -5,9 +5,10 @@ import { TOKEN_OVERLAP_MS } from "../protocol/limits.ts";
 export interface TokenState {
   /** MAC of the newest token. */
   readonly current: string;
+  /** The one before: good until the newest is shown, for a reply that got lost. */
   readonly previous: string | null;
-  /** Whether the newest one has ever been shown: then the one before is void. */
-  readonly isCurrentUsed: boolean;
+  /** Older ones that this device once showed, newest first: whoever shows one now holds a copy. */
+  readonly spent: readonly string[];
   readonly rotatedAtMs: number;
   readonly isFrozen: boolean;
 }
@@ -17,7 +18,7 @@ export type TokenVerdict =
   | { readonly verdict: "rotate" }
   /** The reply with the successor was lost: give the same successor again. */
   | { readonly verdict: "repeat" }
-  /** Both the old and the new one were used: one of them is a copy. */
+  /** Its successor was shown already: one of the two is a copy. */
   | { readonly verdict: "freeze" }
   | { readonly verdict: "refuse" };
 
@@ -28,12 +29,20 @@ export type TokenVerdict =
 export function judgeToken(presented: string, state: TokenState, nowMs: number): TokenVerdict {
   if (state.isFrozen) return { verdict: "refuse" };
   if (presented === state.current) return { verdict: "rotate" };
+  if (state.spent.includes(presented)) return { verdict: "freeze" };
   if (presented !== state.previous) return { verdict: "refuse" };
-  if (state.isCurrentUsed) return { verdict: "freeze" };
   return nowMs - state.rotatedAtMs <= TOKEN_OVERLAP_MS ? { verdict: "repeat" } : { verdict: "refuse" };
 }
 
-/** @returns the state after `presented` was rotated into `successor`. Showing the current token makes the one before it void. */
-export function rotated(presented: string, successor: string, nowMs: number): TokenState {
-  return { current: successor, previous: presented, isCurrentUsed: false, rotatedAtMs: nowMs, isFrozen: false };
+const SPENT_KEPT = 8;
+
+/** @returns the state of a device that received its first token */
+export function firstToken(current: string, nowMs: number): TokenState {
+  return { current, previous: null, spent: [], rotatedAtMs: nowMs, isFrozen: false };
+}
+
+/** @returns the state after the current token was rotated into `successor`; the one before it is spent */
+export function rotatedToken(state: TokenState, successor: string, nowMs: number): TokenState {
+  const spent = state.previous === null ? state.spent : [state.previous, ...state.spent].slice(0, SPENT_KEPT);
+  return { current: successor, previous: state.current, spent, rotatedAtMs: nowMs, isFrozen: false };
 }

@@ -1,0 +1,171 @@
+/** D1 tables (drizzle). Ids are text, times integer milliseconds; secrets appear only as MACs. Migrations are generated from here. */
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+
+export const accounts = sqliteTable("accounts", {
+  id: text("id").primaryKey(),
+  name: text("name").notNull(),
+  /** WebAuthn user handle, base64url. */
+  userHandle: text("user_handle").notNull().unique(),
+  createdAtMs: integer("created_at_ms").notNull(),
+});
+
+export const passkeys = sqliteTable(
+  "passkeys",
+  {
+    credentialId: text("credential_id").primaryKey(),
+    accountId: text("account_id").notNull().references(() => accounts.id, { onDelete: "cascade" }),
+    name: text("name").notNull(),
+    /** COSE key as registered, base64url, and the same key as JWK text. */
+    coseKey: text("cose_key").notNull(),
+    jwk: text("jwk").notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    lastUsedAtMs: integer("last_used_at_ms"),
+  },
+  (table) => [index("passkeys_account").on(table.accountId)],
+); // prettier-ignore
+
+export const accountSessions = sqliteTable(
+  "account_sessions",
+  {
+    selector: text("selector").primaryKey(),
+    accountId: text("account_id").notNull().references(() => accounts.id, { onDelete: "cascade" }),
+    /** Which origin's cookie: a session of one is nothing at the other. */
+    audience: text("audience", { enum: ["app", "approve"] }).notNull(),
+    mac: text("mac").notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    expiresAtMs: integer("expires_at_ms").notNull(),
+  },
+  (table) => [index("account_sessions_account").on(table.accountId)],
+); // prettier-ignore
+
+export const recoveryCodes = sqliteTable(
+  "recovery_codes",
+  {
+    mac: text("mac").primaryKey(),
+    accountId: text("account_id").notNull().references(() => accounts.id, { onDelete: "cascade" }),
+    usedAtMs: integer("used_at_ms"),
+  },
+  (table) => [index("recovery_codes_account").on(table.accountId)],
+); // prettier-ignore
+
+/** Everything that may be used once: sign-in nonces, hand-offs, enrolment codes, invitations. */
+export const oneTimeCodes = sqliteTable("one_time_codes", {
+  selector: text("selector").primaryKey(),
+  kind: text("kind", { enum: ["nonce", "handoff", "enrolment", "invitation"] }).notNull(),
+  mac: text("mac").notNull(),
+  /** JSON that the redeemer needs: account, enrolment, S256 challenge. */
+  payload: text("payload").notNull(),
+  expiresAtMs: integer("expires_at_ms").notNull(),
+  consumedAtMs: integer("consumed_at_ms"),
+});
+
+export const gateways = sqliteTable("gateways", {
+  id: text("id").primaryKey(),
+  accountId: text("account_id").notNull().references(() => accounts.id, { onDelete: "cascade" }),
+  name: text("name").notNull(),
+  createdAtMs: integer("created_at_ms").notNull(),
+}, (table) => [index("gateways_account").on(table.accountId)]); // prettier-ignore
+
+export const gatewayMembers = sqliteTable(
+  "gateway_members",
+  {
+    gatewayId: text("gateway_id").notNull().references(() => gateways.id, { onDelete: "cascade" }),
+    accountId: text("account_id").notNull().references(() => accounts.id, { onDelete: "cascade" }),
+    role: text("role", { enum: ["owner", "approver", "member", "viewer"] }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.gatewayId, table.accountId] }), index("gateway_members_account").on(table.accountId)],
+); // prettier-ignore
+
+export const connectors = sqliteTable("connectors", {
+  gatewayId: text("gateway_id")
+    .primaryKey()
+    .references(() => gateways.id, { onDelete: "cascade" }),
+  publicKey: text("public_key").notNull(),
+  machine: text("machine").notNull(),
+  platform: text("platform").notNull(),
+  enrolledAtMs: integer("enrolled_at_ms").notNull(),
+});
+
+export const enrolments = sqliteTable("enrolments", {
+  id: text("id").primaryKey(),
+  accountId: text("account_id"),
+  gatewayId: text("gateway_id"),
+  state: text("state", { enum: ["open", "redeemed", "nonce-given", "revealed", "done", "failed"] }).notNull(),
+  ticketMac: text("ticket_mac"),
+  machine: text("machine"),
+  platform: text("platform"),
+  connectorKey: text("connector_key"),
+  commitment: text("commitment"),
+  pageNonce: text("page_nonce"),
+  pageMac: text("page_mac"),
+  connectorNonce: text("connector_nonce"),
+  /** Owner's passkeys as shown when the page gave its nonce, JSON. */
+  ownerKeys: text("owner_keys"),
+  createdAtMs: integer("created_at_ms").notNull(),
+  expiresAtMs: integer("expires_at_ms").notNull(),
+});
+
+export const devices = sqliteTable(
+  "devices",
+  {
+    gatewayId: text("gateway_id").notNull(),
+    id: text("id").notNull(),
+    publicKey: text("public_key").notNull(),
+    name: text("name").notNull(),
+    platform: text("platform").notNull(),
+    browser: text("browser").notNull(),
+    state: text("state", { enum: ["waiting", "allowed", "cut"] }).notNull(),
+    access: text("access").notNull(),
+    notAfterMs: integer("not_after_ms").notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    lastSeenMs: integer("last_seen_ms"),
+    updatedSeq: integer("updated_seq").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.gatewayId, table.id] })],
+);
+
+export const grants = sqliteTable("grants", {
+  id: text("id").primaryKey(),
+  gatewayId: text("gateway_id").notNull(),
+  deviceId: text("device_id").notNull(),
+  /** Exact signed bytes and the assertion, as the connector received them. */
+  statement: text("statement").notNull(),
+  assertion: text("assertion").notNull(),
+  state: text("state", { enum: ["owed", "live", "refused", "revoked"] }).notNull(),
+  issuedAtMs: integer("issued_at_ms").notNull(),
+  notAfterMs: integer("not_after_ms").notNull(),
+}, (table) => [index("grants_gateway").on(table.gatewayId)]); // prettier-ignore
+
+export const deviceTokens = sqliteTable("device_tokens", {
+  gatewayId: text("gateway_id").notNull(),
+  deviceId: text("device_id").notNull(),
+  currentMac: text("current_mac").notNull(),
+  previousMac: text("previous_mac"),
+  rotatedAtMs: integer("rotated_at_ms").notNull(),
+  isFrozen: integer("is_frozen", { mode: "boolean" }).notNull(),
+}, (table) => [primaryKey({ columns: [table.gatewayId, table.deviceId] })]); // prettier-ignore
+
+export const pairingRequests = sqliteTable("pairing_requests", {
+  id: text("id").primaryKey(),
+  gatewayId: text("gateway_id").notNull(),
+  deviceId: text("device_id").notNull(),
+  outcome: text("outcome", { enum: ["allowed", "denied", "expired", "wrong-code", "withdrawn"] }).notNull(),
+  createdAtMs: integer("created_at_ms").notNull(),
+  decidedAtMs: integer("decided_at_ms").notNull(),
+}, (table) => [index("pairing_requests_gateway").on(table.gatewayId)]); // prettier-ignore
+
+export const auditEvents = sqliteTable(
+  "audit_events",
+  {
+    id: text("id").primaryKey(),
+    accountId: text("account_id").notNull(),
+    gatewayId: text("gateway_id"),
+    deviceId: text("device_id"),
+    actor: text("actor").notNull(),
+    action: text("action").notNull(),
+    /** Flat JSON, no content and no secrets. */
+    detail: text("detail").notNull(),
+    atMs: integer("at_ms").notNull(),
+  },
+  (table) => [index("audit_events_account_time").on(table.accountId, table.atMs), uniqueIndex("audit_events_id").on(table.id)],
+);

@@ -1,0 +1,192 @@
+/** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
+import type { TokenState } from "../../core/device-token-policy.ts";
+import type { Receipt } from "../../protocol/api.ts";
+import type { Claims } from "../../protocol/door-messages.ts";
+import type { ToConnector } from "../../protocol/link-messages.ts";
+import type { ConnectorKey, DeviceKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { Access } from "../../protocol/words.ts";
+import type { OutboxEvent } from "../db/room-writes.ts";
+
+export interface RoomMeta {
+  readonly gateway: string;
+  readonly account: string;
+  readonly name: string;
+  readonly key: ConnectorKey | null;
+  readonly generation: number;
+  readonly acknowledged: number;
+  readonly connectorVersion: string | null;
+  readonly lastSeenMs: number | null;
+}
+
+export interface DeviceRow {
+  readonly id: string;
+  readonly key: DeviceKey;
+  readonly name: string;
+  readonly platform: string;
+  readonly browser: string;
+  readonly access: Access;
+  readonly kind: "ask" | "owner";
+  readonly grant: string;
+  readonly state: "waiting" | "allowed" | "cut";
+  readonly createdAtMs: number;
+  readonly lastSeenMs: number | null;
+  readonly notAfterMs: number;
+  readonly token: TokenState | null;
+  /** Same-device grants: hash of the code that the first session must bring; null once used. */
+  readonly activation: string | null;
+}
+
+export interface RequestRow {
+  readonly id: string;
+  readonly device: string;
+  readonly key: DeviceKey;
+  readonly claims: Claims;
+  readonly address: string;
+  readonly country: string | null;
+  readonly access: Access;
+  readonly nonce: string;
+  readonly code: string;
+  readonly tries: number;
+  readonly createdAtMs: number;
+  readonly lastSeenMs: number;
+}
+
+export interface GrantRow {
+  readonly id: string;
+  readonly device: string;
+  readonly signed: SignedByOwner;
+  readonly state: "owed" | "live" | "refused" | "revoked";
+}
+
+export interface SessionRow {
+  readonly id: string;
+  readonly device: string;
+  readonly grant: string;
+  readonly access: Access;
+  readonly expiresAtMs: number;
+}
+
+type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" }>;
+
+/** Tables that hold one JSON document under a key: few rows, read whole. */
+const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts"] as const;
+type DocumentTable = (typeof DOCUMENTS)[number];
+
+export class RoomStorage {
+  readonly #storage: DurableObjectStorage;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+    for (const table of DOCUMENTS) storage.sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY, json TEXT NOT NULL)`);
+    storage.sql.exec("CREATE TABLE IF NOT EXISTS blocked (device TEXT PRIMARY KEY)");
+    storage.sql.exec("CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL)");
+    storage.sql.exec("CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL)");
+  }
+
+  /** All or nothing; the callback must not await. */
+  transaction<T>(work: () => T): T {
+    return this.#storage.transactionSync(work);
+  }
+
+  get<T>(table: DocumentTable, id: string): T | null {
+    const row = this.#storage.sql.exec<{ json: string }>(`SELECT json FROM ${table} WHERE id = ?`, id).toArray()[0];
+    return row === undefined ? null : (JSON.parse(row.json) as T);
+  }
+
+  all<T>(table: DocumentTable): T[] {
+    return this.#storage.sql
+      .exec<{ json: string }>(`SELECT json FROM ${table} ORDER BY rowid`)
+      .toArray()
+      .map((row) => JSON.parse(row.json) as T);
+  }
+
+  put(table: DocumentTable, id: string, value: object): void {
+    // Keeps the row's place: cards never change their order (PROTOCOL.md RQ3).
+    this.#storage.sql.exec(
+      `INSERT INTO ${table} (id, json) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json`,
+      id,
+      JSON.stringify(value),
+    );
+  }
+
+  delete(table: DocumentTable, id: string): void {
+    this.#storage.sql.exec(`DELETE FROM ${table} WHERE id = ?`, id);
+  }
+
+  meta(): RoomMeta | null {
+    return this.get<RoomMeta>("meta", "room");
+  }
+
+  setMeta(meta: RoomMeta): void {
+    this.put("meta", "room", meta);
+  }
+
+  ownerKeys(): OwnerKey[] {
+    return this.all<OwnerKey>("owner_keys");
+  }
+
+  setOwnerKeys(keys: readonly OwnerKey[]): void {
+    this.#storage.sql.exec("DELETE FROM owner_keys");
+    for (const key of keys) this.put("owner_keys", key.credentialId, key);
+  }
+
+  owe(message: Owed): void {
+    this.put("owed", message.id, message);
+  }
+
+  owed(): Owed[] {
+    return this.all<Owed>("owed");
+  }
+
+  isBlocked(device: string): boolean {
+    return this.#storage.sql.exec("SELECT 1 FROM blocked WHERE device = ?", device).toArray().length > 0;
+  }
+
+  block(device: string): void {
+    this.#storage.sql.exec("INSERT OR IGNORE INTO blocked (device) VALUES (?)", device);
+  }
+
+  addNonce(nonce: string, expiresAtMs: number): void {
+    this.#storage.sql.exec("INSERT INTO nonces (nonce, expires_at_ms) VALUES (?, ?)", nonce, expiresAtMs);
+  }
+
+  /** @returns whether it was there and not over; it is gone afterwards, so that only one caller ever wins */
+  takeNonce(nonce: string, nowMs: number): boolean {
+    const rows = this.#storage.sql
+      .exec<{ expires_at_ms: number }>("DELETE FROM nonces WHERE nonce = ? RETURNING expires_at_ms", nonce)
+      .toArray();
+    return rows[0] !== undefined && rows[0].expires_at_ms > nowMs;
+  }
+
+  nonceCount(): number {
+    return this.#storage.sql.exec<{ n: number }>("SELECT count(*) AS n FROM nonces").one().n;
+  }
+
+  dropOldNonces(nowMs: number): void {
+    this.#storage.sql.exec("DELETE FROM nonces WHERE expires_at_ms <= ?", nowMs);
+  }
+
+  toOutbox(event: OutboxEvent): void {
+    this.#storage.sql.exec("INSERT INTO outbox (json) VALUES (?)", JSON.stringify(event));
+  }
+
+  /** Oldest first. */
+  outbox(limit: number): { readonly seq: number; readonly event: OutboxEvent }[] {
+    const rows = this.#storage.sql
+      .exec<{ seq: number; json: string }>("SELECT seq, json FROM outbox ORDER BY seq LIMIT ?", limit)
+      .toArray();
+    return rows.map((row) => ({ seq: row.seq, event: JSON.parse(row.json) as OutboxEvent }));
+  }
+
+  outboxDone(seq: number): void {
+    this.#storage.sql.exec("DELETE FROM outbox WHERE seq = ?", seq);
+  }
+
+  saveReceipt(receipt: Receipt): void {
+    this.put("receipts", receipt.device, receipt);
+  }
+
+  async deleteAll(): Promise<void> {
+    await this.#storage.deleteAll();
+  }
+}
