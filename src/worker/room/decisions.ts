@@ -1,0 +1,165 @@
+/** What the owner decides about devices: allow, deny, cut. Each verifies, commits in one transaction, then tells connector and devices. */
+import { verifyAssertion } from "../../core/assertion.ts";
+import { grantId } from "../../core/digests.ts";
+import { grantProblem, isWithin } from "../../core/grant-policy.ts";
+import { readGrant, readOwnerKey } from "../../core/statement.ts";
+import type { Receipt } from "../../protocol/api.ts";
+import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
+import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
+import { isSameText } from "../auth/session-cookie.ts";
+import type { Admission } from "./admission.ts";
+import type { RoomResult } from "./room-rpc.ts";
+import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
+
+const NOT_FOUND = { ok: false, failure: "not-found" } as const;
+const REFUSED = { ok: false, failure: "grant-refused" } as const;
+
+/** Counts a wrong match code; the third ends the request (PROTOCOL.md MC2). */
+export function checkMatchCode(admission: Admission, requestId: string, code: string): RoomResult<null> {
+  const row = admission.storage.get<RequestRow>("requests", requestId);
+  if (row === null) return { ok: false, failure: "request-over" };
+  if (isSameText(code, row.code)) return { ok: true, value: null };
+  const tries = row.tries + 1;
+  if (tries >= MATCH_CODE_TRIES) admission.endRequest(row, "wrong-code", { type: "ended", why: "wrong-code" });
+  else admission.storage.put("requests", row.id, { ...row, tries });
+  admission.audit("owner", "wrong-match-code", row.device, { tries });
+  return { ok: false, failure: "match-code-wrong", triesLeft: MATCH_CODE_TRIES - tries };
+}
+
+/** Verifies signature and body; what it must match beyond that is the caller's. */
+async function verifiedGrant(admission: Admission, signed: SignedByOwner): Promise<{ id: string; body: GrantStatement } | null> {
+  const statement = readGrant(signed.statement);
+  if (statement === null) return null;
+  const { config, now } = admission.options;
+  const meta = admission.mustMeta();
+  if ((await grantProblem(statement.body, { gateway: meta.gateway, nowMs: now() })) !== null) return null;
+  const expected = {
+    type: "grant",
+    body: statement.bytes,
+    origin: config.approveOrigin,
+    rpId: config.rpId,
+    ownerKeys: admission.storage.ownerKeys(),
+  } as const;
+  const owner = await verifyAssertion(signed.assertion, expected);
+  return typeof owner === "string" ? null : { id: await grantId(statement.bytes), body: statement.body };
+}
+
+/** One transaction: device, grant and what the connector is owed. Then the connector, whose answer makes it live. */
+async function commitGrant(
+  admission: Admission,
+  grant: { id: string; body: GrantStatement },
+  signed: SignedByOwner,
+  from: RequestRow | null,
+): Promise<boolean> {
+  const { body, id } = grant;
+  const message = { type: "grant", id: `grant-${id}`, grant: id, signed } as const;
+  const before = admission.device(body.device);
+  const device: DeviceRow = {
+    id: body.device,
+    key: body.key,
+    name: body.name,
+    platform: from?.claims.platform ?? before?.platform ?? "",
+    browser: from?.claims.browser ?? before?.browser ?? "",
+    access: body.access,
+    kind: body.kind,
+    grant: id,
+    state: "waiting",
+    createdAtMs: before?.createdAtMs ?? admission.options.now(),
+    lastSeenMs: before?.lastSeenMs ?? null,
+    notAfterMs: body.notAfterMs,
+    token: null,
+    activation: body.activation,
+  };
+  admission.storage.transaction(() => {
+    const older = before === null ? null : admission.storage.get<GrantRow>("grants", before.grant);
+    if (older !== null && older.id !== id) {
+      admission.saveGrant({ ...older, state: "revoked" });
+      admission.storage.delete("owed", `grant-${older.id}`);
+    }
+    admission.saveDevice(device);
+    admission.saveGrant({ id, device: body.device, signed, state: "owed" });
+    admission.storage.owe(message);
+    admission.audit("owner", "allow", body.device, { access: body.access, notAfterMs: body.notAfterMs, kind: body.kind });
+  });
+  if (from !== null) admission.endRequest(from, "allowed", { type: "allowed", live: false });
+  const result = await admission.deliver(message);
+  admission.tellInbox();
+  return result?.ok === true;
+}
+
+/** PROTOCOL.md GR1, GR2: exactly this request, this key, no wider access, and the match code once more. */
+export async function allow(
+  admission: Admission,
+  input: { request: string; code: string; signed: SignedByOwner },
+): Promise<RoomResult<{ device: string; applied: boolean }>> {
+  const match = checkMatchCode(admission, input.request, input.code);
+  if (!match.ok) return match;
+  const grant = await verifiedGrant(admission, input.signed);
+  // The checks waited: the request may have ended, or been decided, in between.
+  const row = admission.storage.get<RequestRow>("requests", input.request);
+  if (row === null) return { ok: false, failure: "request-over" };
+  if (grant === null) return REFUSED;
+  const { body } = grant;
+  if (body.kind !== "ask" || body.request !== row.id || body.device !== row.device || !isWithin(body.access, row.access)) return REFUSED;
+  if (admission.storage.isBlocked(row.device)) return REFUSED;
+  admission.storage.delete("requests", row.id);
+  const applied = await commitGrant(admission, grant, input.signed, row);
+  return { ok: true, value: { device: body.device, applied } };
+}
+
+/** Same-device way: counts only once the first session brings the code behind its activation hash. */
+export async function ownerGrant(admission: Admission, signed: SignedByOwner): Promise<RoomResult<{ device: string; applied: boolean }>> {
+  const grant = await verifiedGrant(admission, signed);
+  if (grant === null || grant.body.kind !== "owner" || admission.storage.isBlocked(grant.body.device)) return REFUSED;
+  if (admission.storage.get("grants", grant.id) !== null) return { ok: false, failure: "conflict" };
+  const applied = await commitGrant(admission, grant, signed, null);
+  return { ok: true, value: { device: grant.body.device, applied } };
+}
+
+export function deny(admission: Admission, input: { request: string; block: boolean }): RoomResult<{ device: string }> {
+  const row = admission.storage.get<RequestRow>("requests", input.request);
+  if (row === null) return { ok: false, failure: "request-over" };
+  if (input.block) admission.storage.block(row.device);
+  admission.endRequest(row, "denied", { type: "refused", blocked: input.block });
+  return { ok: true, value: { device: row.device } };
+}
+
+/** PROTOCOL.md CUT1-3: commits, ends sockets, then asks the connector; never waits for a gateway that is away. */
+export async function cut(admission: Admission, deviceId: string): Promise<RoomResult<Receipt>> {
+  const row = admission.device(deviceId);
+  if (row === null) return NOT_FOUND;
+  const { now } = admission.options;
+  const startedAtMs = now();
+  const message = { type: "cut", id: `cut-${deviceId}`, device: deviceId, cutAtMs: startedAtMs } as const;
+  admission.markCut(row, "owner");
+  const socketsClosed = admission.relay.endDevice(deviceId, CLOSE_CUT, "cut by the owner");
+  const edge = { socketsClosed, tookMs: now() - startedAtMs };
+  admission.storage.owe(message);
+  admission.storage.saveReceipt({
+    device: deviceId,
+    cutAtMs: startedAtMs,
+    edge,
+    gateway: { state: "pending", entriesRemoved: 0, tookMs: null, atMs: null },
+  });
+  await admission.deliver(message);
+  admission.tellInbox();
+  const receipt = admission.storage.get<Receipt>("receipts", deviceId);
+  return receipt === null ? NOT_FOUND : { ok: true, value: receipt };
+}
+
+/** Pins one more owner passkey, endorsed by one that the room already holds. */
+export async function addOwnerKey(admission: Admission, account: string, signed: SignedByOwner): Promise<RoomResult<null>> {
+  const statement = readOwnerKey(signed.statement);
+  if (statement === null || statement.body.account !== account) return REFUSED;
+  const { config } = admission.options;
+  const keys = admission.storage.ownerKeys();
+  const expected = { type: "owner-key", body: statement.bytes, origin: config.approveOrigin, rpId: config.rpId, ownerKeys: keys } as const;
+  if (typeof (await verifyAssertion(signed.assertion, expected)) === "string") return REFUSED;
+  const { credentialId, key } = statement.body;
+  if (!keys.some((each) => each.credentialId === credentialId)) admission.storage.put("owner_keys", credentialId, { credentialId, key });
+  const message = { type: "owner-key", id: `owner-${credentialId.slice(0, 40)}`, signed } as const;
+  admission.storage.owe(message);
+  await admission.deliver(message);
+  return { ok: true, value: null };
+}
