@@ -65,7 +65,7 @@ interface ClientData {
 
 function parseClientData(bytes: Uint8Array<ArrayBuffer>): ClientData | null {
   try {
-    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
     return typeof value === "object" && value !== null ? value : null;
   } catch {
     return null;

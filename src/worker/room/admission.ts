@@ -311,8 +311,7 @@ export class Admission implements AdmissionForRelay {
   /** Last sign of life of a request's page: its open socket's latest heartbeat, or when it closed. */
   requestLastSeenMs(row: RequestRow): number {
     let last = row.lastSeenMs;
-    for (const ws of this.options.ctx.getWebSockets(`dev:${row.device}`)) {
-      if (ws.readyState !== WebSocket.OPEN) continue;
+    for (const ws of this.waitingPages(row.device)) {
       last = Math.max(last, this.options.ctx.getWebSocketAutoResponseTimestamp(ws)?.getTime() ?? 0);
     }
     return last;
@@ -321,7 +320,15 @@ export class Admission implements AdmissionForRelay {
   // --- telling ------------------------------------------------------------------------------------------------------------------
 
   tellDevice(device: string, message: ToDoor): void {
-    for (const ws of this.options.ctx.getWebSockets(`dev:${device}`)) sendToDoor(ws, message);
+    for (const ws of this.waitingPages(device)) sendToDoor(ws, message);
+  }
+
+  /** Open door pages of a device. Tags are fixed when a socket is accepted, before its key is known, so the attachment tells. */
+  waitingPages(device: string): WebSocket[] {
+    return this.options.ctx.getWebSockets("wait").filter((ws) => {
+      const attachment = attachmentOf(ws);
+      return ws.readyState === WebSocket.OPEN && attachment?.kind === "wait" && attachment.device === device;
+    });
   }
 
   tellDoors(message: ToDoor): void {

@@ -1,0 +1,102 @@
+/** The Durable Object of one account: what waits for its decision, and the dashboards that watch. */
+import { DurableObject } from "cloudflare:workers";
+import type { InboxMessage, WaitingCard } from "../../protocol/api.ts";
+import { REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
+import type { GatewayState } from "../../protocol/words.ts";
+import type { Env } from "../env.ts";
+import type { InboxRpc } from "./inbox-rpc.ts";
+
+const CLOSE_SIGNED_OUT = 4401;
+/** A card whose room fell silent is not shown for ever: rooms refresh or drop it well before. */
+const CARD_MS = 24 * 3_600_000;
+
+export class Inbox extends DurableObject<Env> implements InboxRpc {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    ctx.storage.sql.exec(
+      "CREATE TABLE IF NOT EXISTS cards (id TEXT PRIMARY KEY, gateway TEXT NOT NULL, json TEXT NOT NULL, put_at_ms INTEGER NOT NULL)",
+    );
+  }
+
+  override fetch(request: Request): Response {
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server);
+    server.serializeAttachment({ expiresAtMs: Number(request.headers.get("x-gatehouse-account-session-expires") ?? 0) });
+    server.send(JSON.stringify({ type: "list", requests: this.#cards() } satisfies InboxMessage));
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  override webSocketMessage(): void {
+    // Dashboards only listen; `ping` is answered by the runtime.
+  }
+
+  override webSocketClose(ws: WebSocket): void {
+    close(ws, 1000, "");
+  }
+
+  put(card: WaitingCard): Promise<void> {
+    const { sql } = this.ctx.storage;
+    sql.exec(
+      "INSERT INTO cards (id, gateway, json, put_at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json",
+      card.id,
+      card.gateway,
+      JSON.stringify(card),
+      Date.now(),
+    );
+    this.#tell({ type: "request", request: card });
+    return Promise.resolve();
+  }
+
+  drop(input: { gateway: string; request: string }): Promise<void> {
+    this.ctx.storage.sql.exec("DELETE FROM cards WHERE id = ? AND gateway = ?", input.request, input.gateway);
+    this.#tell({ type: "request-gone", gateway: input.gateway, request: input.request });
+    return Promise.resolve();
+  }
+
+  gatewayChanged(input: { gateway: string; state: GatewayState }): Promise<void> {
+    this.#tell({ type: "gateway", ...input });
+    return Promise.resolve();
+  }
+
+  enrolmentChanged(input: { enrolment: string }): Promise<void> {
+    this.#tell({ type: "enrolment", ...input });
+    return Promise.resolve();
+  }
+
+  list(): Promise<readonly WaitingCard[]> {
+    return Promise.resolve(this.#cards());
+  }
+
+  closeSockets(): Promise<void> {
+    for (const ws of this.ctx.getWebSockets()) close(ws, CLOSE_SIGNED_OUT, "signed out");
+    return Promise.resolve();
+  }
+
+  #cards(): WaitingCard[] {
+    const { sql } = this.ctx.storage;
+    sql.exec("DELETE FROM cards WHERE put_at_ms < ?", Date.now() - CARD_MS - REQUEST_SILENCE_MS);
+    return sql
+      .exec<{ json: string }>("SELECT json FROM cards ORDER BY put_at_ms, rowid")
+      .toArray()
+      .map((row) => JSON.parse(row.json) as WaitingCard);
+  }
+
+  #tell(message: InboxMessage): void {
+    const text = JSON.stringify(message);
+    for (const ws of this.ctx.getWebSockets()) {
+      const attachment = ws.deserializeAttachment() as { expiresAtMs?: unknown } | null;
+      const expiresAtMs = typeof attachment?.expiresAtMs === "number" ? attachment.expiresAtMs : 0;
+      if (expiresAtMs <= Date.now()) close(ws, CLOSE_SIGNED_OUT, "signed out");
+      else if (ws.readyState === WebSocket.OPEN) ws.send(text);
+    }
+  }
+}
+
+function close(ws: WebSocket, code: number, reason: string): void {
+  try {
+    ws.close(code, reason);
+  } catch {
+    // Already gone.
+  }
+}

@@ -1,0 +1,249 @@
+/** The Durable Object of one gateway. It only forwards: the relay moves bytes, admission and door decide. */
+import { DurableObject } from "cloudflare:workers";
+import type { PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import { readConfig } from "../config.ts";
+import type { Env } from "../env.ts";
+import { Admission } from "./admission.ts";
+import { attachmentOf, closeQuietly } from "./attachments.ts";
+import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant } from "./decisions.ts";
+import { Door } from "./door.ts";
+import { Relay, refusal } from "./relay.ts";
+import type { RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { RequestRow } from "./storage.ts";
+import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
+
+const NOT_FOUND = { ok: false, failure: "not-found" } as const;
+const CLOSE_INTERNAL = 1011;
+const SWEEP_AGAIN_MS = 60_000;
+
+export class Room extends DurableObject<Env> implements RoomRpc {
+  readonly #admission: Admission;
+  readonly #relay: Relay;
+  readonly #door: Door;
+  #alarmAtMs: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    const config = readConfig(env);
+    const now = (): number => Date.now();
+    const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes));
+    const wakeBy = (atMs: number): void => this.#wakeBy(atMs);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    // Known before any event: an alarm set later must never push an earlier one back.
+    void ctx.blockConcurrencyWhile(async () => {
+      this.#alarmAtMs = await ctx.storage.getAlarm();
+    });
+    this.#admission = new Admission({ ctx, env, config, now, random, wakeBy });
+    this.#relay = new Relay({
+      ctx,
+      admission: this.#admission,
+      now,
+      random,
+      wakeBy,
+      approveOrigin: config.approveOrigin,
+      rpId: config.rpId,
+    });
+    this.#admission.attach(this.#relay);
+    this.#door = new Door(this.#admission);
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    try {
+      const header = (name: string): string => request.headers.get(`x-gatehouse-${name}`) ?? "";
+      switch (header("kind")) {
+        case "link":
+          return this.#relay.fetchLink();
+        case "stream":
+          return await this.#relay.fetchStream(request, header("session"), header("client-ip"));
+        case "challenge":
+          return await this.#door.challenge(request);
+        case "session":
+          return await this.#door.session(request);
+        case "wait":
+          return this.#door.wait(header("client-ip"), header("country") || null);
+        default:
+          return refusal(404, "Not found.\n");
+      }
+    } catch {
+      return refusal(500, "Something went wrong on our side.\n");
+    }
+  }
+
+  override async webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
+    try {
+      if (this.#relay.fastMessage(ws, data)) return;
+      const attachment = attachmentOf(ws);
+      if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
+      else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
+      else if (attachment.kind === "wait") await this.#door.message(ws, attachment, data);
+      else this.#relay.strayMessage(ws);
+    } catch {
+      closeQuietly(ws, CLOSE_INTERNAL, "internal error");
+    }
+  }
+
+  override webSocketClose(ws: WebSocket, code: number, reason: string): void {
+    this.#gone(ws, code, reason);
+  }
+
+  override webSocketError(ws: WebSocket): void {
+    this.#gone(ws, 1006, "");
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarmAtMs = null;
+    const nowMs = Date.now();
+    let next: number | null = null;
+    try {
+      const deadlines = [this.#admission.sweep(nowMs), this.#relay.endExpired(nowMs), await this.#admission.drainOutbox()];
+      for (const atMs of deadlines) if (atMs !== null) next = next === null ? atMs : Math.min(next, atMs);
+    } catch {
+      next = nowMs + SWEEP_AGAIN_MS;
+    } finally {
+      if (next !== null) this.#wakeBy(next);
+    }
+  }
+
+  // --- RPC: every call names the account; any other answer than its own is `not-found` ---------------------------------------
+
+  setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>> {
+    const meta = this.#admission.storage.meta();
+    if (meta !== null && (meta.gateway !== input.gateway || meta.account !== input.account)) return Promise.resolve(NOT_FOUND);
+    const fresh = { key: null, generation: 0, acknowledged: 0, connectorVersion: null, lastSeenMs: null };
+    this.#admission.storage.setMeta({ ...fresh, ...meta, ...input });
+    return done();
+  }
+
+  enrol(input: { account: string; key: ConnectorKey; ownerKeys: readonly OwnerKey[] }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => {
+      const meta = this.#admission.mustMeta();
+      this.#relay.endLink(4410, "another machine is this gateway's connector now");
+      this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
+      this.#admission.storage.setOwnerKeys(input.ownerKeys);
+      this.#admission.audit("owner", "connector-enrolled", null, {});
+      this.#admission.tellInbox();
+      return done();
+    });
+  }
+
+  rename(input: { account: string; name: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => {
+      this.#admission.storage.setMeta({ ...this.#admission.mustMeta(), name: input.name });
+      return done();
+    });
+  }
+
+  snapshot(input: { account: string }): Promise<RoomResult<RoomSnapshot>> {
+    return this.#for(input.account, () => {
+      const { gateway, name, connectorVersion, lastSeenMs } = this.#admission.mustMeta();
+      const waitingCount = this.#admission.storage.all("requests").length;
+      const state = this.#admission.state();
+      const value = {
+        gateway,
+        name,
+        state,
+        report: this.#admission.report(),
+        connectorVersion,
+        lastSeenMs,
+        devices: this.#admission.devices(),
+        waitingCount,
+      };
+      return Promise.resolve({ ok: true, value });
+    });
+  }
+
+  request(input: { account: string; request: string }): Promise<RoomResult<PairingRequest>> {
+    return this.#for(input.account, () => {
+      const row = this.#admission.storage.get<RequestRow>("requests", input.request);
+      if (row === null) return Promise.resolve({ ok: false, failure: "request-over" });
+      const card = this.#admission.card({ ...row, lastSeenMs: this.#admission.requestLastSeenMs(row) });
+      return Promise.resolve({ ok: true, value: { ...card, key: row.key, roomNonce: row.nonce, triesLeft: MATCH_CODE_TRIES - row.tries } });
+    });
+  }
+
+  checkMatchCode(input: { account: string; request: string; code: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => Promise.resolve(checkMatchCode(this.#admission, input.request, input.code)));
+  }
+
+  allow(input: {
+    account: string;
+    request: string;
+    code: string;
+    signed: SignedByOwner;
+  }): Promise<RoomResult<{ device: string; applied: boolean }>> {
+    return this.#for(input.account, () => allow(this.#admission, input));
+  }
+
+  deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>> {
+    return this.#for(input.account, () => Promise.resolve(deny(this.#admission, input)));
+  }
+
+  ownerGrant(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<{ device: string; applied: boolean }>> {
+    return this.#for(input.account, () => ownerGrant(this.#admission, input.signed));
+  }
+
+  renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => {
+      const row = this.#admission.device(input.device);
+      if (row === null) return Promise.resolve(NOT_FOUND);
+      this.#admission.saveDevice({ ...row, name: input.name });
+      return done();
+    });
+  }
+
+  cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {
+    return this.#for(input.account, () => cut(this.#admission, input.device));
+  }
+
+  receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {
+    return this.#for(input.account, () => {
+      const receipt = this.#admission.storage.get<Receipt>("receipts", input.device);
+      return Promise.resolve(receipt === null ? NOT_FOUND : { ok: true as const, value: receipt });
+    });
+  }
+
+  addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => addOwnerKey(this.#admission, input.account, input.signed));
+  }
+
+  remove(input: { account: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, async () => {
+      this.#relay.endLink(4410, "this gateway was removed");
+      for (const ws of this.ctx.getWebSockets()) closeQuietly(ws, 4403, "this gateway was removed");
+      await this.#admission.storage.deleteAll();
+      // The next event starts from an empty object.
+      this.ctx.abort("gateway removed");
+      return { ok: true, value: null };
+    });
+  }
+
+  async #for<T>(account: string, work: () => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
+    const meta = this.#admission.storage.meta();
+    return meta === null || meta.account !== account ? NOT_FOUND : work();
+  }
+
+  #gone(ws: WebSocket, code: number, reason: string): void {
+    try {
+      const attachment = attachmentOf(ws);
+      if (attachment?.kind === "link") this.#relay.linkClosed(ws, code);
+      else if (attachment?.kind === "stream") this.#relay.streamClosed(ws, attachment, code, reason);
+      else {
+        closeQuietly(ws);
+        if (attachment?.kind === "wait") this.#door.closed(attachment);
+      }
+    } catch {
+      closeQuietly(ws, CLOSE_INTERNAL, "internal error");
+    }
+  }
+
+  #wakeBy(atMs: number): void {
+    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
+    this.#alarmAtMs = atMs;
+    void this.ctx.storage.setAlarm(atMs);
+  }
+}
+
+function done(): Promise<RoomResult<null>> {
+  return Promise.resolve({ ok: true, value: null });
+}
