@@ -19,12 +19,12 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
     );
   }
 
-  override fetch(request: Request): Response {
+  override fetch(request: Request): Promise<Response> {
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
     server.serializeAttachment({ expiresAtMs: Number(request.headers.get("x-gatehouse-account-session-expires") ?? 0) });
     server.send(JSON.stringify({ type: "list", requests: this.#cards() } satisfies InboxMessage));
-    return new Response(null, { status: 101, webSocket: client });
+    return Promise.resolve(new Response(null, { status: 101, webSocket: client }));
   }
 
   override webSocketMessage(): void {

@@ -188,19 +188,14 @@ export class Door {
     if (presented === null || mac === null) return "token-missing";
     const { verdict } = judgeToken(mac, row.token, now());
     const value = await successorOf(env, presented);
-    switch (verdict) {
-      case "rotate":
-        return { value, state: rotatedToken(row.token, (await macOf(value)) ?? "", now()) };
-      case "repeat":
-        return { value, state: row.token };
-      case "freeze":
-        admission.saveDevice({ ...row, token: { ...row.token, isFrozen: true } });
-        admission.relay.endDevice(row.id, 4403, "this device's access was frozen");
-        admission.audit("device", "token-copied", row.id, {});
-        return "token-frozen";
-      case "refuse":
-        return row.token.isFrozen ? "token-frozen" : "token-missing";
+    if (verdict === "rotate") return { value, state: rotatedToken(row.token, (await macOf(value)) ?? "", now()) };
+    if (verdict === "repeat") return { value, state: row.token };
+    if (verdict === "freeze") {
+      admission.saveDevice({ ...row, token: { ...row.token, isFrozen: true } });
+      admission.relay.endDevice(row.id, 4403, "this device's access was frozen");
+      admission.audit("device", "token-copied", row.id, {});
     }
+    return verdict === "freeze" || row.token.isFrozen ? "token-frozen" : "token-missing";
   }
 
   // --- waiting -----------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,142 @@
+/** Named D1 queries about accounts, passkeys, sessions, codes. One statement each where a race matters. */
+import { and, asc, count, desc, eq, gt, isNull, lt } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { accountSessions, accounts, auditEvents, oneTimeCodes, passkeys, recoveryCodes } from "./schema.ts";
+
+export type Account = typeof accounts.$inferSelect;
+export type Passkey = typeof passkeys.$inferSelect;
+export type OneTimeKind = (typeof oneTimeCodes.$inferSelect)["kind"];
+
+export async function accountCount(db: D1Database): Promise<number> {
+  const rows = await drizzle(db).select({ n: count() }).from(accounts);
+  return rows[0]?.n ?? 0;
+}
+
+export async function accountById(db: D1Database, id: string): Promise<Account | null> {
+  return (await drizzle(db).select().from(accounts).where(eq(accounts.id, id)))[0] ?? null;
+}
+
+/** Account, first passkey and recovery codes appear together or not at all. */
+export async function insertAccount(binding: D1Database, account: Account, passkey: Passkey, codeMacs: readonly string[]): Promise<void> {
+  const db = drizzle(binding);
+  const codes = codeMacs.map((mac) => ({ mac, accountId: account.id, usedAtMs: null }));
+  await db.batch([db.insert(accounts).values(account), db.insert(passkeys).values(passkey), db.insert(recoveryCodes).values(codes)]);
+}
+
+export async function passkeysOf(db: D1Database, accountId: string): Promise<Passkey[]> {
+  return drizzle(db).select().from(passkeys).where(eq(passkeys.accountId, accountId)).orderBy(asc(passkeys.createdAtMs));
+}
+
+export async function passkeyByCredential(db: D1Database, credentialId: string): Promise<Passkey | null> {
+  return (await drizzle(db).select().from(passkeys).where(eq(passkeys.credentialId, credentialId)))[0] ?? null;
+}
+
+export async function insertPasskey(db: D1Database, passkey: Passkey): Promise<void> {
+  await drizzle(db).insert(passkeys).values(passkey);
+}
+
+export async function touchPasskey(db: D1Database, credentialId: string, nowMs: number): Promise<void> {
+  await drizzle(db).update(passkeys).set({ lastUsedAtMs: nowMs }).where(eq(passkeys.credentialId, credentialId));
+}
+
+export async function deletePasskey(db: D1Database, accountId: string, credentialId: string): Promise<void> {
+  await drizzle(db)
+    .delete(passkeys)
+    .where(and(eq(passkeys.accountId, accountId), eq(passkeys.credentialId, credentialId)));
+}
+
+export async function insertSession(db: D1Database, row: typeof accountSessions.$inferInsert): Promise<void> {
+  await drizzle(db).insert(accountSessions).values(row);
+}
+
+export async function sessionBySelector(db: D1Database, selector: string, nowMs: number) {
+  const found = await drizzle(db)
+    .select()
+    .from(accountSessions)
+    .where(and(eq(accountSessions.selector, selector), gt(accountSessions.expiresAtMs, nowMs)));
+  return found[0] ?? null;
+}
+
+export async function slideSession(db: D1Database, selector: string, expiresAtMs: number): Promise<void> {
+  await drizzle(db).update(accountSessions).set({ expiresAtMs }).where(eq(accountSessions.selector, selector));
+}
+
+export async function deleteSession(db: D1Database, selector: string): Promise<void> {
+  await drizzle(db).delete(accountSessions).where(eq(accountSessions.selector, selector));
+}
+
+export async function deleteSessionsOf(db: D1Database, accountId: string): Promise<void> {
+  await drizzle(db).delete(accountSessions).where(eq(accountSessions.accountId, accountId));
+}
+
+export async function insertCode(binding: D1Database, row: typeof oneTimeCodes.$inferInsert): Promise<void> {
+  await drizzle(binding).insert(oneTimeCodes).values(row);
+}
+
+/** The one conditional statement that lets exactly one of many redemptions win. @returns the payload, or null */
+export async function consumeCode(
+  db: D1Database,
+  input: { selector: string; kind: OneTimeKind; mac: string; nowMs: number },
+): Promise<string | null> {
+  const { selector, kind, mac, nowMs } = input;
+  const won = await drizzle(db)
+    .update(oneTimeCodes)
+    .set({ consumedAtMs: nowMs })
+    .where(
+      and(
+        eq(oneTimeCodes.selector, selector),
+        eq(oneTimeCodes.kind, kind),
+        eq(oneTimeCodes.mac, mac),
+        isNull(oneTimeCodes.consumedAtMs),
+        gt(oneTimeCodes.expiresAtMs, nowMs),
+      ),
+    )
+    .returning({ payload: oneTimeCodes.payload });
+  return won[0]?.payload ?? null;
+}
+
+export async function dropOldCodes(db: D1Database, nowMs: number): Promise<void> {
+  await drizzle(db)
+    .delete(oneTimeCodes)
+    .where(lt(oneTimeCodes.expiresAtMs, nowMs - 24 * 3_600_000));
+}
+
+/** @returns the account whose unused recovery code this is; used up by the same statement */
+export async function consumeRecoveryCode(db: D1Database, mac: string, nowMs: number): Promise<string | null> {
+  const won = await drizzle(db)
+    .update(recoveryCodes)
+    .set({ usedAtMs: nowMs })
+    .where(and(eq(recoveryCodes.mac, mac), isNull(recoveryCodes.usedAtMs)))
+    .returning({ accountId: recoveryCodes.accountId });
+  return won[0]?.accountId ?? null;
+}
+
+export async function recoveryCodesLeft(db: D1Database, accountId: string): Promise<number> {
+  const rows = await drizzle(db)
+    .select({ n: count() })
+    .from(recoveryCodes)
+    .where(and(eq(recoveryCodes.accountId, accountId), isNull(recoveryCodes.usedAtMs)));
+  return rows[0]?.n ?? 0;
+}
+
+export async function replaceRecoveryCodes(binding: D1Database, accountId: string, codeMacs: readonly string[]): Promise<void> {
+  const db = drizzle(binding);
+  const codes = codeMacs.map((mac) => ({ mac, accountId, usedAtMs: null }));
+  await db.batch([db.delete(recoveryCodes).where(eq(recoveryCodes.accountId, accountId)), db.insert(recoveryCodes).values(codes)]);
+}
+
+export async function insertAudit(db: D1Database, row: typeof auditEvents.$inferInsert): Promise<void> {
+  await drizzle(db).insert(auditEvents).values(row).onConflictDoNothing();
+}
+
+/** Newest first, 100 at most. */
+export async function auditOf(db: D1Database, accountId: string, before: number, gatewayId: string | null) {
+  const conditions = [eq(auditEvents.accountId, accountId), lt(auditEvents.atMs, before)];
+  if (gatewayId !== null) conditions.push(eq(auditEvents.gatewayId, gatewayId));
+  return drizzle(db)
+    .select()
+    .from(auditEvents)
+    .where(and(...conditions))
+    .orderBy(desc(auditEvents.atMs))
+    .limit(100);
+}

@@ -1,0 +1,74 @@
+/** Named D1 queries about gateways and enrolments. Every step of an enrolment is one conditional update. */
+import { and, asc, eq, gt } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/d1";
+import { connectors, devices, enrolments, gatewayMembers, gateways } from "./schema.ts";
+
+export type GatewayRow = typeof gateways.$inferSelect;
+export type EnrolmentRow = typeof enrolments.$inferSelect;
+
+export async function gatewaysOf(db: D1Database, accountId: string): Promise<GatewayRow[]> {
+  return drizzle(db).select().from(gateways).where(eq(gateways.accountId, accountId)).orderBy(asc(gateways.createdAtMs));
+}
+
+/** Keyed by account first: another account's gateway is simply not there. */
+export async function gatewayOf(db: D1Database, accountId: string, id: string): Promise<GatewayRow | null> {
+  return (
+    (
+      await drizzle(db)
+        .select()
+        .from(gateways)
+        .where(and(eq(gateways.accountId, accountId), eq(gateways.id, id)))
+    )[0] ?? null
+  );
+}
+
+export async function insertGateway(binding: D1Database, row: GatewayRow): Promise<void> {
+  const db = drizzle(binding);
+  const member = { gatewayId: row.id, accountId: row.accountId, role: "owner" as const };
+  await db.batch([db.insert(gateways).values(row), db.insert(gatewayMembers).values(member)]);
+}
+
+export async function renameGateway(db: D1Database, accountId: string, id: string, name: string): Promise<void> {
+  await drizzle(db)
+    .update(gateways)
+    .set({ name })
+    .where(and(eq(gateways.accountId, accountId), eq(gateways.id, id)));
+}
+
+export async function deleteGateway(binding: D1Database, accountId: string, id: string): Promise<void> {
+  const db = drizzle(binding);
+  await db.batch([
+    db.delete(gateways).where(and(eq(gateways.accountId, accountId), eq(gateways.id, id))),
+    db.delete(devices).where(eq(devices.gatewayId, id)),
+  ]);
+}
+
+export async function insertEnrolment(db: D1Database, row: EnrolmentRow): Promise<void> {
+  await drizzle(db).insert(enrolments).values(row);
+}
+
+export async function enrolmentById(db: D1Database, id: string): Promise<EnrolmentRow | null> {
+  return (await drizzle(db).select().from(enrolments).where(eq(enrolments.id, id)))[0] ?? null;
+}
+
+/**
+ * One step of the ceremony: `set` happens only if the row is still in `from` and not over.
+ *
+ * @returns the row after the step, or null when another step came first
+ */
+export async function stepEnrolment(
+  db: D1Database,
+  input: { id: string; from: EnrolmentRow["state"]; nowMs: number; set: Partial<EnrolmentRow> },
+): Promise<EnrolmentRow | null> {
+  const conditions = [eq(enrolments.id, input.id), eq(enrolments.state, input.from), gt(enrolments.expiresAtMs, input.nowMs)];
+  const rows = await drizzle(db)
+    .update(enrolments)
+    .set(input.set)
+    .where(and(...conditions))
+    .returning();
+  return rows[0] ?? null;
+}
+
+export async function saveConnector(db: D1Database, row: typeof connectors.$inferInsert): Promise<void> {
+  await drizzle(db).insert(connectors).values(row).onConflictDoUpdate({ target: connectors.gatewayId, set: row });
+}

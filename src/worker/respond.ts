@@ -1,0 +1,57 @@
+/** Answers of the HTTP API: one error type, one mapper, constant bodies. */
+import type { ApiErrorCode } from "../protocol/api.ts";
+
+const STATUS: Readonly<Record<ApiErrorCode, number>> = {
+  "bad-request": 400,
+  "too-large": 413,
+  "not-signed-in": 401,
+  "wrong-origin": 403,
+  "not-found": 404,
+  conflict: 409,
+  "closed-for-sign-up": 403,
+  "code-invalid": 410,
+  "passkey-refused": 403,
+  "match-code-wrong": 409,
+  "request-over": 410,
+  "grant-refused": 422,
+  "too-many": 429,
+  unavailable: 503,
+  internal: 500,
+};
+
+const MESSAGE: Readonly<Record<ApiErrorCode, string>> = {
+  "bad-request": "The request is not understood.",
+  "too-large": "The request is too large.",
+  "not-signed-in": "Sign in first.",
+  "wrong-origin": "This request came from another site.",
+  "not-found": "Not found.",
+  conflict: "That has already happened, or something changed meanwhile.",
+  "closed-for-sign-up": "Sign-up is by invitation here.",
+  "code-invalid": "The code is wrong, used or too old.",
+  "passkey-refused": "The passkey was not accepted.",
+  "match-code-wrong": "Those are not the four digits on the device.",
+  "request-over": "The device no longer asks. Open its page again.",
+  "grant-refused": "What was signed is not what was shown. Nothing was changed.",
+  "too-many": "Too many tries. Wait a minute.",
+  unavailable: "The database does not answer. Allowed devices still connect; try again soon.",
+  internal: "Something went wrong on our side.",
+};
+
+/** A refusal with a stable code; the only error whose text reaches a client. */
+export class ApiError extends Error {
+  override name = "ApiError";
+  readonly code: ApiErrorCode;
+  readonly extra: Readonly<Record<string, number>>;
+
+  constructor(code: ApiErrorCode, extra: Readonly<Record<string, number>> = {}) {
+    super(code);
+    this.code = code;
+    this.extra = extra;
+  }
+}
+
+/** @returns the one answer for a code: same bytes whoever asks and why */
+export function errorResponse(code: ApiErrorCode, extra: Readonly<Record<string, number>> = {}): Response {
+  const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+  return Response.json({ error: { code, message: MESSAGE[code], ...extra } }, { status: STATUS[code], headers });
+}

@@ -1,0 +1,125 @@
+/** A gateway's own origin: the door under /.gatehouse/, everything else the gateway's, byte for byte, for allowed devices only. */
+import { visitorAddress } from "../../core/client-ip.ts";
+import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
+import { DOOR_PREFIX } from "../../protocol/words.ts";
+import { isGatewayId } from "../auth/gateway-id.ts";
+import { openSessionCookie } from "../auth/session-cookie.ts";
+import { readConfig } from "../config.ts";
+import type { Env } from "../env.ts";
+import { errorResponse } from "../respond.ts";
+
+const DOOR_CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const ASSETS: Readonly<Record<string, string>> = { "door.js": "/door/door.js", "door.css": "/door/door.css" };
+
+function plain(status: number, text: string): Response {
+  return new Response(text, { status, headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" } });
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
+}
+
+/** @param activation code and state that the approval page posted, for the page's script */
+async function doorPage(env: Env, request: Request, activation?: { readonly code: string; readonly state: string }): Promise<Response> {
+  const page = await env.ASSETS.fetch(new URL("/door/", request.url).href);
+  let html = await page.text();
+  if (activation !== undefined)
+    html = html.replace("<body", `<body data-code="${escaped(activation.code)}" data-state="${escaped(activation.state)}"`);
+  const headers = {
+    "content-type": "text/html; charset=utf-8",
+    "cache-control": "no-store",
+    "content-security-policy": DOOR_CSP,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cross-origin-opener-policy": "same-origin",
+  };
+  return new Response(html, { headers });
+}
+
+function toRoom(request: Request, env: Env, gateway: string, extra: Readonly<Record<string, string>>): Promise<Response> {
+  const headers = new Headers(request.headers);
+  for (const name of headers.keys()) if (name.startsWith("x-gatehouse-")) headers.delete(name);
+  const observed = request.headers.get("cf-connecting-ip");
+  headers.set("x-gatehouse-client-ip", visitorAddress(observed));
+  const { country } = (request.cf ?? {}) as { country?: unknown };
+  if (typeof country === "string") headers.set("x-gatehouse-country", country);
+  for (const [name, value] of Object.entries(extra)) headers.set(`x-gatehouse-${name}`, value);
+  return env.ROOM.getByName(gateway).fetch(new Request(request, { headers, redirect: "manual" }));
+}
+
+function isNavigation(request: Request): boolean {
+  if (request.method !== "GET") return false;
+  const mode = request.headers.get("sec-fetch-mode");
+  return mode === null ? (request.headers.get("accept") ?? "").includes("text/html") : mode === "navigate";
+}
+
+/**
+ * Answers any request to `<label>.<GATEWAY_DOMAIN>`.
+ *
+ * @param label first label of the host; anything but an id of ours ends here, before a room exists
+ */
+export async function handleGatewayOrigin(request: Request, env: Env, label: string): Promise<Response> {
+  if (!(await isGatewayId(env, label))) return errorResponse("not-found");
+  const url = new URL(request.url);
+  const origin = readConfig(env).gatewayOrigin(label);
+  const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
+  const isSafe = request.method === "GET" || request.method === "HEAD";
+  if (url.pathname === "/.gatehouse" || url.pathname.startsWith(DOOR_PREFIX)) return handleDoor(request, env, label, origin, url);
+  const cookie = await openSessionCookie(env, request, label, Date.now());
+  if (cookie === null) {
+    if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
+    return plain(401, "Open this address in a browser to sign this device in.\n");
+  }
+  // Another site's page must not use the cookie: exact Origin on upgrades and on everything that may change something.
+  if ((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) return plain(403, "This request came from another site.\n");
+  return toRoom(request, env, label, { kind: "stream", session: cookie.session });
+}
+
+async function handleDoor(request: Request, env: Env, gateway: string, origin: string, url: URL): Promise<Response> {
+  const path = url.pathname.slice(DOOR_PREFIX.length);
+  if (request.method === "GET") {
+    if (path === "" || url.pathname === "/.gatehouse") return doorPage(env, request);
+    const asset = ASSETS[path];
+    if (asset !== undefined) {
+      const file = await env.ASSETS.fetch(new URL(asset, request.url).href);
+      return new Response(file.body, {
+        status: file.status,
+        headers: {
+          "content-type": file.headers.get("content-type") ?? "",
+          "cache-control": "no-cache",
+          "x-content-type-options": "nosniff",
+        },
+      });
+    }
+    if (path !== "wait" || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return errorResponse("not-found");
+    if (request.headers.get("origin") !== origin) return errorResponse("wrong-origin");
+    if (await isOverLimit(request, env)) return errorResponse("too-many");
+    return toRoom(request, env, gateway, { kind: "wait" });
+  }
+  if (request.method !== "POST") return errorResponse("not-found");
+  if (path === "activate") return activate(request, env);
+  const kind = path === "api/challenge" ? "challenge" : path === "api/session" ? "session" : null;
+  if (kind === null) return errorResponse("not-found");
+  const site = request.headers.get("sec-fetch-site");
+  if (request.headers.get("origin") !== origin || (site !== null && site !== "same-origin")) return errorResponse("wrong-origin");
+  if (Number(request.headers.get("content-length") ?? 0) > MAX_JSON_BODY_BYTES) return errorResponse("too-large");
+  if (await isOverLimit(request, env)) return errorResponse("too-many");
+  return toRoom(request, env, gateway, { kind });
+}
+
+/** Way back from the approval page: the code travels in a body, and the page compares `state` with what it kept. */
+async function activate(request: Request, env: Env): Promise<Response> {
+  if (request.headers.get("origin") !== readConfig(env).approveOrigin) return errorResponse("wrong-origin");
+  const text = await request.text();
+  if (text.length > MAX_JSON_BODY_BYTES) return errorResponse("too-large");
+  const form = new URLSearchParams(text);
+  return doorPage(env, request, { code: form.get("code") ?? "", state: form.get("state") ?? "" });
+}
+
+async function isOverLimit(request: Request, env: Env): Promise<boolean> {
+  const key = request.headers.get("cf-connecting-ip") ?? "local";
+  const { success } = await env.STRANGER_LIMIT.limit({ key });
+  return !success;
+}
