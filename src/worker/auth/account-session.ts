@@ -1,0 +1,69 @@
+/** Account sessions: a `__Host-` cookie per origin, its MAC in D1, 30 days sliding. */
+import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
+import { ACCOUNT_SESSION_MS } from "../../protocol/limits.ts";
+import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
+import { ACCOUNT_COOKIE } from "../../protocol/words.ts";
+import { deleteSession, insertSession, sessionBySelector, slideSession } from "../db/account-queries.ts";
+import type { Env } from "../env.ts";
+import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
+import { cookieValue, isSameText } from "./session-cookie.ts";
+
+export type Audience = "app" | "approve";
+
+export interface AccountSession {
+  readonly account: string;
+  readonly selector: string;
+  readonly expiresAtMs: number;
+}
+
+/** At most one write a day keeps a session in use alive. */
+const SLIDE_EVERY_MS = 24 * 3_600_000;
+
+function covered(audience: Audience, account: string, token: string): Uint8Array<ArrayBuffer> {
+  return joined([audience, account, token]);
+}
+
+function cookie(value: string, maxAgeSeconds: number): string {
+  return `${ACCOUNT_COOKIE}=${value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}`;
+}
+
+/** @returns the Set-Cookie value of a new session */
+export async function startSession(env: Env, account: string, audience: Audience): Promise<string> {
+  const token = writeToken("a", crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES)));
+  const nowMs = Date.now();
+  const tag = toBase64url(await mac(await signingKey(env, "account-session"), covered(audience, account, token)));
+  await insertSession(env.DB, {
+    selector: readToken(token, "a")?.selector ?? "",
+    accountId: account,
+    audience,
+    mac: tag,
+    createdAtMs: nowMs,
+    expiresAtMs: nowMs + ACCOUNT_SESSION_MS,
+  });
+  return cookie(token, ACCOUNT_SESSION_MS / 1000);
+}
+
+/** @returns the Set-Cookie value that removes the cookie */
+export function endedCookie(): string {
+  return cookie("", 0);
+}
+
+/** @returns the session behind the request's cookie at this origin, or null. Slides it at most once a day. */
+export async function currentSession(env: Env, request: Request, audience: Audience): Promise<AccountSession | null> {
+  const text = cookieValue(request.headers.get("cookie"), ACCOUNT_COOKIE) ?? "";
+  const token = readToken(text, "a");
+  if (token === null) return null;
+  const nowMs = Date.now();
+  const row = await sessionBySelector(env.DB, token.selector, nowMs);
+  if (row === null || row.audience !== audience) return null;
+  for (const key of await verifyingKeys(env, "account-session")) {
+    if (!isSameText(row.mac, toBase64url(await mac(key, covered(audience, row.accountId, text))))) continue;
+    if (row.expiresAtMs - nowMs < ACCOUNT_SESSION_MS - SLIDE_EVERY_MS) await slideSession(env.DB, row.selector, nowMs + ACCOUNT_SESSION_MS);
+    return { account: row.accountId, selector: row.selector, expiresAtMs: row.expiresAtMs };
+  }
+  return null;
+}
+
+export async function endSession(env: Env, session: AccountSession): Promise<void> {
+  await deleteSession(env.DB, session.selector);
+}

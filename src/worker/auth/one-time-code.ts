@@ -1,0 +1,68 @@
+/** One mechanism for everything that may be used once: nonces, hand-offs, enrolment codes, invitations. */
+import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
+import type { TokenKind } from "../../core/token.ts";
+import { fromBase64url, joined, toBase64url } from "../../protocol/statement-encoding.ts";
+import type { Env } from "../env.ts";
+import { consumeCode, insertCode } from "../db/account-queries.ts";
+import type { OneTimeKind } from "../db/account-queries.ts";
+import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
+
+const LETTER: Readonly<Record<Exclude<OneTimeKind, "nonce">, TokenKind>> = { handoff: "o", enrolment: "c", invitation: "i" };
+
+function random(bytes: number): Uint8Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Uint8Array(bytes));
+}
+
+/** @returns a code that is stored only as a MAC; `payload` comes back to whoever redeems it */
+export async function issueCode(
+  env: Env,
+  kind: Exclude<OneTimeKind, "nonce">,
+  payload: object,
+  lifeMs: number,
+): Promise<{ code: string; expiresAtMs: number }> {
+  const code = writeToken(LETTER[kind], random(TOKEN_RANDOM_BYTES));
+  const token = readToken(code, LETTER[kind]);
+  const expiresAtMs = Date.now() + lifeMs;
+  const tag = toBase64url(await mac(await signingKey(env, "one-time-code"), joined([kind, code])));
+  await insertCode(env.DB, {
+    selector: token?.selector ?? "",
+    kind,
+    mac: tag,
+    payload: JSON.stringify(payload),
+    expiresAtMs,
+    consumedAtMs: null,
+  });
+  return { code, expiresAtMs };
+}
+
+/** @returns the payload for the one caller that redeems the code in time; null for everybody else, whatever the reason */
+export async function redeemCode(env: Env, kind: Exclude<OneTimeKind, "nonce">, code: string): Promise<unknown> {
+  const token = readToken(code, LETTER[kind]);
+  if (token === null) return null;
+  for (const key of await verifyingKeys(env, "one-time-code")) {
+    const tag = toBase64url(await mac(key, joined([kind, code.trim()])));
+    const payload = await consumeCode(env.DB, { selector: token.selector, kind, mac: tag, nowMs: Date.now() });
+    if (payload !== null) return JSON.parse(payload) as unknown;
+  }
+  return null;
+}
+
+/** @returns 32 random bytes, base64url, good for one sign-in or registration */
+export async function issueNonce(env: Env, lifeMs: number): Promise<string> {
+  const nonce = toBase64url(random(32));
+  await insertCode(env.DB, {
+    selector: nonce,
+    kind: "nonce",
+    mac: nonce,
+    payload: "{}",
+    expiresAtMs: Date.now() + lifeMs,
+    consumedAtMs: null,
+  });
+  return nonce;
+}
+
+/** @returns the nonce's bytes for the one caller that uses it, else null */
+export async function useNonce(env: Env, nonce: string): Promise<Uint8Array<ArrayBuffer> | null> {
+  const payload = await consumeCode(env.DB, { selector: nonce, kind: "nonce", mac: nonce, nowMs: Date.now() });
+  return payload === null ? null : fromBase64url(nonce);
+}

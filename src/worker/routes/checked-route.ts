@@ -1,0 +1,152 @@
+/** How every API route is declared: origin checked, body parsed, account known, errors mapped. The same table makes the OpenAPI text. */
+import { Hono } from "hono";
+import type { Context } from "hono";
+import { z } from "zod";
+import { apiErrorSchema } from "../../protocol/api.ts";
+import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
+import { currentSession } from "../auth/account-session.ts";
+import type { AccountSession, Audience } from "../auth/account-session.ts";
+import { readConfig } from "../config.ts";
+import type { Config } from "../config.ts";
+import type { Env } from "../env.ts";
+import { log } from "../log.ts";
+import { ApiError, errorResponse } from "../respond.ts";
+
+export interface Call<Body> {
+  readonly env: Env;
+  readonly config: Config;
+  readonly request: Request;
+  readonly body: Body;
+  readonly session: AccountSession;
+  param(name: string): string;
+  query(name: string): string | undefined;
+}
+
+/** What a handler returns: JSON, JSON with cookies, or a whole response. */
+export type Answer = object | Response | { readonly json: object; readonly cookies: readonly string[] };
+
+export interface Route<Body> {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly summary: string;
+  readonly body?: z.ZodType<Body>;
+  readonly answer?: z.ZodType;
+  /** `account`: the cookie of this origin is needed. `connector`: no browser may call (an Origin is refused). */
+  readonly auth: "account" | "none" | "connector";
+  /** Costs a stranger's budget (sign-in, codes). */
+  readonly limited?: boolean;
+  readonly run: (call: Call<Body>) => Promise<Answer>;
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- bodies differ per route; each is parsed by its own schema before `run`
+export type AnyRoute = Route<any>;
+
+/** Keeps the body's type between schema and handler. */
+export function route<Body = undefined>(definition: Route<Body>): AnyRoute {
+  return definition;
+}
+
+/** Exact origin of the host itself on everything that changes state and on upgrades, JSON included (hono's csrf() ignores JSON). */
+function checkOrigin(request: Request, own: string, auth: AnyRoute["auth"]): void {
+  const origin = request.headers.get("origin");
+  if (auth === "connector") {
+    if (origin !== null) throw new ApiError("wrong-origin");
+    return;
+  }
+  const isUpgrade = request.headers.get("upgrade") !== null;
+  if (request.method === "GET" && !isUpgrade) return;
+  const site = request.headers.get("sec-fetch-site");
+  if (origin !== own || (site !== null && site !== "same-origin")) throw new ApiError("wrong-origin");
+}
+
+async function readBody(request: Request, schema: z.ZodType | undefined): Promise<unknown> {
+  if (schema === undefined) return undefined;
+  if (!(request.headers.get("content-type") ?? "").startsWith("application/json")) throw new ApiError("bad-request");
+  const text = await request.text();
+  if (text.length > MAX_JSON_BODY_BYTES) throw new ApiError("too-large");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ApiError("bad-request");
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new ApiError("bad-request");
+  return parsed.data;
+}
+
+function isDatabaseError(error: unknown): boolean {
+  for (let each = error; each instanceof Error; each = each.cause) if (/D1_|D1 |no such table|database/i.test(each.message)) return true;
+  return false;
+}
+
+async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audience: Audience): Promise<Response> {
+  const { env } = context;
+  const request = context.req.raw;
+  try {
+    const config = readConfig(env);
+    checkOrigin(request, audience === "app" ? config.appOrigin : config.approveOrigin, each.auth);
+    if (each.limited === true) {
+      const { success } = await env.STRANGER_LIMIT.limit({ key: request.headers.get("cf-connecting-ip") ?? "local" });
+      if (!success) throw new ApiError("too-many");
+    }
+    const session = each.auth === "account" ? await currentSession(env, request, audience) : null;
+    if (each.auth === "account" && session === null) throw new ApiError("not-signed-in");
+    const body = await readBody(request, each.body);
+    const call = {
+      env,
+      config,
+      request,
+      body,
+      session: session ?? { account: "", selector: "", expiresAtMs: 0 },
+      param: (name: string) => context.req.param(name) ?? "",
+      query: (name: string) => context.req.query(name),
+    };
+    return encode(await each.run(call));
+  } catch (error) {
+    if (error instanceof ApiError) return errorResponse(error.code, error.extra);
+    log({ event: "request-failed", route: `${each.method} ${each.path}`, kind: error instanceof Error ? error.name : "unknown" });
+    return errorResponse(isDatabaseError(error) ? "unavailable" : "internal");
+  }
+}
+
+function encode(answer: Answer): Response {
+  if (answer instanceof Response) return answer;
+  const withCookies = "cookies" in answer && "json" in answer;
+  const headers = new Headers({ "cache-control": "no-store", "x-content-type-options": "nosniff" });
+  if (withCookies) for (const cookie of answer.cookies) headers.append("set-cookie", cookie);
+  return Response.json(withCookies ? answer.json : answer, { headers });
+}
+
+/** @returns the routes as a hono app; anything else is the constant 404 */
+export function routesApp(routes: readonly AnyRoute[], audience: Audience): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>();
+  for (const each of routes) app.on(each.method, each.path, (context) => handle(context, each, audience));
+  app.notFound(() => errorResponse("not-found"));
+  return app;
+}
+
+/** OpenAPI 3.1 of the routes that really answer. */
+export function openApi(routes: readonly AnyRoute[], info: { readonly version: string; readonly server: string }): object {
+  const paths: Record<string, Record<string, object>> = {};
+  const json = (schema: z.ZodType): object => ({ "application/json": { schema: z.toJSONSchema(schema, { unrepresentable: "any" }) } });
+  for (const each of routes) {
+    const path = each.path.replace(/:(\w+)/g, "{$1}");
+    const parameters = [...each.path.matchAll(/:(\w+)/g)].map((match) => ({
+      name: match[1],
+      in: "path",
+      required: true,
+      schema: { type: "string" },
+    }));
+    (paths[path] ??= {})[each.method.toLowerCase()] = {
+      summary: each.summary,
+      parameters,
+      ...(each.body === undefined ? {} : { requestBody: { required: true, content: json(each.body) } }),
+      responses: {
+        "200": { description: "Done", ...(each.answer === undefined ? {} : { content: json(each.answer) }) },
+        default: { description: "Refused", content: json(apiErrorSchema) },
+      },
+    };
+  }
+  return { openapi: "3.1.0", info: { title: "Gatehouse", version: info.version }, servers: [{ url: info.server }], paths };
+}
