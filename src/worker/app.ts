@@ -1,0 +1,75 @@
+/** Composes routes by host: app origin, approval origin, gateway origins. Exported so that tests call it without a network. */
+import { hostKind, readConfig } from "./config.ts";
+import type { Env } from "./env.ts";
+import { errorResponse } from "./respond.ts";
+import { authRoutes } from "./routes/auth.ts";
+import { openApi, routesApp } from "./routes/checked-route.ts";
+import { connectorPackage } from "./routes/connector-package.ts";
+import { decisionRoutes } from "./routes/decisions.ts";
+import { connectorRoutes, pageEnrolmentRoutes } from "./routes/enrolment.ts";
+import { handleGatewayOrigin } from "./routes/gateway-origin.ts";
+import { gatewayRoutes } from "./routes/gateways.ts";
+import { handleLink } from "./routes/link.ts";
+import { VERSION } from "./version.ts";
+
+/** Every route of the app origin's API; tests walk this table. */
+export const appRoutes = [...gatewayRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
+/** Every route of the approval origin's API. */
+export const approveRoutes = [...authRoutes, ...decisionRoutes];
+
+const appApi = routesApp(appRoutes, "app");
+const approveApi = routesApp(approveRoutes, "approve");
+
+/** A page of ours: one HTML file for every path without a dot, its script and style beside it. */
+async function page(request: Request, env: Env, folder: string, csp: string): Promise<Response> {
+  if (request.method !== "GET" && request.method !== "HEAD") return errorResponse("not-found");
+  const { pathname } = new URL(request.url);
+  const name = /^\/(app|approve)\.(js|css)$/.test(pathname) ? pathname : "/";
+  if (name === "/" && pathname.includes(".")) return errorResponse("not-found");
+  const file = await env.ASSETS.fetch(new URL(`/${folder}${name}`, request.url).href);
+  if (!file.ok) return errorResponse("not-found");
+  const headers = new Headers({
+    "content-type": file.headers.get("content-type") ?? "text/html; charset=utf-8",
+    "cache-control": "no-cache",
+    "content-security-policy": csp,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+  });
+  if (env.APP_ORIGIN.startsWith("https:")) headers.set("strict-transport-security", "max-age=63072000; includeSubDomains");
+  return new Response(file.body, { headers });
+}
+
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+async function appOrigin(request: Request, env: Env): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  if (pathname === "/healthz") return Response.json({ ok: true, version: VERSION }, { headers: { "cache-control": "no-store" } });
+  if (pathname === "/api/openapi.json") return Response.json(openApi(appRoutes, { version: VERSION, server: readConfig(env).appOrigin }));
+  if (pathname.startsWith("/api/")) return appApi.fetch(request, env);
+  if (pathname.startsWith("/link/")) return handleLink(request, env, pathname.slice("/link/".length));
+  if (/^\/connector-[^/]*\.tgz$/.test(pathname)) return connectorPackage(request, env, pathname.slice(1));
+  return page(request, env, "app", `${CSP}; form-action 'self'`);
+}
+
+async function approveOrigin(request: Request, env: Env): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  if (pathname.startsWith("/api/")) return approveApi.fetch(request, env);
+  const { protocol } = new URL(env.APP_ORIGIN);
+  return page(request, env, "approve", `${CSP}; form-action ${protocol}//*.${env.GATEWAY_DOMAIN}`);
+}
+
+/** Answers every request of the Worker; never throws. */
+export async function handle(request: Request, env: Env): Promise<Response> {
+  try {
+    const host = hostKind(env, new URL(request.url).host);
+    if (host.kind === "app") return await appOrigin(request, env);
+    if (host.kind === "approve") return await approveOrigin(request, env);
+    if (host.kind === "gateway") return await handleGatewayOrigin(request, env, host.label);
+    return errorResponse("not-found");
+  } catch {
+    return errorResponse("internal");
+  }
+}

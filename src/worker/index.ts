@@ -1,0 +1,10 @@
+/** What the platform instantiates: the request handler and the two Durable Object classes. */
+import { handle } from "./app.ts";
+import type { Env } from "./env.ts";
+
+export { Inbox } from "./inbox/inbox.ts";
+export { Room } from "./room/room.ts";
+
+export default {
+  fetch: (request, env) => handle(request, env),
+} satisfies ExportedHandler<Env>;

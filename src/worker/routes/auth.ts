@@ -1,0 +1,288 @@
+/** Approval origin: sign-up, sign-in, recovery, passkeys, hand-off to the dashboard. */
+import { z } from "zod";
+import {
+  addPasskeySchema,
+  endorseSchema,
+  handoffRequestSchema,
+  handoffResponseSchema,
+  meSchema,
+  nonceResponseSchema,
+  recoverSchema,
+  signInSchema,
+  signOutSchema,
+  signUpSchema,
+  signedInSchema,
+} from "../../protocol/api.ts";
+import { HANDOFF_CODE_MS, NONCE_MS } from "../../protocol/limits.ts";
+import { toBase32 } from "../../core/digests.ts";
+import { readOwnerKey } from "../../core/statement.ts";
+import { endSession, endedCookie, startSession } from "../auth/account-session.ts";
+import { issueCode, issueNonce, redeemCode, useNonce } from "../auth/one-time-code.ts";
+import { checkRegistration, checkSignIn } from "../auth/passkeys.ts";
+import { newRecoveryCodes, recoveryCodeMac } from "../auth/recovery-code.ts";
+import {
+  accountById,
+  accountCount,
+  consumeRecoveryCode,
+  deletePasskey,
+  deleteSessionsOf,
+  insertAccount,
+  insertAudit,
+  insertPasskey,
+  passkeyByCredential,
+  passkeysOf,
+  recoveryCodesLeft,
+  replaceRecoveryCodes,
+  touchPasskey,
+} from "../db/account-queries.ts";
+import type { Passkey } from "../db/account-queries.ts";
+import { gatewaysOf } from "../db/gateway-queries.ts";
+import type { Env } from "../env.ts";
+import { ApiError } from "../respond.ts";
+import { route } from "./checked-route.ts";
+import type { Call } from "./checked-route.ts";
+
+export function newRowId(): string {
+  return toBase32(crypto.getRandomValues(new Uint8Array(16)));
+}
+
+async function signUpMode(call: Pick<Call<unknown>, "env" | "config">): Promise<"open" | "invite" | "closed"> {
+  const { signUp } = call.config;
+  if (signUp === "open" || (signUp === "first" && (await accountCount(call.env.DB)) === 0)) return "open";
+  return "invite";
+}
+
+async function auditAccount(env: Env, accountId: string, action: string): Promise<void> {
+  await insertAudit(env.DB, {
+    id: newRowId(),
+    accountId,
+    gatewayId: null,
+    deviceId: null,
+    actor: "person",
+    action,
+    detail: "{}",
+    atMs: Date.now(),
+  });
+}
+
+async function signedIn(call: Call<unknown>, accountId: string, recoveryCodes?: string[]) {
+  const account = await accountById(call.env.DB, accountId);
+  if (account === null) throw new ApiError("passkey-refused");
+  const json = { account: { id: account.id, name: account.name }, ...(recoveryCodes === undefined ? {} : { recoveryCodes }) };
+  return { json, cookies: [await startSession(call.env, accountId, "approve")] };
+}
+
+function passkeyView(row: Passkey) {
+  return {
+    id: row.credentialId,
+    name: row.name,
+    createdAtMs: row.createdAtMs,
+    lastUsedAtMs: row.lastUsedAtMs,
+    credentialId: row.credentialId,
+  };
+}
+
+export const authRoutes = [
+  route({
+    method: "POST",
+    path: "/api/auth/nonce",
+    summary: "A single-use nonce for one sign-up or sign-in",
+    auth: "none",
+    limited: true,
+    answer: nonceResponseSchema,
+    run: async (call) => ({
+      nonce: await issueNonce(call.env, NONCE_MS),
+      rpId: call.config.rpId,
+      signUp: await signUpMode(call),
+      appOrigin: call.config.appOrigin,
+    }),
+  }),
+  route<z.infer<typeof signUpSchema>>({
+    method: "POST",
+    path: "/api/auth/sign-up",
+    summary: "Makes an account with its first passkey",
+    auth: "none",
+    limited: true,
+    body: signUpSchema,
+    answer: signedInSchema,
+    run: async (call) => {
+      const { body, env, config } = call;
+      const nonce = await useNonce(env, body.nonce);
+      const passkey = nonce === null ? null : await checkRegistration(config, nonce, body.response);
+      if (passkey === null) throw new ApiError("passkey-refused");
+      if ((await signUpMode(call)) !== "open") {
+        const invitation = body.invitation === undefined ? null : await redeemCode(env, "invitation", body.invitation);
+        if (invitation === null) throw new ApiError("closed-for-sign-up");
+      }
+      const nowMs = Date.now();
+      const account = { id: newRowId(), name: body.name, userHandle: body.userHandle, createdAtMs: nowMs };
+      const { codes, macs } = await newRecoveryCodes(env);
+      const { credentialId, coseKey, key } = passkey;
+      const row = {
+        credentialId,
+        accountId: account.id,
+        name: "First passkey",
+        coseKey,
+        jwk: JSON.stringify(key),
+        createdAtMs: nowMs,
+        lastUsedAtMs: null,
+      };
+      await insertAccount(env.DB, account, row, macs);
+      await auditAccount(env, account.id, "signed-up");
+      return signedIn(call, account.id, codes);
+    },
+  }),
+  route<z.infer<typeof signInSchema>>({
+    method: "POST",
+    path: "/api/auth/sign-in",
+    summary: "Signs in with a passkey",
+    auth: "none",
+    limited: true,
+    body: signInSchema,
+    answer: signedInSchema,
+    run: async (call) => {
+      const { body, env, config } = call;
+      const nonce = await useNonce(env, body.nonce);
+      const passkey = nonce === null ? null : await passkeyByCredential(env.DB, body.response.id);
+      if (nonce === null || passkey === null || !(await checkSignIn(config, nonce, body.response, passkey)))
+        throw new ApiError("passkey-refused");
+      await touchPasskey(env.DB, passkey.credentialId, Date.now());
+      await auditAccount(env, passkey.accountId, "signed-in");
+      return signedIn(call, passkey.accountId);
+    },
+  }),
+  route<z.infer<typeof recoverSchema>>({
+    method: "POST",
+    path: "/api/auth/recover",
+    summary: "Signs in with a recovery code, which is used up",
+    auth: "none",
+    limited: true,
+    body: recoverSchema,
+    answer: signedInSchema,
+    run: async (call) => {
+      const account = await consumeRecoveryCode(call.env.DB, await recoveryCodeMac(call.env, call.body.code), Date.now());
+      if (account === null) throw new ApiError("code-invalid");
+      await auditAccount(call.env, account, "signed-in-with-recovery-code");
+      return signedIn(call, account);
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/auth/me",
+    summary: "The signed-in person, with passkeys",
+    auth: "account",
+    answer: meSchema,
+    run: async ({ env, config, session }) => {
+      const account = await accountById(env.DB, session.account);
+      if (account === null) throw new ApiError("not-signed-in");
+      const passkeys = (await passkeysOf(env.DB, account.id)).map(passkeyView);
+      return {
+        account: { id: account.id, name: account.name },
+        passkeys,
+        recoveryCodesLeft: await recoveryCodesLeft(env.DB, account.id),
+        appOrigin: config.appOrigin,
+      };
+    },
+  }),
+  route<z.infer<typeof addPasskeySchema>>({
+    method: "POST",
+    path: "/api/auth/passkeys",
+    summary: "Adds a passkey",
+    auth: "account",
+    body: addPasskeySchema,
+    run: async ({ body, env, config, session }) => {
+      const nonce = await useNonce(env, body.nonce);
+      const passkey = nonce === null ? null : await checkRegistration(config, nonce, body.response);
+      if (passkey === null) throw new ApiError("passkey-refused");
+      const row = {
+        credentialId: passkey.credentialId,
+        accountId: session.account,
+        name: body.name,
+        coseKey: passkey.coseKey,
+        jwk: JSON.stringify(passkey.key),
+        createdAtMs: Date.now(),
+        lastUsedAtMs: null,
+      };
+      await insertPasskey(env.DB, row);
+      await auditAccount(env, session.account, "passkey-added");
+      return { ...passkeyView(row), key: passkey.key };
+    },
+  }),
+  route<z.infer<typeof endorseSchema>>({
+    method: "POST",
+    path: "/api/auth/passkeys/endorse",
+    summary: "Lets a new passkey decide for the gateways, signed by an older one",
+    auth: "account",
+    body: endorseSchema,
+    run: async ({ body, env, session }) => {
+      const statement = readOwnerKey(body.statement);
+      const passkey = statement === null ? null : await passkeyByCredential(env.DB, statement.body.credentialId);
+      if (
+        statement === null ||
+        passkey === null ||
+        passkey.accountId !== session.account ||
+        passkey.jwk !== JSON.stringify(statement.body.key)
+      )
+        throw new ApiError("grant-refused");
+      const results = await Promise.all(
+        (await gatewaysOf(env.DB, session.account)).map((row) =>
+          env.ROOM.getByName(row.id).addOwnerKey({ account: session.account, signed: body }),
+        ),
+      );
+      return { delivered: results.filter((result) => result.ok).length };
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/api/auth/passkeys/:id",
+    summary: "Removes a passkey, not the last one",
+    auth: "account",
+    run: async ({ env, session, param }) => {
+      const own = await passkeysOf(env.DB, session.account);
+      if (!own.some((row) => row.credentialId === param("id"))) throw new ApiError("not-found");
+      if (own.length === 1) throw new ApiError("conflict");
+      await deletePasskey(env.DB, session.account, param("id"));
+      await auditAccount(env, session.account, "passkey-removed");
+      return {};
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/auth/recovery-codes",
+    summary: "Ten new recovery codes; the old ones end",
+    auth: "account",
+    run: async ({ env, session }) => {
+      const { codes, macs } = await newRecoveryCodes(env);
+      await replaceRecoveryCodes(env.DB, session.account, macs);
+      await auditAccount(env, session.account, "recovery-codes-renewed");
+      return { recoveryCodes: codes };
+    },
+  }),
+  route<z.infer<typeof handoffRequestSchema>>({
+    method: "POST",
+    path: "/api/auth/handoff",
+    summary: "A one-time code that signs the dashboard in",
+    auth: "account",
+    body: handoffRequestSchema,
+    answer: handoffResponseSchema,
+    run: async ({ body, env, session }) => {
+      const { code } = await issueCode(env, "handoff", { account: session.account, challenge: body.challenge }, HANDOFF_CODE_MS);
+      return { code };
+    },
+  }),
+  route<z.infer<typeof signOutSchema>>({
+    method: "POST",
+    path: "/api/auth/sign-out",
+    summary: "Ends this session, or all of them on every origin",
+    auth: "account",
+    body: signOutSchema,
+    run: async ({ body, env, session }) => {
+      if (body.everywhere) {
+        await deleteSessionsOf(env.DB, session.account);
+        await env.INBOX.getByName(session.account).closeSockets();
+        await auditAccount(env, session.account, "signed-out-everywhere");
+      } else await endSession(env, session);
+      return { json: {}, cookies: [endedCookie()] };
+    },
+  }),
+];

@@ -1,0 +1,101 @@
+/** Approval origin: the owner's decisions. The room judges; this only says who asks. */
+import type { z } from "zod";
+import { allowSchema, decisionSchema, denySchema, matchSchema, ownerGrantSchema, pairingRequestSchema } from "../../protocol/api.ts";
+import { gatewayOf } from "../db/gateway-queries.ts";
+import { ApiError } from "../respond.ts";
+import type { RoomResult } from "../room/room-rpc.ts";
+import { route } from "./checked-route.ts";
+import type { Call } from "./checked-route.ts";
+
+/** @returns the value, or throws the API error that belongs to the room's failure */
+export function valueOf<T>(result: RoomResult<T>): T {
+  if (result.ok) return result.value;
+  throw new ApiError(result.failure, result.triesLeft === undefined ? {} : { triesLeft: result.triesLeft });
+}
+
+/** The caller's own gateway, or the same 404 as for none. */
+export async function ownRoom(call: Call<unknown>) {
+  const row = await gatewayOf(call.env.DB, call.session.account, call.param("gateway"));
+  if (row === null) throw new ApiError("not-found");
+  return { row, room: call.env.ROOM.getByName(row.id), account: call.session.account };
+}
+
+const REQUEST = "/api/decisions/:gateway/requests/:request";
+
+export const decisionRoutes = [
+  route({
+    method: "GET",
+    path: REQUEST,
+    summary: "What the owner is asked",
+    auth: "account",
+    answer: pairingRequestSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      return valueOf(await room.request({ account, request: call.param("request") }));
+    },
+  }),
+  route<z.infer<typeof matchSchema>>({
+    method: "POST",
+    path: `${REQUEST}/match`,
+    summary: "Checks the four digits; the third wrong try ends the request",
+    auth: "account",
+    body: matchSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.checkMatchCode({ account, request: call.param("request"), code: call.body.code }));
+      return { ok: true };
+    },
+  }),
+  route<z.infer<typeof allowSchema>>({
+    method: "POST",
+    path: `${REQUEST}/allow`,
+    summary: "Allows the device with a signed grant",
+    auth: "account",
+    body: allowSchema,
+    answer: decisionSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      const { device, applied } = valueOf(
+        await room.allow({ account, request: call.param("request"), code: call.body.code, signed: call.body.signed }),
+      );
+      return { outcome: applied ? "applied" : "waiting", device };
+    },
+  }),
+  route<z.infer<typeof denySchema>>({
+    method: "POST",
+    path: `${REQUEST}/deny`,
+    summary: "Denies the device, and can block it",
+    auth: "account",
+    body: denySchema,
+    answer: decisionSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      const { device } = valueOf(await room.deny({ account, request: call.param("request"), block: call.body.block }));
+      return { outcome: "denied", device };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/decisions/:gateway/owner",
+    summary: "The gateway that the owner is about to open on this device",
+    auth: "account",
+    run: async (call) => {
+      const { row, room, account } = await ownRoom(call);
+      const snapshot = valueOf(await room.snapshot({ account }));
+      return { gatewayName: row.name, gatewayState: snapshot.state, origin: call.config.gatewayOrigin(row.id) };
+    },
+  }),
+  route<z.infer<typeof ownerGrantSchema>>({
+    method: "POST",
+    path: "/api/decisions/:gateway/owner",
+    summary: "Same-device grant, activated by a one-time code",
+    auth: "account",
+    body: ownerGrantSchema,
+    answer: decisionSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      const { device, applied } = valueOf(await room.ownerGrant({ account, signed: call.body.signed }));
+      return { outcome: applied ? "applied" : "waiting", device };
+    },
+  }),
+];

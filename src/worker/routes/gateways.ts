@@ -1,0 +1,264 @@
+/** App origin: session, gateways, devices, requests, activity, invitations. */
+import { z } from "zod";
+import {
+  appMeSchema,
+  auditEventSchema,
+  gatewayCreatedSchema,
+  gatewayDetailSchema,
+  gatewayNameSchema,
+  gatewaySchema,
+  receiptSchema,
+  sessionFromHandoffSchema,
+  signOutSchema,
+  waitingCardSchema,
+} from "../../protocol/api.ts";
+import { sha256 } from "../../core/digests.ts";
+import { ENROLMENT_CODE_MS, INVITATION_MS, MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
+import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
+import { endSession, endedCookie, startSession } from "../auth/account-session.ts";
+import { issueCode, redeemCode } from "../auth/one-time-code.ts";
+import { accountById, auditOf, deleteSessionsOf } from "../db/account-queries.ts";
+import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway } from "../db/gateway-queries.ts";
+import type { GatewayRow } from "../db/gateway-queries.ts";
+import { ApiError } from "../respond.ts";
+import { createGateway, viewGateway } from "../services/gateway-views.ts";
+import { VERSION } from "../version.ts";
+import { newRowId } from "./auth.ts";
+import { route } from "./checked-route.ts";
+import type { Call } from "./checked-route.ts";
+import { ownRoom, valueOf } from "./decisions.ts";
+
+const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string() });
+
+async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
+  const { env, config } = call;
+  const id = newRowId();
+  const { code, expiresAtMs } = await issueCode(env, "enrolment", { enrolment: id }, ENROLMENT_CODE_MS);
+  const empty = {
+    ticketMac: null,
+    machine: null,
+    platform: null,
+    connectorKey: null,
+    commitment: null,
+    pageNonce: null,
+    pageMac: null,
+    connectorNonce: null,
+    ownerKeys: null,
+  };
+  // The ceremony may take as long again as the code is good for.
+  await insertEnrolment(env.DB, {
+    id,
+    accountId: row.accountId,
+    gatewayId: row.id,
+    state: "open",
+    ...empty,
+    createdAtMs: Date.now(),
+    expiresAtMs: expiresAtMs + ENROLMENT_CODE_MS,
+  });
+  const command = `npx -y ${config.appOrigin}/connector-${VERSION}.tgz up ${code}`;
+  return { gateway: (await viewGateway(env, config, row)).gateway, enrolment: id, code, command, expiresAtMs };
+}
+
+export const gatewayRoutes = [
+  route<z.infer<typeof sessionFromHandoffSchema>>({
+    method: "POST",
+    path: "/api/session",
+    summary: "Signs the dashboard in with a hand-off code",
+    auth: "none",
+    limited: true,
+    body: sessionFromHandoffSchema,
+    run: async ({ body, env }) => {
+      const payload = handoffPayloadSchema.safeParse(await redeemCode(env, "handoff", body.code));
+      if (!payload.success || payload.data.challenge !== toBase64url(await sha256(utf8(body.verifier)))) throw new ApiError("code-invalid");
+      return { json: {}, cookies: [await startSession(env, payload.data.account, "app")] };
+    },
+  }),
+  route<z.infer<typeof signOutSchema>>({
+    method: "POST",
+    path: "/api/sign-out",
+    summary: "Ends this session, or all of them on every origin",
+    auth: "account",
+    body: signOutSchema,
+    run: async ({ body, env, session }) => {
+      if (body.everywhere) {
+        await deleteSessionsOf(env.DB, session.account);
+        await env.INBOX.getByName(session.account).closeSockets();
+      } else await endSession(env, session);
+      return { json: {}, cookies: [endedCookie()] };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/config",
+    summary: "What the page needs before sign-in",
+    auth: "none",
+    run: ({ config }) => Promise.resolve({ approveOrigin: config.approveOrigin, version: VERSION }),
+  }),
+  route({
+    method: "GET",
+    path: "/api/me",
+    summary: "The signed-in person",
+    auth: "account",
+    answer: appMeSchema,
+    run: async ({ env, config, session }) => {
+      const account = await accountById(env.DB, session.account);
+      if (account === null) throw new ApiError("not-signed-in");
+      return { account: { id: account.id, name: account.name }, approveOrigin: config.approveOrigin, version: VERSION };
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/gateways",
+    summary: "All gateways of this account",
+    auth: "account",
+    answer: z.object({ gateways: z.array(gatewaySchema) }),
+    run: async ({ env, config, session }) => {
+      const rows = await gatewaysOf(env.DB, session.account);
+      return { gateways: (await Promise.all(rows.map((row) => viewGateway(env, config, row)))).map((view) => view.gateway) };
+    },
+  }),
+  route<z.infer<typeof gatewayNameSchema>>({
+    method: "POST",
+    path: "/api/gateways",
+    summary: "Adds a gateway and makes its enrolment code",
+    auth: "account",
+    body: gatewayNameSchema,
+    answer: gatewayCreatedSchema,
+    run: async (call) => {
+      const { env, session, body } = call;
+      if ((await gatewaysOf(env.DB, session.account)).length >= MAX_GATEWAYS_PER_ACCOUNT) throw new ApiError("too-many");
+      return newEnrolment(call, await createGateway(env, session.account, body.name));
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/enrolment",
+    summary: "A new enrolment code for a gateway that has one already",
+    auth: "account",
+    answer: gatewayCreatedSchema,
+    run: async (call) => newEnrolment(call, (await ownRoom(call)).row),
+  }),
+  route({
+    method: "GET",
+    path: "/api/gateways/:gateway",
+    summary: "One gateway with its devices",
+    auth: "account",
+    answer: gatewayDetailSchema,
+    run: async (call) => viewGateway(call.env, call.config, (await ownRoom(call)).row),
+  }),
+  route<z.infer<typeof gatewayNameSchema>>({
+    method: "PATCH",
+    path: "/api/gateways/:gateway",
+    summary: "Renames a gateway",
+    auth: "account",
+    body: gatewayNameSchema,
+    run: async (call) => {
+      const { row, room, account } = await ownRoom(call);
+      await renameGateway(call.env.DB, account, row.id, call.body.name);
+      valueOf(await room.rename({ account, name: call.body.name }));
+      return {};
+    },
+  }),
+  route({
+    method: "DELETE",
+    path: "/api/gateways/:gateway",
+    summary: "Removes a gateway and ends every connection to it",
+    auth: "account",
+    run: async (call) => {
+      const { row, room, account } = await ownRoom(call);
+      await deleteGateway(call.env.DB, account, row.id);
+      // The room ends itself while it answers; its sockets are closed either way.
+      await room.remove({ account }).catch(() => undefined);
+      return {};
+    },
+  }),
+  route<z.infer<typeof gatewayNameSchema>>({
+    method: "PATCH",
+    path: "/api/gateways/:gateway/devices/:device",
+    summary: "Renames a device",
+    auth: "account",
+    body: gatewayNameSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.renameDevice({ account, device: call.param("device"), name: call.body.name }));
+      return {};
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/devices/:device/cut",
+    summary: "Cuts a device now",
+    auth: "account",
+    answer: receiptSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      return valueOf(await room.cut({ account, device: call.param("device") }));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/gateways/:gateway/devices/:device/cut",
+    summary: "The receipt of the latest cut",
+    auth: "account",
+    answer: receiptSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      return valueOf(await room.receipt({ account, device: call.param("device") }));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/requests",
+    summary: "Devices that wait for a decision",
+    auth: "account",
+    answer: z.object({ requests: z.array(waitingCardSchema) }),
+    run: async ({ env, session }) => ({ requests: await env.INBOX.getByName(session.account).list() }),
+  }),
+  route({
+    method: "GET",
+    path: "/api/inbox",
+    summary: "WebSocket with what waits, live",
+    auth: "account",
+    run: ({ env, session, request }) => {
+      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") throw new ApiError("bad-request");
+      const headers = { upgrade: "websocket", "x-gatehouse-account-session-expires": String(session.expiresAtMs) };
+      return env.INBOX.getByName(session.account).fetch(new Request(request.url, { headers }));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/activity",
+    summary: "What happened, newest first",
+    auth: "account",
+    answer: z.object({ events: z.array(auditEventSchema) }),
+    run: async ({ env, session, query }) => {
+      const before = Number(query("before") ?? Number.MAX_SAFE_INTEGER);
+      const [rows, gateways] = await Promise.all([
+        auditOf(env.DB, session.account, Number.isSafeInteger(before) ? before : Number.MAX_SAFE_INTEGER, query("gateway") ?? null),
+        gatewaysOf(env.DB, session.account),
+      ]);
+      const names = new Map(gateways.map((row) => [row.id, row.name]));
+      const events = rows.map((row) => ({
+        id: row.id,
+        atMs: row.atMs,
+        gateway: row.gatewayId,
+        gatewayName: row.gatewayId === null ? null : (names.get(row.gatewayId) ?? null),
+        device: row.deviceId,
+        actor: row.actor,
+        action: row.action,
+        detail: JSON.parse(row.detail) as Record<string, string>,
+      }));
+      return { events };
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/invitations",
+    summary: "An invitation for one more account",
+    auth: "account",
+    run: async ({ env, config, session }) => {
+      const { code, expiresAtMs } = await issueCode(env, "invitation", { by: session.account }, INVITATION_MS);
+      return { code, url: `${config.approveOrigin}/#invite=${code}`, expiresAtMs };
+    },
+  }),
+];

@@ -1,0 +1,44 @@
+/** Gateways as the dashboard sees them: D1's row joined with what the room knows now. */
+import type { Device, Gateway } from "../../protocol/api.ts";
+import type { Config } from "../config.ts";
+import { insertGateway } from "../db/gateway-queries.ts";
+import type { GatewayRow } from "../db/gateway-queries.ts";
+import type { Env } from "../env.ts";
+import { mintGatewayId } from "../auth/gateway-id.ts";
+import type { RoomSnapshot } from "../room/room-rpc.ts";
+
+/** Makes gateway and room. @returns D1's row */
+export async function createGateway(env: Env, account: string, name: string): Promise<GatewayRow> {
+  const id = await mintGatewayId(env, crypto.getRandomValues(new Uint8Array(10)));
+  const row = { id, accountId: account, name, createdAtMs: Date.now() };
+  await insertGateway(env.DB, row);
+  await env.ROOM.getByName(id).setUp({ gateway: id, account, name });
+  return row;
+}
+
+/** @returns the view and its devices; a room that does not answer shows as without link, the others are not affected */
+export async function viewGateway(env: Env, config: Config, row: GatewayRow): Promise<{ gateway: Gateway; devices: readonly Device[] }> {
+  let snapshot: RoomSnapshot | null = null;
+  try {
+    const result = await env.ROOM.getByName(row.id).snapshot({ account: row.accountId });
+    if (result.ok) snapshot = result.value;
+  } catch {
+    // Shown as `no-link` below.
+  }
+  const devices = snapshot?.devices ?? [];
+  const gateway = {
+    id: row.id,
+    name: row.name,
+    origin: config.gatewayOrigin(row.id),
+    state: snapshot?.state ?? "no-link",
+    reason: snapshot?.report?.reason ?? null,
+    openclawVersion: snapshot?.report?.version ?? null,
+    connectorVersion: snapshot?.connectorVersion ?? null,
+    demo: snapshot?.report?.demo ?? false,
+    lastSeenMs: snapshot?.lastSeenMs ?? null,
+    deviceCount: devices.filter((device) => device.state === "allowed" || device.state === "waiting").length,
+    waitingCount: snapshot?.waitingCount ?? 0,
+    createdAtMs: row.createdAtMs,
+  };
+  return { gateway, devices };
+}
