@@ -1,5 +1,5 @@
 /** Approval origin: sign-up, sign-in, recovery, passkeys, hand-off to the dashboard. */
-import { z } from "zod";
+import type { z } from "zod";
 import {
   addPasskeySchema,
   endorseSchema,

@@ -18,8 +18,8 @@ export interface Call<Body> {
   readonly request: Request;
   readonly body: Body;
   readonly session: AccountSession;
-  param(name: string): string;
-  query(name: string): string | undefined;
+  readonly param: (name: string) => string;
+  readonly query: (name: string) => string | undefined;
 }
 
 /** What a handler returns: JSON, JSON with cookies, or a whole response. */

@@ -1,0 +1,151 @@
+/** Reads one stream's OpenClaw handshake, adds the gateway's password where rule R8 allows it, and finishes pairing for exactly that key (openclaw.md 2.1, J4). */
+import { z } from "zod";
+import { ACCESS_SCOPES } from "../../protocol/words.ts";
+import type { HandshakeWatch } from "./openclaw-port.ts";
+
+const connectSchema = z.looseObject({
+  type: z.literal("req"),
+  id: z.string(),
+  method: z.literal("connect"),
+  params: z.looseObject({
+    client: z.looseObject({ id: z.string() }),
+    role: z.string().optional(),
+    device: z.looseObject({ id: z.string(), publicKey: z.string() }).optional(),
+    auth: z
+      .looseObject({ token: z.string().optional(), bootstrapToken: z.string().optional(), deviceToken: z.string().optional() })
+      .optional(),
+  }),
+});
+
+const answerSchema = z.looseObject({
+  type: z.literal("res"),
+  id: z.string(),
+  ok: z.boolean(),
+  payload: z
+    .looseObject({ type: z.string().optional(), auth: z.looseObject({ scopes: z.array(z.string()).optional() }).optional() })
+    .optional(),
+  error: z.looseObject({ details: z.looseObject({ code: z.string().optional() }).optional() }).optional(),
+});
+
+const listSchema = z.object({
+  pending: z.array(
+    z.looseObject({
+      requestId: z.string(),
+      deviceId: z.string(),
+      publicKey: z.string(),
+      roles: z.array(z.string()).optional(),
+      role: z.string(),
+      scopes: z.array(z.string()),
+    }),
+  ),
+});
+
+/** What may be approved for a browser: the six scopes of the stock page, and the seventh that its owner links ask for. */
+const APPROVABLE_SCOPES = new Set([...ACCESS_SCOPES.full, "operator.talk.secrets"]);
+const APPROVE_TRIES = 4;
+
+export interface WatchOptions {
+  readonly secret: string | null;
+  /** One RPC of the control leg. */
+  readonly request: (method: string, params: object) => Promise<unknown>;
+  /** Written to disk before the approval is sent. */
+  readonly bind: (openclawDevice: string) => void;
+  /** OpenClaw devices whose own token was refused last time: only then is the password added beside a token of theirs. */
+  readonly staleTokens: Set<string>;
+  readonly events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void };
+}
+
+function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
+  try {
+    const result = schema.safeParse(JSON.parse(text));
+    return result.success ? result.data : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Approves the live request of exactly this key. Looks it up by key each time, because a request's id changes under retries.
+ *
+ * @returns false when the request asks for more than a browser may have, or none is there
+ */
+export async function approveKey(
+  request: WatchOptions["request"],
+  device: { readonly id: string; readonly publicKey: string },
+): Promise<boolean> {
+  for (let tries = 0; tries < APPROVE_TRIES; tries += 1) {
+    const { pending } = listSchema.parse(await request("device.pair.list", {}));
+    const live = pending.find((each) => each.deviceId === device.id && each.publicKey === device.publicKey);
+    if (live === undefined) return false;
+    const roles = live.roles ?? [live.role];
+    if (roles.some((role) => role !== "operator") || live.scopes.some((scope) => !APPROVABLE_SCOPES.has(scope))) return false;
+    try {
+      await request("device.pair.approve", { requestId: live.requestId });
+      return true;
+    } catch (error) {
+      // Superseded between list and approve: look again, by key.
+      if (!(error instanceof Error) || !error.message.includes("requestId")) throw error;
+    }
+  }
+  return false;
+}
+
+export class ControlUiHandshake implements HandshakeWatch {
+  readonly #options: WatchOptions;
+  #connectId: string | null = null;
+  #device: { readonly id: string; readonly publicKey: string } | null = null;
+  #isDone = false;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  firstFromBrowser(text: string): string {
+    const frame = parsed(connectSchema, text);
+    if (frame === null) {
+      this.#isDone = true;
+      return text;
+    }
+    this.#connectId = frame.id;
+    const { client, role, device, auth } = frame.params;
+    if (device !== undefined) this.#device = { id: device.id, publicKey: device.publicKey };
+    const { secret, staleTokens } = this.#options;
+    const isControlUi = client.id === "openclaw-control-ui" && (role ?? "operator") === "operator" && device !== undefined;
+    const isBare = (auth?.token ?? "") === "" && (auth?.bootstrapToken ?? "") === "";
+    const hasOwnToken = (auth?.deviceToken ?? "") !== "" && !staleTokens.has(device?.id ?? "");
+    if (secret === null || !isControlUi || !isBare || hasOwnToken) return text;
+    const whole = JSON.parse(text) as { params: { auth?: object } };
+    // `password` is outside the signed payload, so the browser's own signature stays valid.
+    whole.params.auth = { ...whole.params.auth, password: secret };
+    return JSON.stringify(whole);
+  }
+
+  fromGateway(text: string): void {
+    if (this.#isDone) return;
+    const frame = parsed(answerSchema, text);
+    if (frame === null || frame.id !== this.#connectId) return;
+    this.#isDone = true;
+    const { events, staleTokens } = this.#options;
+    const device = this.#device;
+    if (frame.ok) {
+      if (device !== null) {
+        staleTokens.delete(device.id);
+        this.#options.bind(device.id);
+      }
+      return events.connected(frame.payload?.auth?.scopes ?? []);
+    }
+    const code = frame.error?.details?.code;
+    if (device === null) return;
+    if (code === "AUTH_DEVICE_TOKEN_MISMATCH") staleTokens.add(device.id);
+    if (code !== "PAIRING_REQUIRED") return;
+    this.#options.bind(device.id);
+    approveKey(this.#options.request, device).then(
+      (done) => (done ? events.paired() : events.refused()),
+      () => events.refused(),
+    );
+  }
+}

@@ -1,0 +1,161 @@
+/** The OpenClaw gateway beside this connector: control leg, version gate, settings, self-test, pairing, in one place. */
+import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
+import { ControlLeg, GatewayRefusedError } from "./control-leg.ts";
+import type { ControlState } from "./control-leg.ts";
+import { discoverGateway } from "./discover.ts";
+import { ControlUiHandshake } from "./handshake-watch.ts";
+import { GatewayAwayError } from "./openclaw-port.ts";
+import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway } from "./openclaw-port.ts";
+import { selfTest } from "./self-test.ts";
+import { applySettings, planRestore, planSettings, readConfig } from "./settings.ts";
+import type { SettingChange } from "./settings.ts";
+import { isSupportedVersion } from "./version-gate.ts";
+
+export interface OpenclawOptions {
+  readonly env: NodeJS.ProcessEnv;
+  /** Exact origin that this gateway is served at. */
+  readonly origin: string;
+  readonly bindings: BindingStore;
+  readonly now: () => number;
+  /** Asked when settings are missing; a yes applies them. */
+  readonly approveSettings: (changes: readonly SettingChange[]) => Promise<boolean>;
+  /** Kept on disk for `uninstall` before anything is written. */
+  readonly keepSettings: (changes: readonly SettingChange[]) => void;
+}
+
+const SELF_TEST_RETRIES = 10;
+const SELF_TEST_WAIT_MS = 500;
+
+export class LocalOpenclaw implements OpenclawGateway {
+  readonly target: GatewayTarget;
+  readonly #options: OpenclawOptions;
+  readonly #leg: ControlLeg;
+  readonly #listeners = new Set<(report: GatewayReport) => void>();
+  readonly #staleTokens = new Set<string>();
+  readonly #startedAtMs: number;
+  #report: GatewayReport = { state: "offline" };
+  #testRun = 0;
+
+  /** @throws DiscoverError when the gateway's address may not be used */
+  constructor(options: OpenclawOptions) {
+    this.#options = options;
+    this.#startedAtMs = options.now();
+    this.target = discoverGateway(options.env).target;
+    this.#leg = new ControlLeg(() => discoverGateway(options.env), {
+      onState: (state) => void this.#controlState(state),
+      onEvent: (event) => {
+        // Somebody changed the settings: what the last test proved may no longer hold.
+        if (event === "config.changed" || event === "config.reloaded") void this.#check();
+      },
+    });
+  }
+
+  get report(): GatewayReport {
+    return this.#report;
+  }
+
+  get isServing(): boolean {
+    return this.#report.state === "online";
+  }
+
+  start(): void {
+    this.#leg.start();
+  }
+
+  stop(): Promise<void> {
+    this.#leg.stop();
+    return Promise.resolve();
+  }
+
+  onReport(listener: (report: GatewayReport) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  watch(open: StreamOpen, events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void }): HandshakeWatch {
+    const { env, bindings } = this.#options;
+    return new ControlUiHandshake({
+      secret: discoverGateway(env).secret?.value ?? null,
+      request: (method, params) => this.#leg.request(method, params),
+      bind: (openclawDevice) => bindings.bind(open.device, openclawDevice),
+      staleTokens: this.#staleTokens,
+      events,
+    });
+  }
+
+  async removeBound(device: string): Promise<{ readonly removed: number }> {
+    const { bindings } = this.#options;
+    let removed = 0;
+    for (const openclawDevice of bindings.bound(device)) {
+      try {
+        await this.#leg.request("device.pair.remove", { deviceId: openclawDevice });
+        removed += 1;
+      } catch (error) {
+        if (error instanceof GatewayAwayError) throw error;
+        // Not there any more: nothing to remove, nothing left behind.
+        if (!(error instanceof GatewayRefusedError)) throw error;
+      }
+      bindings.unbind(device, openclawDevice);
+    }
+    return { removed };
+  }
+
+  /** Puts back what was there before, where nobody changed it since. @throws GatewayAwayError, GatewayRefusedError */
+  async restoreSettings(applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
+    return applySettings(this.#leg, (config) => planRestore(config, applied));
+  }
+
+  async #controlState(state: ControlState): Promise<void> {
+    if (state.state === "ready") return this.#check(state.version);
+    this.#testRun += 1;
+    switch (state.why) {
+      case "restarting":
+        return this.#tell({
+          state: "restarting",
+          ...(state.restartExpectedMs === undefined ? {} : { restartExpectedMs: state.restartExpectedMs }),
+        });
+      case "starting":
+        return this.#tell({ state: "starting" });
+      default:
+        return this.#tell({ state: "offline", reason: state.why });
+    }
+  }
+
+  /** Version, settings, self-test, in this order; serves only when all three hold. A newer check makes an older one void. */
+  async #check(version = this.#report.version ?? ""): Promise<void> {
+    this.#testRun += 1;
+    const run = this.#testRun;
+    const isStale = (): boolean => run !== this.#testRun;
+    const demo = version.endsWith("-demo") ? { demo: true } : {};
+    const tell = (report: GatewayReport): void => {
+      if (!isStale()) this.#tell({ ...report, version, ...demo });
+    };
+    try {
+      if (!isSupportedVersion(version)) return tell({ state: "unsafe", reason: "too-old" });
+      if (this.#report.state !== "online") tell({ state: "starting" });
+      const { origin, env } = this.#options;
+      const plan = planSettings((await readConfig(this.#leg)).config, origin);
+      if (plan.length > 0) {
+        if (!(await this.#options.approveSettings(plan))) return tell({ state: "unsafe", reason: "settings-refused" });
+        this.#options.keepSettings(plan);
+        await applySettings(this.#leg, (config) => planSettings(config, origin));
+      }
+      for (let tries = 1; ; tries += 1) {
+        const result = await selfTest(this.#leg, discoverGateway(env), origin, this.#startedAtMs);
+        if (isStale()) return;
+        if (result.passed) return tell({ state: "online" });
+        // The gateway applies new settings a moment after it answered.
+        if (result.reason === "stranger-admitted" || tries >= SELF_TEST_RETRIES) return tell({ state: "unsafe", reason: result.reason });
+        await new Promise((resolve) => setTimeout(resolve, SELF_TEST_WAIT_MS));
+      }
+    } catch (error) {
+      if (error instanceof GatewayAwayError) return;
+      tell({ state: "unsafe", reason: "settings-missing" });
+    }
+  }
+
+  #tell(report: GatewayReport): void {
+    this.#report = report;
+    for (const listener of this.#listeners) listener(report);
+  }
+}

@@ -1,0 +1,125 @@
+/** Proves that the gateway takes a visitor of the data leg for a remote stranger; otherwise nothing is served (openclaw.md R4). */
+import { createHash, generateKeyPairSync, sign } from "node:crypto";
+import WebSocket from "ws";
+import { z } from "zod";
+import type { ControlLeg } from "./control-leg.ts";
+import type { Discovered } from "./discover.ts";
+
+export type SelfTestResult =
+  | { readonly passed: true }
+  /** `settings-missing`: the gateway does not trust our forwarding headers yet. `stranger-admitted`: it would let anybody in. */
+  | { readonly passed: false; readonly reason: "settings-missing" | "stranger-admitted" | "not-running" };
+
+const PROBE_TIMEOUT_MS = 15_000;
+/** Documentation range (RFC 5737): a remote visitor that is nobody. */
+const PROBE_ADDRESS = "203.0.113.254";
+
+const listSchema = z.object({
+  pending: z.array(z.looseObject({ requestId: z.string(), deviceId: z.string() })),
+  paired: z.array(z.looseObject({ deviceId: z.string(), approvedVia: z.string().optional(), approvedAtMs: z.number().optional() })),
+});
+
+interface Probe {
+  readonly deviceId: string;
+  readonly outcome: "pairing-required" | "admitted" | "not-attributed" | "origin-refused" | "other";
+}
+
+function newDevice() {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const raw = Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url");
+  return { privateKey, publicKey: raw.toString("base64url"), id: createHash("sha256").update(raw).digest("hex") };
+}
+
+/** One connect attempt of a throw-away device, with the same forwarding headers as every visitor. A bare probe is never sent. */
+function probe(found: Discovered, origin: string): Promise<Probe> {
+  const device = newDevice();
+  const { host: name } = new URL(origin);
+  const dialHost = found.target.host.includes(":") ? `[${found.target.host}]` : found.target.host;
+  const socket = new WebSocket(`ws://${dialHost}:${found.target.port}/`, {
+    perMessageDeflate: false,
+    headers: {
+      host: name,
+      origin,
+      "x-forwarded-for": PROBE_ADDRESS,
+      "x-forwarded-proto": "https",
+      "x-forwarded-host": name,
+      "x-openclaw-scopes": "operator.read",
+    },
+  });
+  const secret = found.secret;
+  return new Promise((resolve) => {
+    const end = (outcome: Probe["outcome"]): void => {
+      clearTimeout(timer);
+      resolve({ deviceId: device.id, outcome });
+      socket.terminate();
+    };
+    const timer = setTimeout(() => end("other"), PROBE_TIMEOUT_MS);
+    socket.on("unexpected-response", (_request, response) => end(response.statusCode === 403 ? "not-attributed" : "other"));
+    socket.on("error", () => end("other"));
+    socket.on("close", () => end("other"));
+    socket.on("message", (data: Buffer) => {
+      const frame = JSON.parse(data.toString("utf8")) as {
+        event?: string;
+        payload?: { nonce?: string; ts?: number };
+        type?: string;
+        ok?: boolean;
+        error?: { details?: { code?: string } };
+      };
+      if (frame.event === "connect.challenge") {
+        const nonce = frame.payload?.nonce ?? "";
+        const signedAt = frame.payload?.ts ?? Date.now();
+        const scopes = ["operator.read"];
+        const payload = [
+          "v2",
+          device.id,
+          "openclaw-probe",
+          "probe",
+          "operator",
+          scopes.join(","),
+          String(signedAt),
+          secret?.kind === "token" ? secret.value : "",
+          nonce,
+        ].join("|");
+        const signature = sign(null, Buffer.from(payload), device.privateKey).toString("base64url");
+        const auth = secret === null ? {} : secret.kind === "token" ? { token: secret.value } : { password: secret.value };
+        const client = { id: "openclaw-probe", version: "0.1.0", platform: process.platform, mode: "probe" };
+        const params = {
+          minProtocol: 4,
+          maxProtocol: 4,
+          client,
+          role: "operator",
+          scopes,
+          auth,
+          device: { id: device.id, publicKey: device.publicKey, signature, signedAt, nonce },
+        };
+        socket.send(JSON.stringify({ type: "req", id: "probe", method: "connect", params }));
+        return;
+      }
+      if (frame.type !== "res") return;
+      const code = frame.error?.details?.code;
+      if (frame.ok === true) end("admitted");
+      else if (code === "PAIRING_REQUIRED") end("pairing-required");
+      else end(code === "CONTROL_UI_ORIGIN_NOT_ALLOWED" ? "origin-refused" : "other");
+    });
+  });
+}
+
+/**
+ * Runs the test: a throw-away device must get PAIRING_REQUIRED; its request is rejected afterwards.
+ *
+ * @param since epoch ms; a device that the gateway paired silently after it fails the test as well
+ */
+export async function selfTest(leg: ControlLeg, found: Discovered, origin: string, since: number): Promise<SelfTestResult> {
+  const { deviceId, outcome } = await probe(found, origin);
+  const list = listSchema.parse(await leg.request("device.pair.list", {}));
+  for (const pending of list.pending)
+    if (pending.deviceId === deviceId) await leg.request("device.pair.reject", { requestId: pending.requestId }).catch(() => undefined);
+  if (outcome === "admitted") {
+    await leg.request("device.pair.remove", { deviceId }).catch(() => undefined);
+    return { passed: false, reason: "stranger-admitted" };
+  }
+  if (list.paired.some((device) => device.approvedVia === "silent" && (device.approvedAtMs ?? 0) > since))
+    return { passed: false, reason: "stranger-admitted" };
+  if (outcome === "pairing-required") return { passed: true };
+  return { passed: false, reason: outcome === "not-attributed" || outcome === "origin-refused" ? "settings-missing" : "not-running" };
+}

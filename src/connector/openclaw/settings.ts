@@ -1,0 +1,124 @@
+/** The few OpenClaw settings that Gatehouse needs: planned as a diff, applied through the gateway's own RPC, restored at uninstall (openclaw.md 1.3). */
+import { z } from "zod";
+import type { ControlLeg } from "./control-leg.ts";
+import { GatewayRefusedError } from "./control-leg.ts";
+
+export interface SettingChange {
+  /** Dotted path below the config's root. */
+  readonly path: string;
+  /** What is there now; undefined when nothing is. */
+  readonly before: unknown;
+  readonly after: unknown;
+}
+
+const configSchema = z.object({ config: z.record(z.string(), z.unknown()), hash: z.string() });
+const LOOPBACK_PROXIES = ["127.0.0.1", "::1"];
+
+function at(config: unknown, dotted: string): unknown {
+  let value = config;
+  for (const part of dotted.split("."))
+    value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[part] : undefined;
+  return value;
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
+}
+
+function withAll(value: unknown, needed: readonly string[]): string[] {
+  const own = strings(value);
+  return [...own, ...needed.filter((each) => !own.includes(each))];
+}
+
+/** `gateway.publicOrigin` takes HTTPS, and plain HTTP only for three names of this machine. */
+function mayBePublicOrigin(origin: string): boolean {
+  const { protocol, hostname } = new URL(origin);
+  return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+}
+
+/**
+ * What has to change for this gateway to be served at `origin`.
+ *
+ * @param config the gateway's config as `config.get` shows it
+ * @returns the changes; empty when all is set. Arrays are merged here because the gateway replaces them.
+ */
+export function planSettings(config: unknown, origin: string): SettingChange[] {
+  const wanted: SettingChange[] = [];
+  const want = (path: string, isSet: boolean, after: unknown): void => {
+    if (!isSet) wanted.push({ path, before: at(config, path), after });
+  };
+  const proxies = strings(at(config, "gateway.trustedProxies"));
+  want(
+    "gateway.trustedProxies",
+    LOOPBACK_PROXIES.every((each) => proxies.includes(each)),
+    withAll(proxies, LOOPBACK_PROXIES),
+  );
+  const origins = strings(at(config, "gateway.controlUi.allowedOrigins"));
+  want("gateway.controlUi.allowedOrigins", origins.includes(origin), withAll(origins, [origin]));
+  want("gateway.nodes.pairing.autoApproveLocal", at(config, "gateway.nodes.pairing.autoApproveLocal") === false, false);
+  if (mayBePublicOrigin(origin)) want("gateway.publicOrigin", at(config, "gateway.publicOrigin") === origin, origin);
+  return wanted;
+}
+
+function nested(changes: readonly { readonly path: string; readonly value: unknown }[]): object {
+  const root: Record<string, unknown> = {};
+  for (const { path, value } of changes) {
+    const parts = path.split(".");
+    const last = parts.pop() ?? "";
+    let node = root;
+    for (const part of parts) node = (node[part] ??= {}) as Record<string, unknown>;
+    node[last] = value;
+  }
+  return root;
+}
+
+/** @returns the gateway's config now, secrets redacted by the gateway itself */
+export async function readConfig(leg: ControlLeg): Promise<{ config: Record<string, unknown>; hash: string }> {
+  return configSchema.parse(await leg.request("config.get", {}));
+}
+
+const CONFLICT_TRIES = 3;
+
+/**
+ * Applies changes with the hash of what was read, again when somebody else wrote in between.
+ *
+ * @throws GatewayRefusedError when the gateway does not take them (read-only config, for one)
+ */
+export async function applySettings(
+  leg: ControlLeg,
+  plan: (config: Record<string, unknown>) => readonly SettingChange[],
+): Promise<readonly SettingChange[]> {
+  for (let tries = 1; ; tries += 1) {
+    const { config, hash } = await readConfig(leg);
+    const changes = plan(config);
+    if (changes.length === 0) return changes;
+    try {
+      const raw = JSON.stringify(nested(changes.map(({ path, after }) => ({ path, value: after ?? null }))));
+      await leg.request("config.patch", { raw, baseHash: hash });
+      return changes;
+    } catch (error) {
+      if (tries >= CONFLICT_TRIES || !(error instanceof GatewayRefusedError)) throw error;
+    }
+  }
+}
+
+/**
+ * What to write at uninstall: only what we changed and nobody changed since.
+ *
+ * @param applied the changes as they were made
+ */
+export function planRestore(config: unknown, applied: readonly SettingChange[]): SettingChange[] {
+  return applied
+    .filter((change) => JSON.stringify(at(config, change.path)) === JSON.stringify(change.after))
+    .map(({ path, before, after }) => ({ path, before: after, after: before }));
+}
+
+/** @returns the changes as a diff for people */
+export function settingsDiff(changes: readonly SettingChange[]): string {
+  return changes
+    .flatMap(({ path, before, after }) => [
+      ...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]),
+      `+ ${path}: ${JSON.stringify(after)}`,
+    ])
+    .join("\n");
+}
