@@ -1,6 +1,6 @@
 /** The connector's own loopback socket to the gateway: RPC and events as `gateway-client`/`backend` (openclaw.md 1.4, A). No visitor's byte ever crosses it. */
 import { randomUUID } from "node:crypto";
-import WebSocket from "ws";
+import { WebSocket } from "ws";
 import { z } from "zod";
 import type { Discovered } from "./discover.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";

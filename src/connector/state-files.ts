@@ -1,0 +1,112 @@
+/** The connector's files: owner-only, written whole and atomically, checked when read. A damaged file refuses, it never admits. */
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import path from "node:path";
+import { z } from "zod";
+import { connectorKeySchema, gatewayIdSchema, grantStatementSchema, ownerKeySchema } from "../protocol/statements.ts";
+
+export const identitySchema = z.object({
+  publicKey: connectorKeySchema,
+  privateKey: z.looseObject({ kty: z.literal("OKP"), d: z.string() }),
+});
+export const gatewayFileSchema = z.object({
+  gateway: gatewayIdSchema,
+  account: z.string(),
+  name: z.string(),
+  appOrigin: z.string(),
+  origin: z.string(),
+  approveOrigin: z.string(),
+  rpId: z.string(),
+  ownerKeys: z.array(ownerKeySchema),
+  generation: z.int(),
+});
+export type GatewayFile = z.infer<typeof gatewayFileSchema>;
+export const heldGrantSchema = z.object({
+  id: z.string(),
+  statement: grantStatementSchema,
+  isRevoked: z.boolean(),
+  isActivated: z.boolean(),
+});
+const grantsSchema = z.array(heldGrantSchema);
+const sessionsSchema = z.array(z.object({ session: z.string(), device: z.string(), grant: z.string(), expiresAtMs: z.int() }));
+const bindingsSchema = z.record(z.string(), z.array(z.string()));
+/** Cuts whose removal on the gateway has not happened yet, and cuts that the room has not heard of. */
+const cutsSchema = z.array(
+  z.object({ device: z.string(), by: z.enum(["owner", "host"]), removed: z.int(), isDone: z.boolean(), atMs: z.int() }),
+);
+const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }));
+const pendingSchema = z.object({
+  enrolment: z.string(),
+  ticket: z.string(),
+  connectorNonce: z.string(),
+  code: z.string(),
+  appOrigin: z.string(),
+});
+
+const FILES = {
+  identity: identitySchema,
+  gateway: gatewayFileSchema,
+  grants: grantsSchema,
+  sessions: sessionsSchema,
+  bindings: bindingsSchema,
+  cuts: cutsSchema,
+  settings: settingsSchema,
+  enrolment: pendingSchema,
+} as const;
+type FileName = keyof typeof FILES;
+type Content<Name extends FileName> = z.infer<(typeof FILES)[Name]>;
+
+/** A state file exists but does not hold what it must. */
+export class DamagedStateError extends Error {
+  override name = "DamagedStateError";
+}
+
+export class StateFiles {
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = path.resolve(dir);
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
+    chmodSync(this.dir, 0o700);
+  }
+
+  #file(name: FileName): string {
+    return path.join(this.dir, `${name}.json`);
+  }
+
+  /** @returns the content, or null when there is no such file; throws DamagedStateError when it cannot be trusted */
+  read<Name extends FileName>(name: Name): Content<Name> | null {
+    const file = this.#file(name);
+    if (!existsSync(file)) return null;
+    try {
+      const parsed = (FILES[name] as unknown as z.ZodType<Content<Name>>).safeParse(JSON.parse(readFileSync(file, "utf8")));
+      if (parsed.success) return parsed.data;
+    } catch {
+      // Reported below, with the file's name.
+    }
+    throw new DamagedStateError(`${file} is damaged. Nothing is admitted until it is restored, or removed and the gateway claimed again.`);
+  }
+
+  /** Old content or new content, never half of one: temporary file, fsync, rename, fsync of the folder. */
+  write<Name extends FileName>(name: Name, content: Content<Name>): void {
+    const file = this.#file(name);
+    const temporary = `${file}.${process.pid}.tmp`;
+    const handle = openSync(temporary, "w", 0o600);
+    try {
+      writeSync(handle, `${JSON.stringify(content, null, 2)}\n`);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(temporary, file);
+    const folder = openSync(this.dir, "r");
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+  }
+
+  remove(name: FileName): void {
+    rmSync(this.#file(name), { force: true });
+  }
+}
