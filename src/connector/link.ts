@@ -1,0 +1,330 @@
+/** The connector's one link to its room: one loop dials, proves the key, beats, and dials again (PROTOCOL.md LINK). */
+import { randomBytes } from "node:crypto";
+import { WebSocket } from "ws";
+import { keyThumbprint } from "../core/digests.ts";
+import { judgeGrant, judgeOwnerKey, judgeSession } from "../core/judge.ts";
+import type { Judged } from "../core/judge.ts";
+import { nextDial } from "../core/link-backoff.ts";
+import { CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_LINK_VERSION, CLOSE_PROTOCOL, CLOSE_SUPERSEDED } from "../protocol/close-codes.ts";
+import { decodeFrame } from "../protocol/frame.ts";
+import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
+import { toConnectorSchema } from "../protocol/link-messages.ts";
+import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
+import { joined } from "../protocol/statement-encoding.ts";
+import { LINK_PROTOCOL } from "../protocol/version.ts";
+import type { Admitted } from "./admitted.ts";
+import { pinnedOf } from "./admitted.ts";
+import type { Identity } from "./identity.ts";
+import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
+import { GatewayAwayError } from "./openclaw/openclaw-port.ts";
+import type { GatewayFile, StateFiles } from "./state-files.ts";
+import { Streams } from "./streams.ts";
+
+export type LinkStatus =
+  | { readonly state: "dialing" }
+  | { readonly state: "up" }
+  | { readonly state: "waiting"; readonly ms: number; readonly why: string }
+  /** Final: dialing again would not help. */
+  | { readonly state: "stopped"; readonly why: "refused" | "superseded" | "stale" | "version" };
+
+export interface LinkOptions {
+  readonly files: StateFiles;
+  readonly identity: Identity;
+  readonly admitted: Admitted;
+  readonly gateway: OpenclawGateway;
+  readonly version: string;
+  readonly now: () => number;
+  readonly onStatus: (status: LinkStatus) => void;
+}
+
+const NONCE_BYTES = 32;
+
+export class Link {
+  readonly #options: LinkOptions;
+  readonly #streams: Streams;
+  #socket: WebSocket | null = null;
+  #isUp = false;
+  #isStopped = false;
+  #failures = 0;
+  #upSinceMs: number | null = null;
+  #redial: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #handshake: NodeJS.Timeout | undefined;
+  #beatMs = HEARTBEAT_IDLE_MS;
+  #missed = 0;
+  /** One command at a time: a cut never overtakes the grant before it. */
+  #commands: Promise<void> = Promise.resolve();
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#streams = new Streams({
+      gateway: options.gateway,
+      admitted: options.admitted,
+      now: options.now,
+      sendFrame: (frame) => {
+        if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
+      },
+      onDevice: (device, event, scopes) =>
+        this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
+    });
+    options.gateway.onReport((report) => {
+      this.#send({ type: "report", report });
+      if (report.state === "online") void this.#finishCuts();
+      else if (report.state === "unsafe") this.#streams.endAll();
+    });
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  get streamCount(): number {
+    return this.#streams.count;
+  }
+
+  start(): void {
+    this.#dial();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#redial);
+    clearTimeout(this.#handshake);
+    clearInterval(this.#heartbeat);
+    this.#streams.close();
+    this.#socket?.close(1000, "connector stops");
+  }
+
+  /** `gatehouse cut` on this machine: streams end now, the room hears of it when the link is up. */
+  async cutOnHost(device: string): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
+    return this.#cut(device, "host");
+  }
+
+  #file(): GatewayFile {
+    const file = this.#options.files.read("gateway");
+    if (file === null) throw new Error("not enrolled");
+    return file;
+  }
+
+  #dial(): void {
+    if (this.#isStopped) return;
+    const { onStatus, version } = this.#options;
+    const file = this.#file();
+    onStatus({ state: "dialing" });
+    const url = `${file.appOrigin.replace(/^http/, "ws")}/link/${file.gateway}`;
+    const socket = new WebSocket(url, {
+      perMessageDeflate: false,
+      maxPayload: 2 * MAX_FRAME_BYTES,
+      handshakeTimeout: LINK_HANDSHAKE_MS,
+      headers: { "user-agent": `gatehouse/${version}` },
+    });
+    this.#socket = socket;
+    socket.binaryType = "nodebuffer";
+    this.#handshake = setTimeout(() => socket.terminate(), 2 * LINK_HANDSHAKE_MS);
+    let why = "connection lost";
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (isBinary) return this.#binary(socket, data);
+      const text = data.toString("utf8");
+      if (text === "pong") {
+        this.#missed = 0;
+        return;
+      }
+      const message = readMessage(text);
+      if (message === null) return;
+      if (message.type === "challenge") return this.#hello(socket, message);
+      if (message.type === "attention") return this.#beat(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS);
+      this.#commands = this.#commands.then(() => this.#command(message)).catch(() => undefined);
+    });
+    socket.on("unexpected-response", (_request, response) => {
+      why = `the control plane answered ${response.statusCode ?? 0}`;
+      response.resume();
+      socket.terminate();
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      why = error.code ?? error.message;
+    });
+    socket.on("close", (code, reason) => this.#closed(socket, code, reason.toString("utf8") || why));
+  }
+
+  #closed(socket: WebSocket, code: number, why: string): void {
+    if (this.#socket !== socket) return;
+    clearTimeout(this.#handshake);
+    clearInterval(this.#heartbeat);
+    this.#socket = null;
+    this.#isUp = false;
+    this.#streams.endAll();
+    if (this.#isStopped) return;
+    const { onStatus, now } = this.#options;
+    const final = {
+      [CLOSE_LINK_REFUSED]: "refused",
+      [CLOSE_SUPERSEDED]: "superseded",
+      [CLOSE_LINK_STALE]: "stale",
+      [CLOSE_LINK_VERSION]: "version",
+    } as const;
+    const stop = final[code as keyof typeof final];
+    if (stop !== undefined) {
+      this.#isStopped = true;
+      return onStatus({ state: "stopped", why: stop });
+    }
+    const upForMs = this.#upSinceMs === null ? 0 : now() - this.#upSinceMs;
+    this.#upSinceMs = null;
+    const next = nextDial(this.#failures, upForMs, Math.random());
+    this.#failures = next.failures;
+    onStatus({ state: "waiting", ms: next.waitMs, why });
+    this.#redial = setTimeout(() => this.#dial(), next.waitMs);
+  }
+
+  #binary(socket: WebSocket, data: Buffer): void {
+    const frame = decodeFrame(new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength));
+    if (typeof frame === "string") return socket.close(CLOSE_PROTOCOL, frame);
+    this.#streams.frame(frame);
+  }
+
+  #hello(socket: WebSocket, challenge: Extract<ToConnector, { type: "challenge" }>): void {
+    const { identity, version, gateway } = this.#options;
+    const file = this.#file();
+    const protocol = Math.min(LINK_PROTOCOL, challenge.maxProtocol);
+    const connectorNonce = randomBytes(NONCE_BYTES).toString("base64url");
+    const signature = identity.signTagged(
+      "link",
+      joined([file.gateway, challenge.nonce, connectorNonce, String(file.generation), String(protocol)]),
+    );
+    const hello: ToRoom = {
+      type: "hello",
+      protocol,
+      version,
+      gateway: file.gateway,
+      key: identity.publicKey,
+      connectorNonce,
+      generation: file.generation,
+      signature,
+      report: gateway.report,
+    };
+    socket.send(JSON.stringify(hello));
+  }
+
+  #beat(everyMs: number): void {
+    clearInterval(this.#heartbeat);
+    this.#beatMs = everyMs;
+    this.#missed = 0;
+    this.#heartbeat = setInterval(() => {
+      if (this.#missed >= HEARTBEAT_MISSES) return this.#socket?.terminate();
+      this.#missed += 1;
+      this.#socket?.send("ping");
+    }, this.#beatMs);
+  }
+
+  async #command(message: Exclude<ToConnector, { type: "challenge" | "attention" }>): Promise<void> {
+    const { files, identity, admitted, gateway, now } = this.#options;
+    const file = this.#file();
+    const pinned = pinnedOf(file, identity.publicKey);
+    switch (message.type) {
+      case "welcome": {
+        if (message.gateway !== file.gateway || message.origin !== file.origin)
+          return this.#socket?.close(CLOSE_PROTOCOL, "another gateway's room");
+        files.write("gateway", { ...file, generation: message.generation });
+        clearTimeout(this.#handshake);
+        this.#isUp = true;
+        this.#upSinceMs = now();
+        this.#beat(HEARTBEAT_IDLE_MS);
+        this.#send({ type: "ack", generation: message.generation });
+        this.#send({ type: "report", report: gateway.report });
+        this.#options.onStatus({ state: "up" });
+        for (const cut of admitted.cuts())
+          if (cut.by === "host") this.#send({ type: "cut-done", device: cut.device, removed: cut.removed, atMs: cut.atMs, by: "host" });
+        return this.#finishCuts();
+      }
+      case "nonce-request": {
+        const nonce = randomBytes(NONCE_BYTES).toString("base64url");
+        admitted.addNonce(nonce);
+        return this.#send({ type: "nonce", id: message.id, nonce, connectorKey: await keyThumbprint(identity.publicKey) });
+      }
+      case "grant": {
+        const judged = await judgeGrant(pinned, message.signed, now());
+        if (judged.ok) {
+          const known = admitted.grant(judged.value.id);
+          if (known?.isRevoked === true) return this.#result(message.id, { ok: false, refusal: "revoked" });
+          admitted.keepGrant(judged.value);
+        }
+        return this.#result(message.id, judged);
+      }
+      case "session": {
+        if (!gateway.isServing) return this.#result(message.id, { ok: false, refusal: "not-serving" });
+        const judged = await judgeSession(pinned, {
+          session: message.session,
+          signed: message.signed,
+          activationCode: message.activationCode,
+          takeNonce: (nonce) => admitted.takeNonce(nonce),
+          grant: (id) => admitted.grant(id),
+          nowMs: now(),
+        });
+        if (judged.ok) admitted.keepSession(judged.value);
+        return this.#result(message.id, judged);
+      }
+      case "owner-key": {
+        const judged = await judgeOwnerKey(pinned, message.signed);
+        if (judged.ok && !file.ownerKeys.some((key) => key.credentialId === judged.value.credentialId)) {
+          files.write("gateway", { ...file, ownerKeys: [...file.ownerKeys, judged.value] });
+        }
+        return this.#result(message.id, judged);
+      }
+      case "cut": {
+        const startedAt = performance.now();
+        const { streamsClosed, removed, done } = await this.#cut(message.device, "owner");
+        const cut = { streamsClosed, removed, done, atMs: now(), ...(done ? { tookMs: performance.now() - startedAt } : {}) };
+        return this.#send({ type: "result", id: message.id, ok: true, cut });
+      }
+    }
+  }
+
+  async #cut(device: string, by: "owner" | "host"): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
+    const { admitted, gateway, now } = this.#options;
+    admitted.revokeDevice(device);
+    const streamsClosed = this.#streams.endDevice(device);
+    let removed = 0;
+    let done = true;
+    try {
+      ({ removed } = await gateway.removeBound(device));
+    } catch (error) {
+      if (!(error instanceof GatewayAwayError)) throw error;
+      done = false;
+    }
+    if (!done || by === "host") admitted.saveCut({ device, by, removed, isDone: done, atMs: now() });
+    if (by === "host") this.#send({ type: "cut-done", device, removed, atMs: now(), by });
+    if (by === "host" && done && this.#isUp) admitted.dropCut(device);
+    return { streamsClosed, removed, done };
+  }
+
+  /** Removals that had to wait for the gateway. */
+  async #finishCuts(): Promise<void> {
+    const { admitted, gateway, now } = this.#options;
+    for (const cut of admitted.cuts()) {
+      try {
+        const removed = cut.isDone ? cut.removed : (await gateway.removeBound(cut.device)).removed;
+        if (!this.#isUp) continue;
+        this.#send({ type: "cut-done", device: cut.device, removed, atMs: now(), by: cut.by });
+        admitted.dropCut(cut.device);
+      } catch (error) {
+        if (!(error instanceof GatewayAwayError)) throw error;
+      }
+    }
+  }
+
+  #result(id: string, judged: Judged<unknown>): void {
+    this.#send({ type: "result", id, ok: judged.ok, ...(judged.ok ? {} : { refusal: judged.refusal }) });
+  }
+
+  #send(message: ToRoom): void {
+    if (this.#socket?.readyState !== WebSocket.OPEN || (!this.#isUp && message.type !== "hello")) return;
+    this.#socket.send(JSON.stringify(message));
+  }
+}
+
+function readMessage(text: string): ToConnector | null {
+  try {
+    const parsed = toConnectorSchema.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,84 @@
+/** A socket in the state folder, for this machine's owner only: `status` and `cut` of the running connector. Also keeps a second one from starting. */
+import { chmodSync, rmSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { z } from "zod";
+
+const askSchema = z.discriminatedUnion("ask", [
+  z.object({ ask: z.literal("status") }),
+  z.object({ ask: z.literal("cut"), device: z.string().max(64) }),
+]);
+export type Ask = z.infer<typeof askSchema>;
+
+export const ALREADY_RUNNING = "already running";
+const MAX_LINE_CHARS = 4096;
+
+export interface LocalHandlers {
+  status(): object;
+  cut(device: string): Promise<object>;
+}
+
+function socketPath(dir: string): string {
+  return process.platform === "win32" ? `\\\\.\\pipe\\gatehouse-${path.basename(dir)}` : path.join(dir, "control.sock");
+}
+
+/** @returns the running connector's answer, or null when none runs */
+export function askRunning(dir: string, ask: Ask): Promise<object | null> {
+  return new Promise((resolve) => {
+    const socket = net.connect(socketPath(dir));
+    let text = "";
+    socket.on("connect", () => socket.end(`${JSON.stringify(ask)}\n`));
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk.toString("utf8");
+    });
+    socket.on("error", () => resolve(null));
+    socket.on("close", () => {
+      try {
+        resolve(JSON.parse(text) as object);
+      } catch {
+        resolve(null);
+      }
+    });
+  });
+}
+
+/** Listens; `ready` rejects with ALREADY_RUNNING when another connector has this state folder. */
+export function listenLocally(dir: string, handlers: LocalHandlers): { readonly ready: Promise<void>; close(): Promise<void> } {
+  const file = socketPath(dir);
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    let text = "";
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk.toString("utf8");
+      if (text.length > MAX_LINE_CHARS) socket.destroy();
+    });
+    socket.on("end", () => {
+      answer(text, handlers).then(
+        (reply) => socket.end(JSON.stringify(reply)),
+        () => socket.end(JSON.stringify({ error: "failed" })),
+      );
+    });
+  });
+  const ready = (async (): Promise<void> => {
+    if ((await askRunning(dir, { ask: "status" })) !== null) throw new Error(ALREADY_RUNNING);
+    if (process.platform !== "win32") rmSync(file, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(file, () => resolve());
+    });
+    if (process.platform !== "win32") chmodSync(file, 0o600);
+  })();
+  return {
+    ready,
+    close: () =>
+      new Promise((resolve) => {
+        if (server.listening) server.close(() => resolve());
+        else resolve();
+      }),
+  };
+}
+
+async function answer(text: string, handlers: LocalHandlers): Promise<object> {
+  const ask = askSchema.parse(JSON.parse(text));
+  return ask.ask === "status" ? handlers.status() : handlers.cut(ask.device);
+}
