@@ -1,0 +1,69 @@
+/** Every text of the door, so that another language is an addition. */
+import type { GatewayState } from "../protocol/words.ts";
+
+export const TEXTS = {
+  openingTitle: "Opening",
+  opening: "This device is allowed. Opening the gateway …",
+  newTitle: "This device is new here",
+  newText: (gateway: string) => `The owner of “${gateway}” must allow it once. Then it connects by itself.`,
+  owner: "I am the owner",
+  ask: "Ask the owner",
+  again: "Ask again",
+  retry: "Try again",
+  waitTitle: "Waiting for the owner",
+  waitText: "Tell the owner these four digits. The owner types them on a page of Gatehouse and presses Allow.",
+  waitSmall: (clock: string) => `Asked at ${clock}. Keep this page open: it goes on by itself, also after sleep.`,
+  connecting: "Connecting again …",
+  allowedTitle: "Allowed",
+  allowedText: "The owner allowed this device. Opening the gateway …",
+  allowedOffline: "The owner allowed this device. It opens as soon as the gateway is back.",
+  refusedTitle: "The owner said no",
+  refused: "You can ask again, best after talking to the owner.",
+  blocked: "The owner blocked this device from asking. Only the owner can change that.",
+  expiredTitle: "Nobody answered",
+  expired: "The request has ended because this page was silent for five minutes. Ask again when the owner has time.",
+  wrongTitle: "The digits did not match",
+  wrong: "Wrong digits were typed three times, so the request has ended. Ask again and read the new digits carefully.",
+  replaced: "This device asked again from another page. That page shows the current digits.",
+  grantRefused: "The gateway's machine did not accept the decision. Ask again; if it repeats, the owner finds the reason in Gatehouse.",
+  busyTitle: "Too many devices are waiting",
+  busy: "The owner has three requests to decide already. Try again in a few minutes.",
+  offlineTitle: "The gateway is away",
+  unsafeTitle: "The gateway is closed for now",
+  storageTitle: "This browser stores nothing",
+  storage: "It cannot stay allowed, because it keeps no data for this page. Use a normal window, not a private one, and allow site data.",
+  secureTitle: "This address is not secure",
+  secure: "Open the https:// address of the gateway instead.",
+  cookiesTitle: "This browser keeps no cookies here",
+  cookies: "It was allowed, but forgot it at once. Allow cookies for this address and try again.",
+  lostTitle: "This device must be allowed again",
+  lost: "A part of what proves this device was lost or used elsewhere. The owner can allow it again.",
+  clockTitle: "This device's clock is wrong",
+  clock: "It differs from the gateway's by more than ten minutes. Set the clock and try again.",
+  failedTitle: "That did not work",
+  failed: "Gatehouse did not answer as expected. Try again in a moment.",
+  manyTitle: "Too many tries",
+  many: "Wait a minute, then try again.",
+  activationLost: "This page did not start that sign-in, so nothing was changed. Start again.",
+  privateHint: "In a private window this is forgotten when the window closes.",
+} as const;
+
+export function stateText(state: GatewayState, lastSeen: string | null): string {
+  const seen = lastSeen === null ? "" : ` Last seen ${lastSeen}.`;
+  switch (state) {
+    case "online":
+      return "";
+    case "no-link":
+      return `The gateway's machine is off or without internet.${seen} This page goes on by itself when it is back.`;
+    case "offline":
+      return "The gateway's machine is on, but OpenClaw is not running there. This page goes on by itself when it is.";
+    case "starting":
+      return "The gateway is starting. This page goes on by itself.";
+    case "restarting":
+      return "The gateway is restarting, usually under a minute. This page goes on by itself.";
+    case "unsafe":
+      return "Gatehouse found that the gateway is not set up safely, so nobody is let in. The owner sees the reason in Gatehouse.";
+    case "unclaimed":
+      return "No machine has been connected to this gateway yet.";
+  }
+}
