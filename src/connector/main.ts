@@ -280,7 +280,8 @@ async function doctor({ terminal, files }: Options): Promise<number> {
     check("gateway", false, error instanceof DiscoverError ? error.message : "cannot be found");
   }
   const running = await askRunning(files.dir, { ask: "status" });
-  const report = (running as { openclaw?: { state?: string; reason?: string } } | null)?.openclaw;
+  const openclaw: { openclaw?: { state?: string; reason?: string } } | null = running;
+  const report = openclaw?.openclaw;
   check("connector", running !== null, running === null ? "not running; start it with: gatehouse run" : "running");
   if (report !== undefined) {
     const cure: Record<string, string> = {

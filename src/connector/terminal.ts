@@ -7,7 +7,7 @@ export class Terminal {
 
   constructor(options: { readonly json: boolean }) {
     this.isJson = options.json;
-    this.isInteractive = !options.json && process.stdin.isTTY === true && process.stdout.isTTY === true;
+    this.isInteractive = !options.json && process.stdin.isTTY && process.stdout.isTTY;
   }
 
   /** @param event stable name for scripts @param text the line for people @param data more members for scripts */

@@ -27,7 +27,7 @@ async function openStore(): Promise<IDBDatabase> {
 
 async function makePair(): Promise<CryptoKeyPair> {
   try {
-    return (await crypto.subtle.generateKey({ name: "Ed25519" }, false, ["sign", "verify"])) as CryptoKeyPair;
+    return await crypto.subtle.generateKey({ name: "Ed25519" }, false, ["sign", "verify"]);
   } catch {
     // Older browsers have no Ed25519.
     return crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);

@@ -37,7 +37,7 @@ function show(title: string, text: string, options: { actions?: readonly Action[
   digits.hidden = options.digits === undefined;
   digits.textContent = options.digits ?? "";
   // Screen readers say four digits, not a number in the thousands.
-  digits.setAttribute("aria-label", [...(options.digits ?? "")].join(" "));
+  digits.setAttribute("aria-label", (options.digits ?? "").split("").join(" "));
   digits.setAttribute("role", "img");
   element("small").textContent = options.small ?? "";
   element("actions").replaceChildren(

@@ -1,0 +1,101 @@
+/** Building blocks of the approval page: elements, views, calls, and errors in words. */
+import type { ApiErrorCode } from "../protocol/api.ts";
+
+type Child = Node | string;
+
+/** Makes an element. `on` handlers are added as listeners; everything else becomes an attribute. */
+export function h<K extends keyof HTMLElementTagNameMap>(
+  name: K,
+  attributes: Readonly<Record<string, string | boolean>> = {},
+  ...children: readonly Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === true) element.setAttribute(key, "");
+    else if (value !== false) element.setAttribute(key, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** A button that runs one act at a time and shows its failure in words. */
+export function button(label: string, kind: "primary" | "danger" | "link" | "", act: () => Promise<void> | void): HTMLButtonElement {
+  const element = h("button", { type: "button", ...(kind === "" ? {} : { class: kind }) }, label);
+  element.addEventListener("click", () => void run(element, act));
+  return element;
+}
+
+/** Runs an act with its button disabled; a failure is announced. */
+export async function run(element: HTMLButtonElement | null, act: () => Promise<void> | void): Promise<void> {
+  if (element !== null) element.disabled = true;
+  say("");
+  try {
+    await act();
+  } catch (error) {
+    say(inWords(error), true);
+  } finally {
+    if (element !== null) element.disabled = false;
+  }
+}
+
+function byId(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(id);
+  return found;
+}
+
+/** The announced line below the heading. */
+export function say(text: string, isError = false): void {
+  const paragraph = h("p", isError ? { class: "bad", role: "alert" } : {}, text);
+  byId("status").replaceChildren(...(text === "" ? [] : [paragraph]));
+}
+
+let shownTitle = "";
+
+/** Replaces the view; the heading takes the focus so that a screen reader starts there. */
+export function view(title: string, ...children: readonly Child[]): void {
+  document.title = `${title} · Gatehouse`;
+  byId("title").textContent = title;
+  say("");
+  byId("view").replaceChildren(...children);
+  if (shownTitle !== "" && shownTitle !== title) byId("title").focus();
+  shownTitle = title;
+}
+
+/** The API said no. */
+export class ApiFailure extends Error {
+  readonly code: ApiErrorCode;
+  readonly triesLeft: number | undefined;
+
+  constructor(code: ApiErrorCode, message: string, triesLeft: number | undefined) {
+    super(message);
+    this.code = code;
+    this.triesLeft = triesLeft;
+  }
+}
+
+/** @throws ApiFailure */
+export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, body?: object): Promise<T> {
+  const init = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  const response = await fetch(path, { method, ...init });
+  const value = (await response.json().catch(() => ({}))) as T & { error?: { code: ApiErrorCode; message: string; triesLeft?: number } };
+  if (!response.ok)
+    throw new ApiFailure(
+      value.error?.code ?? "internal",
+      value.error?.message ?? "Gatehouse did not answer. Try again.",
+      value.error?.triesLeft,
+    );
+  return value;
+}
+
+/** @returns one sentence of cause and one of action */
+export function inWords(error: unknown): string {
+  if (error instanceof ApiFailure) return error.message;
+  const name = error instanceof Error ? error.name : "";
+  if (name === "NotAllowedError")
+    return "The passkey was not used: cancelled, or none for this address is on this device. Try again, or use another way to sign in.";
+  if (name === "InvalidStateError") return "This device already holds a passkey of this account. Sign in with it.";
+  if (name === "NotSupportedError" || name === "SecurityError")
+    return "This browser cannot use passkeys here. Use a current browser in a normal window.";
+  return error instanceof Error && error.message !== "" ? error.message : "That did not work. Try again.";
+}

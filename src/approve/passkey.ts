@@ -1,0 +1,71 @@
+/** Passkey calls. The page builds every challenge itself from tagged bytes, so that a sign-in can never become a grant (reference: security.md 4). */
+import { startAuthentication, startRegistration } from "@simplewebauthn/browser";
+import { fromBase64url, tagged, toBase64url } from "../protocol/statement-encoding.ts";
+import type { StatementType } from "../protocol/statement-encoding.ts";
+import type { Assertion, SignedByOwner } from "../protocol/statements.ts";
+import { call } from "./page.ts";
+
+export interface NonceAnswer {
+  readonly nonce: string;
+  readonly rpId: string;
+  readonly signUp: "open" | "invite" | "closed";
+  readonly appOrigin: string;
+}
+
+async function challenge(type: StatementType, body: Uint8Array): Promise<string> {
+  return toBase64url(new Uint8Array(await crypto.subtle.digest("SHA-256", tagged(type, body))));
+}
+
+export function freshNonce(): Promise<NonceAnswer> {
+  return call("POST", "/api/auth/nonce", {});
+}
+
+/** Registers a passkey for a server nonce. @returns nonce and response, as the API takes them */
+export async function register(name: string, userHandle: string, known: readonly string[]) {
+  const { nonce, rpId } = await freshNonce();
+  const response = await startRegistration({
+    optionsJSON: {
+      rp: { id: rpId, name: "Gatehouse" },
+      user: { id: userHandle, name, displayName: name },
+      challenge: await challenge("register", fromBase64url(nonce) ?? new Uint8Array()),
+      pubKeyCredParams: [-7, -8, -257].map((alg) => ({ alg, type: "public-key" as const })),
+      authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
+      attestation: "none",
+      excludeCredentials: known.map((id) => ({ id, type: "public-key" as const })),
+      timeout: 120_000,
+    },
+  });
+  return { nonce, response };
+}
+
+/** Signs in with any passkey of this address. */
+export async function authenticate() {
+  const { nonce, rpId } = await freshNonce();
+  const optionsJSON = {
+    challenge: await challenge("login", fromBase64url(nonce) ?? new Uint8Array()),
+    rpId,
+    userVerification: "required" as const,
+    timeout: 120_000,
+  };
+  return { nonce, response: await startAuthentication({ optionsJSON }) };
+}
+
+/** Signs a statement: the challenge is the hash of its tagged bytes. `credentials`: which passkeys may, empty for any. */
+export async function signStatement(
+  type: "grant" | "owner-key",
+  body: Uint8Array<ArrayBuffer>,
+  credentials: readonly string[],
+): Promise<SignedByOwner> {
+  const response = await startAuthentication({
+    optionsJSON: {
+      challenge: await challenge(type, body),
+      rpId: location.hostname,
+      userVerification: "required",
+      timeout: 120_000,
+      allowCredentials: credentials.map((id) => ({ id, type: "public-key" as const })),
+    },
+  });
+  const { authenticatorData, clientDataJSON, signature } = response.response;
+  const assertion: Assertion = { credentialId: response.id, authenticatorData, clientDataJSON, signature };
+  return { statement: toBase64url(body), assertion };
+}
