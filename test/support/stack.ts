@@ -1,0 +1,107 @@
+/** Everything on one machine, for the end-to-end tests: control plane, gateway, connector, each a real process of its own. */
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { root, start } from "../../scripts/children.ts";
+import type { Child } from "../../scripts/children.ts";
+import { freePort, startControlPlane } from "../../scripts/control-plane.ts";
+import type { ControlPlane } from "../../scripts/control-plane.ts";
+
+export interface Event {
+  readonly event: string;
+  readonly [key: string]: unknown;
+}
+
+export interface RunningConnector {
+  readonly child: Child;
+  readonly stateDir: string;
+  /** Every JSON line so far. */
+  readonly events: readonly Event[];
+  /** Waits for a JSON line, also one that has come already. */
+  until(matches: (event: Event) => boolean, what: string): Promise<Event>;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+export async function scratch(): Promise<string> {
+  return mkdtemp(path.join(os.tmpdir(), "gatehouse-test-"));
+}
+
+/** Starts the built connector against a gateway; `args` follow the command. */
+export function startConnector(options: {
+  readonly args: readonly string[];
+  readonly stateDir: string;
+  readonly appOrigin: string;
+  readonly gatewayPort: number;
+  readonly token: string;
+}): RunningConnector {
+  const events: Event[] = [];
+  const child = start({
+    args: [
+      path.join(root, "dist/connector/gatehouse.mjs"),
+      ...options.args,
+      "--json",
+      "--state",
+      options.stateDir,
+      "--app",
+      options.appOrigin,
+    ],
+    env: { ...process.env, OPENCLAW_URL: `ws://127.0.0.1:${options.gatewayPort}`, OPENCLAW_GATEWAY_TOKEN: options.token },
+    onLine: (line) => {
+      if (line.startsWith("{")) events.push(JSON.parse(line) as Event);
+    },
+  });
+  return {
+    child,
+    stateDir: options.stateDir,
+    events,
+    until: async (matches, what) => {
+      const seen = events.findLast(matches);
+      if (seen !== undefined) return seen;
+      const line = await child.line((text) => text.startsWith("{") && matches(JSON.parse(text) as Event), what);
+      return JSON.parse(line) as Event;
+    },
+    stop: () => child.stop(),
+    kill: async () => {
+      const ended = new Promise((resolve) => child.process.once("exit", resolve));
+      child.process.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** Whether an event says that OpenClaw is served. */
+export function isOnline(event: Event): boolean {
+  return event.event === "openclaw" && (event["report"] as { state?: string }).state === "online";
+}
+
+export function isLinkUp(event: Event): boolean {
+  return event.event === "link" && (event["link"] as { state?: string }).state === "up";
+}
+
+export interface Stack {
+  readonly control: ControlPlane;
+  readonly dir: string;
+  restartControl(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startStack(vars: Readonly<Record<string, string>> = {}): Promise<Stack> {
+  const dir = await scratch();
+  const port = await freePort();
+  let control = await startControlPlane({ port, stateDir: dir, vars });
+  return {
+    get control() {
+      return control;
+    },
+    dir,
+    restartControl: async () => {
+      await control.stop();
+      control = await startControlPlane({ port, stateDir: dir, vars });
+    },
+    stop: async () => {
+      await control.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
