@@ -42,11 +42,30 @@ export async function allow(page: Page, digits: string): Promise<void> {
   await page.getByRole("button", { name: "Allow" }).click();
 }
 
-/** The stock Control UI of 2026.9.6 shows its message box once it is connected. */
-export async function controlUiConnected(page: Page): Promise<void> {
-  await page.locator("openclaw-app").waitFor({ state: "attached" });
-  await page.waitForFunction(() => {
-    const app = document.querySelector("openclaw-app") as { connected?: boolean } | null;
-    return app?.connected === true || document.querySelector("textarea") !== null;
+/**
+ * Watches the stock page's own socket. Call before the page connects.
+ *
+ * @returns the scopes in the gateway's next hello-ok
+ */
+export function nextHello(page: Page): Promise<readonly string[]> {
+  return new Promise((resolve) => {
+    page.on("websocket", (socket) => {
+      socket.on("framereceived", ({ payload }) => {
+        const text = payload.toString();
+        if (!text.includes('"hello-ok"')) return;
+        const frame = JSON.parse(text) as { payload?: { type?: string; auth?: { scopes?: string[] } } };
+        if (frame.payload?.type === "hello-ok") resolve(frame.payload.auth?.scopes ?? []);
+      });
+    });
   });
+}
+
+/** Every text that the page's sockets carried, both ways; for proving what never crosses. */
+export function recordFrames(page: Page): string[] {
+  const seen: string[] = [];
+  page.on("websocket", (socket) => {
+    socket.on("framereceived", ({ payload }) => seen.push(payload.toString()));
+    socket.on("framesent", ({ payload }) => seen.push(payload.toString()));
+  });
+  return seen;
 }

@@ -1,0 +1,141 @@
+/** `npm start`: control plane, a connector that waits to be claimed, and a gateway, on one machine. Ctrl-C ends all of it. */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { buildAll } from "./build.ts";
+import { root, start } from "./children.ts";
+import type { Child } from "./children.ts";
+import { freePort, isListening, startControlPlane } from "./control-plane.ts";
+import { installOpenclaw, runOpenclaw } from "./real-openclaw.ts";
+
+const HELP = `npm start -- [options]
+
+  --with-openclaw   fetch the pinned real OpenClaw and run it with an empty state
+  --yes             let the connector apply the settings that an OpenClaw of yours needs
+  --help
+
+PORT (8787), GATEHOUSE_STATE (.gatehouse/), OPENCLAW_URL (ws://127.0.0.1:18789), OPENCLAW_GATEWAY_TOKEN`;
+
+interface Gateway {
+  readonly url: string;
+  /** Null: the connector finds it in OpenClaw's own config. */
+  readonly token: string | null;
+  /** Ours: nobody needs to be asked about its settings. */
+  readonly isOurs: boolean;
+  stop(): Promise<void>;
+}
+
+const stops: (() => Promise<void>)[] = [];
+let isEnding = false;
+
+async function end(code: number): Promise<never> {
+  isEnding = true;
+  for (const stop of stops.toReversed()) await stop().catch(() => undefined);
+  process.exit(code);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+async function kept(file: string, make: () => string): Promise<string> {
+  if (existsSync(file)) return (await readFile(file, "utf8")).trim();
+  const value = make();
+  await writeFile(file, value, { mode: 0o600 });
+  return value;
+}
+
+async function findGateway(state: string, withOpenclaw: boolean): Promise<Gateway> {
+  if (withOpenclaw) {
+    const running = await runOpenclaw({
+      command: await installOpenclaw(say),
+      port: await freePort(),
+      stateDir: path.join(state, "openclaw"),
+    });
+    say(`OpenClaw runs on port ${running.port} with a state of its own.`);
+    return { url: `ws://127.0.0.1:${running.port}`, token: running.token, isOurs: true, stop: () => running.stop() };
+  }
+  const url = process.env["OPENCLAW_URL"] ?? "ws://127.0.0.1:18789";
+  const { hostname, port } = new URL(url);
+  if (await isListening(hostname, Number(port || 80))) return { url, token: null, isOurs: false, stop: () => Promise.resolve() };
+  if (process.env["OPENCLAW_URL"] !== undefined) say(`Nothing listens at ${url}.`);
+  const token = await kept(path.join(state, "demo-token"), () => randomBytes(24).toString("base64url"));
+  const own = await freePort();
+  const child = start({
+    args: [path.join(root, "src/demo/main.ts"), "--port", String(own)],
+    env: { ...process.env, OPENCLAW_GATEWAY_TOKEN: token },
+  });
+  await child.line((line) => line.includes("Demo gateway"), "The demo gateway");
+  say("No OpenClaw is running here, so a demo gateway was started. (npm start -- --with-openclaw runs the real one.)");
+  return { url: `ws://127.0.0.1:${own}`, token, isOurs: true, stop: () => child.stop() };
+}
+
+function startConnector(input: { state: string; appOrigin: string; gateway: Gateway; yes: boolean }): Child {
+  const { state, appOrigin, gateway, yes } = input;
+  const args = [
+    path.join(root, "dist/connector/gatehouse.mjs"),
+    "up",
+    "--json",
+    "--state",
+    path.join(state, "connector"),
+    "--app",
+    appOrigin,
+    ...(gateway.isOurs || yes ? ["--yes"] : []),
+  ];
+  const env = { ...process.env, OPENCLAW_URL: gateway.url, ...(gateway.token === null ? {} : { OPENCLAW_GATEWAY_TOKEN: gateway.token }) };
+  return start({
+    args,
+    env,
+    onLine: (line) => {
+      if (!line.startsWith("{")) return say(line);
+      const event = JSON.parse(line) as {
+        event: string;
+        url?: string;
+        words?: string;
+        origin?: string;
+        error?: string;
+        report?: { state: string; reason?: string; version?: string };
+      };
+      if (event.event === "claim-link") say(`Claim this gateway: ${event.url ?? ""}`);
+      else if (event.event === "check-words") say(`Check words: ${event.words ?? ""} (the page shows the same)`);
+      else if (event.event === "enrolled") say(`Claimed. The gateway's address: ${event.origin ?? ""}`);
+      else if (event.event === "openclaw")
+        say(
+          `Gateway ${event.report?.version ?? ""}: ${event.report?.state ?? ""}${event.report?.reason === undefined ? "" : ` (${event.report.reason})`}`,
+        );
+      else if (event.error !== undefined) say(event.error);
+    },
+  });
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { "with-openclaw": { type: "boolean" }, yes: { type: "boolean" }, help: { type: "boolean" } } });
+  if (values.help === true) return say(HELP);
+  const port = Number(process.env["PORT"] ?? 8787);
+  const state = path.resolve(process.env["GATEHOUSE_STATE"] ?? path.join(root, ".gatehouse"));
+  if (await isListening("127.0.0.1", port)) throw new Error(`Port ${port} is taken. Set PORT to another one: PORT=8788 npm start`);
+  await mkdir(state, { recursive: true, mode: 0o700 });
+  say("Building …");
+  await buildAll();
+  say("Starting the control plane …");
+  const control = await startControlPlane({ port, stateDir: state });
+  stops.push(() => control.stop());
+  control.child.process.once("exit", () => {
+    if (!isEnding) void Promise.resolve(say(`The control plane ended.\n${control.child.tail()}`)).then(() => end(1));
+  });
+  const gateway = await findGateway(state, values["with-openclaw"] === true);
+  stops.push(() => gateway.stop());
+  say(`Gatehouse ready: ${control.appOrigin}`);
+  const claimed = existsSync(path.join(state, "connector/gateway.json"));
+  if (claimed) say(`This gateway is claimed already. Open ${control.appOrigin}`);
+  const connector = startConnector({ state, appOrigin: control.appOrigin, gateway, yes: values.yes === true });
+  stops.push(() => connector.stop());
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void end(0));
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : "Something went wrong."}\n`);
+  void end(1);
+});

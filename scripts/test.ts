@@ -1,0 +1,72 @@
+/** `npm test`: everything that CI runs, in order; ends with the sum of what really ran. Nothing is skipped silently. */
+import { readFileSync, rmSync } from "node:fs";
+import path from "node:path";
+import { chromiumPath } from "../test/support/browser.ts";
+import { buildAll } from "./build.ts";
+import { node24, root, start } from "./children.ts";
+import { quietEnv } from "./control-plane.ts";
+import { installOpenclaw } from "./real-openclaw.ts";
+
+const PROJECTS = ["unit", "worker", "e2e"];
+const bin = (name: string): string => path.join(root, "node_modules", name);
+
+async function step(title: string, args: readonly string[]): Promise<number> {
+  process.stdout.write(`\n== ${title}\n`);
+  const child = start({ args, stdio: "inherit", env: quietEnv() });
+  return new Promise((resolve) => child.process.once("close", (code) => resolve(code ?? 1)));
+}
+
+async function main(): Promise<number> {
+  const startedAt = Date.now();
+  process.stdout.write(`Chromium: ${chromiumPath()}\nNode: ${process.version}\n`);
+  let bad = 0;
+  bad += await step("Types", [path.join(root, "scripts/check-types.ts")]);
+  bad += await step("Lint", [bin("oxlint/bin/oxlint"), "--type-aware"]);
+  bad += await step("Format", [bin("prettier/bin/prettier.cjs"), "--check", "--log-level", "warn", "."]);
+  process.stdout.write("\n== Build\n");
+  await buildAll();
+  await installOpenclaw((line) => process.stdout.write(`${line}\n`));
+  let passed = 0;
+  let failed = 0;
+  for (const project of PROJECTS) {
+    const file = path.join(root, "test-results", `${project}.json`);
+    rmSync(file, { force: true });
+    const code = await step(`Tests: ${project}`, [
+      bin("vitest/vitest.mjs"),
+      "run",
+      "--project",
+      project,
+      "--reporter",
+      "default",
+      "--reporter",
+      "json",
+      "--outputFile.json",
+      file,
+    ]);
+    if (code !== 0) bad += 1;
+    const result = JSON.parse(readFileSync(file, "utf8")) as {
+      numPassedTests: number;
+      numFailedTests: number;
+      numPendingTests: number;
+      numTodoTests: number;
+    };
+    passed += result.numPassedTests;
+    failed += result.numFailedTests;
+    if (result.numPassedTests === 0 || result.numPendingTests + result.numTodoTests > 0) {
+      process.stdout.write(`${project}: tests that did not run count as failed.\n`);
+      bad += 1;
+    }
+  }
+  process.stdout.write(`\nTook ${Math.round((Date.now() - startedAt) / 1000)} s with ${path.basename(node24)} ${process.version}.\n`);
+  if (bad > 0 && failed === 0) failed = bad;
+  process.stdout.write(`${passed} passed, ${failed} failed\n`);
+  return failed === 0 ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stdout.write("0 passed, 1 failed\n");
+  process.exitCode = 1;
+}

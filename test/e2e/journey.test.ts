@@ -1,0 +1,236 @@
+/** The main journey on the real thing: OpenClaw 2026.9.6, its stock Control UI in Chromium, workerd, D1, passkeys. Tests build on one another. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { freePort } from "../../scripts/control-plane.ts";
+import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
+import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
+import { launch, profile, withPasskeys } from "../support/browser.ts";
+import { gatewayRpc, pairedDevices } from "../support/gateway-rpc.ts";
+import { allow, ask, claim, nextHello, recordFrames, review } from "../support/journey.ts";
+import { isLinkUp, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
+import type { RunningConnector, Stack } from "../support/stack.ts";
+
+const FULL = ["operator.admin", "operator.approvals", "operator.pairing", "operator.questions", "operator.read", "operator.write"];
+
+let stack: Stack;
+let openclaw: RunningOpenclaw;
+let connector: RunningConnector;
+let browser: Browser;
+let owner: Page;
+let laptop: Page;
+let gatewayPath: string;
+let origin: string;
+
+function connect(args: readonly string[], stateDir: string): RunningConnector {
+  return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort: openclaw.port, token: openclaw.token });
+}
+
+async function newDevice(): Promise<Page> {
+  const page = await (await profile(browser)).newPage();
+  page.setDefaultTimeout(30_000);
+  return page;
+}
+
+async function toDashboard(where = gatewayPath): Promise<void> {
+  await owner.goto(stack.control.appOrigin + where);
+}
+
+beforeAll(async () => {
+  [stack, browser] = await Promise.all([startStack(), launch()]);
+  openclaw = await runOpenclaw({ command: await installOpenclaw(() => undefined), port: await freePort(), stateDir: await scratch() });
+  connector = connect(["up", "--yes"], await scratch());
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await connector?.stop();
+  await openclaw?.stop();
+  await stack?.stop();
+});
+
+test("claim: the link from the terminal leads to an account, a gateway and a passed self-test", async () => {
+  const link = await connector.until((event) => event.event === "claim-link", "claim link");
+  owner = await newDevice();
+  await withPasskeys(owner);
+  gatewayPath = await claim(owner, String(link["url"]), "Home");
+  await connector.until(isOnline, "self-test passed");
+  await owner.getByText("Online", { exact: true }).waitFor();
+  origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+  const { config } = await gatewayRpc<{ config: { gateway: Record<string, unknown> } }>(openclaw.port, openclaw.token, "config.get");
+  expect(config.gateway["trustedProxies"]).toEqual(["127.0.0.1", "::1"]);
+  expect(config.gateway["controlUi"]).toMatchObject({ allowedOrigins: [origin] });
+  expect(config.gateway["nodes"]).toMatchObject({ pairing: { autoApproveLocal: false } });
+  const kept = readFileSync(path.join(connector.stateDir, "identity.json"), "utf8");
+  expect(kept).toContain('"d"');
+});
+
+test("a stranger sees the door and nothing else; assets and sockets are refused", async () => {
+  const page = await newDevice();
+  await page.goto(`${origin}/chat`);
+  await page.getByRole("heading", { level: 1, name: "This device is new here" }).waitFor();
+  const refused = await page.evaluate(async () => {
+    const asset = await fetch("/assets/anything.js");
+    const socket = await new Promise<string>((resolve) => {
+      const ws = new WebSocket(`${location.origin.replace("http", "ws")}/`);
+      ws.addEventListener("open", () => resolve("open"));
+      ws.addEventListener("close", () => resolve("refused"));
+    });
+    return { asset: asset.status, socket };
+  });
+  expect(refused).toEqual({ asset: 401, socket: "refused" });
+  await page.context().close();
+});
+
+test("[MC2] a wrong code is counted, the right one allows; the stock Control UI connects with nothing typed", async () => {
+  laptop = await newDevice();
+  const frames = recordFrames(laptop);
+  const hello = nextHello(laptop);
+  const digits = await ask(laptop, origin);
+  await review(owner);
+  await allow(owner, digits === "0000" ? "1111" : "0000");
+  await owner.getByText("2 tries left").waitFor();
+  await allow(owner, digits);
+  await owner.getByRole("heading", { level: 1, name: "Allowed" }).waitFor();
+  expect([...(await hello)].toSorted()).toEqual(FULL);
+  const paired = await pairedDevices(openclaw.port, openclaw.token);
+  expect(paired.map((device) => device.approvedVia)).toEqual(["owner"]);
+  // J4: the gateway's secret is in no frame and no storage of the page.
+  expect(frames.some((text) => text.includes(openclaw.token))).toBe(false);
+  const storage = await laptop.evaluate(
+    () => JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }) + document.cookie,
+  );
+  expect(storage).not.toContain(openclaw.token);
+});
+
+test("[TK1] a reload, and a later visit without a session, go straight to the Control UI", async () => {
+  const hello = nextHello(laptop);
+  await laptop.reload();
+  await hello;
+  const context = laptop.context();
+  const session = (await context.cookies(origin)).find((cookie) => cookie.name === "__Host-gth_s");
+  expect(session?.httpOnly).toBe(true);
+  await context.clearCookies({ name: "__Host-gth_s" });
+  const again = nextHello(laptop);
+  await laptop.goto(origin);
+  await again;
+});
+
+test("[RQ4] Deny is told to the device, and a blocked one cannot ask again", async () => {
+  const page = await newDevice();
+  await ask(page, origin);
+  await toDashboard();
+  await review(owner);
+  await owner.getByLabel("With Deny: block this device from asking again").check();
+  await owner.getByRole("button", { name: "Deny" }).click();
+  await owner.getByRole("heading", { level: 1, name: "Denied" }).waitFor();
+  await page.getByText("The owner blocked this device").waitFor();
+  await page.goto(origin);
+  await page.getByText("The owner blocked this device").waitFor();
+  await page.context().close();
+});
+
+test("access is enforced on the stream: look only gives exactly operator.read in the gateway's hello", async () => {
+  const page = await newDevice();
+  const hello = nextHello(page);
+  const digits = await ask(page, origin);
+  await toDashboard();
+  await review(owner);
+  await owner.getByLabel("Look only").check();
+  await owner.getByLabel("1 hour").check();
+  await allow(owner, digits);
+  await owner.getByRole("heading", { level: 1, name: "Allowed" }).waitFor();
+  expect(await hello).toEqual(["operator.read"]);
+  await page.context().close();
+});
+
+test("[CUT1] [CUT3] Cut now ends the device here and on the gateway, and shows both", async () => {
+  const closed = new Promise((resolve) => laptop.on("websocket", (socket) => socket.on("close", resolve)));
+  const hello = nextHello(laptop);
+  await laptop.reload();
+  await hello;
+  const before = await pairedDevices(openclaw.port, openclaw.token);
+  await toDashboard();
+  const card = owner.getByRole("listitem").filter({ hasText: "connected now" });
+  await card.getByRole("button", { name: "Cut now" }).click();
+  await owner.getByRole("dialog").getByRole("button", { name: "Cut now" }).click();
+  await owner.getByText("✓ Connections ended: 1").waitFor();
+  await owner.getByText("✓ Removed on the gateway: 1 entry").waitFor();
+  await closed;
+  expect(await pairedDevices(openclaw.port, openclaw.token)).toHaveLength(before.length - 1);
+  await laptop.goto(origin);
+  await laptop.getByRole("heading", { level: 1, name: "This device is new here" }).waitFor();
+});
+
+test("Open: the owner reaches the Control UI on the own device with one passkey gesture", async () => {
+  await toDashboard();
+  const hello = nextHello(owner);
+  await owner.getByRole("link", { name: "Open" }).click();
+  await owner.getByRole("heading", { level: 1, name: "Open “Home” on this device?" }).waitFor();
+  await owner.getByRole("button", { name: "Open" }).click();
+  expect([...(await hello)].toSorted()).toEqual(FULL);
+});
+
+test("an approval link made with somebody else's key gains its sender nothing", async () => {
+  const attacker = await newDevice();
+  await attacker.goto(origin);
+  await attacker.getByRole("button", { name: "I am the owner" }).click();
+  await attacker.waitForURL((url) => url.pathname === "/owner");
+  const trap = attacker.url();
+  await owner.goto(trap);
+  await owner.getByRole("button", { name: "Open" }).click();
+  await owner.getByText("This page did not start that sign-in").waitFor();
+  await attacker.goto(origin);
+  await attacker.getByRole("heading", { level: 1, name: "This device must be allowed again" }).waitFor();
+  await attacker.context().close();
+});
+
+test("[GR4] [LINK7] a decision while the gateway is offline takes effect when its connector is back", async () => {
+  await connector.stop();
+  const page = await newDevice();
+  const hello = nextHello(page);
+  const digits = await ask(page, origin);
+  await toDashboard();
+  await review(owner);
+  await allow(owner, digits);
+  await owner.getByRole("heading", { level: 1, name: "Allowed, waiting" }).waitFor();
+  await page.getByText("It opens as soon as the gateway is back").waitFor();
+  connector = connect(["run"], connector.stateDir);
+  await hello;
+  await page.context().close();
+});
+
+test("[ST6] gateway restart, connector killed, control plane restarted: the device is back without pairing again", async () => {
+  const page = await newDevice();
+  const first = nextHello(page);
+  const digits = await ask(page, origin);
+  await toDashboard();
+  await review(owner);
+  await allow(owner, digits);
+  await first;
+  const paired = (await pairedDevices(openclaw.port, openclaw.token)).length;
+
+  const afterGateway = nextHello(page);
+  await openclaw.restart();
+  await afterGateway;
+
+  const afterKill = nextHello(page);
+  await connector.kill();
+  connector = connect(["run"], connector.stateDir);
+  await afterKill;
+
+  const afterControl = nextHello(page);
+  const isUpAgain = connector.events.filter(isLinkUp).length;
+  await stack.restartControl();
+  await afterControl;
+  expect(connector.events.filter(isLinkUp).length).toBeGreaterThan(isUpAgain);
+  expect(await pairedDevices(openclaw.port, openclaw.token)).toHaveLength(paired);
+  await page.context().close();
+});
+
+test("the loopback trap never opened: no device was ever paired silently", async () => {
+  const vias = (await pairedDevices(openclaw.port, openclaw.token)).map((device) => device.approvedVia);
+  expect(vias.length).toBeGreaterThan(0);
+  expect(new Set(vias)).toEqual(new Set(["owner"]));
+});
