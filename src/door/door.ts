@@ -11,6 +11,9 @@ import { TEXTS, stateText } from "./texts.ts";
 const STATE_ITEM = "gatehouse-owner-state";
 const LOOP_ITEM = "gatehouse-opened-at";
 const RETRY_MS = 3_000;
+/** A browser that forgets the cookie at once comes back here again and again: this often in this time is a loop. */
+const LOOP_OPENS = 3;
+const LOOP_WINDOW_MS = 12_000;
 
 interface Action {
   readonly label: string;
@@ -177,8 +180,8 @@ class Door {
 
   async open(answer: ChallengeResponse, activationCode?: string): Promise<void> {
     if (answer.connector === null || answer.grant === null) throw new Refused("gateway-away");
-    const last = Number(sessionStorage.getItem(LOOP_ITEM) ?? 0);
-    if (Date.now() - last < 5_000) {
+    const opened = (sessionStorage.getItem(LOOP_ITEM) ?? "").split(" ").filter((each) => Date.now() - Number(each) < LOOP_WINDOW_MS);
+    if (opened.length >= LOOP_OPENS) {
       sessionStorage.removeItem(LOOP_ITEM);
       return show(TEXTS.cookiesTitle, TEXTS.cookies, { actions: [{ label: TEXTS.retry, primary: true, run: () => location.reload() }] });
     }
@@ -199,7 +202,7 @@ class Door {
     const bytes = encodeBody(body, SESSION_KEYS);
     const signed = { statement: toBase64url(bytes), signature: await this.#key.sign(tagged("session", bytes)) };
     await post("session", { signed, ...(activationCode === undefined ? {} : { activationCode }) });
-    sessionStorage.setItem(LOOP_ITEM, String(Date.now()));
+    sessionStorage.setItem(LOOP_ITEM, [...opened, Date.now()].join(" "));
     goOn();
   }
 

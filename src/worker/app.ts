@@ -21,7 +21,7 @@ const appApi = routesApp(appRoutes, "app");
 const approveApi = routesApp(approveRoutes, "approve");
 
 /** A page of ours: one HTML file for every path without a dot, its script and style beside it. */
-async function page(request: Request, env: Env, folder: string, csp: string): Promise<Response> {
+async function page(request: Request, env: Env, folder: string, csp: string, referrerPolicy = "no-referrer"): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") return errorResponse("not-found");
   const { pathname } = new URL(request.url);
   const name = /^\/(app|approve)\.(js|css)$/.test(pathname) ? pathname : "/";
@@ -33,7 +33,7 @@ async function page(request: Request, env: Env, folder: string, csp: string): Pr
     "cache-control": "no-cache",
     "content-security-policy": csp,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": referrerPolicy,
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
   });
@@ -58,7 +58,8 @@ async function approveOrigin(request: Request, env: Env): Promise<Response> {
   const { pathname } = new URL(request.url);
   if (pathname.startsWith("/api/")) return approveApi.fetch(request, env);
   const { protocol } = new URL(env.APP_ORIGIN);
-  return page(request, env, "approve", `${CSP}; form-action ${protocol}//*.${env.GATEWAY_DOMAIN}`);
+  // With `no-referrer` a browser sends `Origin: null` on the form post back to the door, which then could not tell who posts.
+  return page(request, env, "approve", `${CSP}; form-action ${protocol}//*.${env.GATEWAY_DOMAIN}`, "strict-origin");
 }
 
 /** Answers every request of the Worker; never throws. */

@@ -98,9 +98,7 @@ test("[MC2] a wrong code is counted, the right one allows; the stock Control UI 
   expect(paired.map((device) => device.approvedVia)).toEqual(["owner"]);
   // J4: the gateway's secret is in no frame and no storage of the page.
   expect(frames.some((text) => text.includes(openclaw.token))).toBe(false);
-  const storage = await laptop.evaluate(
-    () => JSON.stringify({ ...localStorage }) + JSON.stringify({ ...sessionStorage }) + document.cookie,
-  );
+  const storage = await laptop.evaluate(() => JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie);
   expect(storage).not.toContain(openclaw.token);
 });
 

@@ -63,3 +63,6 @@ export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
  * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`.
  */
 export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";
+
+/** On an answer of the room in the gateway's place; ends in the Worker. */
+export const REFUSED_HEADER = "x-gatehouse-refused";

@@ -41,6 +41,7 @@ import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { LinkAttachment, StreamAttachment } from "./attachments.ts";
 import { HttpExchange } from "./http-exchange.ts";
+import { REFUSED_HEADER } from "./parts.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
 import { WsStream } from "./ws-stream.ts";
 import type { StreamHost } from "./ws-stream.ts";
@@ -591,7 +592,8 @@ function readOpened(frame: Frame) {
 
 /** An answer of ours in the gateway's place: short, plain, never cached. */
 export function refusal(status: number, text: string, retry = false): Response {
-  const headers = new Headers({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
+  // The Worker shows the door instead when a person is looking; the gateway's own answers never carry this header.
+  const headers = new Headers({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", [REFUSED_HEADER]: "1" });
   if (retry) headers.set("retry-after", "5");
   return new Response(text, { status, headers });
 }

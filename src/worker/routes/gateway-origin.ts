@@ -7,6 +7,7 @@ import { openSessionCookie } from "../auth/session-cookie.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { errorResponse } from "../respond.ts";
+import { REFUSED_HEADER } from "../room/parts.ts";
 
 const DOOR_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -74,7 +75,13 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   }
   // Another site's page must not use the cookie: exact Origin on upgrades and on everything that may change something.
   if ((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) return plain(403, "This request came from another site.\n");
-  return toRoom(request, env, label, { kind: "stream", session: cookie.session });
+  const answer = await toRoom(request, env, label, { kind: "stream", session: cookie.session });
+  if (!answer.headers.has(REFUSED_HEADER)) return answer;
+  // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
+  if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
+  const headers = new Headers(answer.headers);
+  headers.delete(REFUSED_HEADER);
+  return new Response(answer.body, { status: answer.status, headers });
 }
 
 async function handleDoor(request: Request, env: Env, gateway: string, origin: string, url: URL): Promise<Response> {

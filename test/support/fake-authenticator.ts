@@ -1,0 +1,66 @@
+/** A software authenticator (ES256) that makes assertions as a passkey does (WebAuthn L3 §6.3.3, §6.5.5). Runs in Node and in workerd. */
+import { tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
+import type { StatementType } from "../../src/protocol/statement-encoding.ts";
+import type { Assertion, OwnerKey, SignedByOwner } from "../../src/protocol/statements.ts";
+
+export interface Authenticator {
+  readonly ownerKey: OwnerKey;
+  /** Signs a statement; the overrides make it wrong in one way. */
+  sign(type: StatementType, body: Uint8Array<ArrayBuffer>, overrides?: Partial<SignOptions>): Promise<SignedByOwner>;
+}
+
+interface SignOptions {
+  readonly origin: string;
+  readonly rpId: string;
+  readonly flags: number;
+  readonly clientData: Readonly<Record<string, unknown>>;
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}
+
+/** r||s to ECDSA-Sig-Value (RFC 3279 §2.2.3). */
+function toDer(raw: Uint8Array): Uint8Array<ArrayBuffer> {
+  const integer = (part: Uint8Array): number[] => {
+    let bytes = [...part];
+    while (bytes.length > 1 && bytes[0] === 0) bytes = bytes.slice(1);
+    if ((bytes[0] ?? 0) & 0x80) bytes = [0, ...bytes];
+    return [2, bytes.length, ...bytes];
+  };
+  const body = [...integer(raw.subarray(0, 32)), ...integer(raw.subarray(32))];
+  return Uint8Array.from([0x30, body.length, ...body]);
+}
+
+/** @param origin what the client data name, with the host as rpId, unless overridden */
+export async function newAuthenticator(origin: string): Promise<Authenticator> {
+  const pair = (await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"])) as CryptoKeyPair;
+  const jwk = (await crypto.subtle.exportKey("jwk", pair.publicKey)) as { x?: string; y?: string };
+  const credentialId = toBase64url(crypto.getRandomValues(new Uint8Array(16)));
+  const ownerKey: OwnerKey = { credentialId, key: { kty: "EC", crv: "P-256", x: jwk.x ?? "", y: jwk.y ?? "" } };
+  const rpId = new URL(origin).hostname;
+  return {
+    ownerKey,
+    sign: async (type, body, overrides = {}) => {
+      const options = { origin, rpId, flags: 0x05, clientData: {}, ...overrides };
+      const challenge = toBase64url(await sha256(tagged(type, body)));
+      const clientData = utf8(
+        JSON.stringify({ type: "webauthn.get", challenge, origin: options.origin, crossOrigin: false, ...options.clientData }),
+      );
+      const authenticatorData = new Uint8Array(37);
+      authenticatorData.set(await sha256(utf8(options.rpId)));
+      authenticatorData[32] = options.flags;
+      const signed = new Uint8Array(authenticatorData.byteLength + 32);
+      signed.set(authenticatorData);
+      signed.set(await sha256(clientData), authenticatorData.byteLength);
+      const raw = new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, pair.privateKey, signed));
+      const assertion: Assertion = {
+        credentialId,
+        authenticatorData: toBase64url(authenticatorData),
+        clientDataJSON: toBase64url(clientData),
+        signature: toBase64url(toDer(raw)),
+      };
+      return { statement: toBase64url(body), assertion };
+    },
+  };
+}

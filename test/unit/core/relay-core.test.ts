@@ -1,0 +1,170 @@
+import { expect, test } from "vitest";
+import { isPublicAddress, visitorAddress } from "../../../src/core/client-ip.ts";
+import { cutReason, decodeClose, encodeClose, sendableClose } from "../../../src/core/close-code.ts";
+import { canonicalPath, mayReach } from "../../../src/core/gateway-paths.ts";
+import { fromGateway, fromVisitor } from "../../../src/core/header-filter.ts";
+import { nextDial } from "../../../src/core/link-backoff.ts";
+import { ReceiveCredit, SendCredit } from "../../../src/core/stream-credit.ts";
+import { INITIAL_CREDIT_BYTES, RECONNECT_MAX_MS, WAKE_CREDIT_BYTES } from "../../../src/protocol/limits.ts";
+
+test("[CR1] a stream starts with a full window and waits when it is spent", () => {
+  const credit = new SendCredit();
+  expect(credit.spend(INITIAL_CREDIT_BYTES)).toBe(true);
+  expect(credit.spend(1)).toBe(false);
+  credit.grant(1);
+  expect(credit.spend(1)).toBe(true);
+});
+
+test("[CR4] out of credit: probe at once, then every second, and give up after ten", () => {
+  const credit = new SendCredit();
+  expect(credit.blocked(0)).toBe("probe");
+  expect(credit.blocked(999)).toBe("wait");
+  expect(credit.blocked(1_000)).toBe("probe");
+  expect(credit.blocked(9_999)).not.toBe("stalled");
+  expect(credit.blocked(10_000)).toBe("stalled");
+  credit.grant(1);
+  expect(credit.blocked(20_000)).toBe("probe");
+});
+
+test("[CR2] more than a window and the second one of a woken sender is refused", () => {
+  const receive = new ReceiveCredit();
+  expect(receive.receive(2 * INITIAL_CREDIT_BYTES)).toBe(true);
+  expect(receive.receive(1)).toBe(false);
+});
+
+test("[CR3] grants come in steps; [CR4] a probe tops up to a full window", () => {
+  const receive = new ReceiveCredit();
+  expect(receive.consume(65_535)).toBe(0);
+  expect(receive.consume(1)).toBe(65_536);
+  expect(receive.answerProbe(1_000)).toBe(INITIAL_CREDIT_BYTES - 1_000);
+  expect(receive.answerProbe(INITIAL_CREDIT_BYTES)).toBe(0);
+});
+
+test("[CR5] a woken room may send 64 KiB", () => {
+  expect(new SendCredit(true).left).toBe(WAKE_CREDIT_BYTES);
+});
+
+test.each([
+  [1005, "", 1000, ""],
+  [1006, "", 4502, "connection lost"],
+  [1015, "tls", 1000, "tls"],
+  [1004, "x", 1000, "x"],
+  [2999, "x", 1000, "x"],
+  [999, "x", 1000, "x"],
+  [1008, "pairing required", 1008, "pairing required"],
+  [4001, "device removed", 4001, "device removed"],
+])("[ST5] close %d %s is sent as %d %s", (code, reason, sentCode, sentReason) => {
+  expect(sendableClose(code, reason)).toEqual({ code: sentCode, reason: sentReason });
+});
+
+test("[ST5] a reason is cut at 123 bytes, never inside a character, and survives the frame", () => {
+  const cut = cutReason("é".repeat(80));
+  expect(cut).toBe("é".repeat(61));
+  expect(decodeClose(encodeClose(1008, "é".repeat(80)))).toEqual({ code: 1008, reason: cut });
+  expect(decodeClose(new Uint8Array(1))).toBe(null);
+});
+
+test("[HD1] nothing by which a visitor could look like somebody else passes; Host and Origin do", () => {
+  const attack: [string, string][] = [
+    ["X-Forwarded-For", "127.0.0.1"],
+    ["x-forwarded-user", "admin"],
+    ["Forwarded", "for=127.0.0.1"],
+    ["X-Real-IP", "127.0.0.1"],
+    ["CF-Connecting-IP", "1.1.1.1"],
+    ["Tailscale-User-Login", "a@b"],
+    ["X-OpenClaw-Scopes", "operator.admin"],
+    ["X-Pomerium-Jwt", "x"],
+    ["X-Gatehouse-Session", "x"],
+    ["Upgrade", "websocket"],
+    ["Connection", "keep-alive, X-Evil"],
+    ["X-Evil", "1"],
+    ["Cookie", "__Host-gth_s=a; theirs=1; __Host-gth_d=b"],
+    ["Host", "g.localhost"],
+    ["Origin", "http://g.localhost"],
+  ];
+  expect(fromVisitor(attack)).toEqual([["cookie", "theirs=1"], ["host", "g.localhost"], ["origin", "http://g.localhost"]]); // prettier-ignore
+});
+
+test("[HD1] too many or too large headers, and line breaks, are refused whole", () => {
+  expect(fromVisitor([["a", "x".repeat(33_000)]])).toBe(null);
+  expect(fromVisitor(Array.from({ length: 101 }, (_, i) => [`h${i}`, "1"] as const))).toBe(null);
+  expect(fromVisitor([["a", "b\r\nX-Forwarded-For: 127.0.0.1"]])).toBe(null);
+});
+
+test("[HD3] the gateway's cookies lose Domain and never take our names", () => {
+  expect(fromGateway([["Set-Cookie", "a=1; Domain=localhost; Path=/"], ["set-cookie", "__Host-gth_s=forged; Path=/"], ["Transfer-Encoding", "chunked"], ["ETag", "x"]])).toEqual([
+    ["set-cookie", "a=1; Path=/"],
+    ["etag", "x"],
+  ]); // prettier-ignore
+});
+
+test.each([
+  "/tools/invoke",
+  "/v1/chat",
+  "/V1/chat",
+  "/hooks/x",
+  "/api/v1/admin/rpc",
+  "/sessions/a/kill",
+  "/.gatehouse/x",
+  "/a/../v1/x",
+  "//v1/x",
+  "/%76%31/../x",
+  "/a%2fb",
+  "/x;y",
+  "/a\\b",
+  "/%zz",
+  "relative",
+])("[HD4] %s is refused", (path) => {
+  expect(mayReach({ kind: "http", method: "GET", path, access: "full" })).toBe(false);
+});
+
+test("[HD4] the page, its assets and its socket pass; narrower access only reads over HTTP", () => {
+  expect(mayReach({ kind: "http", method: "GET", path: "/assets/index.js?v=1", access: "look" })).toBe(true);
+  expect(mayReach({ kind: "ws", method: "GET", path: "/", access: "look" })).toBe(true);
+  expect(mayReach({ kind: "http", method: "POST", path: "/api/chat/media", access: "full" })).toBe(true);
+  expect(mayReach({ kind: "http", method: "POST", path: "/api/chat/media", access: "chat" })).toBe(false);
+  expect(mayReach({ kind: "ws", method: "GET", path: "/__openclaw__/worker", access: "full" })).toBe(false);
+  expect(canonicalPath("/%61b")).toBe("/ab");
+});
+
+test.each([
+  "127.0.0.1",
+  "::1",
+  "10.0.0.1",
+  "192.168.1.1",
+  "172.16.0.1",
+  "169.254.1.1",
+  "100.64.0.1",
+  "0.0.0.0",
+  "::ffff:127.0.0.1",
+  "::",
+  "fe80::1",
+  "fc00::1",
+  "garbage",
+  "",
+  "1.2.3",
+  "1.2.3.4, 5.6.7.8",
+  "01.2.3.4",
+])("[HD2] %s is no address of a remote visitor", (address) => {
+  expect(isPublicAddress(address)).toBe(false);
+  expect(isPublicAddress(visitorAddress(address))).toBe(true);
+});
+
+test("[HD2] public addresses pass as they are", () => {
+  for (const address of ["203.0.113.7", "8.8.8.8", "2606:4700::1111"]) expect(visitorAddress(address)).toBe(address);
+  expect(isPublicAddress(visitorAddress(null))).toBe(true);
+});
+
+test("[LINK6] full jitter grows to 30 s and a minute of health starts it again", () => {
+  const schedule: number[] = [];
+  let failures = 0;
+  for (let i = 0; i < 10; i += 1) {
+    const next = nextDial(failures, 0, 0.999_999);
+    schedule.push(next.waitMs);
+    failures = next.failures;
+  }
+  expect(schedule).toEqual([249, 499, 999, 1999, 3999, 7999, 15999, 29999, 29999, 29999]);
+  expect(nextDial(9, 0, 0).waitMs).toBe(0);
+  expect(nextDial(9, 60_000, 0.999_999)).toEqual({ waitMs: 249, failures: 1 });
+  expect(nextDial(99, 0, 0.999_999).waitMs).toBeLessThan(RECONNECT_MAX_MS);
+});
