@@ -1,0 +1,211 @@
+/** Connector parts that need no network: settings, versions, files, handshake, discovery. */
+import { mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { Admitted } from "../../src/connector/admitted.ts";
+import { DiscoverError, discoverGateway } from "../../src/connector/openclaw/discover.ts";
+import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/handshake-watch.ts";
+import { planRestore, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
+import { isSupportedVersion } from "../../src/connector/openclaw/version-gate.ts";
+import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
+import { loadIdentity } from "../../src/connector/identity.ts";
+
+const ORIGIN = "https://abc.gw.example";
+
+function temporary(): string {
+  return mkdtempSync(path.join(os.tmpdir(), "gatehouse-unit-"));
+}
+
+test.each([
+  ["2026.8.1", true],
+  ["2026.9.6", true],
+  ["2027.1.1", true],
+  ["2026.9.6-demo", true],
+  ["2026.8.1-beta.3", false],
+  ["2026.8.0", false],
+  ["2026.7.30", false],
+  ["latest", false],
+  ["", false],
+])("OpenClaw %s is served: %s", (version, isServed) => {
+  expect(isSupportedVersion(version)).toBe(isServed);
+});
+
+test("needed settings are added to what is there, arrays merged, and nothing is planned twice", () => {
+  const before = { gateway: { trustedProxies: ["10.0.0.1"], controlUi: { allowedOrigins: ["https://own.example"] } } };
+  const plan = planSettings(before, ORIGIN);
+  expect(settingsDiff(plan)).toBe(
+    [
+      '- gateway.trustedProxies: ["10.0.0.1"]',
+      '+ gateway.trustedProxies: ["10.0.0.1","127.0.0.1","::1"]',
+      '- gateway.controlUi.allowedOrigins: ["https://own.example"]',
+      '+ gateway.controlUi.allowedOrigins: ["https://own.example","https://abc.gw.example"]',
+      "+ gateway.nodes.pairing.autoApproveLocal: false",
+      '+ gateway.publicOrigin: "https://abc.gw.example"',
+    ].join("\n"),
+  );
+  const after = {
+    gateway: {
+      trustedProxies: ["127.0.0.1", "::1"],
+      controlUi: { allowedOrigins: [ORIGIN] },
+      publicOrigin: ORIGIN,
+      nodes: { pairing: { autoApproveLocal: false } },
+    },
+  };
+  expect(planSettings(after, ORIGIN)).toEqual([]);
+  // Plain http is refused by the gateway for any other name than this machine's own.
+  expect(planSettings({}, "http://abc.localhost:8787").map((change) => change.path)).not.toContain("gateway.publicOrigin");
+});
+
+test("uninstall puts back only what nobody changed since", () => {
+  const applied = planSettings({ gateway: { trustedProxies: [] } }, ORIGIN);
+  const now = {
+    gateway: {
+      trustedProxies: ["127.0.0.1", "::1"],
+      controlUi: { allowedOrigins: ["https://changed.example"] },
+      nodes: { pairing: { autoApproveLocal: false } },
+    },
+  };
+  expect(planRestore(now, applied).map(({ path: where, after }) => [where, after])).toEqual([["gateway.trustedProxies", []], ["gateway.nodes.pairing.autoApproveLocal", undefined]]); // prettier-ignore
+});
+
+test("only a loopback gateway is dialled, and a secret reference is not guessed", () => {
+  expect(() => discoverGateway({ OPENCLAW_URL: "ws://10.0.0.5:18789" })).toThrow(DiscoverError);
+  expect(() => discoverGateway({ OPENCLAW_URL: "ws://127.evil.example" })).toThrow(DiscoverError);
+  expect(discoverGateway({ OPENCLAW_URL: "ws://localhost:1", OPENCLAW_GATEWAY_TOKEN: "t" })).toMatchObject({
+    target: { host: "127.0.0.1", port: 1 },
+    secret: { kind: "token", value: "t" },
+  });
+  const file = path.join(temporary(), "openclaw.json");
+  writeFileSync(file, JSON.stringify({ gateway: { auth: { mode: "token", token: "${SECRET}" } } }));
+  expect(discoverGateway({ OPENCLAW_CONFIG_PATH: file }).secret).toBe(null);
+  writeFileSync(file, JSON.stringify({ gateway: { auth: { mode: "password", password: "p" } } }));
+  expect(discoverGateway({ OPENCLAW_CONFIG_PATH: file }).secret).toEqual({ kind: "password", value: "p" });
+});
+
+test("state files are the owner's alone, and a damaged one refuses instead of admitting", () => {
+  const dir = temporary();
+  const files = new StateFiles(dir);
+  const identity = loadIdentity(files);
+  expect(loadIdentity(files).publicKey).toEqual(identity.publicKey);
+  expect(statSync(dir).mode & 0o777).toBe(0o700);
+  expect(statSync(path.join(dir, "identity.json")).mode & 0o777).toBe(0o600);
+  expect(readdirSync(dir)).toEqual(["identity.json"]);
+  writeFileSync(path.join(dir, "grants.json"), '[{"id":"x"');
+  expect(() => new Admitted(files, () => 0)).toThrow(DamagedStateError);
+});
+
+test("[SE2] a stream is admitted only for a session on disk, and [CUT2] a cut outlives a restart", () => {
+  const files = new StateFiles(temporary());
+  const statement = {
+    v: 1,
+    gateway: "abcdefghijklmnopqrstuvw",
+    device: "d".repeat(26),
+    key: { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
+    name: "n",
+    access: "chat",
+    kind: "ask",
+    request: "r".repeat(26),
+    activation: null,
+    issuedAtMs: 0,
+    applyByMs: 1,
+    notAfterMs: 1_000,
+  } as const;
+  const admitted = new Admitted(files, () => 10);
+  const open = { session: "s".repeat(32), device: statement.device };
+  expect(admitted.admits(open)).toBe("no-session");
+  admitted.keepGrant({ id: "g".repeat(26), statement, isRevoked: false, isActivated: true });
+  admitted.keepSession({ session: open.session, device: open.device, grant: "g".repeat(26), expiresAtMs: 500 });
+  const restarted = new Admitted(files, () => 10);
+  expect(restarted.admits(open)).toEqual({ access: "chat", expiresAtMs: 500 });
+  expect(restarted.admits({ ...open, device: "e".repeat(26) })).toBe("no-session");
+  expect(new Admitted(files, () => 500).admits(open)).toBe("no-session");
+  restarted.revokeDevice(statement.device);
+  const again = new Admitted(files, () => 10);
+  again.keepGrant({ id: "g".repeat(26), statement, isRevoked: false, isActivated: true });
+  expect(again.grant("g".repeat(26))?.isRevoked).toBe(true);
+  expect(again.admits(open)).toBe("no-session");
+});
+
+const DEVICE = { id: "dev", publicKey: "key", signature: "s", signedAt: 1, nonce: "n" };
+
+function connectFrame(changes: object, client = "openclaw-control-ui"): string {
+  return JSON.stringify({
+    type: "req",
+    id: "1",
+    method: "connect",
+    params: { client: { id: client, mode: "webchat" }, role: "operator", device: DEVICE, ...changes },
+  });
+}
+
+function watch(staleTokens = new Set<string>()) {
+  const bound: string[] = [];
+  const events = { paired: () => undefined, connected: () => undefined, refused: () => undefined };
+  return {
+    bound,
+    staleTokens,
+    handshake: new ControlUiHandshake({
+      secret: "the-secret",
+      request: () => Promise.resolve({ pending: [] }),
+      bind: (id) => bound.push(id),
+      staleTokens,
+      events,
+    }),
+  };
+}
+
+test("the password is added for the stock page without credentials, and nothing else changes", () => {
+  const sent = connectFrame({ locale: "en" });
+  const forwarded = JSON.parse(watch().handshake.firstFromBrowser(sent)) as { params: Record<string, unknown> };
+  expect(forwarded.params["auth"]).toEqual({ password: "the-secret" });
+  expect({ ...forwarded.params, auth: undefined }).toEqual({ ...(JSON.parse(sent) as typeof forwarded).params, auth: undefined });
+});
+
+test.each([
+  ["another client", connectFrame({}, "cli")],
+  ["a node", connectFrame({ role: "node" })],
+  ["a page with the secret", connectFrame({ auth: { token: "x" } })],
+  ["a page with a bootstrap token", connectFrame({ auth: { bootstrapToken: "x" } })],
+  ["a page with its own good token", connectFrame({ auth: { deviceToken: "x" } })],
+  ["a device-less page", JSON.stringify({ type: "req", id: "1", method: "connect", params: { client: { id: "openclaw-control-ui" } } })],
+  ["another method", JSON.stringify({ type: "req", id: "1", method: "config.get" })],
+  ["no JSON", "hello"],
+])("the password is never added for %s; the frame is the same string", (_what, frame) => {
+  expect(watch().handshake.firstFromBrowser(frame)).toBe(frame);
+});
+
+test("a device whose own token was refused gets the password at its next try", () => {
+  const stale = new Set<string>();
+  const first = watch(stale);
+  first.handshake.firstFromBrowser(connectFrame({ auth: { deviceToken: "old" } }));
+  first.handshake.fromGateway(
+    JSON.stringify({ type: "res", id: "1", ok: false, error: { details: { code: "AUTH_DEVICE_TOKEN_MISMATCH" } } }),
+  );
+  expect(watch(stale).handshake.firstFromBrowser(connectFrame({ auth: { deviceToken: "old" } }))).toContain("the-secret");
+});
+
+function gatewayWith(pending: object[], calls: [string, object][]) {
+  return (method: string, params: object): Promise<unknown> => {
+    calls.push([method, params]);
+    return Promise.resolve(method === "device.pair.list" ? { pending } : {});
+  };
+}
+
+test("OpenClaw's pairing is finished for exactly that key, by its live request", async () => {
+  const calls: [string, object][] = [];
+  const other = { requestId: "latest", deviceId: "other", publicKey: "other", role: "operator", scopes: [] };
+  const mine = { requestId: "mine", deviceId: "dev", publicKey: "key", role: "operator", scopes: ["operator.read"] };
+  expect(await approveKey(gatewayWith([mine, other], calls), { id: "dev", publicKey: "key" })).toBe(true);
+  expect(calls.at(-1)).toEqual(["device.pair.approve", { requestId: "mine" }]);
+});
+
+test.each([
+  ["a node role", { role: "node", scopes: [] }],
+  ["an unknown scope", { role: "operator", scopes: ["operator.root"] }],
+  ["another key under the same id", { role: "operator", scopes: [], publicKey: "swapped" }],
+])("a request with %s is not approved", async (_what, changes) => {
+  const calls: [string, object][] = [];
+  const request = { requestId: "r", deviceId: "dev", publicKey: "key", ...changes };
+  expect(await approveKey(gatewayWith([request], calls), { id: "dev", publicKey: "key" })).toBe(false);
+  expect(calls.map(([method]) => method)).toEqual(["device.pair.list"]);
+});

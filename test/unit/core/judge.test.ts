@@ -1,0 +1,208 @@
+/** The connector as the last judge: each attack of a hostile control plane is one test (reference: fault-cases.md 29, 30, 32). */
+import { beforeAll, expect, test } from "vitest";
+import { activationHash, deviceId, keyThumbprint } from "../../../src/core/digests.ts";
+import { judgeGrant, judgeOwnerKey, judgeSession } from "../../../src/core/judge.ts";
+import type { HeldGrant, Pinned } from "../../../src/core/judge.ts";
+import { isSoundEd25519 } from "../../../src/core/public-key.ts";
+import { readGrant } from "../../../src/core/statement.ts";
+import { OWNER_KEY_KEYS, encodeBody, toBase64url, utf8 } from "../../../src/protocol/statement-encoding.ts";
+import type { GrantStatement } from "../../../src/protocol/statements.ts";
+import { newAuthenticator } from "../../support/fake-authenticator.ts";
+import type { Authenticator } from "../../support/fake-authenticator.ts";
+import { grantBytes, newDevice } from "../../support/fake-device.ts";
+import type { FakeDevice } from "../../support/fake-device.ts";
+
+const NOW = 1_800_000_000_000;
+const GATEWAY = "abcdefghijklmnopqrstuvw";
+const ORIGIN = "http://gw.localhost:8787";
+const APPROVE = "http://approve.localhost:8787";
+const NONCE = toBase64url(new Uint8Array(32).fill(7));
+const CONNECTOR_KEY = { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" } as const;
+
+let owner: Authenticator;
+let device: FakeDevice;
+let pinned: Pinned;
+
+beforeAll(async () => {
+  owner = await newAuthenticator(APPROVE);
+  device = await newDevice();
+  pinned = {
+    gateway: GATEWAY,
+    account: "a".repeat(26),
+    origin: ORIGIN,
+    approveOrigin: APPROVE,
+    rpId: "approve.localhost",
+    key: CONNECTOR_KEY,
+    ownerKeys: [owner.ownerKey],
+  };
+});
+
+async function judged(
+  changes: Partial<GrantStatement> = {},
+  sign: Parameters<Authenticator["sign"]>[2] = {},
+  type: "grant" | "login" = "grant",
+) {
+  const bytes = await grantBytes(GATEWAY, device.key, NOW, changes);
+  const result = await judgeGrant(pinned, await owner.sign(type, bytes, sign), NOW);
+  return result.ok ? "ok" : result.refusal;
+}
+
+test("[GR1] a grant of the pinned owner for this gateway is kept", async () => {
+  expect(await judged()).toBe("ok");
+});
+
+test("[OS1] a sign-in assertion over the same bytes is no grant", async () => {
+  expect(await judged({}, {}, "login")).toBe("bad-signature");
+});
+
+test.each([
+  ["another origin", { origin: "http://localhost:8787" }],
+  ["another rpId", { rpId: "localhost" }],
+  ["user not verified", { flags: 0x01 }],
+  ["user not present", { flags: 0x04 }],
+  ["cross origin", { clientData: { crossOrigin: true } }],
+  ["a top origin", { clientData: { topOrigin: "http://evil.localhost" } }],
+  ["a registration", { clientData: { type: "webauthn.create" } }],
+])("[OS1] refused: %s", async (_what, overrides) => {
+  expect(await judged({}, overrides)).toBe("bad-signature");
+});
+
+test("[OS1] a passkey that the connector did not pin is nobody", async () => {
+  const stranger = await newAuthenticator(APPROVE);
+  const result = await judgeGrant(pinned, await stranger.sign("grant", await grantBytes(GATEWAY, device.key, NOW)), NOW);
+  expect(result).toEqual({ ok: false, refusal: "unknown-owner-key" });
+});
+
+test("[OS1] a changed byte after signing is seen", async () => {
+  const signed = await owner.sign("grant", await grantBytes(GATEWAY, device.key, NOW, { access: "look" }));
+  const wider = toBase64url(await grantBytes(GATEWAY, device.key, NOW, { access: "full" }));
+  expect(await judgeGrant(pinned, { ...signed, statement: wider }, NOW)).toEqual({ ok: false, refusal: "bad-signature" });
+});
+
+test.each([
+  ["wrong-gateway", { gateway: "zzzzzzzzzzzzzzzzzzzzzzz" }],
+  ["bad-statement", { device: "b".repeat(26) }],
+  ["bad-statement", { kind: "owner" as const }],
+  ["bad-statement", { request: null }],
+  ["expired", { notAfterMs: NOW }],
+  ["expired", { notAfterMs: NOW + 91 * 86_400_000 }],
+  ["too-late", { applyByMs: NOW - 1 }],
+  ["too-late", { applyByMs: NOW + 2 * 86_400_000 }],
+])("[GR1] [GR3] %s: %o", async (refusal, changes) => {
+  expect(await judged(changes)).toBe(refusal);
+});
+
+test("a statement has one spelling: another member order, white space or a duplicate member is refused", async () => {
+  const bytes = await grantBytes(GATEWAY, device.key, NOW);
+  const text = new TextDecoder().decode(bytes);
+  expect(readGrant(toBase64url(bytes))).not.toBe(null);
+  for (const other of [
+    ` ${text}`,
+    text.replace('{"v":1,', '{"v":1,"v":1,'),
+    text.replace('{"v":1,', "{").replace(/\}$/, ',"v":1}'),
+    text.replace(/\}$/, ',"more":1}'),
+  ]) {
+    expect(readGrant(toBase64url(utf8(other)))).toBe(null);
+  }
+});
+
+test.each([
+  ["zero", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+  ["identity", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+  ["order two", "7P_______________________________________38"],
+  ["order eight", "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU"],
+  ["order eight", "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o"],
+  ["not canonical", "7v_______________________________________38"],
+])("a small-order or non-canonical Ed25519 key is refused: %s", (_what, x) => {
+  expect(isSoundEd25519(x)).toBe(false);
+});
+
+test("an honest Ed25519 key passes", () => {
+  expect(isSoundEd25519(CONNECTOR_KEY.x)).toBe(true);
+});
+
+async function heldGrant(changes: Partial<GrantStatement> = {}, more: Partial<HeldGrant> = {}): Promise<HeldGrant> {
+  const read = readGrant(toBase64url(await grantBytes(GATEWAY, device.key, NOW, changes)));
+  if (read === null) throw new Error("fixture");
+  return { id: "g".repeat(26), statement: read.body, isRevoked: false, isActivated: true, ...more };
+}
+
+interface SessionCase {
+  readonly grant?: HeldGrant | null;
+  readonly body?: Readonly<Record<string, unknown>>;
+  readonly hasNonce?: boolean;
+  readonly code?: string;
+  readonly signer?: FakeDevice;
+}
+
+async function session({ grant, body = {}, hasNonce = true, code, signer = device }: SessionCase = {}): Promise<string> {
+  const held = grant === undefined ? await heldGrant() : grant;
+  const statement = {
+    gateway: GATEWAY,
+    device: await deviceId(GATEWAY, device.key),
+    grant: "g".repeat(26),
+    origin: ORIGIN,
+    roomNonce: NONCE,
+    connectorNonce: NONCE,
+    connectorKey: await keyThumbprint(CONNECTOR_KEY),
+    iatMs: NOW,
+    expMs: NOW + 1_000_000,
+    ...body,
+  };
+  const result = await judgeSession(pinned, {
+    session: "s".repeat(32),
+    signed: await signer.session(statement),
+    activationCode: code,
+    takeNonce: () => hasNonce,
+    grant: () => held,
+    nowMs: NOW,
+  });
+  return result.ok ? "ok" : result.refusal;
+}
+
+test("[SE1] a session of a granted device is admitted", async () => {
+  expect(await session()).toBe("ok");
+});
+
+test("[SE1] refused: nonce not ours or used, key of another connector, other gateway or origin", async () => {
+  expect(await session({ hasNonce: false })).toBe("bad-nonce");
+  expect(await session({ body: { connectorKey: NONCE } })).toBe("wrong-gateway");
+  expect(await session({ body: { gateway: "zzzzzzzzzzzzzzzzzzzzzzz" } })).toBe("wrong-gateway");
+  expect(await session({ body: { origin: "http://evil.localhost" } })).toBe("wrong-gateway");
+});
+
+test("[SE1] refused: no grant, revoked grant, grant that has ended, longer than the grant or twelve hours", async () => {
+  expect(await session({ grant: null })).toBe("unknown-grant");
+  expect(await session({ grant: await heldGrant({}, { isRevoked: true }) })).toBe("revoked");
+  expect(await session({ grant: await heldGrant({ notAfterMs: NOW - 1 }) })).toBe("expired");
+  expect(await session({ body: { expMs: NOW + 4_000_000 } })).toBe("expired");
+  expect(await session({ grant: await heldGrant({ notAfterMs: NOW + 86_400_000 }), body: { expMs: NOW + 13 * 3_600_000 } })).toBe(
+    "expired",
+  );
+});
+
+test("[SE1] refused: signed by another key", async () => {
+  expect(await session({ signer: await newDevice() })).toBe("bad-signature");
+});
+
+test("[GR2] a same-device grant counts only with its code, and not after it is late", async () => {
+  const code = "the code that only the owner's browser received";
+  const changes = { kind: "owner" as const, request: null, activation: await activationHash(code) };
+  const grant = await heldGrant(changes, { isActivated: false });
+  expect(await session({ grant, code })).toBe("ok");
+  expect(await session({ grant })).toBe("bad-activation");
+  expect(await session({ grant, code: "guess" })).toBe("bad-activation");
+  const late = await heldGrant({ ...changes, issuedAtMs: NOW - 3_600_000 }, { isActivated: false });
+  expect(await session({ grant: late, code })).toBe("bad-activation");
+});
+
+test("a further owner passkey counts only when a pinned one endorsed it, for this account", async () => {
+  const second = await newAuthenticator(APPROVE);
+  const body = { v: 1, account: pinned.account, credentialId: second.ownerKey.credentialId, key: second.ownerKey.key, issuedAtMs: NOW };
+  const bytes = encodeBody(body, OWNER_KEY_KEYS);
+  expect(await judgeOwnerKey(pinned, await owner.sign("owner-key", bytes))).toMatchObject({ ok: true, value: second.ownerKey });
+  expect(await judgeOwnerKey(pinned, await second.sign("owner-key", bytes))).toMatchObject({ ok: false });
+  expect(await judgeOwnerKey(pinned, await owner.sign("login", bytes))).toMatchObject({ ok: false });
+  const other = encodeBody({ ...body, account: "b".repeat(26) }, OWNER_KEY_KEYS);
+  expect(await judgeOwnerKey(pinned, await owner.sign("owner-key", other))).toMatchObject({ ok: false });
+});

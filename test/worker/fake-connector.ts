@@ -1,0 +1,290 @@
+/** The other end of a link, in workerd: proves its key, answers commands, and serves streams with the credit rules of PROTOCOL.md. */
+import { decodeClose, encodeClose } from "../../src/core/close-code.ts";
+import type { Close } from "../../src/core/close-code.ts";
+import { MessageAssembler, frameOf, piecesOf } from "../../src/core/message-frames.ts";
+import type { Message, Piece } from "../../src/core/message-frames.ts";
+import { ReceiveCredit, SendCredit } from "../../src/core/stream-credit.ts";
+import {
+  FRAME_CLOSE,
+  FRAME_CREDIT,
+  FRAME_DATA,
+  FRAME_END,
+  FRAME_OPEN,
+  FRAME_OPENED,
+  FRAME_PROBE,
+  FRAME_RESET,
+  decodeFrame,
+  decodeU32,
+  encodeFrame,
+  encodeU32,
+} from "../../src/protocol/frame.ts";
+import type { Frame } from "../../src/protocol/frame.ts";
+import { MAX_FRAME_PAYLOAD_BYTES } from "../../src/protocol/limits.ts";
+import { openSchema, toConnectorSchema } from "../../src/protocol/link-messages.ts";
+import type { StreamOpen, ToConnector, ToRoom } from "../../src/protocol/link-messages.ts";
+import { joined, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
+import type { ConnectorKey } from "../../src/protocol/statements.ts";
+import { LINK_PROTOCOL } from "../../src/protocol/version.ts";
+import { handle } from "../../src/worker/app.ts";
+import type { Env } from "../../src/worker/env.ts";
+
+/** Values that arrive in order and are taken in order; a taker waits for the next one. */
+export class Arrivals<T> {
+  readonly #values: T[] = [];
+  readonly #takers: ((value: T) => void)[] = [];
+
+  put(value: T): void {
+    const taker = this.#takers.shift();
+    if (taker === undefined) this.#values.push(value);
+    else taker(value);
+  }
+
+  next(): Promise<T> {
+    const value = this.#values.shift();
+    return value === undefined ? new Promise((resolve) => this.#takers.push(resolve)) : Promise.resolve(value);
+  }
+
+  /** How many wait to be taken. */
+  get count(): number {
+    return this.#values.length;
+  }
+}
+
+export interface ConnectorIdentity {
+  readonly key: ConnectorKey;
+  sign(data: Uint8Array<ArrayBuffer>): Promise<string>;
+}
+
+export async function newConnectorIdentity(): Promise<ConnectorIdentity> {
+  const pair = (await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"])) as CryptoKeyPair;
+  const jwk = (await crypto.subtle.exportKey("jwk", pair.publicKey)) as JsonWebKey;
+  return {
+    key: { kty: "OKP", crv: "Ed25519", x: jwk.x ?? "" },
+    sign: async (data) => toBase64url(new Uint8Array(await crypto.subtle.sign("Ed25519", pair.privateKey, data))),
+  };
+}
+
+/** One stream as the connector holds it. The test plays the gateway: it reads `messages` and calls `send`. */
+export class FakeStream {
+  readonly id: number;
+  readonly open: StreamOpen;
+  /** Whole WebSocket messages of the browser. */
+  readonly messages = new Arrivals<Message>();
+  /** CLOSE, RESET or END of the room. */
+  readonly endings = new Arrivals<Close & { readonly type: number }>();
+  readonly probes = new Arrivals<number>();
+  /** False: takes bytes but grants nothing, as a gateway does that reads nothing. */
+  isGranting = true;
+  /** Bytes of DATA that came. */
+  receivedBytes = 0;
+  readonly #link: FakeConnector;
+  readonly #credit = new SendCredit();
+  readonly #receive = new ReceiveCredit();
+  readonly #assembler = new MessageAssembler();
+  #queue: { readonly piece: Piece; readonly sent: () => void }[] = [];
+
+  constructor(link: FakeConnector, id: number, open: StreamOpen) {
+    this.#link = link;
+    this.id = id;
+    this.open = open;
+  }
+
+  opened(status = 101, headers: readonly (readonly [string, string])[] = []): void {
+    this.#link.frame(encodeFrame(FRAME_OPENED, 0, this.id, utf8(JSON.stringify({ status, headers }))));
+  }
+
+  /** @returns when the last frame left this end; that takes the room's credit */
+  async send(message: string | Uint8Array): Promise<void> {
+    const isText = typeof message === "string";
+    await this.#queued(piecesOf(isText ? utf8(message) : message, isText));
+  }
+
+  /** Part of an HTTP body. */
+  async body(bytes: Uint8Array): Promise<void> {
+    const pieces: Piece[] = [];
+    for (let at = 0; at < bytes.byteLength; at += MAX_FRAME_PAYLOAD_BYTES)
+      pieces.push({ payload: bytes.subarray(at, at + MAX_FRAME_PAYLOAD_BYTES), flags: 0 });
+    await this.#queued(pieces);
+  }
+
+  end(): void {
+    this.#link.frame(encodeFrame(FRAME_END, 0, this.id));
+  }
+
+  close(code: number, reason: string): void {
+    this.#link.frame(encodeFrame(FRAME_CLOSE, 0, this.id, encodeClose(code, reason)));
+  }
+
+  reset(code: number, reason: string): void {
+    this.#link.frame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
+  }
+
+  /** Asks for credit, as a connector does every second. */
+  probe(): void {
+    this.#link.frame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#credit.left)));
+  }
+
+  get isBlocked(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  #queued(pieces: Iterable<Piece>): Promise<void> {
+    const waits: Promise<void>[] = [];
+    for (const piece of pieces) waits.push(new Promise((sent) => this.#queue.push({ piece, sent })));
+    this.#flush();
+    return Promise.all(waits).then(() => undefined);
+  }
+
+  #flush(): void {
+    let sent = 0;
+    for (const { piece, sent: tell } of this.#queue) {
+      if (!this.#credit.spend(piece.payload.byteLength)) break;
+      this.#link.frame(frameOf(this.id, piece));
+      tell();
+      sent += 1;
+    }
+    this.#queue.splice(0, sent);
+  }
+
+  received(frame: Frame): void {
+    switch (frame.type) {
+      case FRAME_DATA: {
+        if (!this.#receive.receive(frame.payload.byteLength)) throw new Error("the room sent more than it was granted");
+        this.receivedBytes += frame.payload.byteLength;
+        if (this.open.kind === "ws") {
+          const message = this.#assembler.push(frame);
+          if (typeof message === "string") throw new Error(message);
+          if (message !== null) this.messages.put(message);
+        }
+        if (!this.isGranting) return;
+        const grant = this.#receive.consume(frame.payload.byteLength);
+        if (grant > 0) this.#link.frame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+        return;
+      }
+      case FRAME_CREDIT:
+        this.#credit.grant(decodeU32(frame.payload) ?? 0);
+        return this.#flush();
+      case FRAME_PROBE: {
+        const left = decodeU32(frame.payload) ?? 0;
+        this.probes.put(left);
+        const grant = this.isGranting ? this.#receive.answerProbe(left) : 0;
+        if (grant > 0) this.#link.frame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+        return;
+      }
+      case FRAME_END:
+        return this.endings.put({ type: FRAME_END, code: 0, reason: "" });
+      default: {
+        const close = decodeClose(frame.payload) ?? { code: 0, reason: "" };
+        this.endings.put({ type: frame.type, ...close });
+      }
+    }
+  }
+}
+
+export interface HelloChanges {
+  readonly protocol?: number;
+  readonly generation?: number;
+  readonly gateway?: string;
+  readonly key?: ConnectorKey;
+  /** Signs something else than it says. */
+  readonly signature?: string;
+}
+
+export class FakeConnector {
+  readonly ws: WebSocket;
+  readonly streams = new Arrivals<FakeStream>();
+  /** Control messages after the challenge that are not answered here. */
+  readonly control = new Arrivals<ToConnector>();
+  readonly closed: Promise<Close>;
+  /** RESETs for streams that this end does not know. */
+  readonly strayResets = new Arrivals<number>();
+  readonly #challenge = new Arrivals<Extract<ToConnector, { type: "challenge" }>>();
+  readonly #byId = new Map<number, FakeStream>();
+  generation = 0;
+
+  constructor(ws: WebSocket) {
+    this.ws = ws;
+    ws.binaryType = "arraybuffer";
+    this.closed = new Promise((resolve) => {
+      ws.addEventListener("close", (event) => resolve({ code: event.code, reason: event.reason }));
+    });
+    ws.addEventListener("message", (event) => this.#message(event.data as string | ArrayBuffer));
+    ws.accept();
+  }
+
+  /** Opens a socket at `/link/<gateway>`; nothing is proven yet. */
+  static async dial(env: Env, gateway: string): Promise<FakeConnector> {
+    const response = await handle(new Request(`${env.APP_ORIGIN}/link/${gateway}`, { headers: { upgrade: "websocket" } }), env);
+    if (response.webSocket === null) throw new Error(`link answered ${response.status}`);
+    return new FakeConnector(response.webSocket);
+  }
+
+  /** Dials, proves and acknowledges. */
+  static async up(env: Env, gateway: string, identity: ConnectorIdentity, generation = 0): Promise<FakeConnector> {
+    const connector = await FakeConnector.dial(env, gateway);
+    await connector.hello(gateway, identity, { generation });
+    await connector.welcome();
+    return connector;
+  }
+
+  async hello(gateway: string, identity: ConnectorIdentity, changes: HelloChanges = {}): Promise<void> {
+    const challenge = await this.#challenge.next();
+    const connectorNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+    const protocol = changes.protocol ?? LINK_PROTOCOL;
+    const generation = changes.generation ?? 0;
+    const named = changes.gateway ?? gateway;
+    const signature = await identity.sign(
+      tagged("link", joined([named, challenge.nonce, connectorNonce, String(generation), String(protocol)])),
+    );
+    this.say({
+      type: "hello",
+      protocol,
+      version: "0.0.0-test",
+      gateway: named,
+      key: changes.key ?? identity.key,
+      connectorNonce,
+      generation,
+      signature: changes.signature ?? signature,
+      report: { state: "online" },
+    });
+  }
+
+  /** Waits for `welcome` and acknowledges its generation. */
+  async welcome(): Promise<Extract<ToConnector, { type: "welcome" }>> {
+    const message = await this.control.next();
+    if (message.type !== "welcome") throw new Error(`expected welcome, got ${message.type}`);
+    this.generation = message.generation;
+    this.say({ type: "ack", generation: message.generation });
+    return message;
+  }
+
+  say(message: ToRoom): void {
+    this.ws.send(JSON.stringify(message));
+  }
+
+  frame(bytes: Uint8Array): void {
+    this.ws.send(bytes);
+  }
+
+  #message(data: string | ArrayBuffer): void {
+    if (typeof data === "string") {
+      if (data === "pong") return;
+      const message = toConnectorSchema.parse(JSON.parse(data));
+      if (message.type === "challenge") this.#challenge.put(message);
+      else this.control.put(message);
+      return;
+    }
+    const frame = decodeFrame(new Uint8Array(data));
+    if (typeof frame === "string") throw new Error(`the room sent ${frame}`);
+    if (frame.type === FRAME_OPEN) {
+      if (this.#byId.has(frame.streamId)) throw new Error("the room used a stream id twice");
+      const stream = new FakeStream(this, frame.streamId, openSchema.parse(JSON.parse(new TextDecoder().decode(frame.payload))));
+      this.#byId.set(frame.streamId, stream);
+      this.streams.put(stream);
+      return;
+    }
+    const stream = this.#byId.get(frame.streamId);
+    if (stream !== undefined) stream.received(frame);
+    else if (frame.type === FRAME_RESET) this.strayResets.put(frame.streamId);
+  }
+}

@@ -1,0 +1,219 @@
+/** What the workerd tests share: the environment, an account with a passkey, a claimed gateway, a connector and a device of the test's own. */
+import { env as anyEnv } from "cloudflare:workers";
+import { handle } from "../../src/worker/app.ts";
+import { startSession } from "../../src/worker/auth/account-session.ts";
+import type { Audience } from "../../src/worker/auth/account-session.ts";
+import { readConfig } from "../../src/worker/config.ts";
+import { insertAccount } from "../../src/worker/db/account-queries.ts";
+import type { Env } from "../../src/worker/env.ts";
+import { createGateway } from "../../src/worker/services/gateway-views.ts";
+import { deviceId, grantId } from "../../src/core/digests.ts";
+import { decodeFrame, encodeFrame } from "../../src/protocol/frame.ts";
+import type { Frame, FrameType } from "../../src/protocol/frame.ts";
+import { joined, tagged, toBase64url } from "../../src/protocol/statement-encoding.ts";
+import type { ConnectorKey } from "../../src/protocol/statements.ts";
+import type { ToConnector, ToRoom } from "../../src/protocol/link-messages.ts";
+import { newAuthenticator } from "../support/fake-authenticator.ts";
+import type { Authenticator } from "../support/fake-authenticator.ts";
+import { grantBytes, newDevice } from "../support/fake-device.ts";
+
+export const env = anyEnv as unknown as Env;
+export const config = readConfig(env);
+
+export function randomId(): string {
+  return toBase64url(crypto.getRandomValues(new Uint8Array(16))).toLowerCase().replace(/[^a-z2-7]/g, "a").padEnd(26, "a").slice(0, 26); // prettier-ignore
+}
+
+/** One request to the Worker, as a browser of that origin sends it unless `headers` say otherwise. */
+export function ask(
+  url: string,
+  init: { method?: string; body?: object; cookie?: string; headers?: Record<string, string> } = {},
+): Promise<Response> {
+  const headers = new Headers({ origin: new URL(url).origin, "content-type": "application/json", ...init.headers });
+  if (init.cookie !== undefined) headers.set("cookie", init.cookie);
+  return handle(
+    new Request(url, { method: init.method ?? "GET", headers, ...(init.body === undefined ? {} : { body: JSON.stringify(init.body) }) }),
+    env,
+  );
+}
+
+export interface Person {
+  readonly id: string;
+  readonly authenticator: Authenticator;
+  cookie(audience: Audience): Promise<string>;
+}
+
+export async function newPerson(): Promise<Person> {
+  const authenticator = await newAuthenticator(config.approveOrigin);
+  const id = randomId();
+  const { credentialId, key } = authenticator.ownerKey;
+  const passkey = {
+    credentialId,
+    accountId: id,
+    name: "First passkey",
+    coseKey: "AA",
+    jwk: JSON.stringify(key),
+    createdAtMs: 1,
+    lastUsedAtMs: null,
+  };
+  await insertAccount(env.DB, { id, name: "Ada", userHandle: id, createdAtMs: 1 }, passkey, [`mac-${id}`]);
+  return { id, authenticator, cookie: async (audience) => (await startSession(env, id, audience)).split(";", 1)[0] ?? "" };
+}
+
+/** A connector's end of the link, driven by the test. */
+export interface FakeConnector {
+  readonly ws: WebSocket;
+  send(message: ToRoom): void;
+  frame(type: FrameType, flags: number, stream: number, payload?: Uint8Array): void;
+  raw(bytes: Uint8Array): void;
+  next<T extends ToConnector["type"]>(type: T): Promise<Extract<ToConnector, { type: T }>>;
+  nextFrame(type: FrameType): Promise<Frame>;
+  readonly closed: Promise<{ code: number; reason: string }>;
+}
+
+function mailbox<T>() {
+  const items: T[] = [];
+  const waiting: { matches: (item: T) => boolean; resolve: (item: T) => void }[] = [];
+  return {
+    put(item: T): void {
+      const at = waiting.findIndex((each) => each.matches(item));
+      if (at >= 0) waiting.splice(at, 1)[0]?.resolve(item);
+      else items.push(item);
+    },
+    take(matches: (item: T) => boolean): Promise<T> {
+      const at = items.findIndex(matches);
+      const found = at >= 0 ? items.splice(at, 1)[0] : undefined;
+      return found !== undefined ? Promise.resolve(found) : new Promise((resolve) => waiting.push({ matches, resolve }));
+    },
+    count: () => items.length,
+  };
+}
+
+export interface GatewayWorld {
+  readonly gateway: string;
+  readonly origin: string;
+  readonly person: Person;
+  readonly room: ReturnType<Env["ROOM"]["getByName"]>;
+  /** Dials, proves the key, acknowledges; answers grants, cuts and sessions with yes unless told otherwise. */
+  connect(options?: { signWith?: CryptoKey; generation?: number; answer?: boolean; state?: "online" | "offline" }): Promise<FakeConnector>;
+}
+
+export async function newGateway(person?: Person): Promise<GatewayWorld> {
+  const owner = person ?? (await newPerson());
+  const row = await createGateway(env, owner.id, "Home");
+  const pair = (await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"])) as CryptoKeyPair;
+  const { x = "" } = (await crypto.subtle.exportKey("jwk", pair.publicKey)) as { x?: string };
+  const key: ConnectorKey = { kty: "OKP", crv: "Ed25519", x };
+  const room = env.ROOM.getByName(row.id);
+  await room.enrol({ account: owner.id, key, ownerKeys: [owner.authenticator.ownerKey] });
+  let acknowledged = 0;
+  return {
+    gateway: row.id,
+    origin: config.gatewayOrigin(row.id),
+    person: owner,
+    room,
+    connect: async (options = {}) => {
+      const response = await handle(new Request(`${config.appOrigin}/link/${row.id}`, { headers: { upgrade: "websocket" } }), env);
+      const ws = response.webSocket;
+      if (ws === null) throw new Error(`link refused: ${response.status}`);
+      const messages = mailbox<ToConnector>();
+      const frames = mailbox<Frame>();
+      ws.binaryType = "arraybuffer";
+      const send = (message: ToRoom): void => ws.send(JSON.stringify(message));
+      const closed = new Promise<{ code: number; reason: string }>((resolve) =>
+        ws.addEventListener("close", ({ code, reason }) => resolve({ code, reason })),
+      );
+      ws.addEventListener("message", ({ data }) => {
+        if (typeof data !== "string") {
+          const frame = decodeFrame(new Uint8Array(data as ArrayBuffer));
+          if (typeof frame !== "string") frames.put(frame);
+          return;
+        }
+        if (data === "pong") return;
+        const message = JSON.parse(data) as ToConnector;
+        if (options.answer !== false) {
+          if (message.type === "nonce-request")
+            send({ type: "nonce", id: message.id, nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))), connectorKey: "" });
+          if (message.type === "grant" || message.type === "session" || message.type === "owner-key")
+            send({ type: "result", id: message.id, ok: true });
+          if (message.type === "cut")
+            send({ type: "result", id: message.id, ok: true, cut: { streamsClosed: 0, removed: 1, done: true, atMs: 5, tookMs: 3 } });
+        }
+        messages.put(message);
+      });
+      ws.accept();
+      const fake: FakeConnector = {
+        ws,
+        send,
+        frame: (type, flags, stream, payload) => ws.send(encodeFrame(type, flags, stream, payload)),
+        raw: (bytes) => ws.send(bytes),
+        next: (type) => messages.take((message) => message.type === type) as ReturnType<FakeConnector["next"]> as never,
+        nextFrame: (type) => frames.take((frame) => frame.type === type),
+        closed,
+      };
+      const challenge = await fake.next("challenge");
+      const generation = options.generation ?? acknowledged;
+      const connectorNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+      const bytes = tagged("link", joined([row.id, challenge.nonce, connectorNonce, String(generation), "1"]));
+      const signature = toBase64url(new Uint8Array(await crypto.subtle.sign("Ed25519", options.signWith ?? pair.privateKey, bytes)));
+      send({
+        type: "hello",
+        protocol: 1,
+        version: "0.1.0",
+        gateway: row.id,
+        key,
+        connectorNonce,
+        generation,
+        signature,
+        report: { state: options.state ?? "online", version: "2026.9.6" },
+      });
+      const welcome = await Promise.race([fake.next("welcome"), closed.then(() => null)]);
+      if (welcome !== null) {
+        acknowledged = welcome.generation;
+        send({ type: "ack", generation: welcome.generation });
+      }
+      return fake;
+    },
+  };
+}
+
+export interface WaitingDevice {
+  readonly ws: WebSocket;
+  readonly request: string;
+  readonly digits: string;
+  readonly device: Awaited<ReturnType<typeof newDevice>>;
+  next(type: string): Promise<Record<string, unknown>>;
+}
+
+/** Opens the door's socket and asks. @param device an old one comes back with its key */
+export async function askOwner(world: GatewayWorld, known?: WaitingDevice["device"]): Promise<WaitingDevice> {
+  const device = known ?? (await newDevice());
+  const response = await ask(`${world.origin}/.gatehouse/wait`, { headers: { upgrade: "websocket" } });
+  const ws = response.webSocket;
+  if (ws === null) throw new Error(`wait refused: ${response.status}`);
+  const messages = mailbox<Record<string, unknown>>();
+  ws.addEventListener("message", ({ data }) => messages.put(JSON.parse(String(data)) as Record<string, unknown>));
+  ws.accept();
+  const next = (type: string): Promise<Record<string, unknown>> => messages.take((message) => message["type"] === type);
+  const hello = await next("hello");
+  const signed = await device.ask({ gateway: world.gateway, origin: world.origin, roomNonce: String(hello["roomNonce"]) });
+  ws.send(JSON.stringify({ type: "ask", signed, claims: { name: "Phone", platform: "Test", browser: "Test" } }));
+  const answer = await messages.take((message) => ["waiting", "busy", "refused", "allowed", "error"].includes(String(message["type"])));
+  messages.put(answer);
+  return { ws, request: String(answer["request"] ?? ""), digits: String(answer["matchCode"] ?? ""), device, next };
+}
+
+/** The owner's signed grant for a waiting device. */
+export async function grantFor(world: GatewayWorld, waiting: WaitingDevice, changes: Parameters<typeof grantBytes>[3] = {}) {
+  const bytes = await grantBytes(world.gateway, waiting.device.key, Date.now(), { request: waiting.request, ...changes });
+  return { bytes, id: await grantId(bytes), signed: await world.person.authenticator.sign("grant", bytes) };
+}
+
+/** Asks, allows and opens a session. @returns the cookies of an allowed device */
+export async function allowedDevice(world: GatewayWorld) {
+  const waiting = await askOwner(world);
+  const grant = await grantFor(world, waiting);
+  await world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: grant.signed });
+  const id = await deviceId(world.gateway, waiting.device.key);
+  return { waiting, grant: grant.id, id, device: waiting.device };
+}
