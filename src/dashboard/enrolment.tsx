@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { checkWords, claimTranscript, enrolmentCommitment } from "../core/check-words.ts";
 import type { EnrolmentView, Gateway } from "../protocol/api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
-import { call } from "./api.ts";
+import { ApiFailure, call } from "./api.ts";
 import { Act, Copy, Failure, Title } from "./parts.tsx";
 import { claimMac } from "./session.ts";
 
@@ -17,6 +17,13 @@ interface Created {
 
 const POLL_MS = 700;
 
+/** What the machine promised before the page drew its nonce. Later answers of the API must not replace any of it. */
+type Promised = Omit<Parameters<typeof claimTranscript>[0], "pageNonce">;
+
+function isPassing(reason: unknown): boolean {
+  return reason instanceof ApiFailure && ["offline", "unavailable", "internal", "too-many"].includes(reason.code);
+}
+
 /** Plays the page's part of the ceremony; the nonce is drawn only after the commitment is seen. */
 function useCeremony(
   enrolment: string | null,
@@ -27,6 +34,7 @@ function useCeremony(
   const [words, setWords] = useState("");
   const [error, setError] = useState("");
   const nonce = useRef("");
+  const promised = useRef<Promised | null>(null);
   useEffect(() => {
     if (enrolment === null) return undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -35,6 +43,7 @@ function useCeremony(
       const seen = await call<EnrolmentView>("GET", `/api/enrolments/${enrolment}`);
       if (!isCurrent) return;
       setView(seen);
+      setError("");
       const { gateway, connectorKey, commitment, ownerKeys, connectorNonce } = seen;
       if (
         isActive &&
@@ -44,26 +53,26 @@ function useCeremony(
         connectorKey !== null &&
         commitment !== null
       ) {
+        promised.current = { gateway, connectorKey, ownerKeys, commitment };
         nonce.current = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-        const transcript = claimTranscript({ gateway, connectorKey, ownerKeys, pageNonce: nonce.current, commitment });
+        const transcript = claimTranscript({ ...promised.current, pageNonce: nonce.current });
         const mac = claimSecret === null ? {} : { mac: await claimMac(claimSecret, transcript) };
         await call("POST", `/api/enrolments/${enrolment}/nonce`, { nonce: nonce.current, ...mac });
       }
-      if (
-        (seen.state === "revealed" || seen.state === "done") &&
-        nonce.current !== "" &&
-        connectorNonce !== null &&
-        connectorKey !== null &&
-        gateway !== null
-      ) {
-        if ((await enrolmentCommitment(connectorKey, connectorNonce)) !== commitment)
+      const first = promised.current;
+      if ((seen.state === "revealed" || seen.state === "done") && first !== null && connectorNonce !== null) {
+        if ((await enrolmentCommitment(first.connectorKey, connectorNonce)) !== first.commitment)
           throw new Error("The machine's answer does not fit what it promised. Do not go on; get a new code.");
-        setWords(await checkWords({ gateway, connectorKey, ownerKeys, connectorNonce, pageNonce: nonce.current }));
+        setWords(await checkWords({ ...first, connectorNonce, pageNonce: nonce.current }));
       }
       if (!["done", "failed", "expired"].includes(seen.state)) timer = setTimeout(() => void guarded(), POLL_MS);
     };
     const guarded = (): Promise<void> =>
-      step().catch((reason: unknown) => setError(reason instanceof Error ? reason.message : "That did not work."));
+      step().catch((reason: unknown) => {
+        if (!isCurrent) return;
+        setError(reason instanceof Error ? reason.message : "That did not work.");
+        if (isPassing(reason)) timer = setTimeout(() => void guarded(), POLL_MS);
+      });
     void guarded();
     return () => {
       isCurrent = false;
@@ -180,7 +189,7 @@ export function Claim({ fragment }: { readonly fragment: string }) {
           </>
         )}
         {gateway === null && view !== null && view.state !== "open" && (
-          <p>This link has been used. Look at your gateways, or start the connector again for a new link.</p>
+          <p>This link has been used. Look at your gateways, or start Gatehouse on the machine again for a new link.</p>
         )}
         {gateway !== null && <Progress view={view} words={words} isClaim={true} />}
         <Failure text={error} />
