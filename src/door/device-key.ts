@@ -40,7 +40,12 @@ export async function deviceKey(): Promise<HeldKey> {
   let pair = (await result(database.transaction(STORE).objectStore(STORE).get(NAME))) as CryptoKeyPair | undefined;
   if (pair === undefined) {
     const made = await makePair();
-    await result(database.transaction(STORE, "readwrite").objectStore(STORE).put(made, NAME));
+    try {
+      await result(database.transaction(STORE, "readwrite").objectStore(STORE).add(made, NAME));
+    } catch (error) {
+      // Another tab was first: its key is this browser's key, or one of the two tabs would ask with a key that nobody keeps.
+      if ((error as DOMException).name !== "ConstraintError") throw error;
+    }
     // Read back: some private windows accept the write and keep nothing.
     pair = (await result(database.transaction(STORE).objectStore(STORE).get(NAME))) as CryptoKeyPair | undefined;
     if (pair === undefined) throw new Error("storage");

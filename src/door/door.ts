@@ -1,92 +1,25 @@
 /** The door: the page that a device sees at a gateway's own origin before it is allowed in. No dependency, no inline script. */
-import type { ChallengeResponse, Claims, DoorError, ToDoor } from "../protocol/door-messages.ts";
-import { DOOR_PING_MS, SESSION_MS } from "../protocol/limits.ts";
+import type { ChallengeResponse, DoorError, ToDoor } from "../protocol/door-messages.ts";
+import { doorStep, isAdmittedAnew, lookAgainMs, pathToOpen } from "../core/door-flow.ts";
+import { SESSION_MS } from "../protocol/limits.ts";
 import { ASK_KEYS, SESSION_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
 import { DOOR_PREFIX } from "../protocol/words.ts";
 import type { GatewayState } from "../protocol/words.ts";
+import { claims, isInsideAnotherApp } from "./claims.ts";
 import { deviceKey } from "./device-key.ts";
 import type { HeldKey } from "./device-key.ts";
 import { TEXTS, stateText } from "./texts.ts";
+import { clock, setText, show } from "./view.ts";
+import type { Action } from "./view.ts";
+import { WaitLine } from "./wait-line.ts";
 
 const STATE_ITEM = "gatehouse-owner-state";
 const LOOP_ITEM = "gatehouse-opened-at";
-const RETRY_MS = 3_000;
+const TO_ITEM = "gatehouse-to";
+const HELLO_AGAIN_MS = 2_000;
 /** A browser that forgets the cookie at once comes back here again and again: this often in this time is a loop. */
 const LOOP_OPENS = 3;
 const LOOP_WINDOW_MS = 12_000;
-
-interface Action {
-  readonly label: string;
-  readonly primary?: boolean;
-  run(): void;
-}
-
-function element(id: string): HTMLElement {
-  const found = document.getElementById(id);
-  if (found === null) throw new Error(id);
-  return found;
-}
-
-let shown = "";
-
-/** One view: heading, announced sentence, actions. Moves the focus to the heading when the heading changes. */
-function show(title: string, text: string, options: { actions?: readonly Action[]; digits?: string; small?: string } = {}): void {
-  document.title = `${title} · Gatehouse`;
-  element("title").textContent = title;
-  const paragraph = document.createElement("p");
-  paragraph.textContent = text;
-  element("status").replaceChildren(paragraph);
-  const digits = element("digits");
-  digits.hidden = options.digits === undefined;
-  digits.textContent = options.digits ?? "";
-  // Screen readers say four digits, not a number in the thousands.
-  digits.setAttribute("aria-label", (options.digits ?? "").split("").join(" "));
-  digits.setAttribute("role", "img");
-  element("small").textContent = options.small ?? "";
-  element("actions").replaceChildren(
-    ...(options.actions ?? []).map((action) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = action.label;
-      if (action.primary === true) button.className = "primary";
-      button.addEventListener("click", () => action.run());
-      return button;
-    }),
-  );
-  if (shown !== "" && shown !== title) element("title").focus();
-  shown = title;
-}
-
-function clock(ms: number): string {
-  return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-}
-
-function claims(): Claims {
-  const agent = navigator.userAgent;
-  const browser = /Edg\//.test(agent)
-    ? "Edge"
-    : /Firefox\//.test(agent)
-      ? "Firefox"
-      : /Chrom(e|ium)\//.test(agent)
-        ? "Chrome"
-        : /Safari\//.test(agent)
-          ? "Safari"
-          : "Browser";
-  const platform = /iPhone/.test(agent)
-    ? "iPhone"
-    : /iPad/.test(agent)
-      ? "iPad"
-      : /Android/.test(agent)
-        ? "Android"
-        : /Mac OS/.test(agent)
-          ? "Mac"
-          : /Windows/.test(agent)
-            ? "Windows"
-            : /Linux/.test(agent)
-              ? "Linux"
-              : "Unknown";
-  return { name: `${browser} on ${platform}`, platform, browser };
-}
 
 class Refused extends Error {
   readonly code: DoorError | "failed";
@@ -107,25 +40,43 @@ async function post<T>(path: string, body: object): Promise<T> {
   return value;
 }
 
-/** Where to go once allowed: this very address, or the gateway's start when the door itself was opened. */
+/** Whether the door stands at its own address, not in the place of a page of the gateway. */
+function isOwnAddress(): boolean {
+  return location.pathname.startsWith(DOOR_PREFIX) || location.pathname === "/.gatehouse";
+}
+
+/** Where to go once allowed: this very address, or what was wanted when the owner's way began, else the gateway's start. */
 function goOn(): void {
-  const path =
-    location.pathname.startsWith(DOOR_PREFIX) || location.pathname === "/.gatehouse"
-      ? (sessionStorage.getItem("gatehouse-to") ?? "/")
-      : location.pathname + location.search;
-  location.replace(path.startsWith("/") && !path.startsWith("//") ? path + (location.hash === "#owner" ? "" : location.hash) : "/");
+  if (isOwnAddress()) {
+    const wanted = sessionStorage.getItem(TO_ITEM);
+    sessionStorage.removeItem(TO_ITEM);
+    location.replace(pathToOpen(wanted));
+  } else if (location.hash === "") location.replace(location.pathname + location.search);
+  // With a fragment, going to the same address would only scroll.
+  else location.reload();
 }
 
 class Door {
   readonly #key: HeldKey;
-  #socket: WebSocket | null = null;
-  #ping: number | undefined;
+  readonly #line = new WaitLine({
+    message: (message) => void this.guarded(() => this.#message(message)),
+    dropped: () => this.#dropped(),
+  });
   #isAsking = false;
-  #attempts = 0;
-  #view: { request: string; digits: string; askedAtMs: number } | null = null;
+  #asked: { readonly request: string; readonly atMs: number } | null = null;
+  #isAllowedLater = false;
+  #gatewayState: GatewayState = "online";
+  /** One-time code of the owner's way, until a session was opened with it. */
+  #code: string | undefined;
+  /** The grant that the last session was asked for, and the one that was refused. */
+  #openingGrant: string | null = null;
+  #refusedGrant: string | null = null;
+  #looks = 0;
+  #look: number | undefined;
 
-  constructor(key: HeldKey) {
+  constructor(key: HeldKey, code?: string) {
     this.#key = key;
+    this.#code = code;
   }
 
   challenge(): Promise<ChallengeResponse> {
@@ -133,23 +84,51 @@ class Door {
   }
 
   /** Decides what to show. Silent for a device that is allowed already. */
-  async start(activationCode?: string): Promise<void> {
+  async start(): Promise<void> {
+    this.#stopLooking();
     const answer = await this.challenge();
     const seen = answer.lastSeenMs === null ? null : clock(answer.lastSeenMs);
-    if (answer.standing === "allowed" && answer.connector !== null) return this.open(answer, activationCode);
-    if (answer.standing === "blocked") return show(TEXTS.refusedTitle, TEXTS.blocked);
-    if (answer.standing === "allowed" || answer.standing === "decided") {
-      const title = answer.gatewayState === "unsafe" ? TEXTS.unsafeTitle : TEXTS.offlineTitle;
-      show(title, answer.standing === "decided" ? TEXTS.allowedOffline : stateText(answer.gatewayState, seen) || TEXTS.opening);
-      setTimeout(() => void this.guarded(() => this.start(activationCode)), RETRY_MS);
-      return;
+    switch (doorStep(answer, { hasCode: this.#code !== undefined, isOwnerLink: location.hash === "#owner" })) {
+      case "open":
+        return this.open(answer);
+      case "blocked":
+        return show(TEXTS.refusedTitle, TEXTS.blocked);
+      case "wait-for-gateway": {
+        const title = answer.gatewayState === "unsafe" ? TEXTS.unsafeTitle : TEXTS.offlineTitle;
+        const isDecided = answer.standing === "decided";
+        show(title, isDecided ? TEXTS.allowedOffline : stateText(answer.gatewayState, seen) || TEXTS.opening, {
+          small: isDecided ? stateText(answer.gatewayState, seen) : "",
+        });
+        return this.#lookAgain();
+      }
+      case "code-lost":
+        this.#code = undefined;
+        return show(TEXTS.failedTitle, TEXTS.grantRefused, { actions: this.#ways(), isError: true });
+      case "owner-trip":
+        history.replaceState(null, "", location.pathname + location.search);
+        return this.ownerTrip(answer);
+      case "offer":
+        return this.offer(answer, seen);
     }
-    if (activationCode !== undefined) return this.failed(new Refused("not-allowed"));
-    if (location.hash === "#owner") {
-      history.replaceState(null, "", location.pathname + location.search);
-      return this.ownerTrip(answer);
-    }
-    this.offer(answer, seen);
+  }
+
+  #stopLooking(): void {
+    clearTimeout(this.#look);
+    this.#look = undefined;
+  }
+
+  #lookAgain(): void {
+    this.#stopLooking();
+    this.#look = window.setTimeout(() => void this.guarded(() => this.start()), lookAgainMs(this.#looks));
+    this.#looks += 1;
+  }
+
+  /** The two ways in, where no fresh answer of the room is at hand. */
+  #ways(): Action[] {
+    return [
+      { label: TEXTS.owner, primary: true, run: () => void this.guarded(async () => this.ownerTrip(await this.challenge())) },
+      { label: TEXTS.ask, run: () => this.ask() },
+    ];
   }
 
   offer(answer: ChallengeResponse, seen: string | null): void {
@@ -158,16 +137,17 @@ class Door {
         { label: TEXTS.owner, primary: true, run: () => this.ownerTrip(answer) },
         { label: TEXTS.ask, run: () => this.ask() },
       ],
-      small: stateText(answer.gatewayState, seen) || TEXTS.privateHint,
+      small: stateText(answer.gatewayState, seen) || (isInsideAnotherApp() ? TEXTS.inAppHint : TEXTS.privateHint),
     });
   }
 
   /** Top-level trip to the approval page with public data only; the way back brings a one-time code to this browser and no other. */
   ownerTrip(answer: ChallengeResponse): void {
     const state = toBase64url(crypto.getRandomValues(new Uint8Array(24)));
-    const to = location.pathname.startsWith(DOOR_PREFIX) ? "/" : location.pathname + location.search;
+    const to = isOwnAddress() ? "/" : location.pathname + location.search;
     sessionStorage.setItem(STATE_ITEM, state);
-    sessionStorage.setItem("gatehouse-to", to);
+    // The fragment stays in this tab: it may hold what only the gateway's own page should see.
+    sessionStorage.setItem(TO_ITEM, isOwnAddress() ? "/" : to + location.hash);
     const query = new URLSearchParams({
       gateway: answer.gateway,
       key: JSON.stringify(this.#key.publicKey),
@@ -178,8 +158,9 @@ class Door {
     location.assign(`${answer.approveOrigin}/owner?${query.toString()}`);
   }
 
-  async open(answer: ChallengeResponse, activationCode?: string): Promise<void> {
+  async open(answer: ChallengeResponse): Promise<void> {
     if (answer.connector === null || answer.grant === null) throw new Refused("gateway-away");
+    this.#openingGrant = answer.grant.id;
     const opened = (sessionStorage.getItem(LOOP_ITEM) ?? "").split(" ").filter((each) => Date.now() - Number(each) < LOOP_WINDOW_MS);
     if (opened.length >= LOOP_OPENS) {
       sessionStorage.removeItem(LOOP_ITEM);
@@ -201,7 +182,7 @@ class Door {
     };
     const bytes = encodeBody(body, SESSION_KEYS);
     const signed = { statement: toBase64url(bytes), signature: await this.#key.sign(tagged("session", bytes)) };
-    await post("session", { signed, ...(activationCode === undefined ? {} : { activationCode }) });
+    await post("session", { signed, ...(this.#code === undefined ? {} : { activationCode: this.#code }) });
     sessionStorage.setItem(LOOP_ITEM, [...opened, Date.now()].join(" "));
     goOn();
   }
@@ -210,82 +191,74 @@ class Door {
 
   ask(): void {
     this.#isAsking = true;
-    this.#attempts = 0;
+    this.#isAllowedLater = false;
+    this.#asked = null;
+    this.#stopLooking();
     show(TEXTS.waitTitle, TEXTS.connecting);
-    this.#connect();
+    this.#line.start();
   }
 
-  #connect(): void {
-    if (this.#socket !== null || !this.#isAsking) return;
-    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${DOOR_PREFIX}wait`);
-    this.#socket = socket;
-    socket.addEventListener("message", (event) => {
-      if (event.data !== "pong") void this.guarded(() => this.#message(socket, JSON.parse(String(event.data)) as ToDoor));
-    });
-    socket.addEventListener("open", () => {
-      this.#attempts = 0;
-      clearInterval(this.#ping);
-      this.#ping = window.setInterval(() => socket.readyState === WebSocket.OPEN && socket.send("ping"), DOOR_PING_MS);
-    });
-    socket.addEventListener("close", () => {
-      clearInterval(this.#ping);
-      if (this.#socket === socket) this.#socket = null;
-      if (!this.#isAsking) return;
-      this.#attempts += 1;
-      setTimeout(() => this.#connect(), Math.random() * Math.min(15_000, 400 * 2 ** this.#attempts));
-    });
-  }
-
-  /** Back from sleep or a lost network: the same key takes its request up again. */
+  /** Back from sleep or a lost network: the same key takes its request up again; a page that looks for its gateway looks at once. */
   wake(): void {
-    if (!this.#isAsking) return;
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send("ping");
-    else this.#connect();
+    if (this.#isAsking) this.#line.wake();
+    else if (this.#look !== undefined) void this.guarded(() => this.start());
   }
 
   #done(): void {
     this.#isAsking = false;
-    this.#socket?.close();
+    this.#line.stop();
   }
 
-  async #message(socket: WebSocket, message: ToDoor): Promise<void> {
+  #dropped(): void {
+    if (this.#asked !== null && !this.#isAllowedLater) setText("small", TEXTS.connecting);
+  }
+
+  async #hello(roomNonce: string): Promise<void> {
+    let answer: ChallengeResponse;
+    try {
+      answer = await this.challenge();
+    } catch (error) {
+      if (error instanceof Refused && error.code !== "too-many") throw error;
+      setTimeout(() => this.#isAsking && this.#line.start(), HELLO_AGAIN_MS);
+      return;
+    }
+    if (isAdmittedAnew(answer, this.#refusedGrant)) return this.#allowed();
+    const body = { v: 1, gateway: answer.gateway, key: this.#key.publicKey, origin: location.origin, access: "full", roomNonce };
+    const bytes = encodeBody(body, ASK_KEYS);
+    const signed = { statement: toBase64url(bytes), signature: await this.#key.sign(tagged("ask", bytes)) };
+    this.#line.send({ type: "ask", signed, claims: claims() });
+  }
+
+  async #message(message: ToDoor): Promise<void> {
     const again: Action = { label: TEXTS.again, primary: true, run: () => this.ask() };
     switch (message.type) {
-      case "hello": {
-        const answer = await this.challenge();
-        if (answer.standing === "allowed") return this.#allowed();
-        const body = {
-          v: 1,
-          gateway: answer.gateway,
-          key: this.#key.publicKey,
-          origin: location.origin,
-          access: "full",
-          roomNonce: message.roomNonce,
-        };
-        const bytes = encodeBody(body, ASK_KEYS);
-        const signed = { statement: toBase64url(bytes), signature: await this.#key.sign(tagged("ask", bytes)) };
-        socket.send(JSON.stringify({ type: "ask", signed, claims: claims() }));
-        return;
+      case "hello":
+        this.#gatewayState = message.gatewayState;
+        return this.#hello(message.roomNonce);
+      case "waiting": {
+        this.#isAllowedLater = false;
+        const asked = this.#asked?.request === message.request ? this.#asked : { request: message.request, atMs: Date.now() };
+        this.#asked = asked;
+        const stop: Action = { label: TEXTS.stop, run: () => this.#withdraw() };
+        return show(TEXTS.waitTitle, TEXTS.waitText, {
+          digits: message.matchCode,
+          small: this.#waitingSmall(asked.atMs),
+          actions: [stop],
+        });
       }
-      case "waiting":
-        if (this.#view?.request !== message.request)
-          this.#view = { request: message.request, digits: message.matchCode, askedAtMs: Date.now() };
-        show(TEXTS.waitTitle, TEXTS.waitText, { digits: message.matchCode, small: TEXTS.waitSmall(clock(this.#view.askedAtMs)) });
-        return;
       case "gateway":
-        return this.#gatewayChanged(message.state);
+        this.#gatewayState = message.state;
+        return this.#gatewayChanged();
       case "allowed":
         if (message.live) return this.#allowed();
-        show(TEXTS.allowedTitle, TEXTS.allowedOffline);
-        return;
+        this.#isAllowedLater = true;
+        return show(TEXTS.allowedTitle, this.#allowedLaterText());
       case "refused":
         this.#done();
         return show(TEXTS.refusedTitle, message.blocked ? TEXTS.blocked : TEXTS.refused, message.blocked ? {} : { actions: [again] });
       case "ended":
         this.#done();
-        if (message.why === "wrong-code") return show(TEXTS.wrongTitle, TEXTS.wrong, { actions: [again] });
-        if (message.why === "grant-refused") return show(TEXTS.failedTitle, TEXTS.grantRefused, { actions: [again] });
-        return show(TEXTS.expiredTitle, message.why === "replaced" ? TEXTS.replaced : TEXTS.expired, { actions: [again] });
+        return this.#ended(message.why, again);
       case "busy":
         this.#done();
         return show(TEXTS.busyTitle, TEXTS.busy, { actions: [again] });
@@ -295,11 +268,40 @@ class Door {
     }
   }
 
-  #gatewayChanged(state: GatewayState): Promise<void> | void {
-    if (this.#view === null) return;
-    const small = stateText(state, null) || TEXTS.waitSmall(clock(this.#view.askedAtMs));
-    if (shown === TEXTS.waitTitle) element("small").textContent = small;
-    else if (state === "online") return this.#allowed();
+  #ended(why: Extract<ToDoor, { type: "ended" }>["why"], again: Action): Promise<void> | void {
+    switch (why) {
+      case "withdrawn":
+        return this.start();
+      case "wrong-code":
+        return show(TEXTS.wrongTitle, TEXTS.wrong, { actions: [again] });
+      case "grant-refused":
+        return show(TEXTS.failedTitle, TEXTS.grantRefused, { actions: [again], isError: true });
+      case "replaced":
+        return show(TEXTS.expiredTitle, TEXTS.replaced, { actions: [again] });
+      case "expired":
+        return show(TEXTS.expiredTitle, TEXTS.expired, { actions: [again] });
+    }
+  }
+
+  /** The person gave up: the owner's card goes away, too. */
+  #withdraw(): void {
+    this.#line.send({ type: "withdraw" });
+    this.#done();
+    void this.guarded(() => this.start());
+  }
+
+  #gatewayChanged(): void {
+    if (this.#isAllowedLater) setText("text", this.#allowedLaterText());
+    else if (this.#asked !== null) setText("small", this.#waitingSmall(this.#asked.atMs));
+  }
+
+  #allowedLaterText(): string {
+    if (this.#gatewayState === "online") return TEXTS.allowedSoon;
+    return `${TEXTS.allowedOffline} ${stateText(this.#gatewayState, null)}`;
+  }
+
+  #waitingSmall(askedAtMs: number): string {
+    return stateText(this.#gatewayState, null) || TEXTS.waitSmall(clock(askedAtMs));
   }
 
   async #allowed(): Promise<void> {
@@ -320,27 +322,29 @@ class Door {
 
   failed(error: unknown): void {
     const retry: Action = { label: TEXTS.retry, primary: true, run: () => location.assign(location.pathname + location.search) };
-    const askAgain: Action[] = [
-      { label: TEXTS.owner, primary: true, run: () => void this.guarded(async () => this.ownerTrip(await this.challenge())) },
-      { label: TEXTS.ask, run: () => this.ask() },
-    ];
-    const code = error instanceof Refused ? error.code : "failed";
-    switch (code) {
+    switch (error instanceof Refused ? error.code : "network") {
       case "gateway-away":
         show(TEXTS.offlineTitle, stateText("no-link", null));
-        setTimeout(() => void this.guarded(() => this.start()), RETRY_MS);
-        return;
+        return this.#lookAgain();
+      case "network":
+        if (this.#isAsking) return;
+        show(TEXTS.networkTitle, TEXTS.network, { isError: true });
+        return this.#lookAgain();
+      case "too-many":
+        show(TEXTS.manyTitle, TEXTS.many, { isError: true });
+        return this.#lookAgain();
       case "token-missing":
       case "token-frozen":
       case "not-allowed":
       case "refused-by-gateway":
-        return show(TEXTS.lostTitle, TEXTS.lost, { actions: askAgain });
+        this.#code = undefined;
+        this.#refusedGrant = this.#openingGrant;
+        return show(TEXTS.lostTitle, TEXTS.lost, { actions: this.#ways(), isError: true });
       case "clock":
-        return show(TEXTS.clockTitle, TEXTS.clock, { actions: [retry] });
-      case "too-many":
-        return show(TEXTS.manyTitle, TEXTS.many, { actions: [retry] });
+        return show(TEXTS.clockTitle, TEXTS.clock, { actions: [retry], isError: true });
       default:
-        return show(TEXTS.failedTitle, TEXTS.failed, { actions: [retry] });
+        this.#done();
+        return show(TEXTS.failedTitle, TEXTS.failed, { actions: [retry], isError: true });
     }
   }
 }
@@ -353,10 +357,10 @@ async function main(): Promise<void> {
   } catch {
     return show(TEXTS.storageTitle, TEXTS.storage);
   }
-  const door = new Door(key);
+  const { code, state } = document.body.dataset;
+  const door = new Door(key, code);
   for (const event of ["online", "focus", "pageshow"]) window.addEventListener(event, () => door.wake());
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && door.wake());
-  const { code, state } = document.body.dataset;
   if (code === undefined || state === undefined) return door.guarded(() => door.start());
   // Back from the approval page: only the browser that set out holds this state, so a link sent to a victim gains its sender nothing.
   delete document.body.dataset["code"];
@@ -367,9 +371,10 @@ async function main(): Promise<void> {
   if (expected === null || expected !== state) {
     return show(TEXTS.failedTitle, TEXTS.activationLost, {
       actions: [{ label: TEXTS.retry, primary: true, run: () => location.assign("/") }],
+      isError: true,
     });
   }
-  await door.guarded(() => door.start(code));
+  await door.guarded(() => door.start());
 }
 
 void main();

@@ -9,6 +9,7 @@ export const TEXTS = {
   owner: "I am the owner",
   ask: "Ask the owner",
   again: "Ask again",
+  stop: "Stop asking",
   retry: "Try again",
   waitTitle: "Waiting for the owner",
   waitText: "Tell the owner these four digits. The owner types them on a page of Gatehouse and presses Allow.",
@@ -16,6 +17,7 @@ export const TEXTS = {
   connecting: "Connecting again …",
   allowedTitle: "Allowed",
   allowedText: "The owner allowed this device. Opening the gateway …",
+  allowedSoon: "The owner allowed this device. The gateway is taking it in …",
   allowedOffline: "The owner allowed this device. It opens as soon as the gateway is back.",
   refusedTitle: "The owner said no",
   refused: "You can ask again, best after talking to the owner.",
@@ -43,8 +45,11 @@ export const TEXTS = {
   failedTitle: "That did not work",
   failed: "Gatehouse did not answer as expected. Try again in a moment.",
   manyTitle: "Too many tries",
-  many: "Wait a minute, then try again.",
+  many: "This page tries again by itself in a moment.",
+  networkTitle: "No connection",
+  network: "This device does not reach Gatehouse. Check its internet; this page goes on by itself.",
   activationLost: "This page did not start that sign-in, so nothing was changed. Start again.",
+  inAppHint: "This looks like a browser inside another app, which forgets. Open this address in your normal browser.",
   privateHint: "In a private window this is forgotten when the window closes.",
 } as const;
 

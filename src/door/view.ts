@@ -1,0 +1,56 @@
+/** Puts one view at a time on the door page: heading, announced text, digits, actions, small print. */
+
+export interface Action {
+  readonly label: string;
+  readonly primary?: boolean;
+  run(): void;
+}
+
+function element(id: string): HTMLElement {
+  const found = document.getElementById(id);
+  if (found === null) throw new Error(id);
+  return found;
+}
+
+/** Changes only what differs: an equal text is not announced again. */
+export function setText(id: string, text: string): void {
+  const target = element(id);
+  if (target.textContent !== text) target.textContent = text;
+}
+
+let shown = "";
+
+/** One view: heading, announced sentence, actions. Moves the focus to the heading when the heading changes. */
+export function show(
+  title: string,
+  text: string,
+  options: { actions?: readonly Action[]; digits?: string; small?: string; isError?: boolean } = {},
+): void {
+  document.title = `${title} · Gatehouse`;
+  element("title").textContent = title;
+  element("status").setAttribute("role", options.isError === true ? "alert" : "status");
+  setText("text", text);
+  const digits = element("digits");
+  digits.hidden = options.digits === undefined;
+  // Screen readers say four digits, not a number in the thousands.
+  digits.setAttribute("aria-label", (options.digits ?? "").split("").join(" "));
+  setText("digits", options.digits ?? "");
+  setText("small", options.small ?? "");
+  element("actions").replaceChildren(
+    ...(options.actions ?? []).map((action) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = action.label;
+      if (action.primary === true) button.className = "primary";
+      button.addEventListener("click", () => action.run());
+      return button;
+    }),
+  );
+  if (shown !== "" && shown !== title) element("title").focus();
+  shown = title;
+}
+
+/** @returns local time of day, hours and minutes */
+export function clock(ms: number): string {
+  return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+}
