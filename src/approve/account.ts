@@ -1,11 +1,19 @@
 /** Passkeys, recovery codes, signing out. */
 import { OWNER_KEY_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
 import type { OwnerKey } from "../protocol/statements.ts";
-import { button, call, h, say, view } from "./page.ts";
+import { Told, button, call, h, say, view } from "./page.ts";
 import { register, signStatement } from "./passkey.ts";
 import { me, showRecoveryCodes } from "./sign-in.ts";
 import type { Me } from "./sign-in.ts";
+import { TEXTS } from "./texts.ts";
 
+/** One more than the highest so far: after a removal, two buttons never carry the same name. */
+function nextNumber(person: Me): number {
+  const taken = person.passkeys.map((passkey) => Number(/ (\d+)$/.exec(passkey.name)?.[1] ?? 0));
+  return Math.max(person.passkeys.length, ...taken) + 1;
+}
+
+/** The account's own page. */
 export function account(person: Me): void {
   const again = async (): Promise<void> => {
     const fresh = await me();
@@ -18,27 +26,33 @@ export function account(person: Me): void {
     const made = await register(person.account.name, userHandle, known);
     const added = await call<{ credentialId: string; key: OwnerKey["key"] }>("POST", "/api/auth/passkeys", {
       ...made,
-      name: `Passkey ${person.passkeys.length + 1}`,
+      name: TEXTS.newPasskey(nextNumber(person)),
     });
-    say("Now confirm with a passkey that you had before, so that the new one may decide for your gateways.");
+    say(TEXTS.endorse);
     const body = { v: 1, account: person.account.id, credentialId: added.credentialId, key: added.key, issuedAtMs: Date.now() };
-    const signed = await signStatement("owner-key", encodeBody(body, OWNER_KEY_KEYS), known);
-    await call("POST", "/api/auth/passkeys/endorse", signed);
+    try {
+      await call("POST", "/api/auth/passkeys/endorse", await signStatement("owner-key", encodeBody(body, OWNER_KEY_KEYS), known));
+    } catch {
+      // Added, but not confirmed: after recovery there may be no earlier passkey at hand.
+      await again();
+      throw new Told(TEXTS.notEndorsed);
+    }
     await again();
+  };
+  const confirmRemoval = (passkey: Me["passkeys"][number]): void => {
+    const keep = button(TEXTS.keep, "", () => account(person));
+    const remove = button(TEXTS.removeYes, "danger", async () => {
+      await call("DELETE", `/api/auth/passkeys/${passkey.credentialId}`);
+      await again();
+    });
+    view(TEXTS.removeTitle(passkey.name), h("p", {}, TEXTS.removeText), h("div", { class: "row" }, keep, remove));
   };
   const rows = person.passkeys.map((passkey) =>
     h(
       "li",
       {},
-      h("span", {}, passkey.name, h("br"), h("span", { class: "small" }, `Added ${new Date(passkey.createdAtMs).toLocaleDateString()}`)),
-      ...(person.passkeys.length > 1
-        ? [
-            button(`Remove ${passkey.name}`, "danger", async () => {
-              await call("DELETE", `/api/auth/passkeys/${passkey.credentialId}`);
-              await again();
-            }),
-          ]
-        : []),
+      h("span", {}, passkey.name, h("br"), h("span", { class: "small" }, TEXTS.added(new Date(passkey.createdAtMs).toLocaleDateString()))),
+      ...(person.passkeys.length > 1 ? [button(TEXTS.remove(passkey.name), "danger", () => confirmRemoval(passkey))] : []),
     ),
   );
   const renew = async (): Promise<void> => {
@@ -52,14 +66,14 @@ export function account(person: Me): void {
   };
   view(
     person.account.name,
-    h("h2", {}, "Passkeys"),
+    h("h2", {}, TEXTS.passkeys),
     h("ul", { class: "plain" }, ...rows),
-    h("div", { class: "actions" }, button("Add a passkey", "", add)),
-    h("h2", {}, "Recovery codes"),
-    h("p", {}, `${person.recoveryCodesLeft} of 10 are unused.`),
-    h("div", { class: "actions" }, button("Make new recovery codes", "", renew)),
-    h("h2", {}, "Signing out"),
-    h("div", { class: "row" }, button("Sign out", "", out(false)), button("Sign out everywhere", "danger", out(true))),
-    h("a", { href: person.appOrigin }, "Back to Gatehouse"),
+    h("div", { class: "actions" }, button(TEXTS.addPasskey, "", add)),
+    h("h2", {}, TEXTS.recoveryHeading),
+    h("p", {}, TEXTS.codesLeft(person.recoveryCodesLeft)),
+    h("div", { class: "actions" }, button(TEXTS.newCodes, "", renew)),
+    h("h2", {}, TEXTS.signingOut),
+    h("div", { class: "row" }, button(TEXTS.signOut, "", out(false)), button(TEXTS.signOutEverywhere, "danger", out(true))),
+    h("a", { href: person.appOrigin }, TEXTS.back),
   );
 }

@@ -1,5 +1,6 @@
 /** Building blocks of the approval page: elements, views, calls, and errors in words. */
 import type { ApiErrorCode } from "../protocol/api.ts";
+import { TEXTS } from "./texts.ts";
 
 type Child = Node | string;
 
@@ -62,6 +63,9 @@ export function view(title: string, ...children: readonly Child[]): void {
   shownTitle = title;
 }
 
+/** Something that the person can mend; its text is for them. */
+export class Told extends Error {}
+
 /** The API said no. */
 export class ApiFailure extends Error {
   readonly code: ApiErrorCode;
@@ -79,23 +83,27 @@ export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, b
   const init = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
   const response = await fetch(path, { method, ...init });
   const value = (await response.json().catch(() => ({}))) as T & { error?: { code: ApiErrorCode; message: string; triesLeft?: number } };
-  if (!response.ok)
-    throw new ApiFailure(
-      value.error?.code ?? "internal",
-      value.error?.message ?? "Gatehouse did not answer. Try again.",
-      value.error?.triesLeft,
-    );
+  if (!response.ok) throw new ApiFailure(value.error?.code ?? "internal", value.error?.message ?? TEXTS.noAnswer, value.error?.triesLeft);
   return value;
 }
 
 /** @returns one sentence of cause and one of action */
 export function inWords(error: unknown): string {
-  if (error instanceof ApiFailure) return error.message;
-  const name = error instanceof Error ? error.name : "";
-  if (name === "NotAllowedError")
-    return "The passkey was not used: cancelled, or none for this address is on this device. Try again, or use another way to sign in.";
-  if (name === "InvalidStateError") return "This device already holds a passkey of this account. Sign in with it.";
-  if (name === "NotSupportedError" || name === "SecurityError")
-    return "This browser cannot use passkeys here. Use a current browser in a normal window.";
-  return error instanceof Error && error.message !== "" ? error.message : "That did not work. Try again.";
+  if (error instanceof ApiFailure || error instanceof Told) return error.message;
+  // What a browser or a library says is for its developers; its name tells which of our texts fits.
+  switch (error instanceof Error ? error.name : "") {
+    case "NotAllowedError":
+    case "AbortError":
+      return TEXTS.passkeyUnused;
+    case "InvalidStateError":
+      return TEXTS.passkeyHere;
+    case "NotSupportedError":
+    case "SecurityError":
+    case "ConstraintError":
+      return TEXTS.passkeysUnsupported;
+    case "TypeError":
+      return TEXTS.noNetwork;
+    default:
+      return TEXTS.unknown;
+  }
 }

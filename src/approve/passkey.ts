@@ -1,9 +1,10 @@
 /** Passkey calls. The page builds every challenge itself from tagged bytes, so that a sign-in can never become a grant (reference: security.md 4). */
-import { startAuthentication, startRegistration } from "@simplewebauthn/browser";
+import { browserSupportsWebAuthn, startAuthentication, startRegistration } from "@simplewebauthn/browser";
 import { fromBase64url, tagged, toBase64url } from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
 import type { Assertion, SignedByOwner } from "../protocol/statements.ts";
-import { call } from "./page.ts";
+import { Told, call } from "./page.ts";
+import { TEXTS } from "./texts.ts";
 
 export interface NonceAnswer {
   readonly nonce: string;
@@ -16,12 +17,17 @@ async function challenge(type: StatementType, body: Uint8Array): Promise<string>
   return toBase64url(new Uint8Array(await crypto.subtle.digest("SHA-256", tagged(type, body))));
 }
 
+function mustSupport(): void {
+  if (!browserSupportsWebAuthn()) throw new Told(TEXTS.passkeysUnsupported);
+}
+
 export function freshNonce(): Promise<NonceAnswer> {
   return call("POST", "/api/auth/nonce", {});
 }
 
 /** Registers a passkey for a server nonce. @returns nonce and response, as the API takes them */
 export async function register(name: string, userHandle: string, known: readonly string[]) {
+  mustSupport();
   const { nonce, rpId } = await freshNonce();
   const response = await startRegistration({
     optionsJSON: {
@@ -40,6 +46,7 @@ export async function register(name: string, userHandle: string, known: readonly
 
 /** Signs in with any passkey of this address. */
 export async function authenticate() {
+  mustSupport();
   const { nonce, rpId } = await freshNonce();
   const optionsJSON = {
     challenge: await challenge("login", fromBase64url(nonce) ?? new Uint8Array()),
@@ -56,6 +63,7 @@ export async function signStatement(
   body: Uint8Array<ArrayBuffer>,
   credentials: readonly string[],
 ): Promise<SignedByOwner> {
+  mustSupport();
   const response = await startAuthentication({
     optionsJSON: {
       challenge: await challenge(type, body),

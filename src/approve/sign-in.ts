@@ -2,8 +2,9 @@
 import type { z } from "zod";
 import type { meSchema, signedInSchema } from "../protocol/api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
-import { ApiFailure, button, call, h, run, say, view } from "./page.ts";
+import { ApiFailure, Told, button, call, h, run, say, view } from "./page.ts";
 import { authenticate, freshNonce, register } from "./passkey.ts";
+import { TEXTS } from "./texts.ts";
 
 export type Me = z.infer<typeof meSchema>;
 type SignedIn = z.infer<typeof signedInSchema>;
@@ -36,35 +37,35 @@ export async function signIn(why: string): Promise<Me> {
   return new Promise((resolve) => {
     const finish = async (): Promise<void> => {
       const person = await me();
-      if (person === null) throw new Error("This browser does not keep the sign-in. Allow cookies for this address.");
+      if (person === null) throw new Told(TEXTS.noCookies);
       resolve(person);
     };
     const showSignIn = (): void => {
       view(
-        "Sign in",
+        TEXTS.signInTitle,
         h("p", {}, why),
-        h("div", { class: "actions" }, button("Sign in with a passkey", "primary", async () => {
+        h("div", { class: "actions" }, button(TEXTS.signInWithPasskey, "primary", async () => {
           await call("POST", "/api/auth/sign-in", await authenticate());
           await finish();
         })),
-        button("Make an account", "link", showSignUp),
+        button(TEXTS.makeAccount, "link", showSignUp),
         h("br"),
-        button("Use a recovery code", "link", showRecovery),
+        button(TEXTS.useRecovery, "link", showRecovery),
       ); // prettier-ignore
     };
     const showSignUp = (): void => {
-      const name = field("Your name", "name", { autocomplete: "name", maxlength: "64" });
-      const code = field("Invitation code", "invitation", { autocomplete: "off", value: invitation });
+      const name = field(TEXTS.yourName, "name", { autocomplete: "name", maxlength: "64" });
+      const code = field(TEXTS.invitationCode, "invitation", { autocomplete: "off", value: invitation });
       view(
-        "Make an account",
-        h("p", {}, "A passkey on this device signs you in. There is no password."),
+        TEXTS.makeAccountTitle,
+        h("p", {}, TEXTS.makeAccountText),
         ...name.nodes,
         ...(signUp === "open" ? [] : code.nodes),
-        h("div", { class: "actions" }, button("Make account with a passkey", "primary", async () => {
+        h("div", { class: "actions" }, button(TEXTS.makeAccountWithPasskey, "primary", async () => {
           const person = name.input.value.trim();
           if (person === "") {
             name.input.focus();
-            throw new Error("Type your name first.");
+            throw new Told(TEXTS.nameMissing);
           }
           const userHandle = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
           const made = await register(person, userHandle, []);
@@ -74,21 +75,26 @@ export async function signIn(why: string): Promise<Me> {
           await showRecoveryCodes(recoveryCodes ?? []);
           await finish();
         })),
-        button("I have an account", "link", showSignIn),
+        button(TEXTS.haveAccount, "link", showSignIn),
       ); // prettier-ignore
       name.input.focus();
     };
     const showRecovery = (): void => {
-      const code = field("Recovery code", "recovery", { autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
+      const code = field(TEXTS.recoveryCode, "recovery", { autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
       view(
-        "Use a recovery code",
-        h("p", {}, "Each code works once. Afterwards, add a passkey for this device."),
+        TEXTS.recoveryTitle,
+        h("p", {}, TEXTS.recoveryText),
         ...code.nodes,
-        h("div", { class: "actions" }, button("Sign in", "primary", async () => {
-          await call("POST", "/api/auth/recover", { code: code.input.value });
+        h("div", { class: "actions" }, button(TEXTS.signIn, "primary", async () => {
+          const typed = code.input.value.trim();
+          if (typed === "") {
+            code.input.focus();
+            throw new Told(TEXTS.recoveryMissing);
+          }
+          await call("POST", "/api/auth/recover", { code: typed });
           await finish();
         })),
-        button("Back", "link", showSignIn),
+        button(TEXTS.goBack, "link", showSignIn),
       ); // prettier-ignore
       code.input.focus();
     };
@@ -102,19 +108,23 @@ export function showRecoveryCodes(codes: readonly string[]): Promise<void> {
   return new Promise((resolve) => {
     const kept = h("input", { type: "checkbox", id: "kept" });
     view(
-      "Keep these recovery codes",
-      h("p", {}, "If you lose every passkey, each of these lets you in once. They are shown only now. Print them, or keep them with your other papers."),
-      h("ul", { class: "codes", tabindex: "0", "aria-label": "Recovery codes" }, ...codes.map((code) => h("li", {}, code))),
+      TEXTS.codesTitle,
+      h("p", {}, TEXTS.codesText),
+      h("ul", { class: "codes", tabindex: "0", "aria-label": TEXTS.codesLabel }, ...codes.map((code) => h("li", {}, code))),
       h("div", { class: "row" },
-        button("Copy", "", async () => {
-          await navigator.clipboard.writeText(codes.join("\n"));
-          say("Copied.");
+        button(TEXTS.copy, "", async () => {
+          try {
+            await navigator.clipboard.writeText(codes.join("\n"));
+          } catch {
+            throw new Told(TEXTS.copyRefused);
+          }
+          say(TEXTS.copied);
         }),
-        button("Print", "", () => window.print()),
+        button(TEXTS.print, "", () => window.print()),
       ),
-      h("label", { class: "check", for: "kept" }, kept, "I have kept them in a safe place"),
-      h("div", { class: "actions" }, button("Continue", "primary", () => {
-        if (!kept.checked) throw new Error("Keep the codes first, then tick the box.");
+      h("label", { class: "check", for: "kept" }, kept, TEXTS.kept),
+      h("div", { class: "actions" }, button(TEXTS.goOn, "primary", () => {
+        if (!kept.checked) throw new Told(TEXTS.keepFirst);
         resolve();
       })),
     ); // prettier-ignore

@@ -1,0 +1,128 @@
+/** Every text of the approval page, so that another language is an addition. */
+import type { Expiry } from "../core/decision-view.ts";
+import type { Access } from "../protocol/words.ts";
+
+export const ACCESS_TEXTS: Readonly<Record<Access, { readonly label: string; readonly hint: string }>> = {
+  full: { label: "Full control", hint: "Everything you can do, settings and other devices included." },
+  chat: { label: "Chat", hint: "Talk to the agent and answer its questions; no settings." },
+  look: { label: "Look only", hint: "See what happens, change nothing." },
+};
+export const EXPIRY_TEXTS: Readonly<Record<Expiry, string>> = { hour: "1 hour", day: "1 day", quarter: "90 days" };
+
+export const TEXTS = {
+  back: "Back to Gatehouse",
+  tryAgain: "Try again",
+  failedTitle: "That did not work",
+
+  // Signing in
+  whyDecide: "Sign in to decide about a device.",
+  whyOwner: "Sign in to open your gateway on this device.",
+  whyAccount: "Sign in to see your passkeys.",
+  why: "Gatehouse lets you reach your gateways and decide which devices may.",
+  signInTitle: "Sign in",
+  signInWithPasskey: "Sign in with a passkey",
+  makeAccount: "Make an account",
+  useRecovery: "Use a recovery code",
+  makeAccountTitle: "Make an account",
+  makeAccountText: "A passkey on this device signs you in. There is no password.",
+  yourName: "Your name",
+  invitationCode: "Invitation code",
+  makeAccountWithPasskey: "Make account with a passkey",
+  haveAccount: "I have an account",
+  nameMissing: "Type your name first.",
+  recoveryTitle: "Use a recovery code",
+  recoveryText: "Each code works once. Afterwards, add a passkey for this device.",
+  recoveryCode: "Recovery code",
+  recoveryMissing: "Type a recovery code first.",
+  signIn: "Sign in",
+  goBack: "Back",
+  noCookies: "This browser does not keep the sign-in. Allow cookies for this address.",
+
+  // Recovery codes
+  codesTitle: "Keep these recovery codes",
+  codesText:
+    "If you lose every passkey, each of these lets you in once. They are shown only now. Print them, or keep them with your other papers.",
+  codesLabel: "Recovery codes",
+  copy: "Copy",
+  copied: "Copied.",
+  copyRefused: "This browser does not let the page copy. Mark the codes and copy them yourself, or print them.",
+  print: "Print",
+  kept: "I have kept them in a safe place",
+  keepFirst: "Keep the codes first, then tick the box.",
+  goOn: "Continue",
+
+  // Deciding
+  decideTitle: (gateway: string) => `Allow a device on “${gateway}”?`,
+  decideText: "Allow only a device that you hold, or whose screen you can see.",
+  says: "What the device says",
+  name: "Name",
+  system: "System",
+  browser: "Browser",
+  wants: "Wants",
+  saw: "What Gatehouse saw",
+  address: "Address",
+  country: "Country",
+  notKnown: "not known",
+  askedAt: "Asked at",
+  digits: "Four digits on the device",
+  tries: (left: number) => (left === 1 ? "1 try" : `${left} tries`),
+  access: "Access",
+  endsAfter: "Ends after",
+  residue: "Chat and Look only hold for this address. A device that reaches the gateway on another path could do more there.",
+  block: "With Deny: block this device from asking again",
+  deny: "Deny",
+  allow: "Allow",
+  allowing: "Allowing …",
+  digitsMissing: "Type the four digits that the device shows.",
+  digitsWrong: (left: number) => `Those are not the four digits on the device. ${left} ${left === 1 ? "try" : "tries"} left.`,
+  digitsSpent: "Wrong digits were typed three times. The device can ask again.",
+  notTogether: "The request on this page does not belong to those digits. Nothing was allowed.",
+  overTitle: "This request is over",
+  goneText: "The device no longer asks, or another person decided already. Open its page again if it is still needed.",
+  allowedTitle: "Allowed",
+  allowedText: (device: string) => `${device} is connecting by itself.`,
+  waitingTitle: "Allowed, waiting",
+  waitingText: "The gateway is away. The decision takes effect as soon as it is back.",
+  deniedTitle: "Denied",
+  deniedText: "The device was told.",
+  blockedText: "The device was told, and cannot ask again.",
+
+  // The owner's own device
+  ownerTitle: (gateway: string) => `Open “${gateway}” on this device?`,
+  ownerText: "Do this only if you just pressed I am the owner in this browser.",
+  thisDevice: "This device",
+  open: "Open",
+  opening: "Opening …",
+  tripBrokenTitle: "This address is incomplete",
+  tripBroken: "It was changed on the way, so nothing can be opened with it. Open the gateway again and press I am the owner there.",
+  notYours: "This gateway is not in your account. Sign in with the account that owns it, or let its owner allow this device.",
+
+  // Account
+  passkeys: "Passkeys",
+  added: (day: string) => `Added ${day}`,
+  remove: (name: string) => `Remove ${name}`,
+  removeTitle: (name: string) => `Remove ${name}?`,
+  removeText: "It no longer signs you in. Devices that you allowed with it stay allowed.",
+  removeYes: "Remove",
+  keep: "Keep it",
+  addPasskey: "Add a passkey",
+  newPasskey: (number: number) => `Passkey ${number}`,
+  endorse: "Now confirm with a passkey that you had before, so that the new one may decide for your gateways.",
+  notEndorsed:
+    "The new passkey signs you in, but it cannot decide for your gateways yet, because no earlier passkey confirmed it. Remove it and add it again with an earlier one at hand; without one, connect the gateway's machine again.",
+  recoveryHeading: "Recovery codes",
+  codesLeft: (left: number) => `${left} of 10 are unused.`,
+  newCodes: "Make new recovery codes",
+  signingOut: "Signing out",
+  signOut: "Sign out",
+  signOutEverywhere: "Sign out everywhere",
+
+  // Failures
+  noAnswer: "Gatehouse did not answer. Try again.",
+  noNetwork: "Gatehouse cannot be reached. Check this device's internet and try again.",
+  passkeyUnused:
+    "The passkey was not used: cancelled, or none for this address is on this device. Try again, or use another way to sign in.",
+  passkeyHere: "This device already holds a passkey of this account. Sign in with it.",
+  passkeysUnsupported: "This browser cannot use passkeys here. Use a current browser in a normal window.",
+  unknown: "That did not work. Try again.",
+} as const;
