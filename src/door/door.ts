@@ -56,6 +56,12 @@ function goOn(): void {
   else location.reload();
 }
 
+/** @returns when this tab opened the gateway a moment ago, milliseconds */
+function recentOpenings(): number[] {
+  const kept = (sessionStorage.getItem(LOOP_ITEM) ?? "").split(" ").map(Number);
+  return kept.filter((atMs) => Date.now() - atMs < LOOP_WINDOW_MS);
+}
+
 class Door {
   readonly #key: HeldKey;
   readonly #line = new WaitLine({
@@ -161,11 +167,8 @@ class Door {
   async open(answer: ChallengeResponse): Promise<void> {
     if (answer.connector === null || answer.grant === null) throw new Refused("gateway-away");
     this.#openingGrant = answer.grant.id;
-    const opened = (sessionStorage.getItem(LOOP_ITEM) ?? "").split(" ").filter((each) => Date.now() - Number(each) < LOOP_WINDOW_MS);
-    if (opened.length >= LOOP_OPENS) {
-      sessionStorage.removeItem(LOOP_ITEM);
-      return show(TEXTS.cookiesTitle, TEXTS.cookies, { actions: [{ label: TEXTS.retry, primary: true, run: () => location.reload() }] });
-    }
+    const opened = recentOpenings();
+    if (opened.length >= LOOP_OPENS) return this.#keepsNothing();
     show(TEXTS.openingTitle, TEXTS.opening);
     const iatMs = answer.serverTimeMs;
     const body = {
@@ -185,6 +188,14 @@ class Door {
     await post("session", { signed, ...(this.#code === undefined ? {} : { activationCode: this.#code }) });
     sessionStorage.setItem(LOOP_ITEM, [...opened, Date.now()].join(" "));
     goOn();
+  }
+
+  #keepsNothing(): void {
+    sessionStorage.removeItem(LOOP_ITEM);
+    show(TEXTS.cookiesTitle, TEXTS.cookies, {
+      actions: [{ label: TEXTS.retry, primary: true, run: () => location.reload() }],
+      isError: true,
+    });
   }
 
   // --- asking ------------------------------------------------------------------------------------------------------------------
@@ -334,18 +345,25 @@ class Door {
         show(TEXTS.manyTitle, TEXTS.many, { isError: true });
         return this.#lookAgain();
       case "token-missing":
+        // Given a moment ago and gone already: asking the owner again would end here again.
+        if (recentOpenings().length > 0) return this.#keepsNothing();
+        return this.#mustAskAnew();
       case "token-frozen":
       case "not-allowed":
       case "refused-by-gateway":
-        this.#code = undefined;
-        this.#refusedGrant = this.#openingGrant;
-        return show(TEXTS.lostTitle, TEXTS.lost, { actions: this.#ways(), isError: true });
+        return this.#mustAskAnew();
       case "clock":
         return show(TEXTS.clockTitle, TEXTS.clock, { actions: [retry], isError: true });
       default:
         this.#done();
         return show(TEXTS.failedTitle, TEXTS.failed, { actions: [retry], isError: true });
     }
+  }
+
+  #mustAskAnew(): void {
+    this.#code = undefined;
+    this.#refusedGrant = this.#openingGrant;
+    show(TEXTS.lostTitle, TEXTS.lost, { actions: this.#ways(), isError: true });
   }
 }
 
