@@ -8,7 +8,14 @@ import { fromGateway, fromVisitor } from "../core/header-filter.ts";
 import { MessageAssembler, frameOf, piecesOf } from "../core/message-frames.ts";
 import type { Piece } from "../core/message-frames.ts";
 import { ReceiveCredit, SendCredit } from "../core/stream-credit.ts";
-import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
+import {
+  CLOSE_CUT,
+  CLOSE_GATEWAY_GONE,
+  CLOSE_NOT_FOUND,
+  CLOSE_PROTOCOL,
+  CLOSE_SESSION_OVER,
+  CLOSE_TOO_SLOW,
+} from "../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
   FRAME_CREDIT,
@@ -39,9 +46,6 @@ import { ACCESS_SCOPES } from "../protocol/words.ts";
 import type { Access } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import type { HandshakeWatch, OpenclawGateway } from "./openclaw/openclaw-port.ts";
-
-/** Own close code of a refused path; the room answers 404. */
-const CLOSE_NOT_FOUND = 4404;
 
 export interface StreamsOptions {
   readonly gateway: OpenclawGateway;
@@ -259,7 +263,8 @@ class Outgoing {
     if (this.#queue.length === 0) return;
     const what = this.#credit.blocked(this.#common.options.now());
     if (what === "stalled") this.#onStall();
-    else if (what === "probe") this.#common.options.sendFrame(encodeFrame(FRAME_PROBE, 0, this.#common.id, encodeU32(this.#credit.left)));
+    else if (what === "probe")
+      this.#common.options.sendFrame(encodeFrame(FRAME_PROBE, 0, this.#common.id, encodeU32(this.#credit.probeValue())));
   }
 }
 

@@ -1,19 +1,35 @@
 /** Byte credit of one direction of one stream (PROTOCOL.md CR). Plain numbers, no clock of its own. */
-import { CREDIT_STEP_BYTES, INITIAL_CREDIT_BYTES, PROBE_INTERVAL_MS, STALLED_STREAM_MS, WAKE_CREDIT_BYTES } from "../protocol/limits.ts";
+import {
+  CREDIT_STEP_BYTES,
+  INITIAL_CREDIT_BYTES,
+  PROBE_COUNT_LOST,
+  PROBE_INTERVAL_MS,
+  STALLED_STREAM_MS,
+  WAKE_CREDIT_BYTES,
+} from "../protocol/limits.ts";
 
 /** The sending end: what may still go out. */
 export class SendCredit {
   #left: number;
   #blockedSinceMs: number | null = null;
   #probedAtMs: number | null = null;
+  #isCountLost: boolean;
 
   /** @param afterWake the room lost its memory of this stream (CR5) */
   constructor(afterWake = false) {
     this.#left = afterWake ? WAKE_CREDIT_BYTES : INITIAL_CREDIT_BYTES;
+    this.#isCountLost = afterWake;
   }
 
   get left(): number {
     return this.#left;
+  }
+
+  /** @returns what PROBE says: the credit left, or once after a wake that the count was lost */
+  probeValue(): number {
+    if (!this.#isCountLost) return this.#left;
+    this.#isCountLost = false;
+    return PROBE_COUNT_LOST;
   }
 
   /** Spends credit for one payload. @returns false, and spends nothing, when there is too little */
@@ -23,11 +39,11 @@ export class SendCredit {
     return true;
   }
 
-  /** CREDIT arrived. */
+  /** CREDIT arrived. A grant of nothing says that the receiver is alive and must wait itself: the stream does not stall, the next probe keeps its time (CR4). */
   grant(bytes: number): void {
     this.#left += bytes;
     this.#blockedSinceMs = null;
-    this.#probedAtMs = null;
+    if (bytes > 0) this.#probedAtMs = null;
   }
 
   /**
@@ -48,6 +64,12 @@ export class SendCredit {
 export class ReceiveCredit {
   #open = INITIAL_CREDIT_BYTES;
   #consumed = 0;
+  #isCountKnown: boolean;
+
+  /** @param afterWake the room lost its memory of this stream (CR5) */
+  constructor(afterWake = false) {
+    this.#isCountKnown = !afterWake;
+  }
 
   /**
    * A DATA frame arrived.
@@ -72,13 +94,18 @@ export class ReceiveCredit {
   /**
    * The sender asks (CR4) and the consumer can take more.
    *
-   * @param leftBytes credit that the sender says it has
-   * @returns credit to grant, so that it has a full window again; 0 when it has one
+   * @param left credit that the sender says it has, or PROBE_COUNT_LOST
+   * @param consumedBytes taken by the consumer since the last `consume`
+   * @returns credit to grant; 0 when grants are under way or nothing was consumed yet. A full window when either end lost its count:
+   *   otherwise the number in the probe is older than the grants on their way, and counting by it would let credit grow.
    */
-  answerProbe(leftBytes: number): number {
-    const grant = Math.max(0, INITIAL_CREDIT_BYTES - leftBytes);
-    this.#open = leftBytes + grant;
+  answerProbe(left: number, consumedBytes = 0): number {
+    this.#consumed += consumedBytes;
+    const isLost = left === PROBE_COUNT_LOST || !this.#isCountKnown;
+    const grant = isLost ? Math.max(0, INITIAL_CREDIT_BYTES - (left === PROBE_COUNT_LOST ? 0 : left)) : this.#consumed;
+    this.#open = isLost ? INITIAL_CREDIT_BYTES : this.#open + grant;
     this.#consumed = 0;
+    this.#isCountKnown = true;
     return grant;
   }
 }

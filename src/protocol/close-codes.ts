@@ -4,6 +4,8 @@
 export const CLOSE_SESSION_OVER = 4401;
 /** The owner cut this device. */
 export const CLOSE_CUT = 4403;
+/** A path that devices may not reach; ends in the room, the visitor sees 404. */
+export const CLOSE_NOT_FOUND = 4404;
 /** A newer connector took over. */
 export const CLOSE_SUPERSEDED = 4409;
 /** The receiver is too slow, or sent more than it was granted. */

@@ -37,6 +37,8 @@ export const MAX_QUEUED_PER_STREAM_BYTES = 8 * MIB;
 export const MAX_QUEUED_PER_ROOM_BYTES = 32 * MIB;
 /** A sender without credit asks again this often (PROTOCOL.md CR4). */
 export const PROBE_INTERVAL_MS = 1_000;
+/** In PROBE in the place of the credit left: the sender woke and lost its count (PROTOCOL.md CR5). */
+export const PROBE_COUNT_LOST = 0xffff_ffff;
 /** No credit for this long after the first probe: the stream is reset with 4413. */
 export const STALLED_STREAM_MS = 10_000;
 /** Handshakes in flight to the gateway at once: OpenClaw answers 503 at 32 unauthenticated sockets per client address. */
@@ -62,6 +64,10 @@ export const LINK_HANDSHAKE_MS = 10_000;
 export const HEARTBEAT_IDLE_MS = 30_000;
 /** Heartbeat while a stream or a waiting device exists: a dead peer is found within 15 s. */
 export const HEARTBEAT_BUSY_MS = 5_000;
+/** A busy link without any sign of life for this long is dead for the room: three beats of HEARTBEAT_BUSY_MS. */
+export const LINK_SILENCE_MS = 15_000;
+/** Sockets at `/link` that have not proven anything yet: more are refused, so that strangers cannot fill a room. */
+export const MAX_UNPROVEN_LINKS = 16;
 /** Unanswered heartbeats before the link is called dead. */
 export const HEARTBEAT_MISSES = 2;
 export const RECONNECT_MIN_MS = 250;

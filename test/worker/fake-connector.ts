@@ -123,7 +123,7 @@ export class FakeStream {
 
   /** Asks for credit, as a connector does every second. */
   probe(): void {
-    this.#link.frame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#credit.left)));
+    this.#link.frame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#credit.probeValue())));
   }
 
   /** Grants by hand. */

@@ -48,8 +48,8 @@ export class Admission implements AdmissionForRelay {
     );
     for (const ws of options.ctx.getWebSockets("link")) {
       const attachment = attachmentOf(ws);
-      if (attachment?.kind === "link" && attachment.phase === "ready" && ws.readyState === WebSocket.OPEN)
-        this.#link = { up: true, report: attachment.report };
+      // Also one that is closing: its close comes next, and then everybody is told.
+      if (attachment?.kind === "link" && attachment.phase === "ready") this.#link = { up: true, report: attachment.report };
     }
   }
 

@@ -5,15 +5,17 @@ import { accessSchema, digestIdSchema, nonceSchema } from "../../protocol/statem
 
 export const linkAttachmentSchema = z.object({
   kind: z.literal("link"),
-  /** `hello`: not proven yet; `ready`: frames flow. */
-  phase: z.enum(["hello", "ready"]),
+  /** `hello`: not proven yet; `ready`: frames flow; `over`: ended by the room, its close is under way. */
+  phase: z.enum(["hello", "ready", "over"]),
   nonce: nonceSchema,
   acceptedAtMs: z.int(),
   generation: z.int(),
   version: z.string(),
   report: gatewayReportSchema.nullable(),
-  /** High half of the stream ids that the next instance may use (PROTOCOL.md FR4). */
+  /** Upper 24 bits of the stream ids that the next instance may use (PROTOCOL.md FR4). */
   nextBlock: z.int(),
+  /** Since when the connector knows that somebody waits or streams; null when nobody does. */
+  busySinceMs: z.int().nullable(),
 });
 export type LinkAttachment = z.infer<typeof linkAttachmentSchema>;
 

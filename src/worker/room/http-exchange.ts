@@ -2,14 +2,16 @@
 import { encodeClose } from "../../core/close-code.ts";
 import { fromGateway } from "../../core/header-filter.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
+import { CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import type { StreamOpened } from "../../protocol/link-messages.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/limits.ts";
 import type { AdmittedSession } from "./parts.ts";
+import { refusalForClose } from "./refusals.ts";
 import type { StreamHost } from "./ws-stream.ts";
 
-const EMPTY_STATUS = new Set([101, 204, 205, 304]);
+const EMPTY_STATUS = new Set([204, 205, 304]);
 const CLOSE_ABORTED = 1001;
 
 export class HttpExchange {
@@ -24,6 +26,9 @@ export class HttpExchange {
   /** Wakes the request body's pump after a grant, or with false when the exchange is over. */
   #onCredit: ((go: boolean) => void) | null = null;
   #isOver = false;
+  #isAnswered = false;
+  /** Body that the visitor has not taken yet. */
+  #unwrittenBytes = 0;
 
   constructor(id: number, session: AdmittedSession, method: string, host: StreamHost, answer: (response: Response) => void) {
     this.id = id;
@@ -31,6 +36,10 @@ export class HttpExchange {
     this.#method = method;
     this.#host = host;
     this.#answer = answer;
+  }
+
+  get heldBytes(): number {
+    return this.#unwrittenBytes;
   }
 
   /** Sends the request body with credit, then END. Never rejects. */
@@ -59,17 +68,18 @@ export class HttpExchange {
 
   /** OPENED: answers the visitor with status and headers; the body follows. */
   opened(opened: StreamOpened): void {
+    // A second answer, or a switch of protocols that nobody asked for.
+    if (this.#isAnswered || opened.status === 101) return this.reset(CLOSE_PROTOCOL, "unexpected answer");
     const headers = new Headers();
-    for (const [name, value] of fromGateway(opened.headers)) headers.append(name, value);
+    for (const [name, value] of fromGateway(opened.headers)) appendQuietly(headers, name, value);
+    this.#isAnswered = true;
     if (EMPTY_STATUS.has(opened.status) || this.#method === "HEAD") {
-      this.#answer(new Response(null, { status: opened.status === 101 ? 502 : opened.status, headers }));
+      this.#answer(new Response(null, { status: opened.status, headers }));
       return;
     }
-    const length = Number(headers.get("content-length") ?? Number.NaN);
+    const length = headers.get("content-length") ?? "";
     // With a known length the visitor sees Content-Length, and a body that breaks off is an error, not an end.
-    const { readable, writable } = Number.isSafeInteger(length)
-      ? new FixedLengthStream(length)
-      : new TransformStream<Uint8Array, Uint8Array>();
+    const { readable, writable } = /^\d{1,15}$/.test(length) ? new FixedLengthStream(Number(length)) : new IdentityTransformStream();
     this.#writer = writable.getWriter();
     // The visitor leaving shows here first when no write is under way.
     this.#writer.closed.catch(() => this.reset(CLOSE_ABORTED, "visitor went away"));
@@ -78,30 +88,42 @@ export class HttpExchange {
   }
 
   fromGateway(frame: Frame): void {
-    if (!this.#downstream.receive(frame.payload.byteLength)) return this.reset(1002, "more than granted");
+    if (!this.#downstream.receive(frame.payload.byteLength)) return this.reset(CLOSE_TOO_SLOW, "more than granted");
     const writer = this.#writer;
-    if (writer === null) return this.#grant(frame.payload.byteLength);
+    const bytes = frame.payload.byteLength;
+    if (!this.#isAnswered) return this.reset(CLOSE_PROTOCOL, "body before answer");
+    // An answer without a body (HEAD, 304): what comes anyway is dropped.
+    if (writer === null || bytes === 0) return this.#grant(bytes);
+    this.#unwrittenBytes += bytes;
     writer.write(frame.payload).then(
-      () => this.#grant(frame.payload.byteLength),
+      () => {
+        this.#unwrittenBytes -= bytes;
+        this.#grant(bytes);
+      },
       () => this.reset(CLOSE_ABORTED, "visitor went away"),
     );
   }
 
   /** END of the gateway: the answer is whole. */
   ended(): void {
+    if (!this.#isAnswered) return this.reset(CLOSE_PROTOCOL, "end before answer");
     this.#over();
     this.#writer?.close().catch(() => undefined);
   }
 
   granted(frame: Frame): void {
-    this.#upstream.grant(decodeU32(frame.payload) ?? 0);
+    const bytes = decodeU32(frame.payload);
+    if (bytes === null) return this.reset(CLOSE_PROTOCOL, "bad credit");
+    this.#upstream.grant(bytes);
     this.#wake(true);
   }
 
   probed(frame: Frame): void {
     // Bytes that the visitor has not read are still in `write`; only a sender that lost count gets more.
-    if ((this.#writer?.desiredSize ?? 1) <= 0) return;
-    const grant = this.#downstream.answerProbe(decodeU32(frame.payload) ?? 0);
+    const left = decodeU32(frame.payload);
+    if (left === null) return this.reset(CLOSE_PROTOCOL, "bad probe");
+    if (this.#unwrittenBytes > 0) return;
+    const grant = this.#downstream.answerProbe(left);
     if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
   }
 
@@ -109,15 +131,15 @@ export class HttpExchange {
   abort(response: Response): void {
     if (this.#isOver) return;
     this.#over();
-    if (this.#writer === null) this.#answer(response);
-    else this.#writer.abort(new Error("ended")).catch(() => undefined);
+    if (!this.#isAnswered) this.#answer(response);
+    else this.#writer?.abort(new Error("ended")).catch(() => undefined);
   }
 
   /** Ends it towards the connector as well. */
   reset(code: number, reason: string): void {
     if (this.#isOver) return;
     this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
-    this.abort(new Response("The exchange was ended.\n", { status: 502 }));
+    this.abort(refusalForClose(code));
   }
 
   #grant(bytes: number): void {
@@ -129,7 +151,7 @@ export class HttpExchange {
   #credit(): Promise<boolean> {
     if (this.#isOver) return Promise.resolve(false);
     if (this.#upstream.blocked(this.#host.nowMs()) === "probe") {
-      this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.left)));
+      this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue())));
     }
     return new Promise((resolve) => {
       this.#onCredit = resolve;
@@ -146,5 +168,14 @@ export class HttpExchange {
     this.#isOver = true;
     this.#wake(false);
     this.#host.forget(this.id);
+  }
+}
+
+/** A field that the platform cannot write is left out: one odd header of a plugin must not cost the whole answer. */
+function appendQuietly(headers: Headers, name: string, value: string): void {
+  try {
+    headers.append(name, value);
+  } catch {
+    // Not a header field.
   }
 }

@@ -1,17 +1,7 @@
-/** The relay half of a room: the connector's link and the streams on it. Data frames are handled synchronously, without storage or timers. */
+/** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
 import { decodeClose, encodeClose } from "../../core/close-code.ts";
 import { fromVisitor } from "../../core/header-filter.ts";
-import { verifyTagged } from "../../core/public-key.ts";
-import {
-  CLOSE_CUT,
-  CLOSE_GATEWAY_GONE,
-  CLOSE_LINK_REFUSED,
-  CLOSE_LINK_STALE,
-  CLOSE_LINK_VERSION,
-  CLOSE_PROTOCOL,
-  CLOSE_SESSION_OVER,
-  CLOSE_SUPERSEDED,
-} from "../../protocol/close-codes.ts";
+import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
   FRAME_CREDIT,
@@ -26,39 +16,29 @@ import {
 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import {
-  LINK_HANDSHAKE_MS,
-  MAX_CONTROL_CHARS,
+  BROWSER_BUFFER_HIGH_BYTES,
+  CREDIT_STEP_BYTES,
+  MAX_FRAME_PAYLOAD_BYTES,
+  MAX_PATH_CHARS,
   MAX_QUEUED_PER_ROOM_BYTES,
-  MAX_QUEUED_PER_STREAM_BYTES,
   MAX_STREAMS_PER_DEVICE,
   MAX_STREAMS_PER_GATEWAY,
-  BROWSER_BUFFER_HIGH_BYTES,
+  STALLED_STREAM_MS,
 } from "../../protocol/limits.ts";
-import { openedSchema, toRoomSchema } from "../../protocol/link-messages.ts";
-import type { LinkResult, StreamOpen, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
-import { joined, toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
-import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
+import { openedSchema } from "../../protocol/link-messages.ts";
+import type { LinkResult, StreamOpen, StreamOpened, ToConnector } from "../../protocol/link-messages.ts";
+import { utf8 } from "../../protocol/statement-encoding.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { LinkAttachment, StreamAttachment } from "./attachments.ts";
 import { HttpExchange } from "./http-exchange.ts";
-import { REFUSED_HEADER } from "./parts.ts";
-import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
+import { LinkLeg } from "./link-leg.ts";
+import type { LinkLegOptions } from "./link-leg.ts";
+import type { AdmittedSession, RelayForAdmission } from "./parts.ts";
+import { refusal, refusalFor, refusalForClose } from "./refusals.ts";
 import { WsStream } from "./ws-stream.ts";
 import type { StreamHost } from "./ws-stream.ts";
 
-export interface RelayOptions {
-  readonly ctx: DurableObjectState;
-  readonly admission: AdmissionForRelay;
-  readonly now: () => number;
-  readonly random: (bytes: number) => Uint8Array;
-  /** Where owner assertions are made; goes into `welcome`. */
-  readonly approveOrigin: string;
-  readonly rpId: string;
-  /** Asks for an alarm not later than this. */
-  readonly wakeBy: (atMs: number) => void;
-}
-
-type Hello = Extract<ToRoom, { type: "hello" }>;
+export type RelayOptions = Omit<LinkLegOptions, "onGone" | "onReady">;
 
 /** A browser's upgrade that waits for the gateway's first frame. */
 interface PendingUpgrade {
@@ -66,30 +46,31 @@ interface PendingUpgrade {
   readonly answer: (response: Response) => void;
 }
 
-const BLOCK_BITS = 16;
+/** Streams that hold no more than this can, all together, never exceed the room's bound: the sum is formed only when one holds more. */
+const UNCOUNTED_BYTES = MAX_QUEUED_PER_ROOM_BYTES / MAX_STREAMS_PER_GATEWAY;
 
 export class Relay implements RelayForAdmission, StreamHost {
   readonly #options: RelayOptions;
-  #link: { readonly ws: WebSocket; attachment: LinkAttachment } | null = null;
+  readonly #link: LinkLeg;
   readonly #sockets = new Map<number, WsStream>();
   readonly #byBrowser = new WeakMap<WebSocket, WsStream>();
   readonly #exchanges = new Map<number, HttpExchange>();
   readonly #upgrades = new Map<number, PendingUpgrade>();
-  readonly #commands = new Map<string, (result: LinkResult | null) => void>();
-  readonly #nonces = new Map<string, (nonce: { nonce: string; connectorKey: string } | null) => void>();
-  #idBlock: number | null = null;
-  #nextInBlock = 1;
+  /** The one stream whose message may grow beyond the first megabyte, and when what it holds last changed (PROTOCOL.md CR6). */
+  #large: { readonly stream: WsStream; readonly heldBytes: number; readonly movedAtMs: number } | null = null;
   #isWaiting = false;
-  #isBusy: boolean | null = null;
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    for (const ws of options.ctx.getWebSockets()) {
+    this.#link = new LinkLeg({ ...options, onGone: () => this.#linkGone(), onReady: () => this.#tellBusy() });
+    for (const ws of options.ctx.getWebSockets("stream")) {
       const attachment = attachmentOf(ws);
-      if (attachment?.kind === "link" && attachment.phase === "ready" && ws.readyState === WebSocket.OPEN) this.#link = { ws, attachment };
       if (attachment?.kind === "stream" && ws.readyState === WebSocket.OPEN) this.#add(new WsStream(ws, attachment, this, true));
     }
-    for (const stream of this.#sockets.values()) if (stream.attachment.holding) stream.reset(CLOSE_GATEWAY_GONE, "relay restarted");
+    for (const stream of this.#sockets.values()) {
+      if (!this.#link.isUp) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
+      else if (stream.attachment.holding) stream.reset(CLOSE_GATEWAY_GONE, "relay restarted");
+    }
   }
 
   // --- for the streams ---------------------------------------------------------------------------------------------------
@@ -99,14 +80,20 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   sendFrame(frame: Uint8Array<ArrayBuffer>): void {
-    const link = this.#link;
-    if (link === null || link.ws.readyState !== WebSocket.OPEN) return;
-    link.ws.send(frame);
+    this.#link.sendFrame(frame);
   }
 
-  mayHold(stream: number, heldBytes: number): boolean {
-    if (heldBytes <= BROWSER_BUFFER_HIGH_BYTES) return true;
-    for (const other of this.#sockets.values()) if (other.id !== stream && other.assemblingBytes > BROWSER_BUFFER_HIGH_BYTES) return false;
+  mayHold(stream: WsStream): boolean {
+    const nowMs = this.nowMs();
+    const large = this.#large;
+    const isFree = large === null || large.stream === stream || large.stream.heldBytes <= BROWSER_BUFFER_HIGH_BYTES;
+    if (!isFree) {
+      const heldBytes = large.stream.heldBytes;
+      if (Math.abs(heldBytes - large.heldBytes) >= CREDIT_STEP_BYTES) this.#large = { stream: large.stream, heldBytes, movedAtMs: nowMs };
+      else if (nowMs - large.movedAtMs >= STALLED_STREAM_MS) large.stream.reset(CLOSE_TOO_SLOW, "too slow");
+      if (this.#large !== null) return false;
+    }
+    this.#large = { stream, heldBytes: stream.heldBytes, movedAtMs: nowMs };
     return true;
   }
 
@@ -114,74 +101,38 @@ export class Relay implements RelayForAdmission, StreamHost {
     this.#sockets.delete(stream);
     this.#exchanges.delete(stream);
     this.#upgrades.delete(stream);
+    if (this.#large?.stream.id === stream) this.#large = null;
     this.#tellBusy();
   }
 
   // --- for admission -----------------------------------------------------------------------------------------------------
 
   isLinkUp(): boolean {
-    return this.#link !== null;
+    return this.#link.isUp;
   }
 
   send(message: ToConnector): boolean {
-    if (this.#link === null || this.#link.ws.readyState !== WebSocket.OPEN) return false;
-    this.#link.ws.send(JSON.stringify(message));
-    return true;
+    return this.#link.send(message);
   }
 
   command(message: Extract<ToConnector, { id: string }>): Promise<LinkResult | null> {
-    return new Promise((resolve) => {
-      if (!this.send(message)) return resolve(null);
-      this.#commands.set(message.id, resolve);
-    });
+    return this.#link.command(message);
   }
 
   nonce(): Promise<{ nonce: string; connectorKey: string } | null> {
-    const id = toBase64url(this.#options.random(12));
-    return new Promise((resolve) => {
-      if (!this.send({ type: "nonce-request", id })) return resolve(null);
-      this.#nonces.set(id, resolve);
-    });
+    return this.#link.nonce();
   }
 
   endDevice(device: string, code: number, reason: string): number {
-    let ended = 0;
-    for (const stream of [...this.#sockets.values()].filter((each) => each.attachment.device === device)) {
-      stream.reset(code, reason);
-      ended += 1;
-    }
-    for (const exchange of [...this.#exchanges.values()].filter((each) => each.session.device === device)) {
-      exchange.reset(code, reason);
-      ended += 1;
-    }
-    for (const [id, upgrade] of this.#upgrades) {
-      if (upgrade.session.device !== device) continue;
-      upgrade.answer(refusal(403, "This device may no longer connect.\n"));
-      this.forget(id);
-      ended += 1;
-    }
-    return ended;
+    return this.#endWhere((session) => session.device === device, code, reason);
   }
 
   endExpired(nowMs: number): number | null {
-    let next: number | null = null;
-    const later = (atMs: number): void => {
-      next = next === null ? atMs : Math.min(next, atMs);
-    };
-    for (const stream of this.#sockets.values()) {
-      if (stream.attachment.expiresAtMs <= nowMs) stream.reset(CLOSE_SESSION_OVER, "session over");
-      else later(stream.attachment.expiresAtMs);
-    }
-    for (const exchange of this.#exchanges.values()) {
-      if (exchange.session.expiresAtMs <= nowMs) exchange.reset(CLOSE_SESSION_OVER, "session over");
-      else later(exchange.session.expiresAtMs);
-    }
-    for (const ws of this.#options.ctx.getWebSockets("link")) {
-      const attachment = attachmentOf(ws);
-      if (attachment?.kind !== "link" || attachment.phase !== "hello" || ws.readyState !== WebSocket.OPEN) continue;
-      if (attachment.acceptedAtMs + LINK_HANDSHAKE_MS <= nowMs) closeQuietly(ws, CLOSE_LINK_REFUSED, "no proof in time");
-      else later(attachment.acceptedAtMs + LINK_HANDSHAKE_MS);
-    }
+    let next = this.#link.checkLife(nowMs);
+    this.#endWhere((session) => session.expiresAtMs <= nowMs, CLOSE_SESSION_OVER, "session over");
+    const ends = [...this.#sockets.values()].map((stream) => stream.attachment.expiresAtMs);
+    for (const { session } of [...this.#exchanges.values(), ...this.#upgrades.values()]) ends.push(session.expiresAtMs);
+    for (const endMs of ends) next = next === null ? endMs : Math.min(next, endMs);
     return next;
   }
 
@@ -190,10 +141,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   endLink(code: number, reason: string): void {
-    const link = this.#link;
-    if (link === null) return;
-    closeQuietly(link.ws, code, reason);
-    this.#linkGone();
+    this.#link.end(code, reason);
   }
 
   setWaiting(waiting: boolean): void {
@@ -203,63 +151,49 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   // --- requests ------------------------------------------------------------------------------------------------------------
 
-  /** Accepts a connector's socket and challenges it; nothing else happens before the proof (PROTOCOL.md LINK1). */
+  /** A connector dials; room.ts forwards it. @returns 101 with a challenge, or 503 */
   fetchLink(): Response {
-    const { 0: client, 1: server } = new WebSocketPair();
-    const nonce = toBase64url(this.#options.random(32));
-    const acceptedAtMs = this.nowMs();
-    this.#options.ctx.acceptWebSocket(server, ["link"]);
-    const attachment: LinkAttachment = {
-      kind: "link",
-      phase: "hello",
-      nonce,
-      acceptedAtMs,
-      generation: 0,
-      version: "",
-      report: null,
-      nextBlock: 1,
-    };
-    server.serializeAttachment(attachment);
-    server.send(
-      JSON.stringify({ type: "challenge", nonce, minProtocol: MIN_LINK_PROTOCOL, maxProtocol: LINK_PROTOCOL } satisfies ToConnector),
-    );
-    this.#options.wakeBy(acceptedAtMs + LINK_HANDSHAKE_MS);
-    return new Response(null, { status: 101, webSocket: client });
+    return this.#link.accept();
   }
 
   /** Relays one request of an allowed device; the session comes from its cookie, checked by the Worker. */
-  async fetchStream(request: Request, sessionId: string, clientIp: string): Promise<Response> {
+  fetchStream(request: Request, sessionId: string, clientIp: string): Promise<Response> {
     const session = this.#options.admission.session(sessionId, this.nowMs());
-    if (session === null || this.#options.admission.isCut(session.device))
-      return refusal(401, "Open this address in a browser to sign this device in.\n");
-    if (this.#link === null) return refusal(503, "The gateway is offline. It comes back by itself when its machine is online.\n", true);
-    if (this.#isFull(session.device)) return refusal(429, "Too many connections at once.\n", true);
+    if (session === null || this.#options.admission.isCut(session.device)) return Promise.resolve(refusalForClose(CLOSE_SESSION_OVER));
+    if (!this.#link.isUp)
+      return Promise.resolve(refusal(503, "The gateway is offline. It comes back by itself when its machine is online.\n", true));
+    if (this.#isFull(session.device)) return Promise.resolve(refusal(429, "Too many connections at once.\n", true));
     const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
     const headers = fromVisitor([...request.headers]);
-    if (headers === null) return refusal(431, "The request's headers are too large.\n");
     const url = new URL(request.url);
-    const id = this.#newStreamId();
-    const open: StreamOpen = {
+    const path = url.pathname + url.search;
+    if (path.length > MAX_PATH_CHARS) return Promise.resolve(refusal(414, "The address is too long.\n"));
+    const open = {
       kind: isUpgrade ? "ws" : "http",
       method: request.method,
-      path: url.pathname + url.search,
-      headers,
+      path,
+      headers: headers ?? [],
       session: sessionId,
       device: session.device,
       access: session.access,
       clientIp,
       host: url.host,
       hasBody: request.body !== null,
-    };
-    const opened = new Promise<Response>((answer) => {
+    } satisfies StreamOpen;
+    const payload = utf8(JSON.stringify(open));
+    // OPEN is one frame, and JSON may be longer than the headers that it quotes.
+    if (headers === null || payload.byteLength > MAX_FRAME_PAYLOAD_BYTES)
+      return Promise.resolve(refusal(431, "The request's headers are too large.\n"));
+    const id = this.#link.nextStreamId();
+    const answered = new Promise<Response>((answer) => {
       if (isUpgrade) this.#upgrades.set(id, { session, answer });
       else this.#exchanges.set(id, new HttpExchange(id, session, request.method, this, answer));
     });
     this.#options.wakeBy(session.expiresAtMs);
     this.#tellBusy();
-    this.sendFrame(encodeFrame(FRAME_OPEN, 0, id, utf8(JSON.stringify(open))));
-    if (!isUpgrade) void this.#exchanges.get(id)?.pump(request.body);
-    return opened;
+    this.sendFrame(encodeFrame(FRAME_OPEN, 0, id, payload));
+    void this.#exchanges.get(id)?.pump(request.body);
+    return answered;
   }
 
   // --- sockets ---------------------------------------------------------------------------------------------------------------
@@ -270,33 +204,24 @@ export class Relay implements RelayForAdmission, StreamHost {
    * @returns false when the socket is none of these and its attachment must tell what it is
    */
   fastMessage(ws: WebSocket, data: string | ArrayBuffer): boolean {
-    if (this.#link?.ws === ws) {
+    if (this.#link.isCurrent(ws)) {
       if (typeof data === "string") return false;
-      this.#frame(ws, this.#link.attachment, new Uint8Array(data));
+      this.#frame(new Uint8Array(data));
       return true;
     }
     const stream = this.#byBrowser.get(ws);
     if (stream === undefined || this.#sockets.get(stream.id) !== stream) return false;
     if (!this.#guard(stream)) return true;
     stream.fromBrowser(data);
-    this.#keepWithinRoom();
+    this.#keepWithinRoom(stream.heldBytes);
     return true;
   }
 
-  /** A message on the link. Frames are handled before this returns; only `hello` waits for its signature check. */
+  /** A message on a link's socket that is not a frame of the proven link. */
   async linkMessage(ws: WebSocket, attachment: LinkAttachment, data: string | ArrayBuffer): Promise<void> {
-    if (typeof data !== "string") return this.#frame(ws, attachment, new Uint8Array(data));
-    if (data.length > MAX_CONTROL_CHARS) return closeQuietly(ws, CLOSE_PROTOCOL, "control message too large");
-    const message = readControl(data);
-    if (message === "unknown") return;
-    if (message === "malformed") return closeQuietly(ws, CLOSE_PROTOCOL, "malformed control message");
-    if (attachment.phase === "hello") {
-      if (message.type === "hello") await this.#hello(ws, attachment, message);
-      else closeQuietly(ws, CLOSE_LINK_REFUSED, "refused");
-      return;
-    }
-    if (this.#link?.ws !== ws) return;
-    this.#control(message);
+    if (typeof data === "string") await this.#link.text(ws, attachment, data);
+    // A frame before the proof, or of a link that was replaced.
+    else closeQuietly(ws, CLOSE_PROTOCOL, "no frames here");
   }
 
   /** A message of a browser whose stream is gone. */
@@ -305,126 +230,41 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   linkClosed(ws: WebSocket, code: number): void {
-    closeQuietly(ws, code === 1005 || code === 1006 ? 1000 : code);
-    if (this.#link?.ws === ws) this.#linkGone();
+    this.#link.closed(ws, code);
   }
 
   streamClosed(ws: WebSocket, attachment: StreamAttachment, code: number, reason: string): void {
     const stream = this.#sockets.get(attachment.stream);
-    if (stream === undefined) closeQuietly(ws);
+    if (stream === undefined || stream.ws !== ws) closeQuietly(ws);
     else stream.browserClosed(code, reason);
-  }
-
-  // --- link ------------------------------------------------------------------------------------------------------------------
-
-  async #hello(ws: WebSocket, attachment: LinkAttachment, hello: Hello): Promise<void> {
-    const { admission } = this.#options;
-    if (hello.protocol < MIN_LINK_PROTOCOL || hello.protocol > LINK_PROTOCOL)
-      return closeQuietly(ws, CLOSE_LINK_VERSION, `speak version ${LINK_PROTOCOL}`);
-    const identity = admission.identity();
-    const signed = joined([hello.gateway, attachment.nonce, hello.connectorNonce, String(hello.generation), String(hello.protocol)]);
-    const isProven =
-      identity !== null &&
-      hello.gateway === identity.gateway &&
-      hello.key.x === identity.key.x &&
-      (await verifyTagged(identity.key, "link", signed, hello.signature));
-    // The check waited: another hello on this socket, or a new enrolment, may have come between.
-    const current = attachmentOf(ws);
-    if (!isProven || current?.kind !== "link" || current.phase !== "hello" || admission.identity()?.key.x !== identity.key.x) {
-      return closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
-    }
-    if (hello.generation < identity.acknowledged - 1) return closeQuietly(ws, CLOSE_LINK_STALE, "stale generation");
-    const older = this.#link;
-    if (older !== null) {
-      this.#linkGone();
-      closeQuietly(older.ws, CLOSE_SUPERSEDED, "a newer connector took over");
-    }
-    const generation = admission.nextGeneration();
-    const ready: LinkAttachment = { ...attachment, phase: "ready", generation, version: hello.version, report: hello.report };
-    ws.serializeAttachment(ready);
-    this.#link = { ws, attachment: ready };
-    this.#idBlock = null;
-    this.#isBusy = null;
-    this.send({
-      type: "welcome",
-      gateway: identity.gateway,
-      origin: identity.origin,
-      approveOrigin: this.#options.approveOrigin,
-      rpId: this.#options.rpId,
-      generation,
-      serverTimeMs: this.nowMs(),
-    });
-    admission.linkChanged({ up: true, report: hello.report, version: hello.version });
-    this.#tellBusy();
-  }
-
-  #control(message: ToRoom): void {
-    const { admission } = this.#options;
-    switch (message.type) {
-      case "hello":
-        return;
-      case "ack":
-        return admission.acknowledged(message.generation);
-      case "report": {
-        const link = this.#link;
-        if (link === null) return;
-        link.attachment = { ...link.attachment, report: message.report };
-        link.ws.serializeAttachment(link.attachment);
-        return admission.linkChanged({ up: true, report: message.report, version: link.attachment.version });
-      }
-      case "nonce": {
-        const resolve = this.#nonces.get(message.id);
-        this.#nonces.delete(message.id);
-        return resolve?.({ nonce: message.nonce, connectorKey: message.connectorKey });
-      }
-      case "result": {
-        const resolve = this.#commands.get(message.id);
-        this.#commands.delete(message.id);
-        return resolve?.(message);
-      }
-      case "cut-done":
-      case "device":
-        return admission.received(message);
-    }
-  }
-
-  #linkGone(): void {
-    this.#link = null;
-    for (const stream of this.#sockets.values()) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
-    for (const exchange of this.#exchanges.values()) exchange.abort(refusal(502, "The gateway's connection was lost.\n", true));
-    for (const [id, upgrade] of this.#upgrades) {
-      upgrade.answer(refusal(502, "The gateway's connection was lost.\n", true));
-      this.#upgrades.delete(id);
-    }
-    for (const resolve of this.#commands.values()) resolve(null);
-    for (const resolve of this.#nonces.values()) resolve(null);
-    this.#commands.clear();
-    this.#nonces.clear();
-    this.#options.admission.linkChanged({ up: false, report: null, version: null });
   }
 
   // --- frames ------------------------------------------------------------------------------------------------------------------
 
-  #frame(ws: WebSocket, attachment: LinkAttachment, bytes: Uint8Array<ArrayBuffer>): void {
-    if (attachment.phase !== "ready") return closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
-    if (this.#link?.ws !== ws) return;
+  #frame(bytes: Uint8Array<ArrayBuffer>): void {
     const frame = decodeFrame(bytes);
-    if (typeof frame === "string") {
-      closeQuietly(ws, CLOSE_PROTOCOL, frame);
-      return this.#linkGone();
-    }
+    if (typeof frame === "string") return this.#link.end(CLOSE_PROTOCOL, frame);
+    this.#link.sawFrame();
     const stream = this.#sockets.get(frame.streamId);
     if (stream !== undefined) {
       if (!this.#guard(stream)) return;
       this.#socketFrame(stream, frame);
-      if (frame.type === FRAME_DATA) this.#keepWithinRoom();
+      if (frame.type === FRAME_DATA) this.#keepWithinRoom(stream.heldBytes);
       return;
     }
     const exchange = this.#exchanges.get(frame.streamId);
-    if (exchange !== undefined) return this.#exchangeFrame(exchange, frame);
+    if (exchange !== undefined) {
+      this.#exchangeFrame(exchange, frame);
+      if (frame.type === FRAME_DATA) this.#keepWithinRoom(exchange.heldBytes);
+      return;
+    }
     const upgrade = this.#upgrades.get(frame.streamId);
     if (upgrade !== undefined) return this.#upgradeFrame(frame, upgrade);
-    if (frame.type === FRAME_DATA) this.sendFrame(encodeFrame(FRAME_RESET, 0, frame.streamId, encodeClose(1001, "unknown stream")));
+    if (frame.type === FRAME_DATA) this.#resetFrame(frame.streamId, 1001, "unknown stream");
+  }
+
+  #resetFrame(stream: number, code: number, reason: string): void {
+    this.sendFrame(encodeFrame(FRAME_RESET, 0, stream, encodeClose(code, reason)));
   }
 
   #socketFrame(stream: WsStream, frame: Frame): void {
@@ -471,23 +311,24 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   #upgradeFrame(frame: Frame, upgrade: PendingUpgrade): void {
+    const { session, answer } = upgrade;
     if (frame.type === FRAME_RESET || frame.type === FRAME_CLOSE) {
-      upgrade.answer(refusalFor(frame));
-      return this.forget(frame.streamId);
+      this.forget(frame.streamId);
+      return answer(refusalFor(frame));
     }
-    if (frame.type !== FRAME_OPENED) return;
-    const opened = readOpened(frame);
-    this.#upgrades.delete(frame.streamId);
+    const opened = frame.type === FRAME_OPENED ? readOpened(frame) : null;
     if (opened === null) {
-      upgrade.answer(refusal(502, "The gateway answered in a way that cannot be passed on.\n"));
-      return this.forget(frame.streamId);
+      this.#resetFrame(frame.streamId, CLOSE_PROTOCOL, "bad answer");
+      this.forget(frame.streamId);
+      return answer(refusalFor(frame));
     }
+    if (session.expiresAtMs <= this.nowMs()) return void this.#endWhere((each) => each === session, CLOSE_SESSION_OVER, "session over");
+    this.#upgrades.delete(frame.streamId);
     if (opened.status !== 101) {
-      const exchange = new HttpExchange(frame.streamId, upgrade.session, "GET", this, upgrade.answer);
+      const exchange = new HttpExchange(frame.streamId, session, "GET", this, answer);
       this.#exchanges.set(frame.streamId, exchange);
       return exchange.opened(opened);
     }
-    const { session } = upgrade;
     const { 0: client, 1: server } = new WebSocketPair();
     const attachment: StreamAttachment = {
       kind: "stream",
@@ -504,8 +345,10 @@ export class Relay implements RelayForAdmission, StreamHost {
     const headers = new Headers();
     const protocol = opened.headers.find(([name]) => name.toLowerCase() === "sec-websocket-protocol");
     if (protocol !== undefined) headers.set("sec-websocket-protocol", protocol[1]);
-    upgrade.answer(new Response(null, { status: 101, webSocket: client, headers }));
+    answer(new Response(null, { status: 101, webSocket: client, headers }));
   }
+
+  // --- together ------------------------------------------------------------------------------------------------------------------
 
   #add(stream: WsStream): void {
     this.#sockets.set(stream.id, stream);
@@ -525,16 +368,58 @@ export class Relay implements RelayForAdmission, StreamHost {
     return true;
   }
 
-  /** Over 32 MiB in all: the stream that holds most goes, its neighbours never notice (PROTOCOL.md CR6). */
-  #keepWithinRoom(): void {
-    let total = 0;
-    let worst: WsStream | null = null;
+  /** Ends streams, exchanges and waiting upgrades at both ends. @returns how many */
+  #endWhere(
+    matches: (session: Pick<AdmittedSession, "session" | "device" | "expiresAtMs">) => boolean,
+    code: number,
+    reason: string,
+  ): number {
+    let ended = 0;
     for (const stream of this.#sockets.values()) {
-      const held = stream.heldBytes;
-      total += held;
-      if (worst === null || held > worst.heldBytes) worst = stream;
+      if (!matches(stream.attachment)) continue;
+      stream.reset(code, reason);
+      ended += 1;
     }
-    if (total > MAX_QUEUED_PER_ROOM_BYTES && worst !== null && worst.heldBytes > MAX_QUEUED_PER_STREAM_BYTES) worst.reset(4413, "too slow");
+    for (const exchange of this.#exchanges.values()) {
+      if (!matches(exchange.session)) continue;
+      exchange.reset(code, reason);
+      ended += 1;
+    }
+    for (const [id, { session, answer }] of this.#upgrades) {
+      if (!matches(session)) continue;
+      this.#resetFrame(id, code, reason);
+      this.forget(id);
+      answer(refusalForClose(code));
+      ended += 1;
+    }
+    return ended;
+  }
+
+  /** Nothing is resumed: every stream of a link that is gone ends (PROTOCOL.md ST6). */
+  #linkGone(): void {
+    for (const stream of this.#sockets.values()) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
+    const lost = (): Response => refusal(502, "The gateway's connection was lost.\n", true);
+    for (const exchange of this.#exchanges.values()) exchange.abort(lost());
+    for (const [id, { answer }] of this.#upgrades) {
+      this.forget(id);
+      answer(lost());
+    }
+  }
+
+  /** Over 32 MiB in all: what holds most goes, its neighbours never notice (PROTOCOL.md CR6). */
+  #keepWithinRoom(heldBytes: number): void {
+    if (heldBytes <= UNCOUNTED_BYTES) return;
+    let total = 0;
+    let most = 0;
+    let worst: WsStream | HttpExchange | null = null;
+    for (const each of [...this.#sockets.values(), ...this.#exchanges.values()]) {
+      const held = each.heldBytes;
+      total += held;
+      if (held <= most) continue;
+      most = held;
+      worst = each;
+    }
+    if (total > MAX_QUEUED_PER_ROOM_BYTES) worst?.reset(CLOSE_TOO_SLOW, "too slow");
   }
 
   #isFull(device: string): boolean {
@@ -547,61 +432,17 @@ export class Relay implements RelayForAdmission, StreamHost {
     return own >= MAX_STREAMS_PER_DEVICE;
   }
 
-  /** Ascending, never twice on one link: each instance of the object takes a block of 2^16 ids, noted on the link's socket. */
-  #newStreamId(): number {
-    const link = this.#link;
-    if (link !== null && (this.#idBlock === null || this.#nextInBlock >= 1 << BLOCK_BITS)) {
-      this.#idBlock = link.attachment.nextBlock;
-      this.#nextInBlock = 1;
-      link.attachment = { ...link.attachment, nextBlock: link.attachment.nextBlock + 1 };
-      link.ws.serializeAttachment(link.attachment);
-    }
-    const id = ((this.#idBlock ?? 0) * (1 << BLOCK_BITS) + this.#nextInBlock) >>> 0;
-    this.#nextInBlock += 1;
-    return id;
-  }
-
   #tellBusy(): void {
-    const busy = this.#isWaiting || this.#sockets.size + this.#exchanges.size + this.#upgrades.size > 0;
-    if (busy === this.#isBusy) return;
-    if (this.send({ type: "attention", busy })) this.#isBusy = busy;
+    this.#link.setBusy(this.#isWaiting || this.#sockets.size + this.#exchanges.size + this.#upgrades.size > 0);
   }
 }
 
-function readControl(text: string): ToRoom | "unknown" | "malformed" {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return "malformed";
-  }
-  const parsed = toRoomSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const known = toRoomSchema.options.some((option) => option.shape.type.value === (value as { type?: unknown } | null)?.type);
-  return known ? "malformed" : "unknown";
-}
-
-function readOpened(frame: Frame) {
+function readOpened(frame: Frame): StreamOpened | null {
   try {
     const parsed = openedSchema.safeParse(JSON.parse(new TextDecoder().decode(frame.payload)));
-    return parsed.success ? parsed.data : null;
+    // Interim answers end at the connector; 101 is for upgrades and checked there.
+    return parsed.success && (parsed.data.status >= 200 || parsed.data.status === 101) ? parsed.data : null;
   } catch {
     return null;
   }
-}
-
-/** An answer of ours in the gateway's place: short, plain, never cached. */
-export function refusal(status: number, text: string, retry = false): Response {
-  // The Worker shows the door instead when a person is looking; the gateway's own answers never carry this header.
-  const headers = new Headers({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store", [REFUSED_HEADER]: "1" });
-  if (retry) headers.set("retry-after", "5");
-  return new Response(text, { status, headers });
-}
-
-function refusalFor(frame: Frame): Response {
-  const close = decodeClose(frame.payload);
-  if (close?.code === CLOSE_SESSION_OVER) return refusal(401, "Open this address in a browser to sign this device in.\n");
-  if (close?.code === CLOSE_CUT) return refusal(403, "This device may no longer connect.\n");
-  if (close?.code === 4404) return refusal(404, "Not found.\n");
-  return refusal(502, "The gateway did not answer.\n", true);
 }

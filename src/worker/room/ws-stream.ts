@@ -6,7 +6,7 @@ import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
-import { BROWSER_BUFFER_HIGH_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_PER_STREAM_BYTES } from "../../protocol/limits.ts";
+import { BROWSER_BUFFER_HIGH_BYTES, CREDIT_STEP_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_PER_STREAM_BYTES } from "../../protocol/limits.ts";
 import { utf8 } from "../../protocol/statement-encoding.ts";
 import { closeQuietly } from "./attachments.ts";
 import type { StreamAttachment } from "./attachments.ts";
@@ -15,8 +15,8 @@ import type { StreamAttachment } from "./attachments.ts";
 export interface StreamHost {
   /** Sends one frame on the link; dropped when there is none. */
   sendFrame(frame: Uint8Array<ArrayBuffer>): void;
-  /** Whether this stream may hold more: one large message at a time (PROTOCOL.md CR6). */
-  mayHold(stream: number, heldBytes: number): boolean;
+  /** Whether this stream's message may grow beyond the first megabyte: one at a time (PROTOCOL.md CR6). */
+  mayHold(stream: WsStream): boolean;
   forget(stream: number): void;
   nowMs(): number;
 }
@@ -27,12 +27,14 @@ export class WsStream {
   #attachment: StreamAttachment;
   readonly #host: StreamHost;
   readonly #upstream: SendCredit;
-  readonly #downstream = new ReceiveCredit();
+  readonly #downstream: ReceiveCredit;
   readonly #assembler = new MessageAssembler();
   /** Pieces that wait for credit; the last entry of the browser's close comes after them. */
   #queue: Piece[] = [];
   #queuedBytes = 0;
   #withheldBytes = 0;
+  /** Unsent bytes at the last probe that got no credit. */
+  #unsentAtProbe = Number.POSITIVE_INFINITY;
   #closeAfterQueue: Uint8Array<ArrayBuffer> | null = null;
 
   constructor(ws: WebSocket, attachment: StreamAttachment, host: StreamHost, afterWake: boolean) {
@@ -41,6 +43,7 @@ export class WsStream {
     this.#attachment = attachment;
     this.#host = host;
     this.#upstream = new SendCredit(afterWake);
+    this.#downstream = new ReceiveCredit(afterWake);
   }
 
   get attachment(): StreamAttachment {
@@ -50,10 +53,6 @@ export class WsStream {
   /** Bytes in this object and in the runtime's send queue. */
   get heldBytes(): number {
     return this.#queuedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
-  }
-
-  get assemblingBytes(): number {
-    return this.#assembler.heldBytes;
   }
 
   /** A message of the browser. */
@@ -71,8 +70,7 @@ export class WsStream {
     // One message larger than the cap may wait alone; a second one behind it may not.
     const waitingBefore = this.#queuedBytes - bytes.byteLength;
     if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0) return this.reset(CLOSE_TOO_SLOW, "gateway too slow");
-    this.#probe();
-    this.#markHolding();
+    if (this.#probe()) this.#markHolding();
   }
 
   /** The browser closed; what it sent before goes first. */
@@ -131,10 +129,19 @@ export class WsStream {
   probed(frame: Frame): void {
     const left = decodeU32(frame.payload);
     if (left === null) return this.reset(1002, "bad probe");
-    if (!this.#mayTakeMore()) return;
-    this.#withheldBytes = 0;
-    const grant = this.#downstream.answerProbe(left);
-    if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+    let grant = 0;
+    if (this.#mayTakeMore()) {
+      grant = this.#downstream.answerProbe(left, this.#withheldBytes);
+      this.#withheldBytes = 0;
+      this.#unsentAtProbe = Number.POSITIVE_INFINITY;
+    } else {
+      // Nothing for a browser that stands still: its sender gives up. One that is only slow is waited for.
+      const unsent = this.ws.bufferedAmount;
+      const isMoving = unsent <= BROWSER_BUFFER_HIGH_BYTES || unsent + CREDIT_STEP_BYTES <= this.#unsentAtProbe;
+      this.#unsentAtProbe = Math.min(unsent, this.#unsentAtProbe);
+      if (!isMoving) return;
+    }
+    this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
   }
 
   /** CLOSE or RESET of the connector: the browser hears it as the gateway said it. */
@@ -166,14 +173,17 @@ export class WsStream {
   }
 
   #mayTakeMore(): boolean {
-    return this.ws.bufferedAmount <= BROWSER_BUFFER_HIGH_BYTES && this.#host.mayHold(this.id, this.#assembler.heldBytes);
+    if (this.ws.bufferedAmount > BROWSER_BUFFER_HIGH_BYTES) return false;
+    return this.#assembler.heldBytes <= BROWSER_BUFFER_HIGH_BYTES || this.#host.mayHold(this);
   }
 
-  #probe(): void {
-    // Once per grant: the connector answers when it can take more, and ends the stream when the gateway takes nothing for too long.
-    if (this.#upstream.blocked(this.#host.nowMs()) === "probe") {
-      this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.left)));
-    }
+  /** @returns false when the gateway took nothing for too long and the stream is over */
+  #probe(): boolean {
+    // Without a timer: asked again with every message that has to wait, and the connector grants by itself when the gateway reads.
+    const what = this.#upstream.blocked(this.#host.nowMs());
+    if (what === "stalled") this.reset(CLOSE_TOO_SLOW, "gateway too slow");
+    else if (what === "probe") this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue())));
+    return what !== "stalled";
   }
 
   #markHolding(): void {

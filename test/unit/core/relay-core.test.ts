@@ -5,7 +5,7 @@ import { canonicalPath, mayReach } from "../../../src/core/gateway-paths.ts";
 import { fromGateway, fromVisitor } from "../../../src/core/header-filter.ts";
 import { nextDial } from "../../../src/core/link-backoff.ts";
 import { ReceiveCredit, SendCredit } from "../../../src/core/stream-credit.ts";
-import { INITIAL_CREDIT_BYTES, RECONNECT_MAX_MS, WAKE_CREDIT_BYTES } from "../../../src/protocol/limits.ts";
+import { INITIAL_CREDIT_BYTES, PROBE_COUNT_LOST, RECONNECT_MAX_MS, WAKE_CREDIT_BYTES } from "../../../src/protocol/limits.ts";
 
 test("[CR1] a stream starts with a full window and waits when it is spent", () => {
   const credit = new SendCredit();
@@ -32,12 +32,43 @@ test("[CR2] more than a window and the second one of a woken sender is refused",
   expect(receive.receive(1)).toBe(false);
 });
 
-test("[CR3] grants come in steps; [CR4] a probe tops up to a full window", () => {
+test("[CR3] grants come in steps; [CR4] a probe brings the rest", () => {
   const receive = new ReceiveCredit();
   expect(receive.consume(65_535)).toBe(0);
   expect(receive.consume(1)).toBe(65_536);
-  expect(receive.answerProbe(1_000)).toBe(INITIAL_CREDIT_BYTES - 1_000);
-  expect(receive.answerProbe(INITIAL_CREDIT_BYTES)).toBe(0);
+  receive.consume(10);
+  expect(receive.answerProbe(0)).toBe(10);
+  expect(receive.answerProbe(0)).toBe(0);
+});
+
+test("[CR4] [CR5] a full window when either end lost its count, and only once", () => {
+  const sender = new SendCredit(true);
+  expect(sender.probeValue()).toBe(PROBE_COUNT_LOST);
+  expect(sender.probeValue()).toBe(WAKE_CREDIT_BYTES);
+  expect(new ReceiveCredit().answerProbe(PROBE_COUNT_LOST)).toBe(INITIAL_CREDIT_BYTES);
+  const woken = new ReceiveCredit(true);
+  expect(woken.answerProbe(1_000)).toBe(INITIAL_CREDIT_BYTES - 1_000);
+  expect(woken.answerProbe(0)).toBe(0);
+});
+
+test("[CR2] [CR4] probes that cross grants on the way never let credit grow beyond what was consumed", () => {
+  const sender = new SendCredit();
+  const receiver = new ReceiveCredit();
+  let sent = 0;
+  let granted = INITIAL_CREDIT_BYTES;
+  for (let round = 0; round < 200; round += 1) {
+    while (sender.spend(16_384)) {
+      sent += 16_384;
+      expect(receiver.receive(16_384)).toBe(true);
+    }
+    const stale = sender.probeValue();
+    const first = receiver.consume(65_536);
+    const second = receiver.answerProbe(stale);
+    granted += first + second;
+    sender.grant(first + second);
+    expect(granted).toBeLessThanOrEqual(INITIAL_CREDIT_BYTES + (round + 1) * 65_536);
+  }
+  expect(sent).toBeLessThanOrEqual(granted);
 });
 
 test("[CR5] a woken room may send 64 KiB", () => {

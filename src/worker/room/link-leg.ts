@@ -1,0 +1,323 @@
+/** The room's end of the connector's one link: proof, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
+import { verifyTagged } from "../../core/public-key.ts";
+import {
+  CLOSE_GATEWAY_GONE,
+  CLOSE_LINK_REFUSED,
+  CLOSE_LINK_STALE,
+  CLOSE_LINK_VERSION,
+  CLOSE_PROTOCOL,
+  CLOSE_SUPERSEDED,
+} from "../../protocol/close-codes.ts";
+import { LINK_HANDSHAKE_MS, LINK_SILENCE_MS, MAX_CONTROL_CHARS, MAX_UNPROVEN_LINKS } from "../../protocol/limits.ts";
+import { toRoomSchema } from "../../protocol/link-messages.ts";
+import type { LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
+import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
+import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
+import { attachmentOf, closeQuietly } from "./attachments.ts";
+import type { LinkAttachment } from "./attachments.ts";
+import type { AdmissionForRelay } from "./parts.ts";
+import { refusal } from "./refusals.ts";
+
+export interface LinkLegOptions {
+  readonly ctx: DurableObjectState;
+  readonly admission: AdmissionForRelay;
+  readonly now: () => number;
+  readonly random: (bytes: number) => Uint8Array;
+  /** Where owner assertions are made; goes into `welcome`. */
+  readonly approveOrigin: string;
+  readonly rpId: string;
+  /** Asks for an alarm not later than this. */
+  readonly wakeBy: (atMs: number) => void;
+  /** The proven link ended: every stream on it is over. */
+  readonly onGone: () => void;
+  /** Another connector proved itself: tell it whether somebody waits or streams. */
+  readonly onReady: () => void;
+}
+
+type Hello = Extract<ToRoom, { type: "hello" }>;
+type Nonce = { readonly nonce: string; readonly connectorKey: string };
+
+/** Ids of one block. Small, because every wake of the room takes a new block: the upper 24 bits outlast years of them. */
+const IDS_PER_BLOCK = 1 << 8;
+const MAX_BLOCK = (1 << 24) - 1;
+
+export class LinkLeg {
+  readonly #options: LinkLegOptions;
+  #current: { readonly ws: WebSocket; attachment: LinkAttachment } | null = null;
+  readonly #commands = new Map<string, (result: LinkResult | null) => void>();
+  readonly #nonces = new Map<string, (nonce: Nonce | null) => void>();
+  readonly #verifying = new WeakSet<WebSocket>();
+  #block: number | null = null;
+  #nextInBlock = 0;
+  /** A frame is a sign of life, too; forgotten in hibernation, where none came. */
+  #lastFrameMs = 0;
+
+  constructor(options: LinkLegOptions) {
+    this.#options = options;
+    for (const ws of options.ctx.getWebSockets("link")) {
+      const attachment = attachmentOf(ws);
+      // Also one that is closing: its close is the event that woke the room, and streams must hear of it.
+      if (attachment?.kind === "link" && attachment.phase === "ready") this.#current = { ws, attachment };
+    }
+  }
+
+  get isUp(): boolean {
+    return this.#current !== null;
+  }
+
+  isCurrent(ws: WebSocket): boolean {
+    return this.#current?.ws === ws;
+  }
+
+  /** Sends one frame; dropped when there is no link. */
+  sendFrame(frame: Uint8Array<ArrayBuffer>): void {
+    const link = this.#current;
+    if (link !== null && link.ws.readyState === WebSocket.OPEN) link.ws.send(frame);
+  }
+
+  /** A frame of the connector came: it is alive. */
+  sawFrame(): void {
+    this.#lastFrameMs = this.#options.now();
+  }
+
+  /** @returns false when there is no link */
+  send(message: ToConnector): boolean {
+    if (this.#current === null || this.#current.ws.readyState !== WebSocket.OPEN) return false;
+    this.#current.ws.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** @returns the connector's `result`, or null when the link is away or goes */
+  command(message: Extract<ToConnector, { id: string }>): Promise<LinkResult | null> {
+    return new Promise((resolve) => {
+      if (!this.send(message)) return resolve(null);
+      this.#commands.set(message.id, resolve);
+    });
+  }
+
+  nonce(): Promise<Nonce | null> {
+    const id = toBase64url(this.#options.random(12));
+    return new Promise((resolve) => {
+      if (!this.send({ type: "nonce-request", id })) return resolve(null);
+      this.#nonces.set(id, resolve);
+    });
+  }
+
+  /** Whether a device waits or a stream is open: the connector then beats faster, and its silence is noticed. */
+  setBusy(busy: boolean): void {
+    const link = this.#current;
+    if (link === null || (link.attachment.busySinceMs !== null) === busy) return;
+    if (!this.send({ type: "attention", busy })) return;
+    const nowMs = this.#options.now();
+    this.#note(link, { busySinceMs: busy ? nowMs : null });
+    if (busy) this.#options.wakeBy(nowMs + LINK_SILENCE_MS);
+  }
+
+  /** Accepts a connector's socket and challenges it; nothing else happens before the proof (PROTOCOL.md LINK1). */
+  accept(): Response {
+    const { ctx, now, random, wakeBy } = this.#options;
+    if (this.#unproven().length >= MAX_UNPROVEN_LINKS) return refusal(503, "Too many links at once.\n", true);
+    const { 0: client, 1: server } = new WebSocketPair();
+    const nonce = toBase64url(random(32));
+    const acceptedAtMs = now();
+    ctx.acceptWebSocket(server, ["link"]);
+    const attachment: LinkAttachment = {
+      kind: "link",
+      phase: "hello",
+      nonce,
+      acceptedAtMs,
+      generation: 0,
+      version: "",
+      report: null,
+      nextBlock: 0,
+      busySinceMs: null,
+    };
+    server.serializeAttachment(attachment);
+    server.send(
+      JSON.stringify({ type: "challenge", nonce, minProtocol: MIN_LINK_PROTOCOL, maxProtocol: LINK_PROTOCOL } satisfies ToConnector),
+    );
+    wakeBy(acceptedAtMs + LINK_HANDSHAKE_MS);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** A control message. Only `hello` waits, for its signature check. */
+  async text(ws: WebSocket, attachment: LinkAttachment, data: string): Promise<void> {
+    if (data.length > MAX_CONTROL_CHARS) return this.#broken(ws, "control message too large");
+    const message = readControl(data);
+    if (message === "unknown") return;
+    if (message === "malformed") return this.#broken(ws, "malformed control message");
+    if (attachment.phase !== "hello") {
+      if (this.isCurrent(ws)) this.#control(message);
+      return;
+    }
+    if (message.type !== "hello" || this.#verifying.has(ws)) return closeQuietly(ws, CLOSE_LINK_REFUSED, "refused");
+    this.#verifying.add(ws);
+    await this.#hello(ws, attachment, message);
+  }
+
+  closed(ws: WebSocket, code: number): void {
+    closeQuietly(ws, code === 1005 || code === 1006 ? 1000 : code);
+    if (this.isCurrent(ws)) this.#gone();
+  }
+
+  /** Ends the proven link, if there is one. */
+  end(code: number, reason: string): void {
+    const link = this.#current;
+    if (link === null) return;
+    this.#note(link, { phase: "over" });
+    closeQuietly(link.ws, code, reason);
+    this.#gone();
+  }
+
+  /**
+   * Closes sockets that did not prove themselves in time, and a busy link that has been silent for too long: of a machine that lost its
+   * network nobody else tells.
+   *
+   * @returns when to look again, or null when nothing is pending
+   */
+  checkLife(nowMs: number): number | null {
+    let next: number | null = null;
+    const later = (atMs: number): void => {
+      next = next === null ? atMs : Math.min(next, atMs);
+    };
+    for (const { ws, attachment } of this.#unproven()) {
+      const deadlineMs = attachment.acceptedAtMs + LINK_HANDSHAKE_MS;
+      if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_LINK_REFUSED, "no proof in time");
+      else later(deadlineMs);
+    }
+    const link = this.#current;
+    if (link === null || link.attachment.busySinceMs === null) return next;
+    const lastPingMs = this.#options.ctx.getWebSocketAutoResponseTimestamp(link.ws)?.getTime() ?? 0;
+    const deadlineMs = Math.max(link.attachment.busySinceMs, lastPingMs, this.#lastFrameMs) + LINK_SILENCE_MS;
+    if (deadlineMs <= nowMs) this.end(CLOSE_GATEWAY_GONE, "no sign of life");
+    else later(deadlineMs);
+    return next;
+  }
+
+  /** Ascending, never twice on one link: each instance of the room takes blocks of ids, noted on the link's socket (PROTOCOL.md FR4). */
+  nextStreamId(): number {
+    const link = this.#current;
+    if (link === null) throw new Error("no link");
+    if (this.#block === null || this.#nextInBlock === IDS_PER_BLOCK) {
+      if (link.attachment.nextBlock > MAX_BLOCK) {
+        this.end(CLOSE_GATEWAY_GONE, "stream ids used up");
+        throw new Error("stream ids used up");
+      }
+      this.#block = link.attachment.nextBlock;
+      // Stream id 0 does not exist.
+      this.#nextInBlock = this.#block === 0 ? 1 : 0;
+      this.#note(link, { nextBlock: this.#block + 1 });
+    }
+    const id = this.#block * IDS_PER_BLOCK + this.#nextInBlock;
+    this.#nextInBlock += 1;
+    return id;
+  }
+
+  #note(link: { readonly ws: WebSocket; attachment: LinkAttachment }, change: Partial<LinkAttachment>): void {
+    link.attachment = { ...link.attachment, ...change };
+    link.ws.serializeAttachment(link.attachment);
+  }
+
+  #unproven(): { readonly ws: WebSocket; readonly attachment: LinkAttachment }[] {
+    const found = [];
+    for (const ws of this.#options.ctx.getWebSockets("link")) {
+      const attachment = attachmentOf(ws);
+      if (attachment?.kind === "link" && attachment.phase === "hello" && ws.readyState === WebSocket.OPEN) found.push({ ws, attachment });
+    }
+    return found;
+  }
+
+  /** The other end broke the protocol: its link is over. */
+  #broken(ws: WebSocket, reason: string): void {
+    if (this.isCurrent(ws)) this.end(CLOSE_PROTOCOL, reason);
+    else closeQuietly(ws, CLOSE_PROTOCOL, reason);
+  }
+
+  async #hello(ws: WebSocket, attachment: LinkAttachment, hello: Hello): Promise<void> {
+    const { admission } = this.#options;
+    if (hello.protocol < MIN_LINK_PROTOCOL || hello.protocol > LINK_PROTOCOL)
+      return closeQuietly(ws, CLOSE_LINK_VERSION, `speak version ${LINK_PROTOCOL}`);
+    const claimed = admission.identity();
+    const signed = joined([hello.gateway, attachment.nonce, hello.connectorNonce, String(hello.generation), String(hello.protocol)]);
+    const isProven =
+      claimed !== null &&
+      hello.gateway === claimed.gateway &&
+      hello.key.x === claimed.key.x &&
+      (await verifyTagged(claimed.key, "link", signed, hello.signature));
+    // The check waited: a new enrolment or a newer link may have come between, so everything is read again.
+    const identity = admission.identity();
+    if (!isProven || identity === null || identity.key.x !== claimed.key.x || ws.readyState !== WebSocket.OPEN) {
+      return closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
+    }
+    if (hello.generation < identity.acknowledged - 1) return closeQuietly(ws, CLOSE_LINK_STALE, "stale generation");
+    this.end(CLOSE_SUPERSEDED, "a newer connector took over");
+    const generation = admission.nextGeneration();
+    const ready: LinkAttachment = { ...attachment, phase: "ready", generation, version: hello.version, report: hello.report };
+    ws.serializeAttachment(ready);
+    this.#current = { ws, attachment: ready };
+    this.#block = null;
+    this.send({
+      type: "welcome",
+      gateway: identity.gateway,
+      origin: identity.origin,
+      approveOrigin: this.#options.approveOrigin,
+      rpId: this.#options.rpId,
+      generation,
+      serverTimeMs: this.#options.now(),
+    });
+    admission.linkChanged({ up: true, report: hello.report, version: hello.version });
+    this.#options.onReady();
+  }
+
+  #control(message: ToRoom): void {
+    const { admission } = this.#options;
+    switch (message.type) {
+      case "hello":
+        return;
+      case "ack":
+        return admission.acknowledged(message.generation);
+      case "report": {
+        const link = this.#current;
+        if (link === null) return;
+        this.#note(link, { report: message.report });
+        return admission.linkChanged({ up: true, report: message.report, version: link.attachment.version });
+      }
+      case "nonce": {
+        const resolve = this.#nonces.get(message.id);
+        this.#nonces.delete(message.id);
+        return resolve?.({ nonce: message.nonce, connectorKey: message.connectorKey });
+      }
+      case "result": {
+        const resolve = this.#commands.get(message.id);
+        this.#commands.delete(message.id);
+        return resolve?.(message);
+      }
+      case "cut-done":
+      case "device":
+        return admission.received(message);
+    }
+  }
+
+  #gone(): void {
+    this.#current = null;
+    this.#options.onGone();
+    for (const resolve of this.#commands.values()) resolve(null);
+    for (const resolve of this.#nonces.values()) resolve(null);
+    this.#commands.clear();
+    this.#nonces.clear();
+    this.#options.admission.linkChanged({ up: false, report: null, version: null });
+  }
+}
+
+function readControl(text: string): ToRoom | "unknown" | "malformed" {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return "malformed";
+  }
+  const parsed = toRoomSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const known = toRoomSchema.options.some((option) => option.shape.type.value === (value as { type?: unknown } | null)?.type);
+  return known ? "malformed" : "unknown";
+}
