@@ -66,6 +66,10 @@ export interface DemoOptions {
   readonly port: number;
   readonly token: string;
   readonly now?: () => number;
+  /** Answers paths of a test's own, after the ingress check; true when it did. */
+  readonly onRequest?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
+  /** Takes sockets of a test's own path; true when it did. */
+  readonly onSocket?: (ws: WebSocket, request: http.IncomingMessage) => boolean;
 }
 
 class Refusal extends Error {
@@ -299,6 +303,7 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
     if (path === "/readyz") return void response.writeHead(200, { "content-type": "application/json" }).end('{"ready":true}');
     if (ingress(request) === "unattributable-proxy")
       return void response.writeHead(403, { "content-type": "application/json" }).end('{"error":{"type":"proxy_attribution_required"}}');
+    if (options.onRequest?.(request, response) === true) return;
     if (path === "/demo.js")
       return void response.writeHead(200, { "content-type": "text/javascript; charset=utf-8" }).end(DEMO_PAGE.script);
     const headers = {
@@ -316,6 +321,7 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
         'HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{"error":{"type":"proxy_attribution_required"}}',
       );
     sockets.handleUpgrade(request, socket, head, (ws) => {
+      if (options.onSocket?.(ws, request) === true) return;
       const cap = request.headers["x-openclaw-scopes"];
       const client: Client = {
         ws,

@@ -153,7 +153,7 @@ test("[CUT1] [CUT3] Cut now ends the device here and on the gateway, and shows b
   const card = owner.getByRole("listitem").filter({ hasText: "connected now" });
   await card.getByRole("button", { name: "Cut now" }).click();
   await owner.getByRole("dialog").getByRole("button", { name: "Cut now" }).click();
-  await owner.getByText("✓ Connections ended: 1").waitFor();
+  await owner.getByText(/✓ Connections ended: [1-9]/).waitFor();
   await owner.getByText("✓ Removed on the gateway: 1 entry").waitFor();
   await closed;
   expect(await pairedDevices(openclaw.port, openclaw.token)).toHaveLength(before.length - 1);

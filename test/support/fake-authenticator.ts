@@ -34,7 +34,8 @@ function toDer(raw: Uint8Array): Uint8Array<ArrayBuffer> {
 
 /** @param origin what the client data name, with the host as rpId, unless overridden */
 export async function newAuthenticator(origin: string): Promise<Authenticator> {
-  const pair = (await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"])) as CryptoKeyPair;
+  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
+  if (!("privateKey" in pair)) throw new TypeError("a key pair was asked for");
   const jwk = (await crypto.subtle.exportKey("jwk", pair.publicKey)) as { x?: string; y?: string };
   const credentialId = toBase64url(crypto.getRandomValues(new Uint8Array(16)));
   const ownerKey: OwnerKey = { credentialId, key: { kty: "EC", crv: "P-256", x: jwk.x ?? "", y: jwk.y ?? "" } };

@@ -10,7 +10,8 @@ export interface FakeDevice {
 }
 
 export async function newDevice(): Promise<FakeDevice> {
-  const pair = (await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"])) as CryptoKeyPair;
+  const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"]);
+  if (!("privateKey" in pair)) throw new TypeError("a key pair was asked for");
   const jwk = (await crypto.subtle.exportKey("jwk", pair.publicKey)) as { x?: string };
   const key: DeviceKey = { kty: "OKP", crv: "Ed25519", x: jwk.x ?? "" };
   const signed = async (type: "ask" | "session", bytes: Uint8Array<ArrayBuffer>): Promise<SignedByDevice> => ({

@@ -1,8 +1,5 @@
 /** WebSocket streams through a real room: what arrives is what was sent. */
-import { evictDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { FRAME_CLOSE, FRAME_RESET } from "../../src/protocol/frame.ts";
-import { MAX_MESSAGE_BYTES } from "../../src/protocol/limits.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, env, newBench, upgrade } from "./room-bench.ts";

@@ -148,8 +148,9 @@ test("no page may act as a connector", async () => {
 
 test("healthz and the API description answer", async () => {
   expect(await (await ask(`${config.appOrigin}/healthz`)).json()).toMatchObject({ ok: true, version: "0.1.0" });
-  const described = (await (await ask(`${config.appOrigin}/api/openapi.json`)).json()) as {
+  const answered = await ask(`${config.appOrigin}/api/openapi.json`);
+  const described: {
     paths: Record<string, Record<string, unknown>>;
-  };
+  } = await answered.json();
   for (const route of appRoutes) expect(described.paths[route.path.replace(/:(\w+)/g, "{$1}")]).toHaveProperty(route.method.toLowerCase());
 });

@@ -152,7 +152,8 @@ export async function newGateway(person?: Person): Promise<GatewayWorld> {
         send,
         frame: (type, flags, stream, payload) => ws.send(encodeFrame(type, flags, stream, payload)),
         raw: (bytes) => ws.send(bytes),
-        next: (type) => messages.take((message) => message.type === type) as ReturnType<FakeConnector["next"]> as never,
+        next: <T extends ToConnector["type"]>(type: T) =>
+          messages.take((message) => message.type === type) as Promise<Extract<ToConnector, { type: T }>>,
         nextFrame: (type) => frames.take((frame) => frame.type === type),
         closed,
       };
@@ -190,6 +191,10 @@ export interface WaitingDevice {
   next(type: string): Promise<Record<string, unknown>>;
 }
 
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
 /** Opens the door's socket and asks. @param device an old one comes back with its key */
 export async function askOwner(world: GatewayWorld, known?: WaitingDevice["device"]): Promise<WaitingDevice> {
   const device = known ?? (await newDevice());
@@ -205,7 +210,7 @@ export async function askOwner(world: GatewayWorld, known?: WaitingDevice["devic
   ws.send(JSON.stringify({ type: "ask", signed, claims: { name: "Phone", platform: "Test", browser: "Test" } }));
   const answer = await messages.take((message) => ["waiting", "busy", "refused", "allowed", "error"].includes(String(message["type"])));
   messages.put(answer);
-  return { ws, request: String(answer["request"] ?? ""), digits: String(answer["matchCode"] ?? ""), device, next };
+  return { ws, request: textOf(answer["request"]), digits: textOf(answer["matchCode"]), device, next };
 }
 
 /** The owner's signed grant for a waiting device. */
