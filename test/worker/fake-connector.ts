@@ -25,6 +25,7 @@ import type { StreamOpen, ToConnector, ToRoom } from "../../src/protocol/link-me
 import { joined, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { ConnectorKey } from "../../src/protocol/statements.ts";
 import { LINK_PROTOCOL } from "../../src/protocol/version.ts";
+import { ROOM_PONG } from "../../src/protocol/words.ts";
 import { handle } from "../../src/worker/app.ts";
 import type { Env } from "../../src/worker/env.ts";
 
@@ -204,6 +205,7 @@ export class FakeConnector {
   /** Control messages after the challenge that are not answered here. */
   readonly control = new Arrivals<ToConnector>();
   readonly closed: Promise<Close>;
+  readonly pongs = new Arrivals<null>();
   /** RESETs for streams that this end does not know. */
   readonly strayResets = new Arrivals<number>();
   readonly #challenge = new Arrivals<Extract<ToConnector, { type: "challenge" }>>();
@@ -276,7 +278,7 @@ export class FakeConnector {
 
   #message(data: string | ArrayBuffer): void {
     if (typeof data === "string") {
-      if (data === "pong") return;
+      if (data === ROOM_PONG) return this.pongs.put(null);
       const message = toConnectorSchema.parse(JSON.parse(data));
       if (message.type === "challenge") this.#challenge.put(message);
       else this.control.put(message);

@@ -1,5 +1,8 @@
 /** WebSocket streams through a real room: what arrives is what was sent. */
+import { evictDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
+import { FRAME_CLOSE, FRAME_RESET } from "../../src/protocol/frame.ts";
+import { MAX_MESSAGE_BYTES } from "../../src/protocol/limits.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, env, newBench, upgrade } from "./room-bench.ts";
@@ -50,3 +53,229 @@ test.each([0, 1, 65_527, 65_528, 65_529, 200_000, 262_144, 1_000_000])(
     expect(await hash(down as ArrayBuffer)).toBe(await hash(message));
   },
 );
+
+test("[ST2] kind, order and boundaries arrive as sent, the empty message and text beyond ASCII included", async () => {
+  const { bench, connector, device } = await connected();
+  const { browser, stream } = await openStream(bench, connector, device);
+  // "ping": what a runtime that answers by itself would swallow.
+  const sent = ["", "a", "ping", "Zürich 🙂", new Uint8Array([0, 255]), "b".repeat(70_000), new Uint8Array(0)];
+  for (const message of sent) browser.ws.send(message);
+  for (const message of sent) {
+    const got = await stream.messages.next();
+    expect(got.isText).toBe(typeof message === "string");
+    expect(typeof message === "string" ? new TextDecoder().decode(got.data) : got.data).toEqual(message);
+  }
+  for (const message of sent) await stream.send(message);
+  for (const message of sent) {
+    const got = await browser.messages.next();
+    expect(typeof got === "string" ? got : new Uint8Array(got)).toEqual(message);
+  }
+});
+
+test("[ST2] a message of exactly 25 MiB crosses in both directions", async () => {
+  const { bench, connector, device } = await connected();
+  const { browser, stream } = await openStream(bench, connector, device);
+  const message = pattern(MAX_MESSAGE_BYTES);
+  const expected = await hash(message);
+  browser.ws.send(message);
+  expect(await hash((await stream.messages.next()).data)).toBe(expected);
+  const sending = stream.send(message);
+  expect(await hash((await browser.messages.next()) as ArrayBuffer)).toBe(expected);
+  await sending;
+}, 30_000);
+
+test("[ST2] one byte more than 25 MiB ends the stream with 1009 and leaves its neighbour alone", async () => {
+  const { bench, connector, device } = await connected();
+  const neighbour = await openStream(bench, connector, device);
+  const up = await openStream(bench, connector, device);
+  up.browser.ws.send(new Uint8Array(MAX_MESSAGE_BYTES + 1));
+  expect((await up.browser.closed).code).toBe(1009);
+  expect(await up.stream.endings.next()).toMatchObject({ type: FRAME_RESET, code: 1009 });
+  const down = await openStream(bench, connector, device);
+  void down.stream.send(new Uint8Array(MAX_MESSAGE_BYTES + 1));
+  expect((await down.browser.closed).code).toBe(1009);
+  expect(await down.stream.endings.next()).toMatchObject({ type: FRAME_RESET, code: 1009 });
+  neighbour.browser.ws.send("still here");
+  expect((await neighbour.stream.messages.next()).isText).toBe(true);
+}, 30_000);
+
+test("[CR6] two messages of 25 MiB at once both arrive: the second waits for the first", async () => {
+  const { bench, connector, device } = await connected();
+  const a = await openStream(bench, connector, device);
+  const b = await openStream(bench, connector, device);
+  const message = pattern(MAX_MESSAGE_BYTES);
+  const sending = Promise.all([a.stream.send(message), b.stream.send(message)]);
+  // A connector asks every second; here as fast as the room answers.
+  for (let asked = 0; asked < 2_000 && a.browser.messages.count + b.browser.messages.count < 2; asked += 1) {
+    for (const { stream } of [a, b]) if (stream.isBlocked) stream.probe();
+    await bench.room.snapshot({ account: "nobody" });
+  }
+  for (const { browser } of [a, b]) {
+    expect(browser.messages.count).toBe(1);
+    expect(await hash((await browser.messages.next()) as ArrayBuffer)).toBe(await hash(message));
+  }
+  await sending;
+}, 30_000);
+
+test("[ST5] the gateway's close code and reason reach the browser, the browser's reach the gateway", async () => {
+  const { bench, connector, device } = await connected();
+  const down = await openStream(bench, connector, device);
+  down.stream.close(1008, "pairing required");
+  expect(await down.browser.closed).toEqual({ code: 1008, reason: "pairing required" });
+  const crashed = await openStream(bench, connector, device);
+  crashed.stream.close(1006, "");
+  expect((await crashed.browser.closed).code).toBe(4502);
+  const up = await openStream(bench, connector, device);
+  up.browser.ws.close(4001, "bye");
+  expect(await up.stream.endings.next()).toEqual({ type: FRAME_CLOSE, code: 4001, reason: "bye" });
+  // Answered by the room, not by the platform's time-out.
+  expect((await up.browser.closed).code).toBe(4001);
+  const plain = await openStream(bench, connector, device);
+  plain.browser.ws.close();
+  expect(await plain.stream.endings.next()).toMatchObject({ type: FRAME_CLOSE, code: 1005 });
+});
+
+test("[ST5] what the browser sent before its close goes first, even when it has to wait for credit", async () => {
+  const { bench, connector, device } = await connected();
+  const { browser, stream } = await openStream(bench, connector, device);
+  stream.isGranting = false;
+  browser.ws.send(pattern(600_000));
+  browser.ws.close(1000, "done");
+  expect(await stream.probes.next()).toBeLessThan(65_528);
+  stream.isGranting = true;
+  // What a gateway does that reads again: everything it took is granted.
+  stream.grant(stream.receivedBytes);
+  expect((await stream.messages.next()).data.byteLength).toBe(600_000);
+  expect(await stream.endings.next()).toMatchObject({ type: FRAME_CLOSE, code: 1000 });
+});
+
+test("[ST3] the upgrade is answered with the connector's OPENED, with the gateway's subprotocol; its first frame is at hand", async () => {
+  const { bench, connector, device } = await connected();
+  const answer = upgrade(bench, device, "/?a=1", { "sec-websocket-protocol": "x.v1, x.v2" });
+  const stream = await connector.streams.next();
+  expect(stream.open).toMatchObject({ kind: "ws", method: "GET", path: "/?a=1", device: device.device, access: "full", hasBody: false });
+  stream.opened(101, [["sec-websocket-protocol", "x.v2"]]);
+  await stream.send("challenge");
+  const response = await answer;
+  expect(response.status).toBe(101);
+  expect(response.headers.get("sec-websocket-protocol")).toBe("x.v2");
+  expect(await new FakeBrowser(response).messages.next()).toBe("challenge");
+});
+
+test("[ST3] a gateway that refuses the upgrade is quoted with status and body", async () => {
+  const { bench, connector, device } = await connected();
+  const answer = upgrade(bench, device);
+  const stream = await connector.streams.next();
+  stream.opened(403, [["content-type", "application/json"]]);
+  await stream.body(new TextEncoder().encode('{"error":"no"}'));
+  stream.end();
+  const response = await answer;
+  expect(response.status).toBe(403);
+  expect(await response.json()).toEqual({ error: "no" });
+});
+
+test("[ST6] streams go on after the room slept: both ways, closes, and fresh ids for new streams", async () => {
+  const { bench, connector, device } = await connected();
+  const { browser, stream } = await openStream(bench, connector, device);
+  for (let round = 0; round < 3; round += 1) {
+    await evictDurableObject(bench.room);
+    browser.ws.send(pattern(150_000));
+    expect((await stream.messages.next()).data.byteLength).toBe(150_000);
+    await evictDurableObject(bench.room);
+    await stream.send(pattern(150_000));
+    expect(((await browser.messages.next()) as ArrayBuffer).byteLength).toBe(150_000);
+    // FakeConnector refuses a stream id that it saw before.
+    await openStream(bench, connector, device);
+  }
+  await evictDurableObject(bench.room);
+  stream.close(1000, "over");
+  expect(await browser.closed).toEqual({ code: 1000, reason: "over" });
+});
+
+test("[ST6] a message that was half in the room's memory when it slept ends its stream, never a broken message", async () => {
+  const { bench, connector, device } = await connected();
+  const down = await openStream(bench, connector, device);
+  const up = await openStream(bench, connector, device);
+  const whole = await openStream(bench, connector, device);
+  connector.frame(new Uint8Array([3, 0, 0, 0, ...idBytes(down.stream.id), 1, 2, 3]));
+  up.stream.isGranting = false;
+  up.browser.ws.send(pattern(600_000));
+  await up.stream.probes.next();
+  await evictDurableObject(bench.room);
+  await whole.stream.send("awake");
+  expect(await whole.browser.messages.next()).toBe("awake");
+  expect((await down.browser.closed).code).toBe(4502);
+  expect((await up.browser.closed).code).toBe(4502);
+  expect(await down.stream.endings.next()).toMatchObject({ type: FRAME_RESET });
+  expect(down.browser.messages.count).toBe(0);
+});
+
+test("[ST6] when the room is thrown away with its sockets, both ends of every stream end", async () => {
+  const { bench, connector, device } = await connected();
+  const { browser } = await openStream(bench, connector, device);
+  await evictDurableObject(bench.room, { webSockets: "close" });
+  await browser.closed;
+  await connector.closed;
+  const again = await FakeConnector.up(env, bench.gateway, bench.identity, connector.generation);
+  expect((await openStream(bench, again, device)).stream.id).toBeGreaterThan(0);
+});
+
+test("[CR2] a connector that sends more than it was granted loses that stream only", async () => {
+  const { bench, connector, device } = await connected();
+  const greedy = await openStream(bench, connector, device);
+  const neighbour = await openStream(bench, connector, device);
+  // Bypasses the fake's own credit; nothing is ever final, so that the room consumes without delivering.
+  const frame = new Uint8Array(8 + 65_528);
+  frame.set([3, 0, 0, 0, ...idBytes(greedy.stream.id)]);
+  greedy.stream.ignoresCredit = true;
+  // Two large messages: the neighbour's keeps the room from granting more to the greedy one.
+  void neighbour.stream.send(pattern(3 * 1024 * 1024));
+  expect(((await neighbour.browser.messages.next()) as ArrayBuffer).byteLength).toBe(3 * 1024 * 1024);
+  const hog = await openStream(bench, connector, device);
+  const hogFrame = frame.slice();
+  hogFrame.set([3, 0, 0, 0, ...idBytes(hog.stream.id)]);
+  for (let i = 0; i < 20; i += 1) connector.frame(hogFrame);
+  for (let i = 0; i < 40; i += 1) connector.frame(frame);
+  expect((await greedy.browser.closed).code).toBe(4413);
+  neighbour.browser.ws.send("still here");
+  expect((await neighbour.stream.messages.next()).isText).toBe(true);
+});
+
+test("[CR3] a browser that reads nothing gets no more credit; its neighbour does not notice", async () => {
+  const { bench, connector, device } = await connected();
+  const answer = upgrade(bench, device);
+  const stuck = await connector.streams.next();
+  stuck.opened();
+  // Never accepted: nothing drains.
+  const { webSocket } = await answer;
+  expect(webSocket).not.toBe(null);
+  const neighbour = await openStream(bench, connector, device);
+  let sent = 0;
+  const message = pattern(60_000);
+  void (async () => {
+    for (; sent < 500; sent += 1) await stuck.send(message);
+  })();
+  for (let i = 0; i < 50; i += 1) {
+    stuck.probe();
+    neighbour.browser.ws.send("ping");
+    await neighbour.stream.messages.next();
+    await neighbour.stream.send("pong");
+    expect(await neighbour.browser.messages.next()).toBe("pong");
+  }
+  expect(stuck.isBlocked).toBe(true);
+  // 1 MiB unsent, plus at most two windows under way.
+  expect(sent * message.byteLength).toBeLessThan(2 * 1024 * 1024);
+});
+
+test("[ST8] RESET of the connector ends the browser's socket with its code; later frames for it are answered with RESET", async () => {
+  const { bench, connector, device } = await connected();
+  const { browser, stream } = await openStream(bench, connector, device);
+  stream.reset(4413, "too slow");
+  expect(await browser.closed).toEqual({ code: 4413, reason: "too slow" });
+  connector.frame(new Uint8Array([3, 1, 0, 0, ...idBytes(stream.id), 9]));
+  expect(await stream.endings.next()).toMatchObject({ type: FRAME_RESET });
+});
+
+function idBytes(id: number): number[] {
+  return [id >>> 24, (id >>> 16) & 0xff, (id >>> 8) & 0xff, id & 0xff];
+}
