@@ -12,6 +12,7 @@ import { toConnectorSchema } from "../protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { joined } from "../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL } from "../protocol/version.ts";
+import { ROOM_PING, ROOM_PONG } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import { pinnedOf } from "./admitted.ts";
 import type { Identity } from "./identity.ts";
@@ -125,7 +126,7 @@ export class Link {
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (isBinary) return this.#binary(socket, data);
       const text = data.toString("utf8");
-      if (text === "pong") {
+      if (text === ROOM_PONG) {
         this.#missed = 0;
         return;
       }
@@ -210,7 +211,7 @@ export class Link {
     this.#heartbeat = setInterval(() => {
       if (this.#missed >= HEARTBEAT_MISSES) return this.#socket?.terminate();
       this.#missed += 1;
-      this.#socket?.send("ping");
+      this.#socket?.send(ROOM_PING);
     }, this.#beatMs);
   }
 

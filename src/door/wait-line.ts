@@ -1,7 +1,7 @@
 /** The waiting page's connection to the room: dials again by itself after sleep and lost networks. */
 import type { ToDoor } from "../protocol/door-messages.ts";
 import { DOOR_PING_MS } from "../protocol/limits.ts";
-import { DOOR_PREFIX } from "../protocol/words.ts";
+import { DOOR_PREFIX, ROOM_PING, ROOM_PONG } from "../protocol/words.ts";
 
 /** After waking up, a connection that says nothing for this long is dead, whatever the browser believes. */
 const WAKE_ANSWER_MS = 4_000;
@@ -48,7 +48,7 @@ export class WaitLine {
     if (!this.#isWanted || socket?.readyState === WebSocket.CONNECTING) return;
     if (socket?.readyState !== WebSocket.OPEN) return this.#redial();
     const askedAtMs = Date.now();
-    socket.send("ping");
+    socket.send(ROOM_PING);
     setTimeout(() => {
       if (this.#socket === socket && this.#heardAtMs < askedAtMs) this.#redial();
     }, WAKE_ANSWER_MS);
@@ -76,7 +76,7 @@ export class WaitLine {
     socket.addEventListener("message", (event) => {
       if (this.#socket !== socket) return;
       this.#heardAtMs = Date.now();
-      if (event.data === "pong") return;
+      if (event.data === ROOM_PONG) return;
       this.#attempts = 0;
       this.#events.message(JSON.parse(String(event.data)) as ToDoor);
     });
@@ -97,6 +97,6 @@ export class WaitLine {
 
   #beat(socket: WebSocket): void {
     if (Date.now() - this.#heardAtMs > 2.5 * DOOR_PING_MS) this.#redial();
-    else if (socket.readyState === WebSocket.OPEN) socket.send("ping");
+    else if (socket.readyState === WebSocket.OPEN) socket.send(ROOM_PING);
   }
 }

@@ -56,7 +56,7 @@ export const claimsSchema = z.object({
 });
 export type Claims = z.infer<typeof claimsSchema>;
 
-/** Door to room. Text `ping` is answered `pong` without waking the room. */
+/** Door to room. Text `gatehouse-ping` is answered `gatehouse-pong` without waking the room. */
 export const fromDoorSchema = z.discriminatedUnion("type", [
   /** `statement`: askStatementSchema bytes over the nonce of `hello`. A key that asks again takes up its request. */
   z.object({ type: z.literal("ask"), signed: signedByDeviceSchema, claims: claimsSchema }),

@@ -21,6 +21,13 @@ export const EXPIRY_CHOICES_MS = { hour: 3_600_000, day: 86_400_000, quarter: 90
 /** Prefix of everything that Gatehouse serves at a gateway's own origin. */
 export const DOOR_PREFIX = "/.gatehouse/";
 
+/**
+ * Heartbeat of a link and of a waiting door page, and its answer, which the runtime gives without waking the room. The runtime does so on
+ * every socket of the room, streams included, so the text is one that no gateway's client sends: a relayed `ping` must reach the gateway.
+ */
+export const ROOM_PING = "gatehouse-ping";
+export const ROOM_PONG = "gatehouse-pong";
+
 /** Cookies at a gateway's origin: the session, and the rotating device token. Never forwarded to the gateway. */
 export const SESSION_COOKIE = "__Host-gth_s";
 export const DEVICE_TOKEN_COOKIE = "__Host-gth_d";

@@ -13,6 +13,7 @@ import { Relay } from "./relay.ts";
 import type { RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import type { RequestRow } from "./storage.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
+import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const CLOSE_INTERNAL = 1011;
@@ -30,7 +31,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const now = (): number => Date.now();
     const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes));
     const wakeBy = (atMs: number): void => this.#wakeBy(atMs);
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ROOM_PING, ROOM_PONG));
     // Known before any event: an alarm set later must never push an earlier one back.
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = await ctx.storage.getAlarm();
