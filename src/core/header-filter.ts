@@ -42,10 +42,13 @@ function isForged(name: string): boolean {
   return FORGED.has(name) || FORGED_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
+/** Who asks: a gateway judges a visitor without them more kindly, so no Connection field takes them away. */
+const END_TO_END = ["host", "origin"];
+
 /** Names that a Connection field declares hop-by-hop. */
 function connectionTokens(headers: HeaderList): ReadonlySet<string> {
   const tokens = headers.filter(([name]) => name.toLowerCase() === "connection").flatMap(([, value]) => value.split(","));
-  return new Set(tokens.map((token) => token.trim().toLowerCase()));
+  return new Set(tokens.map((token) => token.trim().toLowerCase()).filter((token) => !END_TO_END.includes(token)));
 }
 
 function withoutOurCookies(value: string): string {

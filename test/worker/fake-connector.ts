@@ -74,6 +74,8 @@ export class FakeStream {
   /** CLOSE, RESET or END of the room. */
   readonly endings = new Arrivals<Close & { readonly type: number }>();
   readonly probes = new Arrivals<number>();
+  /** Every CREDIT of the room, in order. */
+  readonly credits: number[] = [];
   /** False: takes bytes but grants nothing, as a gateway does that reads nothing. */
   isGranting = true;
   /** The test checks the room's own limit. */
@@ -171,7 +173,8 @@ export class FakeStream {
         return;
       }
       case FRAME_CREDIT:
-        this.#credit.grant(decodeU32(frame.payload) ?? 0);
+        this.credits.push(decodeU32(frame.payload) ?? 0);
+        this.#credit.grant(this.credits.at(-1) ?? 0);
         return this.#flush();
       case FRAME_PROBE: {
         const left = decodeU32(frame.payload) ?? 0;

@@ -115,7 +115,37 @@ test("[CR6] two messages of 25 MiB at once both arrive: the second waits for the
     expect(await hash((await browser.messages.next()) as ArrayBuffer)).toBe(await hash(message));
   }
   await sending;
+  // The one that had to wait was told so, and not left to give up.
+  expect([...a.stream.credits, ...b.stream.credits]).toContain(0);
 }, 30_000);
+
+test("[CR6] more than 32 MiB in all: what holds most is reset with 4413, the others go on", async () => {
+  const { bench, connector, device } = await connected();
+  const neighbour = await openStream(bench, connector, device);
+  const large = upgrade(bench, device);
+  const first = await connector.streams.next();
+  first.opened();
+  // Browsers that never read; the first one holds a whole large message.
+  const unread = [await large];
+  void first.send(pattern(20 * 1024 * 1024));
+  const stuck: FakeStream[] = [];
+  for (let i = 0; i < 12 && first.endings.count === 0; i += 1) {
+    const answer = upgrade(bench, device);
+    const stream = await connector.streams.next();
+    stream.opened();
+    unread.push(await answer);
+    stuck.push(stream);
+    void stream.send(pattern(1_200_000));
+    for (let asked = 0; asked < 30; asked += 1) {
+      for (const each of [first, ...stuck]) if (each.isBlocked) each.probe();
+      neighbour.browser.ws.send("beside");
+      await neighbour.stream.messages.next();
+    }
+  }
+  expect(await first.endings.next()).toMatchObject({ type: FRAME_RESET, code: 4413 });
+  for (const stream of stuck) expect(stream.endings.count).toBe(0);
+  expect(stuck.length).toBeGreaterThan(8);
+});
 
 test("[ST5] the gateway's close code and reason reach the browser, the browser's reach the gateway", async () => {
   const { bench, connector, device } = await connected();
@@ -263,6 +293,12 @@ test("[CR3] a browser that reads nothing gets no more credit; its neighbour does
     expect(await neighbour.browser.messages.next()).toBe("pong");
   }
   expect(stuck.isBlocked).toBe(true);
+  // Nothing at all for a browser that stands still: its sender gives up after ten seconds.
+  const before = stuck.credits.length;
+  stuck.probe();
+  neighbour.browser.ws.send("after the probe");
+  await neighbour.stream.messages.next();
+  expect(stuck.credits.length).toBe(before);
   // 1 MiB unsent, plus at most two windows under way.
   expect(sent * message.byteLength).toBeLessThan(2 * 1024 * 1024);
 });

@@ -12,6 +12,7 @@ import { decodeFrame, encodeFrame } from "../../src/protocol/frame.ts";
 import type { Frame, FrameType } from "../../src/protocol/frame.ts";
 import { joined, tagged, toBase64url } from "../../src/protocol/statement-encoding.ts";
 import type { ConnectorKey } from "../../src/protocol/statements.ts";
+import { ROOM_PONG } from "../../src/protocol/words.ts";
 import type { ToConnector, ToRoom } from "../../src/protocol/link-messages.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
@@ -129,7 +130,7 @@ export async function newGateway(person?: Person): Promise<GatewayWorld> {
           if (typeof frame !== "string") frames.put(frame);
           return;
         }
-        if (data === "pong") return;
+        if (data === ROOM_PONG) return;
         const message = JSON.parse(data) as ToConnector;
         if (options.answer !== false) {
           if (message.type === "nonce-request")

@@ -107,7 +107,7 @@ test("[HD1] nothing by which a visitor could look like somebody else passes; Hos
     ["X-Pomerium-Jwt", "x"],
     ["X-Gatehouse-Session", "x"],
     ["Upgrade", "websocket"],
-    ["Connection", "keep-alive, X-Evil"],
+    ["Connection", "keep-alive, X-Evil, Origin"],
     ["X-Evil", "1"],
     ["Cookie", "__Host-gth_s=a; theirs=1; __Host-gth_d=b"],
     ["Host", "g.localhost"],
