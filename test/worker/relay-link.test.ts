@@ -79,6 +79,7 @@ test("[LINK1] strangers cannot fill a room with sockets that prove nothing", asy
 
 test("[LINK4] wrong key, wrong signature, wrong gateway: one code and one text; no common version says so", async () => {
   const bench = await newBench();
+  const rightful = await FakeConnector.up(env, bench.gateway, bench.identity);
   const stranger = await newConnectorIdentity();
   const other = await newBench();
   const answers = [];
@@ -97,6 +98,10 @@ test("[LINK4] wrong key, wrong signature, wrong gateway: one code and one text; 
   const future = await FakeConnector.dial(env, bench.gateway);
   await future.hello(bench.gateway, bench.identity, { protocol: 99 });
   expect((await future.closed).code).toBe(4412);
+  // None of them disturbed the one that proved itself.
+  const { browser, stream } = await openStream(bench, rightful, await allowDevice(bench));
+  browser.ws.send("undisturbed");
+  expect((await stream.messages.next()).isText).toBe(true);
 });
 
 test("[LINK2] a newer proven link ends the older one and its streams; the older one's close changes nothing", async () => {
@@ -229,7 +234,7 @@ test.each([
   expect((await good.stream.messages.next()).isText).toBe(true);
 });
 
-async function putDevice(bench: Bench, device: AllowedDevice): Promise<void> {
+async function putDevice(bench: Bench, device: AllowedDevice, deviceState: DeviceRow["state"] = "allowed"): Promise<void> {
   const row: DeviceRow = {
     id: device.device,
     key: { kty: "OKP", crv: "Ed25519", x: "A".repeat(43) },
@@ -239,7 +244,7 @@ async function putDevice(bench: Bench, device: AllowedDevice): Promise<void> {
     access: "full",
     kind: "ask",
     grant: "g".repeat(26),
-    state: "allowed",
+    state: deviceState,
     createdAtMs: 1,
     lastSeenMs: null,
     notAfterMs: Date.now() + 3_600_000,
@@ -308,6 +313,20 @@ test("[ST7] a cut device that ignores the close sends into nothing, also after t
   beside.browser.ws.send("later than both");
   await beside.stream.messages.next();
   expect(stream.messages.count).toBe(0);
+});
+
+test("[ST7] a room that wakes knows its cuts from its storage before the first frame", async () => {
+  const { bench, connector, device } = await connected();
+  const up = await openStream(bench, connector, device);
+  const down = await openStream(bench, connector, device);
+  // As if the object had gone between the commit of the cut and the closes.
+  await putDevice(bench, device, "cut");
+  await evictDurableObject(bench.room);
+  up.browser.ws.send("from the cut device");
+  expect((await up.browser.closed).code).toBe(4403);
+  await down.stream.send("to the cut device");
+  expect((await down.browser.closed).code).toBe(4403);
+  expect(up.stream.messages.count + down.browser.messages.count).toBe(0);
 });
 
 test("[ST7] a session that is over ends its streams with 4401: at the next frame of either side, else by alarm", async () => {
