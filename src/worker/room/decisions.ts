@@ -9,6 +9,8 @@ import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
 import { isSameText } from "../auth/session-cookie.ts";
 import type { Admission } from "./admission.ts";
+import { deliver } from "./owed.ts";
+import { endRequest } from "./pairing-requests.ts";
 import type { RoomResult } from "./room-rpc.ts";
 import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
 
@@ -21,7 +23,7 @@ export function checkMatchCode(admission: Admission, requestId: string, code: st
   if (row === null) return { ok: false, failure: "request-over" };
   if (isSameText(code, row.code)) return { ok: true, value: null };
   const tries = row.tries + 1;
-  if (tries >= MATCH_CODE_TRIES) admission.endRequest(row, "wrong-code", { type: "ended", why: "wrong-code" });
+  if (tries >= MATCH_CODE_TRIES) endRequest(admission, row, "wrong-code", { type: "ended", why: "wrong-code" });
   else admission.storage.put("requests", row.id, { ...row, tries });
   admission.audit("owner", "wrong-match-code", row.device, { tries });
   return { ok: false, failure: "match-code-wrong", triesLeft: MATCH_CODE_TRIES - tries };
@@ -82,8 +84,8 @@ async function commitGrant(
     admission.storage.owe(message);
     admission.audit("owner", "allow", body.device, { access: body.access, notAfterMs: body.notAfterMs, kind: body.kind });
   });
-  if (from !== null) admission.endRequest(from, "allowed", { type: "allowed", live: false });
-  const result = await admission.deliver(message);
+  if (from !== null) endRequest(admission, from, "allowed", { type: "allowed", live: false });
+  const result = await deliver(admission, message);
   admission.tellInbox();
   return result?.ok === true;
 }
@@ -121,7 +123,7 @@ export function deny(admission: Admission, input: { request: string; block: bool
   const row = admission.storage.get<RequestRow>("requests", input.request);
   if (row === null) return { ok: false, failure: "request-over" };
   if (input.block) admission.storage.block(row.device);
-  admission.endRequest(row, "denied", { type: "refused", blocked: input.block });
+  endRequest(admission, row, "denied", { type: "refused", blocked: input.block });
   return { ok: true, value: { device: row.device } };
 }
 
@@ -142,7 +144,7 @@ export async function cut(admission: Admission, deviceId: string): Promise<RoomR
     edge,
     gateway: { state: "pending", entriesRemoved: 0, tookMs: null, atMs: null },
   });
-  await admission.deliver(message);
+  await deliver(admission, message);
   admission.tellInbox();
   const receipt = admission.storage.get<Receipt>("receipts", deviceId);
   return receipt === null ? NOT_FOUND : { ok: true, value: receipt };
@@ -160,6 +162,6 @@ export async function addOwnerKey(admission: Admission, account: string, signed:
   if (!keys.some((each) => each.credentialId === credentialId)) admission.storage.put("owner_keys", credentialId, { credentialId, key });
   const message = { type: "owner-key", id: `owner-${credentialId.slice(0, 40)}`, signed } as const;
   admission.storage.owe(message);
-  await admission.deliver(message);
+  await deliver(admission, message);
   return { ok: true, value: null };
 }

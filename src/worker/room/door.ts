@@ -24,6 +24,7 @@ import { cookieValue, sealSessionCookie } from "../auth/session-cookie.ts";
 import type { Admission } from "./admission.ts";
 import { closeQuietly } from "./attachments.ts";
 import type { WaitAttachment } from "./attachments.ts";
+import { endRequest, showCard } from "./pairing-requests.ts";
 import type { DeviceRow, GrantRow, RequestRow, SessionRow } from "./storage.ts";
 
 /** Nonces that may be open at once: a flood of challenges cannot fill the room. */
@@ -227,7 +228,7 @@ export class Door {
     if (message === null) return closeQuietly(ws, 1008, "bad message");
     if (message.type === "withdraw") {
       const row = attachment.request === null ? null : this.#admission.storage.get<RequestRow>("requests", attachment.request);
-      if (row !== null) this.#admission.endRequest(row, "withdrawn", { type: "ended", why: "withdrawn" });
+      if (row !== null) endRequest(this.#admission, row, "withdrawn", { type: "ended", why: "withdrawn" });
       return closeQuietly(ws, 1000, "");
     }
     await this.#ask(ws, attachment, message);
@@ -239,7 +240,7 @@ export class Door {
     if (row === null) return;
     const lastSeenMs = this.#admission.options.now();
     this.#admission.storage.put("requests", row.id, { ...row, lastSeenMs });
-    this.#admission.showCard({ ...row, lastSeenMs });
+    showCard(this.#admission, { ...row, lastSeenMs });
     this.#admission.options.wakeBy(lastSeenMs + REQUEST_SILENCE_MS);
   }
 
@@ -269,7 +270,7 @@ export class Door {
     if (ws.readyState !== WebSocket.OPEN) return;
     if (row === null) return tell(ws, { type: "busy" });
     this.#join(ws, attachment, device, row.id, { type: "waiting", request: row.id, matchCode: row.code, ownerSeen: false });
-    admission.showCard(row);
+    showCard(admission, row);
     admission.options.wakeBy(admission.options.now() + REQUEST_SILENCE_MS);
   }
 
@@ -292,7 +293,7 @@ export class Door {
       if (others.length >= MAX_REQUESTS_PER_GATEWAY) return null;
       if (others.some((row) => row.code === code)) continue;
       for (const older of live)
-        if (older.device === device) this.#admission.endRequest(older, "withdrawn", { type: "ended", why: "replaced" });
+        if (older.device === device) endRequest(this.#admission, older, "withdrawn", { type: "ended", why: "replaced" });
       const nowMs = options.now();
       const row: RequestRow = {
         id,

@@ -1,7 +1,6 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
 import { decodeClose, encodeClose } from "../../core/close-code.ts";
-import { fromVisitor } from "../../core/header-filter.ts";
-import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
   FRAME_CREDIT,
@@ -15,49 +14,28 @@ import {
   encodeFrame,
 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
-import {
-  BROWSER_BUFFER_HIGH_BYTES,
-  CREDIT_STEP_BYTES,
-  MAX_FRAME_PAYLOAD_BYTES,
-  MAX_PATH_CHARS,
-  MAX_QUEUED_PER_ROOM_BYTES,
-  MAX_STREAMS_PER_DEVICE,
-  MAX_STREAMS_PER_GATEWAY,
-  STALLED_STREAM_MS,
-} from "../../protocol/limits.ts";
-import { openedSchema } from "../../protocol/link-messages.ts";
-import type { LinkResult, StreamOpen, StreamOpened, ToConnector } from "../../protocol/link-messages.ts";
-import { utf8 } from "../../protocol/statement-encoding.ts";
+import type { LinkResult, ToConnector } from "../../protocol/link-messages.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { LinkAttachment, StreamAttachment } from "./attachments.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import { LinkLeg } from "./link-leg.ts";
 import type { LinkLegOptions } from "./link-leg.ts";
-import type { AdmittedSession, RelayForAdmission } from "./parts.ts";
+import { isUpgrade, openPayload, readOpened } from "./opening.ts";
+import type { RelayForAdmission } from "./parts.ts";
 import { refusal, refusalFor, refusalForClose } from "./refusals.ts";
+import { RoomMemory } from "./room-memory.ts";
+import { StreamTable } from "./stream-table.ts";
+import type { Holdings, PendingUpgrade } from "./stream-table.ts";
 import { WsStream } from "./ws-stream.ts";
 import type { StreamHost } from "./ws-stream.ts";
 
 export type RelayOptions = Omit<LinkLegOptions, "onGone" | "onReady">;
 
-/** A browser's upgrade that waits for the gateway's first frame. */
-interface PendingUpgrade {
-  readonly session: AdmittedSession;
-  readonly answer: (response: Response) => void;
-}
-
-/** Streams that hold no more than this can, all together, never exceed the room's bound: the sum is formed only when one holds more. */
-const UNCOUNTED_BYTES = MAX_QUEUED_PER_ROOM_BYTES / MAX_STREAMS_PER_GATEWAY;
-
 export class Relay implements RelayForAdmission, StreamHost {
   readonly #options: RelayOptions;
   readonly #link: LinkLeg;
-  readonly #sockets = new Map<number, WsStream>();
-  readonly #byBrowser = new WeakMap<WebSocket, WsStream>();
-  readonly #exchanges = new Map<number, HttpExchange>();
-  readonly #upgrades = new Map<number, PendingUpgrade>();
-  /** The one stream whose message may grow beyond the first megabyte, and when what it holds last changed (PROTOCOL.md CR6). */
-  #large: { readonly stream: WsStream; readonly heldBytes: number; readonly movedAtMs: number } | null = null;
+  readonly #streams = new StreamTable();
+  readonly #memory = new RoomMemory();
   #isWaiting = false;
 
   constructor(options: RelayOptions) {
@@ -65,9 +43,9 @@ export class Relay implements RelayForAdmission, StreamHost {
     this.#link = new LinkLeg({ ...options, onGone: () => this.#linkGone(), onReady: () => this.#tellBusy() });
     for (const ws of options.ctx.getWebSockets("stream")) {
       const attachment = attachmentOf(ws);
-      if (attachment?.kind === "stream" && ws.readyState === WebSocket.OPEN) this.#add(new WsStream(ws, attachment, this, true));
+      if (attachment?.kind === "stream" && ws.readyState === WebSocket.OPEN) this.#streams.add(new WsStream(ws, attachment, this, true));
     }
-    for (const stream of this.#sockets.values()) {
+    for (const stream of this.#streams.sockets.values()) {
       if (!this.#link.isUp) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
       else if (stream.attachment.holding) stream.reset(CLOSE_GATEWAY_GONE, "relay restarted");
     }
@@ -84,24 +62,12 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   mayHold(stream: WsStream): boolean {
-    const nowMs = this.nowMs();
-    const large = this.#large;
-    const isFree = large === null || large.stream === stream || large.stream.heldBytes <= BROWSER_BUFFER_HIGH_BYTES;
-    if (!isFree) {
-      const heldBytes = large.stream.heldBytes;
-      if (Math.abs(heldBytes - large.heldBytes) >= CREDIT_STEP_BYTES) this.#large = { stream: large.stream, heldBytes, movedAtMs: nowMs };
-      else if (nowMs - large.movedAtMs >= STALLED_STREAM_MS) large.stream.reset(CLOSE_TOO_SLOW, "too slow");
-      if (this.#large !== null) return false;
-    }
-    this.#large = { stream, heldBytes: stream.heldBytes, movedAtMs: nowMs };
-    return true;
+    return this.#memory.mayHold(stream, this.nowMs());
   }
 
   forget(stream: number): void {
-    this.#sockets.delete(stream);
-    this.#exchanges.delete(stream);
-    this.#upgrades.delete(stream);
-    if (this.#large?.stream.id === stream) this.#large = null;
+    this.#streams.forget(stream);
+    this.#memory.forget(stream);
     this.#tellBusy();
   }
 
@@ -128,16 +94,14 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   endExpired(nowMs: number): number | null {
-    let next = this.#link.checkLife(nowMs);
+    const lifeMs = this.#link.checkLife(nowMs);
     this.#endWhere((session) => session.expiresAtMs <= nowMs, CLOSE_SESSION_OVER, "session over");
-    const ends = [...this.#sockets.values()].map((stream) => stream.attachment.expiresAtMs);
-    for (const { session } of [...this.#exchanges.values(), ...this.#upgrades.values()]) ends.push(session.expiresAtMs);
-    for (const endMs of ends) next = next === null ? endMs : Math.min(next, endMs);
-    return next;
+    const endMs = this.#streams.firstEndMs();
+    return lifeMs === null || endMs === null ? (lifeMs ?? endMs) : Math.min(lifeMs, endMs);
   }
 
   connectedDevices(): ReadonlySet<string> {
-    return new Set([...this.#sockets.values()].map((stream) => stream.attachment.device));
+    return new Set([...this.#streams.sockets.values()].map((stream) => stream.attachment.device));
   }
 
   endLink(code: number, reason: string): void {
@@ -162,37 +126,18 @@ export class Relay implements RelayForAdmission, StreamHost {
     if (session === null || this.#options.admission.isCut(session.device)) return Promise.resolve(refusalForClose(CLOSE_SESSION_OVER));
     if (!this.#link.isUp)
       return Promise.resolve(refusal(503, "The gateway is offline. It comes back by itself when its machine is online.\n", true));
-    if (this.#isFull(session.device)) return Promise.resolve(refusal(429, "Too many connections at once.\n", true));
-    const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
-    const headers = fromVisitor([...request.headers]);
-    const url = new URL(request.url);
-    const path = url.pathname + url.search;
-    if (path.length > MAX_PATH_CHARS) return Promise.resolve(refusal(414, "The address is too long.\n"));
-    const open = {
-      kind: isUpgrade ? "ws" : "http",
-      method: request.method,
-      path,
-      headers: headers ?? [],
-      session: sessionId,
-      device: session.device,
-      access: session.access,
-      clientIp,
-      host: url.host,
-      hasBody: request.body !== null,
-    } satisfies StreamOpen;
-    const payload = utf8(JSON.stringify(open));
-    // OPEN is one frame, and JSON may be longer than the headers that it quotes.
-    if (headers === null || payload.byteLength > MAX_FRAME_PAYLOAD_BYTES)
-      return Promise.resolve(refusal(431, "The request's headers are too large.\n"));
+    if (this.#streams.isFull(session.device)) return Promise.resolve(refusal(429, "Too many connections at once.\n", true));
+    const payload = openPayload(request, session, clientIp);
+    if (payload instanceof Response) return Promise.resolve(payload);
     const id = this.#link.nextStreamId();
     const answered = new Promise<Response>((answer) => {
-      if (isUpgrade) this.#upgrades.set(id, { session, answer });
-      else this.#exchanges.set(id, new HttpExchange(id, session, request.method, this, answer));
+      if (isUpgrade(request)) this.#streams.upgrades.set(id, { session, answer });
+      else this.#streams.exchanges.set(id, new HttpExchange(id, session, request.method, this, answer));
     });
     this.#options.wakeBy(session.expiresAtMs);
     this.#tellBusy();
     this.sendFrame(encodeFrame(FRAME_OPEN, 0, id, payload));
-    void this.#exchanges.get(id)?.pump(request.body);
+    void this.#streams.exchanges.get(id)?.pump(request.body);
     return answered;
   }
 
@@ -209,8 +154,8 @@ export class Relay implements RelayForAdmission, StreamHost {
       this.#frame(new Uint8Array(data));
       return true;
     }
-    const stream = this.#byBrowser.get(ws);
-    if (stream === undefined || this.#sockets.get(stream.id) !== stream) return false;
+    const stream = this.#streams.ofBrowser(ws);
+    if (stream === null) return false;
     if (!this.#guard(stream)) return true;
     stream.fromBrowser(data);
     this.#keepWithinRoom(stream.heldBytes);
@@ -234,7 +179,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   streamClosed(ws: WebSocket, attachment: StreamAttachment, code: number, reason: string): void {
-    const stream = this.#sockets.get(attachment.stream);
+    const stream = this.#streams.sockets.get(attachment.stream);
     if (stream === undefined || stream.ws !== ws) closeQuietly(ws);
     else stream.browserClosed(code, reason);
   }
@@ -245,20 +190,20 @@ export class Relay implements RelayForAdmission, StreamHost {
     const frame = decodeFrame(bytes);
     if (typeof frame === "string") return this.#link.end(CLOSE_PROTOCOL, frame);
     this.#link.sawFrame();
-    const stream = this.#sockets.get(frame.streamId);
+    const stream = this.#streams.sockets.get(frame.streamId);
     if (stream !== undefined) {
       if (!this.#guard(stream)) return;
       this.#socketFrame(stream, frame);
       if (frame.type === FRAME_DATA) this.#keepWithinRoom(stream.heldBytes);
       return;
     }
-    const exchange = this.#exchanges.get(frame.streamId);
+    const exchange = this.#streams.exchanges.get(frame.streamId);
     if (exchange !== undefined) {
       this.#exchangeFrame(exchange, frame);
       if (frame.type === FRAME_DATA) this.#keepWithinRoom(exchange.heldBytes);
       return;
     }
-    const upgrade = this.#upgrades.get(frame.streamId);
+    const upgrade = this.#streams.upgrades.get(frame.streamId);
     if (upgrade !== undefined) return this.#upgradeFrame(frame, upgrade);
     if (frame.type === FRAME_DATA) this.#resetFrame(frame.streamId, 1001, "unknown stream");
   }
@@ -323,10 +268,10 @@ export class Relay implements RelayForAdmission, StreamHost {
       return answer(refusalFor(frame));
     }
     if (session.expiresAtMs <= this.nowMs()) return void this.#endWhere((each) => each === session, CLOSE_SESSION_OVER, "session over");
-    this.#upgrades.delete(frame.streamId);
+    this.#streams.upgrades.delete(frame.streamId);
     if (opened.status !== 101) {
       const exchange = new HttpExchange(frame.streamId, session, "GET", this, answer);
-      this.#exchanges.set(frame.streamId, exchange);
+      this.#streams.exchanges.set(frame.streamId, exchange);
       return exchange.opened(opened);
     }
     const { 0: client, 1: server } = new WebSocketPair();
@@ -341,7 +286,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     };
     this.#options.ctx.acceptWebSocket(server, ["stream"]);
     server.serializeAttachment(attachment);
-    this.#add(new WsStream(server, attachment, this, false));
+    this.#streams.add(new WsStream(server, attachment, this, false));
     const headers = new Headers();
     const protocol = opened.headers.find(([name]) => name.toLowerCase() === "sec-websocket-protocol");
     if (protocol !== undefined) headers.set("sec-websocket-protocol", protocol[1]);
@@ -349,11 +294,6 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   // --- together ------------------------------------------------------------------------------------------------------------------
-
-  #add(stream: WsStream): void {
-    this.#sockets.set(stream.id, stream);
-    this.#byBrowser.set(stream.ws, stream);
-  }
 
   /** First and synchronous in every handler: nothing crosses for a session that is over or a device that is cut (PROTOCOL.md ST7). */
   #guard(stream: WsStream): boolean {
@@ -369,23 +309,19 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   /** Ends streams, exchanges and waiting upgrades at both ends. @returns how many */
-  #endWhere(
-    matches: (session: Pick<AdmittedSession, "session" | "device" | "expiresAtMs">) => boolean,
-    code: number,
-    reason: string,
-  ): number {
+  #endWhere(matches: (session: Holdings) => boolean, code: number, reason: string): number {
     let ended = 0;
-    for (const stream of this.#sockets.values()) {
+    for (const stream of this.#streams.sockets.values()) {
       if (!matches(stream.attachment)) continue;
       stream.reset(code, reason);
       ended += 1;
     }
-    for (const exchange of this.#exchanges.values()) {
+    for (const exchange of this.#streams.exchanges.values()) {
       if (!matches(exchange.session)) continue;
       exchange.reset(code, reason);
       ended += 1;
     }
-    for (const [id, { session, answer }] of this.#upgrades) {
+    for (const [id, { session, answer }] of this.#streams.upgrades) {
       if (!matches(session)) continue;
       this.#resetFrame(id, code, reason);
       this.forget(id);
@@ -397,52 +333,20 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   /** Nothing is resumed: every stream of a link that is gone ends (PROTOCOL.md ST6). */
   #linkGone(): void {
-    for (const stream of this.#sockets.values()) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
+    for (const stream of this.#streams.sockets.values()) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
     const lost = (): Response => refusal(502, "The gateway's connection was lost.\n", true);
-    for (const exchange of this.#exchanges.values()) exchange.abort(lost());
-    for (const [id, { answer }] of this.#upgrades) {
+    for (const exchange of this.#streams.exchanges.values()) exchange.abort(lost());
+    for (const [id, { answer }] of this.#streams.upgrades) {
       this.forget(id);
       answer(lost());
     }
   }
 
-  /** Over 32 MiB in all: what holds most goes, its neighbours never notice (PROTOCOL.md CR6). */
   #keepWithinRoom(heldBytes: number): void {
-    if (heldBytes <= UNCOUNTED_BYTES) return;
-    let total = 0;
-    let most = 0;
-    let worst: WsStream | HttpExchange | null = null;
-    for (const each of [...this.#sockets.values(), ...this.#exchanges.values()]) {
-      const held = each.heldBytes;
-      total += held;
-      if (held <= most) continue;
-      most = held;
-      worst = each;
-    }
-    if (total > MAX_QUEUED_PER_ROOM_BYTES) worst?.reset(CLOSE_TOO_SLOW, "too slow");
-  }
-
-  #isFull(device: string): boolean {
-    const all = this.#sockets.size + this.#exchanges.size + this.#upgrades.size;
-    if (all >= MAX_STREAMS_PER_GATEWAY) return true;
-    let own = 0;
-    for (const stream of this.#sockets.values()) if (stream.attachment.device === device) own += 1;
-    for (const exchange of this.#exchanges.values()) if (exchange.session.device === device) own += 1;
-    for (const upgrade of this.#upgrades.values()) if (upgrade.session.device === device) own += 1;
-    return own >= MAX_STREAMS_PER_DEVICE;
+    this.#memory.keepWithin(heldBytes, () => this.#streams.holders());
   }
 
   #tellBusy(): void {
-    this.#link.setBusy(this.#isWaiting || this.#sockets.size + this.#exchanges.size + this.#upgrades.size > 0);
-  }
-}
-
-function readOpened(frame: Frame): StreamOpened | null {
-  try {
-    const parsed = openedSchema.safeParse(JSON.parse(new TextDecoder().decode(frame.payload)));
-    // Interim answers end at the connector; 101 is for upgrades and checked there.
-    return parsed.success && (parsed.data.status >= 200 || parsed.data.status === 101) ? parsed.data : null;
-  } catch {
-    return null;
+    this.#link.setBusy(this.#isWaiting || this.#streams.size > 0);
   }
 }

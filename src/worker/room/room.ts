@@ -8,10 +8,12 @@ import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant } from "./decisions.ts";
 import { Door } from "./door.ts";
+import { cardOf, requestLastSeenMs } from "./pairing-requests.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
 import type { RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import type { RequestRow } from "./storage.ts";
+import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
 
@@ -98,7 +100,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const nowMs = Date.now();
     let next: number | null = null;
     try {
-      const deadlines = [this.#admission.sweep(nowMs), this.#relay.endExpired(nowMs), await this.#admission.drainOutbox()];
+      const deadlines = [sweep(this.#admission, nowMs), this.#relay.endExpired(nowMs), await this.#admission.outbox.drain()];
       for (const atMs of deadlines) if (atMs !== null) next = next === null ? atMs : Math.min(next, atMs);
     } catch {
       next = nowMs + SWEEP_AGAIN_MS;
@@ -159,7 +161,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => {
       const row = this.#admission.storage.get<RequestRow>("requests", input.request);
       if (row === null) return Promise.resolve({ ok: false, failure: "request-over" });
-      const card = this.#admission.card({ ...row, lastSeenMs: this.#admission.requestLastSeenMs(row) });
+      const card = cardOf(this.#admission, { ...row, lastSeenMs: requestLastSeenMs(this.#admission, row) });
       return Promise.resolve({ ok: true, value: { ...card, key: row.key, roomNonce: row.nonce, triesLeft: MATCH_CODE_TRIES - row.tries } });
     });
   }

@@ -66,7 +66,8 @@ export interface SessionRow {
   readonly expiresAtMs: number;
 }
 
-type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" }>;
+/** Commands that stay until their result came. */
+export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
 const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts"] as const;

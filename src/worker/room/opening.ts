@@ -1,0 +1,49 @@
+/** OPEN and OPENED: what a visitor's request becomes on the link, and what the connector's answer must look like. */
+import { fromVisitor } from "../../core/header-filter.ts";
+import type { Frame } from "../../protocol/frame.ts";
+import { MAX_FRAME_PAYLOAD_BYTES, MAX_PATH_CHARS } from "../../protocol/limits.ts";
+import { openedSchema } from "../../protocol/link-messages.ts";
+import type { StreamOpen, StreamOpened } from "../../protocol/link-messages.ts";
+import { utf8 } from "../../protocol/statement-encoding.ts";
+import type { AdmittedSession } from "./parts.ts";
+import { refusal } from "./refusals.ts";
+
+/** Whether a request asks to become a WebSocket. */
+export function isUpgrade(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
+/** @returns the payload of OPEN, or the visitor's answer when the request cannot become one */
+export function openPayload(request: Request, session: AdmittedSession, clientIp: string): Uint8Array<ArrayBuffer> | Response {
+  const headers = fromVisitor([...request.headers]);
+  const url = new URL(request.url);
+  const path = url.pathname + url.search;
+  if (path.length > MAX_PATH_CHARS) return refusal(414, "The address is too long.\n");
+  const open = {
+    kind: isUpgrade(request) ? "ws" : "http",
+    method: request.method,
+    path,
+    headers: headers ?? [],
+    session: session.session,
+    device: session.device,
+    access: session.access,
+    clientIp,
+    host: url.host,
+    hasBody: request.body !== null,
+  } satisfies StreamOpen;
+  const payload = utf8(JSON.stringify(open));
+  // OPEN is one frame, and JSON may be longer than the headers that it quotes.
+  if (headers === null || payload.byteLength > MAX_FRAME_PAYLOAD_BYTES) return refusal(431, "The request's headers are too large.\n");
+  return payload;
+}
+
+/** @returns what OPENED says, or null for anything that is no answer */
+export function readOpened(frame: Frame): StreamOpened | null {
+  try {
+    const parsed = openedSchema.safeParse(JSON.parse(new TextDecoder().decode(frame.payload)));
+    // Interim answers end at the connector; 101 is for upgrades and checked there.
+    return parsed.success && (parsed.data.status >= 200 || parsed.data.status === 101) ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}

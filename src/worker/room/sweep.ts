@@ -1,0 +1,22 @@
+/** What ends by time alone: nonces, silent requests, sessions. Called by the alarm, as often and as late as it likes. */
+import { NONCE_MS, REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
+import type { Admission } from "./admission.ts";
+import { endRequest, requestLastSeenMs } from "./pairing-requests.ts";
+import type { RequestRow, SessionRow } from "./storage.ts";
+
+/** Ends what is over. @returns the next time, in ms, that something will be over, or null */
+export function sweep(admission: Admission, nowMs: number): number | null {
+  const { storage } = admission;
+  storage.dropOldNonces(nowMs);
+  let next: number | null = storage.nonceCount() > 0 ? nowMs + NONCE_MS : null;
+  const later = (atMs: number): void => {
+    next = next === null ? atMs : Math.min(next, atMs);
+  };
+  for (const row of storage.all<RequestRow>("requests")) {
+    const endsAtMs = requestLastSeenMs(admission, row) + REQUEST_SILENCE_MS;
+    if (endsAtMs <= nowMs) endRequest(admission, row, "expired", { type: "ended", why: "expired" });
+    else later(endsAtMs);
+  }
+  for (const row of storage.all<SessionRow>("sessions")) if (row.expiresAtMs <= nowMs) storage.delete("sessions", row.id);
+  return next;
+}
