@@ -106,6 +106,7 @@ export async function decide(person: Me, gateway: string, request: string, back:
       kind: "ask",
       request: asked.id,
       activation: null,
+      head: asked.head,
       isOnline: asked.gatewayState === "online",
     });
     say(TEXTS.allowing);
@@ -152,9 +153,11 @@ export async function decide(person: Me, gateway: string, request: string, back:
 export async function ownerHere(person: Me, trip: OwnerTrip): Promise<void> {
   const { gateway, key, name, state } = trip;
   const base = `/api/decisions/${gateway}/owner`;
-  const info = await call<{ gatewayName: string; gatewayState: GatewayState; origin: string }>("GET", base).catch((error: unknown) => {
-    throw error instanceof ApiFailure && error.code === "not-found" ? new Told(TEXTS.notYours) : error;
-  });
+  const info = await call<{ gatewayName: string; gatewayState: GatewayState; origin: string; head: string | null }>("GET", base).catch(
+    (error: unknown) => {
+      throw error instanceof ApiFailure && error.code === "not-found" ? new Told(TEXTS.notYours) : error;
+    },
+  );
   const open = async (): Promise<void> => {
     const secret = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
     const signed = await signGrant(person, {
@@ -164,6 +167,7 @@ export async function ownerHere(person: Me, trip: OwnerTrip): Promise<void> {
       kind: "owner",
       request: null,
       activation: await activationHash(secret),
+      head: info.head,
       isOnline: info.gatewayState === "online",
     });
     say(TEXTS.opening);

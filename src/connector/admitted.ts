@@ -1,10 +1,16 @@
 /** What this connector admits: grants, sessions, bindings and cuts, on disk and in memory. */
-import type { HeldGrant, HeldSession, Pinned } from "../core/judge.ts";
+import type { HeldGrant, HeldSession, Judged } from "../core/judge.ts";
+import { grantId } from "../core/digests.ts";
+import type { KeyLogProblem } from "../core/key-log.ts";
+import { readGrant } from "../core/statement.ts";
+import type { KeyLogBody } from "../protocol/key-log.ts";
 import { NONCE_MS } from "../protocol/limits.ts";
-import type { StreamOpen } from "../protocol/link-messages.ts";
+import type { Refusal, StreamOpen } from "../protocol/link-messages.ts";
+import type { SignedByOwner } from "../protocol/statements.ts";
 import type { Access } from "../protocol/words.ts";
 import type { BindingStore } from "./openclaw/openclaw-port.ts";
-import type { GatewayFile, StateFiles } from "./state-files.ts";
+import type { KeyLog } from "./key-log-file.ts";
+import type { StateFiles } from "./state-files.ts";
 
 export interface PendingCut {
   readonly device: string;
@@ -16,16 +22,18 @@ export interface PendingCut {
 
 export class Admitted implements BindingStore {
   readonly #files: StateFiles;
+  readonly #log: KeyLog;
   readonly #now: () => number;
-  readonly #grants: Map<string, HeldGrant>;
   readonly #sessions: Map<string, HeldSession>;
   readonly #nonces = new Map<string, number>();
+  /** Cut, but the disk has not taken it yet: denied all the same. */
+  readonly #denied = new Set<string>();
 
   /** @throws DamagedStateError: fail closed */
-  constructor(files: StateFiles, now: () => number) {
+  constructor(files: StateFiles, log: KeyLog, now: () => number) {
     this.#files = files;
+    this.#log = log;
     this.#now = now;
-    this.#grants = new Map((files.read("grants") ?? []).map((grant) => [grant.id, grant]));
     this.#sessions = new Map(
       (files.read("sessions") ?? []).filter((session) => session.expiresAtMs > now()).map((session) => [session.session, session]),
     );
@@ -49,31 +57,43 @@ export class Admitted implements BindingStore {
   // --- grants and sessions ----------------------------------------------------------------------------------------------------
 
   grant(id: string): HeldGrant | null {
-    return this.#grants.get(id) ?? null;
+    const grant = this.#log.state.grants.get(id);
+    if (grant === undefined) return null;
+    return this.#denied.has(grant.statement.device) ? { ...grant, isRevoked: true } : grant;
   }
 
   grants(): readonly HeldGrant[] {
-    return [...this.#grants.values()];
+    return [...this.#log.state.grants.values()];
   }
 
-  /** Keeps a verified grant; an older one of the same device is revoked by it. A revoked one never comes back. */
-  keepGrant(grant: HeldGrant): void {
-    const known = this.#grants.get(grant.id);
-    if (known?.isRevoked === true) return;
-    for (const other of this.#grants.values()) {
-      if (other.statement.device === grant.statement.device && other.id !== grant.id)
-        this.#grants.set(other.id, { ...other, isRevoked: true });
-    }
-    this.#grants.set(grant.id, known ?? grant);
-    this.#files.write("grants", [...this.#grants.values()]);
+  /**
+   * Judges a grant and keeps it in the key log; an older one of the same device is revoked by it. The same grant again is fine, a revoked
+   * one never comes back.
+   */
+  async keepGrant(signed: SignedByOwner): Promise<Judged<null>> {
+    const read = readGrant(signed.statement);
+    if (read === null) return { ok: false, refusal: "bad-statement" };
+    const known = this.grant(await grantId(read.bytes));
+    if (known !== null) return known.isRevoked ? { ok: false, refusal: "revoked" } : { ok: true, value: null };
+    if (this.#files.read("alarm") !== null) return { ok: false, refusal: "alarm" };
+    return judged(await this.#log.append({ type: "grant", signed }, this.#now()));
   }
 
-  keepSession(session: HeldSession): void {
-    const grant = this.#grants.get(session.grant);
-    if (grant !== undefined && !grant.isActivated) {
-      this.#grants.set(grant.id, { ...grant, isActivated: true });
-      this.#files.write("grants", [...this.#grants.values()]);
+  /** Pins one more owner passkey, or takes one out; what is so already is fine. */
+  async changeOwner(body: Extract<KeyLogBody, { type: "owner-add" | "owner-remove" }>): Promise<Judged<null>> {
+    if (this.#files.read("alarm") !== null && body.type === "owner-add") return { ok: false, refusal: "alarm" };
+    const problem = await this.#log.append(body, this.#now());
+    if (problem === "nothing-changes") return { ok: true, value: null };
+    if (problem === "unknown-owner-key" && body.type === "owner-remove") {
+      const { credentialId } = body;
+      if (!this.#log.state.ownerKeys.some((owner) => owner.credentialId === credentialId)) return { ok: true, value: null };
     }
+    return judged(problem);
+  }
+
+  async keepSession(session: HeldSession): Promise<void> {
+    const grant = this.#log.state.grants.get(session.grant);
+    if (grant !== undefined && !grant.isActivated) await this.#log.append({ type: "activate", grant: grant.id }, this.#now());
     this.#sessions.set(session.session, session);
     this.#saveSessions();
   }
@@ -86,23 +106,27 @@ export class Admitted implements BindingStore {
     const session = this.#sessions.get(open.session);
     const nowMs = this.#now();
     if (session === undefined || session.device !== open.device || session.expiresAtMs <= nowMs) return "no-session";
-    const grant = this.#grants.get(session.grant);
-    if (grant === undefined || grant.isRevoked) return "cut";
+    const grant = this.grant(session.grant);
+    if (grant === null || grant.isRevoked || !grant.isConfirmed) return "cut";
     if (grant.statement.notAfterMs <= nowMs) return "no-session";
     return { access: grant.statement.access, expiresAtMs: Math.min(session.expiresAtMs, grant.statement.notAfterMs) };
   }
 
-  /** Revokes every grant of a device and drops its sessions; on disk before it returns. @returns whether the device was known */
-  revokeDevice(device: string): boolean {
-    let known = false;
-    for (const grant of this.#grants.values()) {
-      if (grant.statement.device !== device) continue;
-      known = true;
-      this.#grants.set(grant.id, { ...grant, isRevoked: true });
-    }
+  /**
+   * Revokes every grant of a device and drops its sessions; denied at once, on disk before it returns. Also for a device that nobody allowed
+   * here: a grant that was held back on its way must find the revocation.
+   *
+   * @returns whether the device was known
+   * @throws LogWriteError the device is denied as long as this process runs, but not on disk
+   */
+  async revokeDevice(device: string, by: "host" | "relay"): Promise<boolean> {
+    this.#denied.add(device);
+    const { grants, subtractedAt, head } = this.#log.state;
+    const known = [...grants.values()].some((grant) => grant.statement.device === device);
     for (const session of this.#sessions.values()) if (session.device === device) this.#sessions.delete(session.session);
-    this.#files.write("grants", [...this.#grants.values()]);
     this.#saveSessions();
+    if (subtractedAt.get(device) !== head.seq) await this.#log.append({ type: "revoke", device, by }, this.#now());
+    this.#denied.delete(device);
     return known;
   }
 
@@ -150,8 +174,18 @@ export class Admitted implements BindingStore {
   }
 }
 
-/** @returns what the judge compares with */
-export function pinnedOf(file: GatewayFile, key: Pinned["key"]): Pinned {
-  const { gateway, account, origin, approveOrigin, rpId, ownerKeys } = file;
-  return { gateway, account, origin, approveOrigin, rpId, ownerKeys, key };
+const REFUSAL_OF: Partial<Record<KeyLogProblem, Refusal>> = {
+  "bad-signature": "bad-signature",
+  "wrong-gateway": "wrong-gateway",
+  "unknown-owner-key": "unknown-owner-key",
+  expired: "expired",
+  "too-late": "too-late",
+  "stale-head": "stale-head",
+  "over-ceiling": "over-ceiling",
+  revoked: "revoked",
+  "last-owner-key": "last-owner-key",
+};
+
+function judged(problem: KeyLogProblem | null): Judged<null> {
+  return problem === null ? { ok: true, value: null } : { ok: false, refusal: REFUSAL_OF[problem] ?? "bad-statement" };
 }

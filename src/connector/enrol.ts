@@ -8,6 +8,7 @@ import { isSoundKey } from "../core/public-key.ts";
 import { apiErrorSchema, connectorPollSchema, enrolmentStartedSchema } from "../protocol/api.ts";
 import type { ConnectorPoll } from "../protocol/api.ts";
 import type { Identity } from "./identity.ts";
+import { KeyLog } from "./key-log-file.ts";
 import type { StateFiles } from "./state-files.ts";
 
 /** The control plane said no; `code` as in the API. */
@@ -30,6 +31,7 @@ export interface EnrolOptions {
   /** The person compares; asked once. `later`: nobody is there to ask, keep the ceremony for the next run. */
   readonly confirmWords: (words: string) => Promise<"yes" | "no" | "later">;
   readonly sleep: (ms: number) => Promise<void>;
+  readonly now: () => number;
 }
 
 const POLL_MS = 700;
@@ -126,16 +128,19 @@ async function finish(options: EnrolOptions, ceremony: Ceremony, poll: Connector
     );
   const { origin, account, approveOrigin, gatewayName } = poll;
   if (origin === null || account === null) throw new ControlPlaneError("internal", "The control plane's answer is incomplete.");
-  for (const name of ["grants", "sessions", "bindings", "cuts"] as const) options.files.remove(name);
+  for (const name of ["gateway", "sessions", "bindings", "cuts", "roomHead", "alarm"] as const) options.files.remove(name);
+  const { hostname: rpId } = new URL(approveOrigin);
+  const { gateway, connectorKey, ownerKeys } = transcript;
+  const genesis = { account, origin, approveOrigin, rpId, connectorKey, ownerKeys: [...ownerKeys] };
+  await KeyLog.create(options.files, options.identity, { gateway, atMs: options.now(), body: { type: "genesis", ...genesis } });
   options.files.write("gateway", {
-    gateway: transcript.gateway,
+    gateway,
     account,
     name: gatewayName ?? "gateway",
     appOrigin: options.appOrigin,
     origin,
     approveOrigin,
-    rpId: new URL(approveOrigin).hostname,
-    ownerKeys: [...transcript.ownerKeys],
+    rpId,
     generation: 0,
   });
 }

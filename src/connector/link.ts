@@ -2,20 +2,24 @@
 import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
 import { keyThumbprint } from "../core/digests.ts";
-import { judgeGrant, judgeOwnerKey, judgeSession } from "../core/judge.ts";
+import { judgeSession } from "../core/judge.ts";
 import type { Judged } from "../core/judge.ts";
+import { compareHeads, linkProofFields } from "../core/key-log.ts";
 import { nextDial } from "../core/link-backoff.ts";
+import { readOwnerKey, readOwnerRemoval } from "../core/statement.ts";
 import { CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_LINK_VERSION, CLOSE_PROTOCOL, CLOSE_SUPERSEDED } from "../protocol/close-codes.ts";
 import { decodeFrame } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
+import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { joined } from "../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL } from "../protocol/version.ts";
 import { ROOM_PING, ROOM_PONG } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
-import { pinnedOf } from "./admitted.ts";
 import type { Identity } from "./identity.ts";
+import { LogWriteError } from "./key-log-file.ts";
+import type { KeyLog } from "./key-log-file.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import { GatewayAwayError } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
@@ -32,10 +36,13 @@ export interface LinkOptions {
   readonly files: StateFiles;
   readonly identity: Identity;
   readonly admitted: Admitted;
+  readonly log: KeyLog;
   readonly gateway: OpenclawGateway;
   readonly version: string;
   readonly now: () => number;
   readonly onStatus: (status: LinkStatus) => void;
+  /** The room and this machine's key log do not agree: nobody new is admitted from here on. */
+  readonly onAlarm: (alarm: KeyLogAlarm) => void;
 }
 
 const NONCE_BYTES = 32;
@@ -53,6 +60,7 @@ export class Link {
   #handshake: NodeJS.Timeout | undefined;
   #beatMs = HEARTBEAT_IDLE_MS;
   #missed = 0;
+  #protocol = LINK_PROTOCOL;
   /** One command at a time: a cut never overtakes the grant before it. */
   #commands: Promise<void> = Promise.resolve();
 
@@ -68,6 +76,7 @@ export class Link {
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
     });
+    options.log.onAppend = (line) => this.#sendLog([line]);
     options.gateway.onReport((report) => {
       this.#send({ type: "report", report });
       if (report.state === "online") void this.#finishCuts();
@@ -99,6 +108,11 @@ export class Link {
   /** `gatehouse cut` on this machine: streams end now, the room hears of it when the link is up. */
   async cutOnHost(device: string): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
     return this.#cut(device, "host");
+  }
+
+  /** After `gatehouse revoke --all`: what the log revoked ends everywhere. */
+  async cutAllOnHost(): Promise<void> {
+    for (const device of new Set(this.#options.admitted.grants().map((grant) => grant.statement.device))) await this.#cut(device, "host");
   }
 
   #file(): GatewayFile {
@@ -182,14 +196,15 @@ export class Link {
   }
 
   #hello(socket: WebSocket, challenge: Extract<ToConnector, { type: "challenge" }>): void {
-    const { identity, version, gateway } = this.#options;
+    const { identity, version, gateway, log } = this.#options;
     const file = this.#file();
     const protocol = Math.min(LINK_PROTOCOL, challenge.maxProtocol);
     const connectorNonce = randomBytes(NONCE_BYTES).toString("base64url");
-    const signature = identity.signTagged(
-      "link",
-      joined([file.gateway, challenge.nonce, connectorNonce, String(file.generation), String(protocol)]),
-    );
+    const { head } = log.state;
+    const { gateway: id, generation } = file;
+    const proof = linkProofFields({ gateway: id, roomNonce: challenge.nonce, connectorNonce, generation, protocol, head });
+    const signature = identity.signTagged("link", joined(proof));
+    this.#protocol = protocol;
     const hello: ToRoom = {
       type: "hello",
       protocol,
@@ -200,6 +215,7 @@ export class Link {
       generation: file.generation,
       signature,
       report: gateway.report,
+      ...(protocol < 2 ? {} : { head }),
     };
     socket.send(JSON.stringify(hello));
   }
@@ -216,9 +232,8 @@ export class Link {
   }
 
   async #command(message: Exclude<ToConnector, { type: "challenge" | "attention" }>): Promise<void> {
-    const { files, identity, admitted, gateway, now } = this.#options;
+    const { files, identity, admitted, gateway, log, now } = this.#options;
     const file = this.#file();
-    const pinned = pinnedOf(file, identity.publicKey);
     switch (message.type) {
       case "welcome": {
         if (message.gateway !== file.gateway || message.origin !== file.origin)
@@ -231,6 +246,7 @@ export class Link {
         this.#send({ type: "ack", generation: message.generation });
         this.#send({ type: "report", report: gateway.report });
         this.#options.onStatus({ state: "up" });
+        if (this.#protocol >= 2) this.#compareHeads(message.head ?? null);
         for (const cut of admitted.cuts())
           if (cut.by === "host") this.#send({ type: "cut-done", device: cut.device, removed: cut.removed, atMs: cut.atMs, by: "host" });
         return this.#finishCuts();
@@ -241,17 +257,13 @@ export class Link {
         return this.#send({ type: "nonce", id: message.id, nonce, connectorKey: await keyThumbprint(identity.publicKey) });
       }
       case "grant": {
-        const judged = await judgeGrant(pinned, message.signed, now());
-        if (judged.ok) {
-          const known = admitted.grant(judged.value.id);
-          if (known?.isRevoked === true) return this.#result(message.id, { ok: false, refusal: "revoked" });
-          admitted.keepGrant(judged.value);
-        }
-        return this.#result(message.id, judged);
+        const kept = await this.#kept(admitted.keepGrant(message.signed));
+        const needsHost = kept.ok && admitted.grant(message.grant)?.isConfirmed === false;
+        return this.#result(message.id, kept, needsHost ? { needsHost } : {});
       }
       case "session": {
         if (!gateway.isServing) return this.#result(message.id, { ok: false, refusal: "not-serving" });
-        const judged = await judgeSession(pinned, {
+        const judged = await judgeSession(log.state, {
           session: message.session,
           signed: message.signed,
           activationCode: message.activationCode,
@@ -259,16 +271,26 @@ export class Link {
           grant: (id) => admitted.grant(id),
           nowMs: now(),
         });
-        if (judged.ok) admitted.keepSession(judged.value);
+        if (judged.ok) await admitted.keepSession(judged.value);
         return this.#result(message.id, judged);
       }
       case "owner-key": {
-        const judged = await judgeOwnerKey(pinned, message.signed);
-        if (judged.ok && !file.ownerKeys.some((key) => key.credentialId === judged.value.credentialId)) {
-          files.write("gateway", { ...file, ownerKeys: [...file.ownerKeys, judged.value] });
-        }
-        return this.#result(message.id, judged);
+        const read = readOwnerKey(message.signed.statement);
+        if (read === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
+        const { credentialId, key } = read.body;
+        const authority = { by: "owner", signed: message.signed } as const;
+        const change = admitted.changeOwner({ type: "owner-add", key: { credentialId, key }, authority });
+        return this.#result(message.id, await this.#kept(change));
       }
+      case "owner-remove": {
+        const read = readOwnerRemoval(message.signed.statement);
+        if (read === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
+        const authority = { by: "owner", signed: message.signed } as const;
+        const change = admitted.changeOwner({ type: "owner-remove", credentialId: read.body.credentialId, authority });
+        return this.#result(message.id, await this.#kept(change));
+      }
+      case "log-ack":
+        return files.write("roomHead", message.head);
       case "cut": {
         const startedAt = performance.now();
         const { streamsClosed, removed, done } = await this.#cut(message.device, "owner");
@@ -280,8 +302,10 @@ export class Link {
 
   async #cut(device: string, by: "owner" | "host"): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
     const { admitted, gateway, now } = this.#options;
-    admitted.revokeDevice(device);
+    const revoked = admitted.revokeDevice(device, by === "host" ? "host" : "relay");
+    // Denied from the first line of that call on; the streams do not wait for the disk.
     const streamsClosed = this.#streams.endDevice(device);
+    await revoked;
     let removed = 0;
     let done = true;
     try {
@@ -311,8 +335,35 @@ export class Link {
     }
   }
 
-  #result(id: string, judged: Judged<unknown>): void {
-    this.#send({ type: "result", id, ok: judged.ok, ...(judged.ok ? {} : { refusal: judged.refusal }) });
+  #result(id: string, judged: Judged<unknown>, more: { readonly needsHost?: boolean } = {}): void {
+    this.#send({ type: "result", id, ok: judged.ok, ...(judged.ok ? more : { refusal: judged.refusal }) });
+  }
+
+  /** A disk that refuses is an answer, too: nothing was kept. */
+  async #kept(work: Promise<Judged<null>>): Promise<Judged<null>> {
+    try {
+      return await work;
+    } catch (error) {
+      if (!(error instanceof LogWriteError)) throw error;
+      return { ok: false, refusal: "internal" };
+    }
+  }
+
+  /** PROTOCOL.md KL6: whether room and machine tell the same story, and what the room lacks of it. */
+  #compareHeads(room: KeyLogHead | null): void {
+    const { files, log, now, onAlarm } = this.#options;
+    const { alarm, sendFrom } = compareHeads(log.state, room, files.read("roomHead"));
+    if (alarm !== null) {
+      const atMs = now();
+      files.write("alarm", { alarm, atMs });
+      onAlarm(alarm);
+      this.#send({ type: "alarm", alarm, atMs });
+    }
+    if (sendFrom !== null) for (const line of log.linesFrom(sendFrom)) this.#sendLog([line]);
+  }
+
+  #sendLog(lines: readonly string[]): void {
+    if (this.#protocol >= 2) this.#send({ type: "log", lines: [...lines] });
   }
 
   #send(message: ToRoom): void {

@@ -3,10 +3,13 @@ import { chmodSync, rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { z } from "zod";
+import { hostActionSchema } from "./host-actions.ts";
+import type { HostAction, HostAnswer } from "./host-actions.ts";
 
 const askSchema = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("status") }),
   z.object({ ask: z.literal("cut"), device: z.string().max(64) }),
+  z.object({ ask: z.literal("host"), action: hostActionSchema }),
 ]);
 export type Ask = z.infer<typeof askSchema>;
 
@@ -16,6 +19,7 @@ const MAX_LINE_CHARS = 4096;
 export interface LocalHandlers {
   status(): object;
   cut(device: string): Promise<object>;
+  host(action: HostAction): Promise<HostAnswer>;
 }
 
 function socketPath(dir: string): string {
@@ -80,5 +84,6 @@ export function listenLocally(dir: string, handlers: LocalHandlers): { readonly 
 
 async function answer(text: string, handlers: LocalHandlers): Promise<object> {
   const ask = askSchema.parse(JSON.parse(text));
+  if (ask.ask === "host") return handlers.host(ask.action);
   return ask.ask === "status" ? handlers.status() : handlers.cut(ask.device);
 }

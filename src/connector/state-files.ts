@@ -2,7 +2,8 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
-import { connectorKeySchema, gatewayIdSchema, grantStatementSchema, ownerKeySchema } from "../protocol/statements.ts";
+import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
+import { connectorKeySchema, gatewayIdSchema } from "../protocol/statements.ts";
 
 export const identitySchema = z.object({
   publicKey: connectorKeySchema,
@@ -16,23 +17,17 @@ export const gatewayFileSchema = z.object({
   origin: z.string(),
   approveOrigin: z.string(),
   rpId: z.string(),
-  ownerKeys: z.array(ownerKeySchema),
   generation: z.int(),
 });
 export type GatewayFile = z.infer<typeof gatewayFileSchema>;
-export const heldGrantSchema = z.object({
-  id: z.string(),
-  statement: grantStatementSchema,
-  isRevoked: z.boolean(),
-  isActivated: z.boolean(),
-});
-const grantsSchema = z.array(heldGrantSchema);
 const sessionsSchema = z.array(z.object({ session: z.string(), device: z.string(), grant: z.string(), expiresAtMs: z.int() }));
 const bindingsSchema = z.record(z.string(), z.array(z.string()));
 /** Cuts whose removal on the gateway has not happened yet, and cuts that the room has not heard of. */
 const cutsSchema = z.array(
   z.object({ device: z.string(), by: z.enum(["owner", "host"]), removed: z.int(), isDone: z.boolean(), atMs: z.int() }),
 );
+/** What stops new admissions until somebody at the machine has looked. */
+const alarmSchema = z.object({ alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
 const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }));
 const pendingSchema = z.object({
   enrolment: z.string(),
@@ -45,7 +40,9 @@ const pendingSchema = z.object({
 const FILES = {
   identity: identitySchema,
   gateway: gatewayFileSchema,
-  grants: grantsSchema,
+  head: keyLogHeadSchema,
+  roomHead: keyLogHeadSchema,
+  alarm: alarmSchema,
   sessions: sessionsSchema,
   bindings: bindingsSchema,
   cuts: cutsSchema,

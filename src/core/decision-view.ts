@@ -53,6 +53,8 @@ export interface GrantChoice {
   readonly activation: string | null;
   readonly access: Access;
   readonly expiry: Expiry;
+  /** Hash of the key log's last entry, as the room says it; null when it has none. */
+  readonly head: string | null;
   /** Whether the gateway can apply it right away. */
   readonly isOnline: boolean;
 }
@@ -69,6 +71,7 @@ export async function grantBody(choice: GrantChoice, nowMs: number): Promise<Gra
     kind: choice.kind,
     request: choice.request,
     activation: choice.activation,
+    head: choice.head,
     issuedAtMs: nowMs,
     applyByMs: nowMs + (choice.isOnline ? APPLY_BY_MS : APPLY_BY_OFFLINE_MS),
     notAfterMs: nowMs + EXPIRY_CHOICES_MS[choice.expiry],

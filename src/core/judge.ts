@@ -5,8 +5,8 @@ import type { GrantStatement, OwnerKey, SignedByDevice, SignedByOwner } from "..
 import { verifyAssertion } from "./assertion.ts";
 import { activationHash, grantId, keyThumbprint } from "./digests.ts";
 import { CLOCK_SKEW_MS, grantProblem } from "./grant-policy.ts";
-import { isSoundKey, verifyTagged } from "./public-key.ts";
-import { readGrant, readOwnerKey, readSession } from "./statement.ts";
+import { verifyTagged } from "./public-key.ts";
+import { readGrant, readSession } from "./statement.ts";
 import type { ConnectorKey } from "../protocol/statements.ts";
 
 /** What a connector knows about itself and its owner. */
@@ -27,6 +27,8 @@ export interface HeldGrant {
   readonly isRevoked: boolean;
   /** Same-device grants: whether a first session has brought the code. */
   readonly isActivated: boolean;
+  /** False while the owner's policy asks for a word on the gateway's machine first. */
+  readonly isConfirmed: boolean;
 }
 
 export type Judged<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
@@ -52,19 +54,14 @@ export async function judgeGrant(pinned: Pinned, signed: SignedByOwner, nowMs: n
   if (typeof owner === "string") return no(owner === "unknown-owner-key" ? owner : "bad-signature");
   return {
     ok: true,
-    value: { id: await grantId(read.bytes), statement: read.body, isRevoked: false, isActivated: read.body.kind === "ask" },
+    value: {
+      id: await grantId(read.bytes),
+      statement: read.body,
+      isRevoked: false,
+      isActivated: read.body.kind === "ask",
+      isConfirmed: true,
+    },
   };
-}
-
-/** Judges one more owner passkey: endorsed by one that is pinned, for the pinned account. */
-export async function judgeOwnerKey(pinned: Pinned, signed: SignedByOwner): Promise<Judged<OwnerKey>> {
-  const read = readOwnerKey(signed.statement);
-  if (read === null || !isSoundKey(read.body.key)) return no("bad-statement");
-  if (read.body.account !== pinned.account) return no("wrong-gateway");
-  const { approveOrigin: origin, rpId, ownerKeys } = pinned;
-  const owner = await verifyAssertion(signed.assertion, { type: "owner-key", body: read.bytes, origin, rpId, ownerKeys });
-  if (typeof owner === "string") return no(owner === "unknown-owner-key" ? owner : "bad-signature");
-  return { ok: true, value: { credentialId: read.body.credentialId, key: read.body.key } };
 }
 
 /** An admitted session, as streams cite it. */
@@ -96,6 +93,7 @@ export async function judgeSession(pinned: Pinned, input: SessionInput): Promise
   const grant = input.grant(body.grant);
   if (grant === null || grant.statement.device !== body.device) return no("unknown-grant");
   if (grant.isRevoked) return no("revoked");
+  if (!grant.isConfirmed) return no("needs-host");
   const { nowMs } = input;
   const { statement } = grant;
   if (statement.notAfterMs <= nowMs || body.expMs <= nowMs - CLOCK_SKEW_MS) return no("expired");

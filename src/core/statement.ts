@@ -1,9 +1,23 @@
 /** Reading signed statements: size first, then strict schema, then the same bytes again. */
 import type { z } from "zod";
 import { MAX_STATEMENT_BYTES } from "../protocol/limits.ts";
-import { ASK_KEYS, GRANT_KEYS, OWNER_KEY_KEYS, SESSION_KEYS, encodeBody, fromBase64url } from "../protocol/statement-encoding.ts";
-import { askStatementSchema, grantStatementSchema, ownerKeyStatementSchema, sessionStatementSchema } from "../protocol/statements.ts";
-import type { AskStatement, GrantStatement, OwnerKeyStatement, SessionStatement } from "../protocol/statements.ts";
+import {
+  ASK_KEYS,
+  GRANT_KEYS,
+  OWNER_KEY_KEYS,
+  OWNER_REMOVE_KEYS,
+  SESSION_KEYS,
+  encodeBody,
+  fromBase64url,
+} from "../protocol/statement-encoding.ts";
+import {
+  askStatementSchema,
+  grantStatementSchema,
+  ownerKeyStatementSchema,
+  ownerRemoveStatementSchema,
+  sessionStatementSchema,
+} from "../protocol/statements.ts";
+import type { AskStatement, GrantStatement, OwnerKeyStatement, OwnerRemoveStatement, SessionStatement } from "../protocol/statements.ts";
 
 export interface ReadStatement<T> {
   readonly body: T;
@@ -44,4 +58,8 @@ export function readAsk(text: string): ReadStatement<AskStatement> | null {
 /** @see readGrant */
 export function readOwnerKey(text: string): ReadStatement<OwnerKeyStatement> | null {
   return read(text, ownerKeyStatementSchema, OWNER_KEY_KEYS);
+}
+/** @see readGrant */
+export function readOwnerRemoval(text: string): ReadStatement<OwnerRemoveStatement> | null {
+  return read(text, ownerRemoveStatementSchema, OWNER_REMOVE_KEYS);
 }

@@ -108,6 +108,8 @@ export const pairingRequestSchema = z.object({
   /** Room's nonce: the approval page recomputes match code and request id from the key that it signs. */
   roomNonce: nonceSchema,
   requestedAccess: accessSchema,
+  /** Hash of the key log's last entry; goes into the grant, so that a later cut makes it stale. */
+  head: hashSchema.nullable(),
   claims: claimsSchema,
   observed: observedSchema,
   createdAtMs: ms,
@@ -122,7 +124,7 @@ export const matchSchema = z.object({ code: z.string().regex(/^\d{4}$/) });
 export const allowSchema = z.object({ code: z.string().regex(/^\d{4}$/), signed: signedByOwnerSchema });
 /** POST …/requests/:request/deny -> decisionSchema */
 export const denySchema = z.object({ block: z.boolean() });
-/** POST /api/decisions/:gateway/owner -> decisionSchema: same-device grant with `activation`. GET …/owner -> { gatewayName, gatewayState, origin }. */
+/** POST /api/decisions/:gateway/owner -> decisionSchema: same-device grant with `activation`. GET …/owner -> { gatewayName, gatewayState, origin, head }. */
 export const ownerGrantSchema = z.object({ signed: signedByOwnerSchema });
 /** `applied`: connector acknowledged. `waiting`: gateway away, applies on return. */
 export const decisionSchema = z.object({ outcome: z.enum(["applied", "waiting", "denied"]), device: digestIdSchema });
@@ -186,11 +188,16 @@ export const receiptSchema = z.object({
   device: digestIdSchema,
   cutAtMs: ms,
   edge: z.object({ socketsClosed: z.int(), tookMs: z.number() }),
-  gateway: z.object({ state: z.enum(["done", "pending"]), entriesRemoved: z.int(), tookMs: z.number().nullable(), atMs: ms.nullable() }),
+  gateway: z.object({
+    state: z.enum(["done", "pending", "superseded"]),
+    entriesRemoved: z.int(),
+    tookMs: z.number().nullable(),
+    atMs: ms.nullable(),
+  }),
 });
 export type Receipt = z.infer<typeof receiptSchema>;
 /** GET /api/requests -> { requests: waitingCardSchema[] }, from the inbox. */
-export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, triesLeft: true });
+export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, triesLeft: true });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;
 /** GET /api/activity?gateway=&before= -> { events } newest first, 100 at most. */
 export const auditEventSchema = z.object({

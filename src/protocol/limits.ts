@@ -112,3 +112,7 @@ export const RECOVERY_CODE_COUNT = 10;
 export const MAX_STATEMENT_BYTES = 4 * KIB;
 export const MAX_NAME_CHARS = 64;
 export const MAX_GATEWAYS_PER_ACCOUNT = 50;
+/** Owner passkeys that a gateway's key log holds at once. */
+export const MAX_OWNER_KEYS = 10;
+/** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */
+export const MAX_KEY_LOG_LINE_CHARS = 40 * KIB;

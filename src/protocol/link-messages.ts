@@ -1,5 +1,7 @@
 /** Control messages on the link: JSON text, one object with `type`. Unknown members are dropped, unknown types counted and ignored. */
 import { z } from "zod";
+import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
+import { MAX_KEY_LOG_LINE_CHARS } from "./limits.ts";
 import {
   connectorKeySchema,
   digestIdSchema,
@@ -34,6 +36,8 @@ export const linkWelcomeSchema = z.object({
   rpId: z.string(),
   generation: z.int(),
   serverTimeMs: z.int(),
+  /** Last entry of the key log that the room has a copy of; null: none. Since version 2. */
+  head: keyLogHeadSchema.nullable().optional(),
 });
 /** Asks for a fresh nonce of the connector, to go into a session statement. */
 export const nonceRequestSchema = z.object({ type: z.literal("nonce-request"), id: idSchema });
@@ -53,11 +57,15 @@ export const grantMessageSchema = z.object({ type: z.literal("grant"), id: idSch
 export const cutMessageSchema = z.object({ type: z.literal("cut"), id: idSchema, device: digestIdSchema, cutAtMs: z.int() });
 /** One more owner passkey, endorsed by a pinned one. */
 export const ownerKeyMessageSchema = z.object({ type: z.literal("owner-key"), id: idSchema, signed: signedByOwnerSchema });
+/** Takes one owner passkey out, signed by another one. Since version 2. */
+export const ownerRemoveMessageSchema = z.object({ type: z.literal("owner-remove"), id: idSchema, signed: signedByOwnerSchema });
+/** The room's copy of the key log now ends here. Since version 2. */
+export const logAckSchema = z.object({ type: z.literal("log-ack"), head: keyLogHeadSchema });
 /** Whether a device waits at the door or a stream is open: the connector then beats every HEARTBEAT_BUSY_MS. */
 export const attentionSchema = z.object({ type: z.literal("attention"), busy: z.boolean() });
 
 export const toConnectorSchema = z.discriminatedUnion("type", [
-  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, attentionSchema,
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, logAckSchema, attentionSchema,
 ]); // prettier-ignore
 export type ToConnector = z.infer<typeof toConnectorSchema>;
 
@@ -77,7 +85,10 @@ export const gatewayReportSchema = z.object({
 });
 export type GatewayReport = z.infer<typeof gatewayReportSchema>;
 
-/** Answer to `challenge`. `signature`: Ed25519 over tagged("link", joined([gateway, nonce, connectorNonce, String(generation), String(protocol)])). */
+/**
+ * Answer to `challenge`. `signature`: Ed25519 over tagged("link", joined([gateway, nonce, connectorNonce, String(generation), String(protocol)])),
+ * since version 2 followed by String(head.seq) and head.hash.
+ */
 export const linkHelloSchema = z.object({
   type: z.literal("hello"),
   protocol: z.int(),
@@ -88,6 +99,8 @@ export const linkHelloSchema = z.object({
   generation: z.int().min(0),
   signature: z.string().length(86),
   report: gatewayReportSchema,
+  /** Last entry of the connector's key log. Since version 2. */
+  head: keyLogHeadSchema.optional(),
 });
 /** The generation of `welcome` is on disk. */
 export const linkAckSchema = z.object({ type: z.literal("ack"), generation: z.int() });
@@ -96,7 +109,8 @@ export const nonceSchemaMessage = z.object({ type: z.literal("nonce"), id: idSch
 
 /** Why the connector refused a command. */
 export const REFUSALS = [
-  "bad-statement", "bad-signature", "wrong-gateway", "unknown-owner-key", "expired", "too-late", "unknown-grant", "revoked", "bad-nonce", "bad-activation", "not-serving", "internal",
+  "bad-statement", "bad-signature", "wrong-gateway", "unknown-owner-key", "expired", "too-late", "unknown-grant", "revoked", "bad-nonce", "bad-activation", "not-serving",
+  "needs-host", "over-ceiling", "stale-head", "alarm", "last-owner-key", "internal",
 ] as const; // prettier-ignore
 export type Refusal = (typeof REFUSALS)[number];
 
@@ -105,6 +119,8 @@ export const resultSchema = z.object({
   id: idSchema,
   ok: z.boolean(),
   refusal: z.enum(REFUSALS).optional(),
+  /** For `grant`: kept, but the owner's policy wants a word on the gateway's machine first. */
+  needsHost: z.boolean().optional(),
   /** For `cut`: what happened on the gateway. */
   cut: z
     .object({
@@ -129,6 +145,10 @@ export const cutDoneSchema = z.object({
   atMs: z.int(),
   by: z.enum(["owner", "host"]),
 });
+/** Entries of the key log that the room lacks, in order. Since version 2. */
+export const logMessageSchema = z.object({ type: z.literal("log"), lines: z.array(z.string().max(MAX_KEY_LOG_LINE_CHARS)).min(1).max(64) });
+/** The connector admits nobody new until somebody at the machine has looked. Since version 2. */
+export const alarmMessageSchema = z.object({ type: z.literal("alarm"), alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
 /** OpenClaw's own pairing for an allowed device: seen, finished, connected. For activity and the bench. */
 export const deviceEventSchema = z.object({
   type: z.literal("device"),
@@ -147,6 +167,8 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   resultSchema,
   cutDoneSchema,
   deviceEventSchema,
+  logMessageSchema,
+  alarmMessageSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;
 

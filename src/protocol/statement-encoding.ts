@@ -1,7 +1,21 @@
 /** How signed statements become bytes. Imports nothing: door and approval page sign with it. */
 
 export type StatementType =
-  "grant" | "session" | "ask" | "login" | "register" | "owner-key" | "words" | "claim" | "match" | "request" | "device" | "link" | "enrol";
+  | "grant"
+  | "session"
+  | "ask"
+  | "login"
+  | "register"
+  | "owner-key"
+  | "owner-remove"
+  | "key-log"
+  | "words"
+  | "claim"
+  | "match"
+  | "request"
+  | "device"
+  | "link"
+  | "enrol";
 
 /** @returns the text as UTF-8 (RFC 3629) */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
@@ -56,12 +70,13 @@ export function encodeBody(body: Readonly<Record<string, unknown>>, keys: readon
 
 /** Member order of each signed statement; the schemas in statements.ts have the same members. */
 export const GRANT_KEYS = [
-  "v", "gateway", "device", "key", "name", "access", "kind", "request", "activation", "issuedAtMs", "applyByMs", "notAfterMs",
+  "v", "gateway", "device", "key", "name", "access", "kind", "request", "activation", "head", "issuedAtMs", "applyByMs", "notAfterMs",
 ] as const; // prettier-ignore
 export const SESSION_KEYS = [
   "v", "gateway", "device", "grant", "origin", "roomNonce", "connectorNonce", "connectorKey", "iatMs", "expMs",
 ] as const; // prettier-ignore
 export const ASK_KEYS = ["v", "gateway", "key", "origin", "access", "roomNonce"] as const;
+export const OWNER_REMOVE_KEYS = ["v", "account", "credentialId", "issuedAtMs"] as const;
 export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs"] as const;
 
 /** @returns base64url without padding (RFC 4648 §5) */

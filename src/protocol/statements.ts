@@ -68,6 +68,8 @@ export const grantStatementSchema = z.strictObject({
   kind: z.enum(["ask", "owner"]),
   request: digestIdSchema.nullable(),
   activation: hashSchema.nullable(),
+  /** Hash of the key log's last entry that the owner's page knew; null before there was any. */
+  head: hashSchema.nullable(),
   issuedAtMs: msSchema,
   applyByMs: msSchema,
   notAfterMs: msSchema,
@@ -109,6 +111,15 @@ export const ownerKeyStatementSchema = z.strictObject({
   issuedAtMs: msSchema,
 });
 export type OwnerKeyStatement = z.infer<typeof ownerKeyStatementSchema>;
+
+/** Signed by another owner passkey of the account: takes one out. */
+export const ownerRemoveStatementSchema = z.strictObject({
+  v: z.literal(1),
+  account: rowIdSchema,
+  credentialId: base64urlSchema.min(1).max(1400),
+  issuedAtMs: msSchema,
+});
+export type OwnerRemoveStatement = z.infer<typeof ownerRemoveStatementSchema>;
 
 /** A WebAuthn assertion as it travels (WebAuthn L3 §7.2), all base64url. */
 export const assertionSchema = z.strictObject({

@@ -1,7 +1,7 @@
 /** Version numbers that both ends of the link compare. */
 
 /** Link protocol that this build speaks. History: PROTOCOL.md, "Versions". */
-export const LINK_PROTOCOL = 1;
+export const LINK_PROTOCOL = 2;
 
 /** Oldest link protocol that this build still accepts. */
 export const MIN_LINK_PROTOCOL = 1;

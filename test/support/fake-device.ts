@@ -42,6 +42,7 @@ export async function grantBytes(
     kind: "ask",
     request: "a".repeat(26),
     activation: null,
+    head: null,
     issuedAtMs: nowMs,
     applyByMs: nowMs + 600_000,
     notAfterMs: nowMs + 3_600_000,

@@ -3,7 +3,6 @@ import { mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { Admitted } from "../../src/connector/admitted.ts";
 import { DiscoverError, discoverGateway } from "../../src/connector/openclaw/discover.ts";
 import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/handshake-watch.ts";
 import { planRestore, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
@@ -91,40 +90,8 @@ test("state files are the owner's alone, and a damaged one refuses instead of ad
   expect(statSync(dir).mode & 0o777).toBe(0o700);
   expect(statSync(path.join(dir, "identity.json")).mode & 0o777).toBe(0o600);
   expect(readdirSync(dir)).toEqual(["identity.json"]);
-  writeFileSync(path.join(dir, "grants.json"), '[{"id":"x"');
-  expect(() => new Admitted(files, () => 0)).toThrow(DamagedStateError);
-});
-
-test("[SE2] a stream is admitted only for a session on disk, and [CUT2] a cut outlives a restart", () => {
-  const files = new StateFiles(temporary());
-  const statement = {
-    v: 1,
-    gateway: "abcdefghijklmnopqrstuvw",
-    device: "d".repeat(26),
-    key: { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
-    name: "n",
-    access: "chat",
-    kind: "ask",
-    request: "r".repeat(26),
-    activation: null,
-    issuedAtMs: 0,
-    applyByMs: 1,
-    notAfterMs: 1_000,
-  } as const;
-  const admitted = new Admitted(files, () => 10);
-  const open = { session: "s".repeat(32), device: statement.device };
-  expect(admitted.admits(open)).toBe("no-session");
-  admitted.keepGrant({ id: "g".repeat(26), statement, isRevoked: false, isActivated: true });
-  admitted.keepSession({ session: open.session, device: open.device, grant: "g".repeat(26), expiresAtMs: 500 });
-  const restarted = new Admitted(files, () => 10);
-  expect(restarted.admits(open)).toEqual({ access: "chat", expiresAtMs: 500 });
-  expect(restarted.admits({ ...open, device: "e".repeat(26) })).toBe("no-session");
-  expect(new Admitted(files, () => 500).admits(open)).toBe("no-session");
-  restarted.revokeDevice(statement.device);
-  const again = new Admitted(files, () => 10);
-  again.keepGrant({ id: "g".repeat(26), statement, isRevoked: false, isActivated: true });
-  expect(again.grant("g".repeat(26))?.isRevoked).toBe(true);
-  expect(again.admits(open)).toBe("no-session");
+  writeFileSync(path.join(dir, "sessions.json"), '[{"id":"x"');
+  expect(() => files.read("sessions")).toThrow(DamagedStateError);
 });
 
 const DEVICE = { id: "dev", publicKey: "key", signature: "s", signedAt: 1, nonce: "n" };

@@ -1,6 +1,7 @@
 /** The other end of a link, in workerd: proves its key, answers commands, and serves streams with the credit rules of PROTOCOL.md. */
 import { decodeClose, encodeClose } from "../../src/core/close-code.ts";
 import type { Close } from "../../src/core/close-code.ts";
+import { linkProofFields } from "../../src/core/key-log.ts";
 import { MessageAssembler, frameOf, piecesOf } from "../../src/core/message-frames.ts";
 import type { Message, Piece } from "../../src/core/message-frames.ts";
 import { ReceiveCredit, SendCredit } from "../../src/core/stream-credit.ts";
@@ -20,6 +21,7 @@ import {
 } from "../../src/protocol/frame.ts";
 import type { Frame } from "../../src/protocol/frame.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../../src/protocol/limits.ts";
+import type { KeyLogHead } from "../../src/protocol/key-log.ts";
 import { openSchema, toConnectorSchema } from "../../src/protocol/link-messages.ts";
 import type { StreamOpen, ToConnector, ToRoom } from "../../src/protocol/link-messages.ts";
 import { joined, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
@@ -198,6 +200,9 @@ export interface HelloChanges {
   readonly generation?: number;
   readonly gateway?: string;
   readonly key?: ConnectorKey;
+  /** End of its key log; `signedHead` is what it signs, when that differs. */
+  readonly head?: KeyLogHead | undefined;
+  readonly signedHead?: KeyLogHead;
   /** Signs something else than it says. */
   readonly signature?: string;
 }
@@ -246,9 +251,9 @@ export class FakeConnector {
     const protocol = changes.protocol ?? LINK_PROTOCOL;
     const generation = changes.generation ?? 0;
     const named = changes.gateway ?? gateway;
-    const signature = await identity.sign(
-      tagged("link", joined([named, challenge.nonce, connectorNonce, String(generation), String(protocol)])),
-    );
+    const head = changes.signedHead ?? changes.head;
+    const proof = { gateway: named, roomNonce: challenge.nonce, connectorNonce, generation, protocol, head };
+    const signature = await identity.sign(tagged("link", joined(linkProofFields(proof))));
     this.say({
       type: "hello",
       protocol,
@@ -259,6 +264,7 @@ export class FakeConnector {
       generation,
       signature: changes.signature ?? signature,
       report: { state: "online" },
+      ...(changes.head === undefined ? {} : { head: changes.head }),
     });
   }
 

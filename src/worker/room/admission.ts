@@ -6,6 +6,7 @@ import type { GatewayState } from "../../protocol/words.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
+import { KeyLogCopy } from "./key-log-copy.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
 import { deliver } from "./owed.ts";
@@ -27,6 +28,7 @@ export class Admission implements AdmissionForRelay {
   readonly storage: RoomStorage;
   readonly outbox: Outbox;
   readonly notices: Notices;
+  readonly keyLog: KeyLogCopy;
   /** Cut devices, asked for every frame; the rows are the truth. */
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
@@ -37,6 +39,7 @@ export class Admission implements AdmissionForRelay {
     this.storage = new RoomStorage(options.ctx.storage);
     this.outbox = new Outbox({ ...options, storage: this.storage });
     this.notices = new Notices(options.ctx, options.env, this.storage);
+    this.keyLog = new KeyLogCopy(this);
     this.#cut = new Set(
       this.storage
         .all<DeviceRow>("devices")
@@ -67,7 +70,8 @@ export class Admission implements AdmissionForRelay {
     const meta = this.storage.meta();
     if (meta === null || meta.key === null) return null;
     const { gateway, key, generation, acknowledged } = meta;
-    return { gateway, origin: this.options.config.gatewayOrigin(gateway), key, generation, acknowledged };
+    const head = this.keyLog.head();
+    return { gateway, origin: this.options.config.gatewayOrigin(gateway), key, generation, acknowledged, head };
   }
 
   nextGeneration(): number {
@@ -128,6 +132,10 @@ export class Admission implements AdmissionForRelay {
       }
       this.audit(message.by, "cut-done-on-gateway", message.device, { removed: message.removed });
       this.tellInbox();
+    } else if (message.type === "log") {
+      void this.keyLog.take(message.lines);
+    } else if (message.type === "alarm") {
+      this.keyLog.alarm(message.alarm);
     } else if (message.type === "device") {
       this.audit(
         "device",

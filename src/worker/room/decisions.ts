@@ -2,7 +2,7 @@
 import { verifyAssertion } from "../../core/assertion.ts";
 import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin } from "../../core/grant-policy.ts";
-import { readGrant, readOwnerKey } from "../../core/statement.ts";
+import { readGrant, readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -80,6 +80,7 @@ async function commitGrant(
       admission.storage.delete("owed", `grant-${older.id}`);
     }
     admission.saveDevice(device);
+    settleOwedCut(admission, body.device);
     admission.saveGrant({ id, device: body.device, signed, state: "owed" });
     admission.storage.owe(message);
     admission.audit("owner", "allow", body.device, { access: body.access, notAfterMs: body.notAfterMs, kind: body.kind });
@@ -88,6 +89,16 @@ async function commitGrant(
   const result = await deliver(admission, message);
   admission.tellInbox();
   return result?.ok === true;
+}
+
+/** A cut that the connector has not heard of yet is answered by the new grant, which revokes the old one there: sent after it, it would undo it. */
+function settleOwedCut(admission: Admission, device: string): void {
+  const { storage } = admission;
+  const message = `cut-${device}`;
+  const receipt = storage.get<Receipt>("receipts", device);
+  if (!storage.owed().some((owed) => owed.id === message)) return;
+  storage.delete("owed", message);
+  if (receipt !== null) storage.saveReceipt({ ...receipt, gateway: { ...receipt.gateway, state: "superseded" } });
 }
 
 /** PROTOCOL.md GR1, GR2: exactly this request, this key, no wider access, and the match code once more. */
@@ -162,6 +173,23 @@ export async function addOwnerKey(admission: Admission, account: string, signed:
   if (!keys.some((each) => each.credentialId === credentialId)) admission.storage.put("owner_keys", credentialId, { credentialId, key });
   const message = { type: "owner-key", id: `owner-${credentialId.slice(0, 40)}`, signed } as const;
   admission.storage.owe(message);
+  await deliver(admission, message);
+  return { ok: true, value: null };
+}
+
+/** Takes one owner passkey out: signed by another one that the room holds. */
+export async function removeOwnerKey(admission: Admission, account: string, signed: SignedByOwner): Promise<RoomResult<null>> {
+  const statement = readOwnerRemoval(signed.statement);
+  if (statement === null || statement.body.account !== account) return REFUSED;
+  const { config } = admission.options;
+  const { credentialId } = statement.body;
+  const ownerKeys = admission.storage.ownerKeys().filter((key) => key.credentialId !== credentialId);
+  const expected = { type: "owner-remove", body: statement.bytes, origin: config.approveOrigin, rpId: config.rpId, ownerKeys } as const;
+  if (typeof (await verifyAssertion(signed.assertion, expected)) === "string") return REFUSED;
+  admission.storage.delete("owner_keys", credentialId);
+  const message = { type: "owner-remove", id: `owner-gone-${credentialId.slice(0, 40)}`, signed } as const;
+  admission.storage.owe(message);
+  admission.audit("owner", "owner-key-removed", null, {});
   await deliver(admission, message);
   return { ok: true, value: null };
 }

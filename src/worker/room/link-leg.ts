@@ -1,4 +1,5 @@
 /** The room's end of the connector's one link: proof, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
+import { linkProofFields } from "../../core/key-log.ts";
 import { verifyTagged } from "../../core/public-key.ts";
 import {
   CLOSE_GATEWAY_GONE,
@@ -238,7 +239,9 @@ export class LinkLeg {
     if (hello.protocol < MIN_LINK_PROTOCOL || hello.protocol > LINK_PROTOCOL)
       return closeQuietly(ws, CLOSE_LINK_VERSION, `speak version ${LINK_PROTOCOL}`);
     const claimed = admission.identity();
-    const signed = joined([hello.gateway, attachment.nonce, hello.connectorNonce, String(hello.generation), String(hello.protocol)]);
+    const { gateway, connectorNonce, generation: claimedGeneration, protocol, head } = hello;
+    const proof = { gateway, roomNonce: attachment.nonce, connectorNonce, generation: claimedGeneration, protocol, head };
+    const signed = joined(linkProofFields(proof));
     const isProven =
       claimed !== null &&
       hello.gateway === claimed.gateway &&
@@ -264,6 +267,7 @@ export class LinkLeg {
       rpId: this.#options.rpId,
       generation,
       serverTimeMs: this.#options.now(),
+      ...(protocol < 2 ? {} : { head: identity.head }),
     });
     admission.linkChanged({ up: true, report: hello.report, version: hello.version });
     this.#options.onReady();
@@ -294,6 +298,8 @@ export class LinkLeg {
       }
       case "cut-done":
       case "device":
+      case "log":
+      case "alarm":
         return admission.received(message);
     }
   }

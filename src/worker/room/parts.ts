@@ -1,4 +1,5 @@
 /** What the two halves of a room ask of each other. `relay` owns the link and the streams, `admission` owns storage and decisions; room.ts wires them. */
+import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey } from "../../protocol/statements.ts";
 import type { Access } from "../../protocol/words.ts";
@@ -20,6 +21,8 @@ export interface AdmissionForRelay {
     readonly key: ConnectorKey;
     readonly generation: number;
     readonly acknowledged: number;
+    /** End of the room's copy of the key log. */
+    readonly head: KeyLogHead | null;
   } | null;
   /** Stores and returns the next generation; before `welcome`. */
   nextGeneration(): number;
@@ -31,7 +34,7 @@ export interface AdmissionForRelay {
   isCut(device: string): boolean;
   /** The link came, went, or the connector reported. `version` is the connector's. */
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
-  /** A control message that is not the relay's own (`cut-done`, `device`). Results and nonces are matched by the relay. */
+  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`). Results and nonces are matched by the relay. */
   received(message: ToRoom): void;
 }
 

@@ -1,5 +1,6 @@
 /** What services may ask of a room. Every call names the account; the room compares it with its own and answers `not-found` for any other. */
 import type { Device, PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { GatewayState } from "../../protocol/words.ts";
@@ -22,6 +23,8 @@ export interface RoomSnapshot {
   readonly report: GatewayReport | null;
   readonly connectorVersion: string | null;
   readonly lastSeenMs: number | null;
+  /** End of the room's copy of the key log. */
+  readonly head: KeyLogHead | null;
   readonly devices: readonly Device[];
   readonly waitingCount: number;
 }
@@ -52,6 +55,10 @@ export interface RoomRpc {
   receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
   /** An endorsed further passkey; the connector verifies by itself. */
   addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
+  /** Takes one owner passkey out, signed by another one. */
+  removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
+  /** A page of the key log's copy, from place `from` on; empty at its end. */
+  keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
   /** Deletes everything and ends every socket. */
   remove(input: { account: string }): Promise<RoomResult<null>>;
   /** Gateway-origin traffic and the link, with the headers that routes/gateway-origin.ts sets. */

@@ -6,7 +6,7 @@ import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
-import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant } from "./decisions.ts";
+import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, removeOwnerKey } from "./decisions.ts";
 import { Door } from "./door.ts";
 import { cardOf, requestLastSeenMs } from "./pairing-requests.ts";
 import { refusal } from "./refusals.ts";
@@ -20,6 +20,8 @@ import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const CLOSE_INTERNAL = 1011;
 const SWEEP_AGAIN_MS = 60_000;
+/** Lines of a key log in one answer: each is at most 40 KiB, an RPC answer at most 32 MiB. */
+const KEY_LOG_PAGE = 200;
 
 export class Room extends DurableObject<Env> implements RoomRpc {
   readonly #admission: Admission;
@@ -125,6 +127,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
       this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
       this.#admission.storage.setOwnerKeys(input.ownerKeys);
+      this.#admission.storage.clearKeyLog();
       this.#admission.audit("owner", "connector-enrolled", null, {});
       this.#admission.tellInbox();
       return done();
@@ -150,6 +153,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         report: this.#admission.report(),
         connectorVersion,
         lastSeenMs,
+        head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
         waitingCount,
       };
@@ -162,7 +166,16 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       const row = this.#admission.storage.get<RequestRow>("requests", input.request);
       if (row === null) return Promise.resolve({ ok: false, failure: "request-over" });
       const card = cardOf(this.#admission, { ...row, lastSeenMs: requestLastSeenMs(this.#admission, row) });
-      return Promise.resolve({ ok: true, value: { ...card, key: row.key, roomNonce: row.nonce, triesLeft: MATCH_CODE_TRIES - row.tries } });
+      return Promise.resolve({
+        ok: true,
+        value: {
+          ...card,
+          key: row.key,
+          roomNonce: row.nonce,
+          head: this.#admission.keyLog.head()?.hash ?? null,
+          triesLeft: MATCH_CODE_TRIES - row.tries,
+        },
+      });
     });
   }
 
@@ -209,6 +222,16 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {
     return this.#for(input.account, () => addOwnerKey(this.#admission, input.account, input.signed));
+  }
+
+  removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => removeOwnerKey(this.#admission, input.account, input.signed));
+  }
+
+  keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>> {
+    return this.#for(input.account, () =>
+      Promise.resolve({ ok: true, value: this.#admission.storage.keyLogLines(input.from, KEY_LOG_PAGE) }),
+    );
   }
 
   remove(input: { account: string }): Promise<RoomResult<null>> {

@@ -2,6 +2,7 @@
 import type { TokenState } from "../../core/device-token-policy.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { Claims } from "../../protocol/door-messages.ts";
+import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, DeviceKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { Access } from "../../protocol/words.ts";
@@ -67,7 +68,7 @@ export interface SessionRow {
 }
 
 /** Commands that stay until their result came. */
-export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" }>;
+export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
 const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts"] as const;
@@ -81,6 +82,7 @@ export class RoomStorage {
     for (const table of DOCUMENTS) storage.sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY, json TEXT NOT NULL)`);
     storage.sql.exec("CREATE TABLE IF NOT EXISTS blocked (device TEXT PRIMARY KEY)");
     storage.sql.exec("CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL)");
+    storage.sql.exec("CREATE TABLE IF NOT EXISTS key_log (seq INTEGER PRIMARY KEY, hash TEXT NOT NULL, line TEXT NOT NULL, grant_id TEXT)");
     storage.sql.exec("CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL)");
   }
 
@@ -181,6 +183,35 @@ export class RoomStorage {
 
   outboxDone(seq: number): void {
     this.#storage.sql.exec("DELETE FROM outbox WHERE seq = ?", seq);
+  }
+
+  keyLogHead(): KeyLogHead | null {
+    const rows = this.#storage.sql.exec<{ seq: number; hash: string }>("SELECT seq, hash FROM key_log ORDER BY seq DESC LIMIT 1").toArray();
+    return rows[0] ?? null;
+  }
+
+  addToKeyLog(row: { readonly seq: number; readonly hash: string; readonly line: string; readonly grant: string | null }): void {
+    const { seq, hash, line, grant } = row;
+    this.#storage.sql.exec("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
+  }
+
+  /** @returns the place of a grant in the key log, or null when the copy does not have it */
+  keyLogSeqOfGrant(grant: string): number | null {
+    const rows = this.#storage.sql.exec<{ seq: number }>("SELECT seq FROM key_log WHERE grant_id = ?", grant).toArray();
+    return rows[0]?.seq ?? null;
+  }
+
+  /** Oldest first, at most `limit` lines from place `seq` on. */
+  keyLogLines(seq: number, limit: number): string[] {
+    return this.#storage.sql
+      .exec<{ line: string }>("SELECT line FROM key_log WHERE seq >= ? ORDER BY seq LIMIT ?", seq, limit)
+      .toArray()
+      .map((row) => row.line);
+  }
+
+  /** A new claim starts a new log. */
+  clearKeyLog(): void {
+    this.#storage.sql.exec("DELETE FROM key_log");
   }
 
   saveReceipt(receipt: Receipt): void {

@@ -82,7 +82,8 @@ export const decisionRoutes = [
     run: async (call) => {
       const { row, room, account } = await ownRoom(call);
       const snapshot = valueOf(await room.snapshot({ account }));
-      return { gatewayName: row.name, gatewayState: snapshot.state, origin: call.config.gatewayOrigin(row.id) };
+      const head = snapshot.head?.hash ?? null;
+      return { gatewayName: row.name, gatewayState: snapshot.state, origin: call.config.gatewayOrigin(row.id), head };
     },
   }),
   route<z.infer<typeof ownerGrantSchema>>({

@@ -56,6 +56,7 @@ const CHOICE = {
   kind: "ask",
   request: "r".repeat(26),
   activation: null,
+  head: null,
   access: "chat",
   expiry: "day",
   isOnline: true,

@@ -1,0 +1,92 @@
+/** What the person at the gateway's machine may say to its key log: the root of everything, without any network (reference: security.md 5, 6). */
+import { z } from "zod";
+import type { KeyLogProblem } from "../core/key-log.ts";
+import type { HeldGrant } from "../core/judge.ts";
+import type { OwnerPolicy } from "../protocol/key-log.ts";
+import { accessSchema } from "../protocol/statements.ts";
+import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
+import type { KeyLog } from "./key-log-file.ts";
+import type { StateFiles } from "./state-files.ts";
+
+export const hostActionSchema = z.discriminatedUnion("do", [
+  z.object({
+    do: z.literal("policy"),
+    maxAccess: accessSchema.optional(),
+    maxDays: z.number().positive().max(90).optional(),
+    confirmOnHost: z.enum(["never", "first", "full"]).optional(),
+  }),
+  z.object({ do: z.literal("confirm"), device: z.string().max(64) }),
+  z.object({ do: z.literal("owner-remove"), credentialId: z.string().max(1400) }),
+  z.object({ do: z.literal("revoke-all") }),
+  z.object({ do: z.literal("resume") }),
+]);
+export type HostAction = z.infer<typeof hostActionSchema>;
+
+export type HostAnswer = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly problem: string };
+
+const DAY_MS = 86_400_000;
+
+/** @returns what a policy says, for people */
+export function policyText(policy: OwnerPolicy): string {
+  const confirm = { never: "never", first: "for the first device", full: "for full control" }[policy.confirmOnHost];
+  const days = policy.maxExpiryMs / DAY_MS;
+  return `Remote approval gives at most: ${policy.maxAccess} access, ${Number.isInteger(days) ? days : days.toFixed(2)} days. Confirmed here: ${confirm}.`;
+}
+
+/** Devices whose grant waits for a word here. */
+export function heldBack(grants: Iterable<HeldGrant>): readonly HeldGrant[] {
+  return [...grants].filter((grant) => !grant.isConfirmed && !grant.isRevoked);
+}
+
+const PROBLEM_TEXTS: Partial<Record<KeyLogProblem, string>> = {
+  "last-owner-key": "It is the last passkey: with none, nobody could decide. Add another one first, or start over with `gatehouse reset`.",
+  "unknown-owner-key": "No such passkey. `gatehouse owners` lists them.",
+  "unknown-grant": "No such device. `gatehouse devices` lists them.",
+  revoked: "This device's access was ended. It has to ask again.",
+};
+
+function told(problem: KeyLogProblem | null, text: string): HostAnswer {
+  return problem === null ? { ok: true, text } : { ok: false, problem: PROBLEM_TEXTS[problem] ?? `Refused: ${problem}.` };
+}
+
+/**
+ * Carries one action out: judged, appended and on disk before it returns.
+ *
+ * @param nowMs this machine's clock
+ * @throws LogWriteError nothing changed
+ */
+export async function performOnHost(log: KeyLog, files: StateFiles, action: HostAction, nowMs: number): Promise<HostAnswer> {
+  switch (action.do) {
+    case "policy": {
+      const { policy: before } = log.state;
+      const policy: OwnerPolicy = {
+        maxAccess: action.maxAccess ?? before.maxAccess,
+        maxExpiryMs: action.maxDays === undefined ? before.maxExpiryMs : Math.min(action.maxDays * DAY_MS, EXPIRY_CHOICES_MS.quarter),
+        confirmOnHost: action.confirmOnHost ?? before.confirmOnHost,
+      };
+      return told(await log.append({ type: "policy", policy }, nowMs), policyText(policy));
+    }
+    case "confirm": {
+      const grant = heldBack(log.state.grants.values()).find((held) => held.statement.device === action.device);
+      if (grant === undefined) return { ok: false, problem: "Nothing of this device waits here. `gatehouse devices` lists what does." };
+      return told(await log.append({ type: "confirm", grant: grant.id }, nowMs), `${grant.statement.name} may come in now.`);
+    }
+    case "owner-remove": {
+      const matching = log.state.ownerKeys.filter((owner) => owner.credentialId.startsWith(action.credentialId));
+      if (matching.length > 1) return { ok: false, problem: "More than one passkey begins like this. Give more of it." };
+      const credentialId = matching[0]?.credentialId ?? action.credentialId;
+      const body = { type: "owner-remove", credentialId, authority: { by: "host" } } as const;
+      return told(await log.append(body, nowMs), "Taken out: it decides nothing here any more.");
+    }
+    case "revoke-all":
+      return told(await log.append({ type: "revoke-all", by: "host" }, nowMs), "Every device's access is ended.");
+    case "resume": {
+      const alarm = files.read("alarm");
+      if (alarm === null) return { ok: true, text: "There is no alarm." };
+      files.remove("alarm");
+      // Whatever the room says next is the new beginning; it cannot be told apart from the old story any more.
+      files.remove("roomHead");
+      return { ok: true, text: `The alarm (${alarm.alarm}) is settled. New devices are admitted again.` };
+    }
+  }
+}

@@ -1,0 +1,170 @@
+/** `gatehouse lock|owners|policy|confirm|revoke|reset`: the host's word over its key log, with or without a running connector. */
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { isFault, verifyLog } from "../core/key-log.ts";
+import type { KeyLogState } from "../core/key-log.ts";
+import { EXIT } from "./exit-codes.ts";
+import { heldBack, hostActionSchema, performOnHost, policyText } from "./host-actions.ts";
+import type { HostAction, HostAnswer } from "./host-actions.ts";
+import { loadIdentity } from "./identity.ts";
+import { KeyLog, keyLogPath, splitLog } from "./key-log-file.ts";
+import { askRunning } from "./local-control.ts";
+import type { StateFiles } from "./state-files.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface Host {
+  readonly terminal: Terminal;
+  readonly files: StateFiles;
+  readonly yes: boolean;
+}
+
+const ALARM_TEXTS = {
+  "room-rolled-back": "The control plane has lost entries that it had: it was restored from an old copy, or somebody tampers with it.",
+  "log-rolled-back":
+    "The control plane knows entries that this machine does not have: this machine was restored from an old copy, or another one runs with its key.",
+  fork: "The control plane knows another history of this gateway: another machine runs with its key, or somebody tampers with it.",
+} as const;
+
+async function act(host: Host, action: HostAction): Promise<number> {
+  const { files, terminal } = host;
+  const running = (await askRunning(files.dir, { ask: "host", action })) as HostAnswer | null;
+  const answer = running ?? (await performOnHost(await KeyLog.open(files, loadIdentity(files)), files, action, Date.now()));
+  if (answer.ok) terminal.say(action.do, answer.text, { ok: true });
+  else terminal.fail(action.do, answer.problem);
+  return answer.ok ? EXIT.done : EXIT.failed;
+}
+
+/** `lock show`, `lock verify [file]`, `lock resume`. @returns the exit code */
+export async function lock(host: Host, what: string | undefined, file: string | undefined): Promise<number> {
+  const { terminal, files } = host;
+  if (what === "resume") return act(host, { do: "resume" });
+  if (what === "verify") return verify(terminal, file ?? keyLogPath(files));
+  if (what !== undefined && what !== "show") {
+    terminal.fail("usage", "gatehouse lock [show | verify [file] | resume]");
+    return EXIT.usage;
+  }
+  const { state } = await KeyLog.open(files, loadIdentity(files));
+  const alarm = files.read("alarm");
+  terminal.say("lock", summary(state), { ...facts(state), alarm: alarm?.alarm ?? null });
+  if (alarm !== null) {
+    const when = new Date(alarm.atMs).toISOString();
+    terminal.say(
+      "alarm",
+      `ALARM since ${when}: ${ALARM_TEXTS[alarm.alarm]} Nobody new is admitted. When you know why: gatehouse lock resume`,
+    );
+  }
+  return alarm === null ? EXIT.done : EXIT.failed;
+}
+
+/** Verifies a log or an exported copy of one: no state, no network. */
+async function verify(terminal: Terminal, file: string): Promise<number> {
+  if (!existsSync(file)) {
+    terminal.fail("not-found", `There is no file ${file}.`);
+    return EXIT.failed;
+  }
+  const { lines, torn } = splitLog(readFileSync(file, "utf8"));
+  const result = await verifyLog(torn === "" ? lines : [...lines, torn]);
+  if (isFault(result)) {
+    terminal.fail("fault", `${file} does not verify: entry ${result.seq} (line ${result.seq + 1}): ${result.problem}.`, { ...result });
+    return EXIT.failed;
+  }
+  terminal.say("verified", `${file} verifies: every hash, signature and authority.\n${summary(result)}`, facts(result));
+  return EXIT.done;
+}
+
+function facts(state: KeyLogState) {
+  const live = [...state.grants.values()].filter((grant) => !grant.isRevoked);
+  return {
+    gateway: state.gateway,
+    entries: state.head.seq + 1,
+    head: state.head.hash,
+    owners: state.ownerKeys.length,
+    policy: state.policy,
+    grants: live.length,
+    waitingHere: heldBack(live).length,
+  };
+}
+
+function summary(state: KeyLogState): string {
+  const { entries, head, owners, grants, waitingHere } = facts(state);
+  const waiting = waitingHere === 0 ? "" : `, ${waitingHere} waiting for \`gatehouse confirm\``;
+  return `${entries} entries, head ${head.slice(0, 12)}…; ${owners} owner passkey${owners === 1 ? "" : "s"}; ${grants} grant${grants === 1 ? "" : "s"}${waiting}.\n${policyText(state.policy)}`;
+}
+
+/** `owners`, `owners remove <id>`. @returns the exit code */
+export async function owners(host: Host, what: string | undefined, credentialId: string | undefined): Promise<number> {
+  const { terminal, files } = host;
+  if (what === "remove" && credentialId !== undefined) return act(host, { do: "owner-remove", credentialId });
+  if (what !== undefined && what !== "list") {
+    terminal.fail("usage", "gatehouse owners [list | remove <passkey>]");
+    return EXIT.usage;
+  }
+  for (const owner of (await KeyLog.open(files, loadIdentity(files))).state.ownerKeys)
+    terminal.say("owner", `${owner.credentialId}  ${owner.key.kty === "OKP" ? "EdDSA" : owner.key.kty === "EC" ? "ES256" : "RS256"}`, {
+      credentialId: owner.credentialId,
+      kty: owner.key.kty,
+    });
+  return EXIT.done;
+}
+
+/** `policy`, with or without changes. @returns the exit code */
+export async function policy(
+  host: Host,
+  wanted: { readonly maxAccess: string | undefined; readonly maxDays: string | undefined; readonly confirm: string | undefined },
+): Promise<number> {
+  const { terminal, files } = host;
+  const { maxAccess, maxDays, confirm } = wanted;
+  if (maxAccess === undefined && maxDays === undefined && confirm === undefined) {
+    const { policy: current } = (await KeyLog.open(files, loadIdentity(files))).state;
+    terminal.say("policy", policyText(current), { policy: current });
+    return EXIT.done;
+  }
+  const action = hostActionSchema.safeParse({
+    do: "policy",
+    ...(maxAccess === undefined ? {} : { maxAccess }),
+    ...(maxDays === undefined ? {} : { maxDays: Number(maxDays) }),
+    ...(confirm === undefined ? {} : { confirmOnHost: confirm }),
+  });
+  if (!action.success) {
+    terminal.fail("usage", "gatehouse policy [--max-access full|chat|look] [--max-days 0.04-90] [--confirm never|first|full]");
+    return EXIT.usage;
+  }
+  return act(host, action.data);
+}
+
+/** `confirm <device>`: the word that the policy asks for. @returns the exit code */
+export async function confirm(host: Host, device: string | undefined): Promise<number> {
+  if (device !== undefined) return act(host, { do: "confirm", device });
+  const { terminal, files } = host;
+  const waiting = heldBack((await KeyLog.open(files, loadIdentity(files))).state.grants.values());
+  for (const { statement } of waiting)
+    terminal.say("waiting", `${statement.device}  ${statement.access.padEnd(5)} ${statement.name}`, {
+      device: statement.device,
+      access: statement.access,
+      name: statement.name,
+    });
+  if (waiting.length === 0) terminal.say("waiting", "Nothing waits for a word here.");
+  return EXIT.done;
+}
+
+/** `revoke --all`. @returns the exit code */
+export function revokeAll(host: Host): Promise<number> {
+  return act(host, { do: "revoke-all" });
+}
+
+/** `reset`: forgets the gateway, its owners and devices; OpenClaw's settings stay. @returns the exit code */
+export async function reset({ terminal, files, yes }: Host): Promise<number> {
+  if ((await askRunning(files.dir, { ask: "status" })) !== null) {
+    terminal.fail("running", "The connector is running. Stop it first, then run this again.");
+    return EXIT.failed;
+  }
+  const question = "Forget this gateway, its owners and every device? The gateway has to be claimed again.";
+  if (!yes && !(terminal.isInteractive && (await terminal.confirm(question)))) {
+    terminal.fail("needs-confirmation", "Nothing was changed. Run again with --yes.");
+    return EXIT.needsConfirmation;
+  }
+  rmSync(keyLogPath(files), { force: true });
+  for (const name of ["gateway", "head", "roomHead", "alarm", "sessions", "bindings", "cuts", "enrolment", "identity"] as const)
+    files.remove(name);
+  terminal.say("reset", "Forgotten. Claim the gateway again with: gatehouse up");
+  return EXIT.done;
+}

@@ -1,0 +1,14 @@
+/** What every command gets. */
+import manifest from "../../package.json" with { type: "json" };
+import type { StateFiles } from "./state-files.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const VERSION: string = manifest.version;
+
+export interface Options {
+  readonly terminal: Terminal;
+  readonly files: StateFiles;
+  readonly app: string | undefined;
+  readonly checkWords: string | undefined;
+  readonly yes: boolean;
+}

@@ -1,0 +1,170 @@
+/** `up` and `run`: enrols when needed, then keeps the link until a signal or a final refusal. */
+import { Admitted } from "./admitted.ts";
+import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
+import { EXIT } from "./exit-codes.ts";
+import { performOnHost } from "./host-actions.ts";
+import { loadIdentity } from "./identity.ts";
+import { KeyLog } from "./key-log-file.ts";
+import { Link } from "./link.ts";
+import type { LinkStatus } from "./link.ts";
+import { ALREADY_RUNNING, listenLocally } from "./local-control.ts";
+import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
+import { settingsDiff } from "./openclaw/settings.ts";
+import { VERSION } from "./options.ts";
+import type { Options } from "./options.ts";
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+async function enrol(options: Options, code: string | undefined): Promise<void> {
+  const { terminal, files, checkWords } = options;
+  const appOrigin = options.app ?? files.read("enrolment")?.appOrigin;
+  if (appOrigin === undefined) throw new ControlPlaneError("usage", "Say where your Gatehouse is: --app https://…");
+  const common = {
+    appOrigin: new URL(appOrigin).origin,
+    files,
+    identity: loadIdentity(files),
+    version: VERSION,
+    say: (event: string, text: string, data?: object) => terminal.say(event, text, data),
+    sleep,
+    now: () => Date.now(),
+    confirmWords: async (words: string): Promise<"yes" | "no" | "later"> => {
+      if (checkWords !== undefined) return checkWords.trim().toLowerCase().split(/\s+/).join(" ") === words ? "yes" : "no";
+      if (!terminal.isInteractive) return "later";
+      return (await terminal.confirm("Does the page show the same four words?")) ? "yes" : "no";
+    },
+  };
+  if (code === undefined && files.read("enrolment") === null) await enrolByLink(common);
+  else await enrolByCode(common, code ?? null);
+  terminal.say("enrolled", `This machine is now the connector of ${files.read("gateway")?.origin ?? ""}`, {
+    origin: files.read("gateway")?.origin,
+  });
+}
+
+function statusText(status: LinkStatus): string {
+  switch (status.state) {
+    case "dialing":
+      return "Connecting …";
+    case "up":
+      return "Connected.";
+    case "waiting":
+      return `Not connected (${status.why}). Trying again in ${(status.ms / 1000).toFixed(1)} s.`;
+    case "stopped":
+      return {
+        refused: "This machine's access was withdrawn. Enrol it again with Add gateway.",
+        superseded: "Another connector took over this gateway. This one stops.",
+        stale: "A newer copy of this connector's state is in use elsewhere. This one stops.",
+        version: "The control plane speaks a newer protocol. Start the connector with the command that the page shows.",
+      }[status.why];
+  }
+}
+
+/** Keeps the link until a signal or a final refusal. @returns the exit code */
+export async function serve(options: Options): Promise<number> {
+  const { terminal, files, yes } = options;
+  const file = files.read("gateway");
+  if (file === null) {
+    terminal.fail("not-enrolled", "This machine is not enrolled yet. Run: gatehouse up <code>");
+    return EXIT.usage;
+  }
+  const now = (): number => Date.now();
+  const identity = loadIdentity(files);
+  const log = await KeyLog.open(files, identity);
+  const admitted = new Admitted(files, log, now);
+  const gateway = new LocalOpenclaw({
+    env: process.env,
+    origin: file.origin,
+    bindings: admitted,
+    now,
+    approveSettings: async (changes) => {
+      terminal.say("settings-needed", `OpenClaw needs these settings:\n${settingsDiff(changes)}`, { changes });
+      if (yes) return true;
+      if (!terminal.isInteractive) {
+        terminal.fail(
+          "settings-refused",
+          "Nobody is here to say yes. Run again with --yes, or set them yourself. Until then nothing is served.",
+        );
+        return false;
+      }
+      return terminal.confirm("Apply them now? They are put back by `gatehouse uninstall`.");
+    },
+    keepSettings: (changes) => files.write("settings", [...(files.read("settings") ?? []), ...changes]),
+  });
+  return new Promise((resolve) => {
+    const link = new Link({
+      files,
+      identity,
+      log,
+      admitted,
+      gateway,
+      version: VERSION,
+      now,
+      onAlarm: (alarm) => {
+        terminal.fail("alarm", `ALARM (${alarm}): nobody new is admitted. \`gatehouse lock\` says why.`, { alarm });
+      },
+      onStatus: (status) => {
+        terminal.say("link", statusText(status), { link: status });
+        if (status.state === "stopped") void end(status.why === "superseded" ? EXIT.superseded : EXIT.refused);
+      },
+    });
+    const local = listenLocally(files.dir, {
+      status: () => ({
+        gateway: file.gateway,
+        name: file.name,
+        origin: file.origin,
+        link: link.isUp ? "up" : "down",
+        openclaw: gateway.report,
+        streams: link.streamCount,
+        head: log.state.head,
+        alarm: files.read("alarm")?.alarm ?? null,
+        version: VERSION,
+      }),
+      cut: (device) => link.cutOnHost(device),
+      host: async (action) => {
+        const answer = await performOnHost(log, files, action, now());
+        if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
+        return answer;
+      },
+    });
+    const end = async (code: number): Promise<void> => {
+      link.stop();
+      await gateway.stop();
+      await local.close();
+      resolve(code);
+    };
+    gateway.onReport((report) => {
+      const reason = report.reason === undefined ? "" : ` (${report.reason})`;
+      const expected = report.restartExpectedMs === undefined ? "" : `, about ${Math.ceil(report.restartExpectedMs / 1000)} s`;
+      terminal.say(
+        "openclaw",
+        `OpenClaw ${report.version ?? ""}: ${report.state}${reason}${expected}${report.state === "unsafe" ? " — nothing is served. `gatehouse doctor` says how to mend it." : ""}`,
+        { report },
+      );
+    });
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void end(EXIT.done));
+    local.ready.then(
+      () => {
+        gateway.start();
+        link.start();
+      },
+      (error: unknown) => {
+        const isTaken = error instanceof Error && error.message === ALREADY_RUNNING;
+        terminal.fail(
+          "already-running",
+          isTaken ? `A connector already runs with ${files.dir}.` : `The state folder ${files.dir} cannot be used.`,
+        );
+        void end(EXIT.failed);
+      },
+    );
+  });
+}
+
+/** @returns the exit code */
+export async function up(options: Options, code: string | undefined): Promise<number> {
+  const { files } = options;
+  if (files.read("gateway") === null || code !== undefined || files.read("enrolment") !== null) await enrol(options, code);
+  return serve(options);
+}

@@ -1,0 +1,386 @@
+/**
+ * The gateway's own lock: an append-only, hash-chained log of who may decide and who was let in. The connector is its only writer; anybody
+ * can verify a copy (PROTOCOL.md KL; reference: security.md 6). Pure: clock and signing are arguments.
+ */
+import { keyLogEntrySchema } from "../protocol/key-log.ts";
+import type { KeyLogAlarm, KeyLogBody, KeyLogEntry, KeyLogHead, OwnerPolicy } from "../protocol/key-log.ts";
+import { MAX_KEY_LOG_LINE_CHARS, MAX_OWNER_KEYS } from "../protocol/limits.ts";
+import { fromBase64url, tagged, toBase64url, utf8 } from "../protocol/statement-encoding.ts";
+import type { ConnectorKey, OwnerKey } from "../protocol/statements.ts";
+import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
+import { verifyAssertion } from "./assertion.ts";
+import { sha256 } from "./digests.ts";
+import { isWithin } from "./grant-policy.ts";
+import { judgeGrant } from "./judge.ts";
+import type { HeldGrant, Pinned } from "./judge.ts";
+import { isSoundKey, verifyRaw } from "./public-key.ts";
+import { readOwnerKey, readOwnerRemoval } from "./statement.ts";
+
+/** Everything that a log says, after its last entry. */
+export interface KeyLogState extends Pinned {
+  readonly head: KeyLogHead;
+  readonly policy: OwnerPolicy;
+  readonly grants: ReadonlyMap<string, HeldGrant>;
+  /** Passkeys that were taken out: an old endorsement never brings one back. */
+  readonly removedOwners: ReadonlySet<string>;
+  /** Place of the last entry that took something away from a device, or (under `*`) from everybody. */
+  readonly subtractedAt: ReadonlyMap<string, number>;
+  /** Hash of every line, for heads that somebody else names. */
+  readonly hashes: readonly string[];
+  readonly lastAtMs: number;
+}
+
+/** Before anything was said on the host: what the owner may give remotely. */
+export const DEFAULT_POLICY: OwnerPolicy = { maxAccess: "full", maxExpiryMs: EXPIRY_CHOICES_MS.quarter, confirmOnHost: "never" };
+
+/** Why an entry is not the next one of this log. */
+export type KeyLogProblem =
+  | "not-canonical"
+  | "wrong-gateway"
+  | "wrong-place"
+  | "chain-broken"
+  | "bad-entry-signature"
+  | "bad-genesis"
+  | "bad-statement"
+  | "bad-signature"
+  | "unknown-owner-key"
+  | "expired"
+  | "too-late"
+  | "stale-head"
+  | "over-ceiling"
+  | "unknown-grant"
+  | "revoked"
+  | "last-owner-key"
+  | "too-many-owner-keys"
+  | "wrong-order"
+  | "nothing-changes";
+
+/** Signs bytes with the connector's key. @returns base64url */
+export type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
+
+function unsignedBytes(entry: Omit<KeyLogEntry, "sig">): Uint8Array<ArrayBuffer> {
+  const { v, gateway, seq, prev, atMs, body } = entry;
+  return tagged("key-log", utf8(JSON.stringify({ v, gateway, seq, prev, atMs, body })));
+}
+
+/** The bytes that a new connector key signs to prove that somebody holds it. */
+export function rotationBytes(gateway: string, key: ConnectorKey): Uint8Array<ArrayBuffer> {
+  return tagged("key-log", utf8(`${gateway} ${key.x}`));
+}
+
+/** @returns base64url SHA-256 of a line, without its line feed */
+export async function lineHash(line: string): Promise<string> {
+  return toBase64url(await sha256(utf8(line)));
+}
+
+/**
+ * Writes the next entry of a log. It is not judged here: `applyLine` does that, for the writer as for everybody else.
+ *
+ * @param state null for genesis
+ * @param sign with the connector's key that the log names
+ * @returns the line, without line feed
+ */
+export async function writeLine(
+  state: { readonly head: KeyLogHead } | null,
+  entry: { readonly gateway: string; readonly atMs: number; readonly body: KeyLogBody },
+  sign: SignBytes,
+): Promise<string> {
+  const { gateway, atMs, body } = entry;
+  const unsigned = {
+    v: 1,
+    gateway,
+    seq: state === null ? 0 : state.head.seq + 1,
+    prev: state === null ? null : state.head.hash,
+    atMs,
+    body,
+  } as const;
+  return JSON.stringify({ ...unsigned, sig: await sign(unsignedBytes(unsigned)) });
+}
+
+/** @returns the entry, or null when the line is not exactly what `writeLine` writes for it */
+export function readLine(line: string): KeyLogEntry | null {
+  if (line.length > MAX_KEY_LOG_LINE_CHARS) return null;
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return null;
+  }
+  const parsed = keyLogEntrySchema.safeParse(value);
+  // Writing it again must give the same text: no second spelling, no duplicate member, no white space.
+  return parsed.success && JSON.stringify(parsed.data) === line ? parsed.data : null;
+}
+
+/**
+ * The one judge of entries: chain, the connector's signature, then whatever authority the entry needs, against the state before it. Times
+ * are judged by the entry's own clock, so that an old log verifies as it did when it was written.
+ *
+ * @param state null when `line` must be genesis
+ * @returns the state after the entry, or why there is none
+ */
+export async function applyLine(state: KeyLogState | null, line: string): Promise<KeyLogState | KeyLogProblem> {
+  const entry = readLine(line);
+  if (entry === null) return "not-canonical";
+  const { body } = entry;
+  if (state === null) return genesis(entry, line);
+  if (entry.gateway !== state.gateway) return "wrong-gateway";
+  if (entry.seq !== state.head.seq + 1) return "wrong-place";
+  if (entry.prev !== state.head.hash) return "chain-broken";
+  if (entry.atMs < state.lastAtMs) return "wrong-order";
+  if (body.type === "genesis") return "bad-genesis";
+  if (!(await isSignedBy(state.key, entry))) return "bad-entry-signature";
+  const change = await changeOf(state, body, entry);
+  if (typeof change === "string") return change;
+  const hash = await lineHash(line);
+  return { ...state, ...change, head: { seq: entry.seq, hash }, hashes: [...state.hashes, hash], lastAtMs: entry.atMs };
+}
+
+async function isSignedBy(key: ConnectorKey, entry: KeyLogEntry): Promise<boolean> {
+  const signature = fromBase64url(entry.sig);
+  return signature !== null && isSoundKey(key) && verifyRaw(key, signature, unsignedBytes(entry));
+}
+
+async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | KeyLogProblem> {
+  const { body, gateway, seq, prev } = entry;
+  if (body.type !== "genesis" || seq !== 0 || prev !== null) return "bad-genesis";
+  const { account, origin, approveOrigin, rpId, connectorKey: key, ownerKeys } = body;
+  if (!isSoundKey(key) || !ownerKeys.every((owner) => isSoundKey(owner.key))) return "bad-genesis";
+  if (new Set(ownerKeys.map((owner) => owner.credentialId)).size !== ownerKeys.length) return "bad-genesis";
+  if (!(await isSignedBy(key, entry))) return "bad-entry-signature";
+  const hash = await lineHash(line);
+  return {
+    gateway,
+    account,
+    origin,
+    approveOrigin,
+    rpId,
+    key,
+    ownerKeys,
+    policy: DEFAULT_POLICY,
+    grants: new Map(),
+    removedOwners: new Set(),
+    subtractedAt: new Map(),
+    head: { seq: 0, hash },
+    hashes: [hash],
+    lastAtMs: entry.atMs,
+  };
+}
+
+type Change = Partial<KeyLogState>;
+
+async function changeOf(
+  state: KeyLogState,
+  body: Exclude<KeyLogBody, { type: "genesis" }>,
+  entry: KeyLogEntry,
+): Promise<Change | KeyLogProblem> {
+  switch (body.type) {
+    case "grant":
+      return addGrant(state, body, entry.atMs);
+    case "activate":
+    case "confirm": {
+      const held = state.grants.get(body.grant);
+      if (held === undefined) return "unknown-grant";
+      if (held.isRevoked) return "revoked";
+      const changed = body.type === "activate" ? { ...held, isActivated: true } : { ...held, isConfirmed: true };
+      return { grants: new Map(state.grants).set(held.id, changed) };
+    }
+    case "revoke":
+      return {
+        grants: revoked(state.grants, (grant) => grant.statement.device === body.device),
+        subtractedAt: new Map(state.subtractedAt).set(body.device, entry.seq),
+      };
+    case "revoke-all":
+      return { grants: revoked(state.grants, () => true), subtractedAt: new Map(state.subtractedAt).set("*", entry.seq) };
+    case "policy":
+      return { policy: body.policy };
+    case "owner-add":
+      return addOwner(state, body);
+    case "owner-remove":
+      return removeOwner(state, body);
+    case "rotate": {
+      if (body.key.x === state.key.x) return "nothing-changes";
+      const proof = fromBase64url(body.proof);
+      const isHeld = proof !== null && isSoundKey(body.key) && (await verifyRaw(body.key, proof, rotationBytes(state.gateway, body.key)));
+      return isHeld ? { key: body.key } : "bad-signature";
+    }
+  }
+}
+
+function revoked(grants: ReadonlyMap<string, HeldGrant>, isHit: (grant: HeldGrant) => boolean): ReadonlyMap<string, HeldGrant> {
+  return new Map([...grants].map(([id, grant]) => [id, isHit(grant) ? { ...grant, isRevoked: true } : grant]));
+}
+
+async function addGrant(state: KeyLogState, body: Extract<KeyLogBody, { type: "grant" }>, atMs: number): Promise<Change | KeyLogProblem> {
+  const judged = await judgeGrant(state, body.signed, atMs);
+  if (!judged.ok) return problemOf(judged.refusal);
+  const { id, statement } = judged.value;
+  const known = state.grants.get(id);
+  if (known !== undefined) return known.isRevoked ? "revoked" : "nothing-changes";
+  const { policy } = state;
+  if (!isWithin(statement.access, policy.maxAccess)) return "over-ceiling";
+  if (statement.notAfterMs - statement.issuedAtMs > policy.maxExpiryMs) return "over-ceiling";
+  if (isStale(state, statement.device, statement.head)) return "stale-head";
+  const isFirst = ![...state.grants.values()].some((grant) => grant.isConfirmed);
+  const isHeldBack = policy.confirmOnHost === "full" ? statement.access === "full" : policy.confirmOnHost === "first" && isFirst;
+  // A device has one live grant: a new one takes the place of the old.
+  const grants = new Map(revoked(state.grants, (grant) => grant.statement.device === statement.device));
+  return { grants: grants.set(id, { ...judged.value, isConfirmed: !isHeldBack }) };
+}
+
+/**
+ * Whether something was taken from the device after the head that its owner saw: then the owner decided on an old picture, and a relay that
+ * held a grant back until after a cut gains nothing.
+ */
+function isStale(state: KeyLogState, device: string, head: string | null): boolean {
+  const seen = head === null ? 0 : state.hashes.indexOf(head);
+  const subtracted = Math.max(state.subtractedAt.get(device) ?? 0, state.subtractedAt.get("*") ?? 0);
+  return seen === -1 || seen < subtracted;
+}
+
+function problemOf(refusal: string): KeyLogProblem {
+  switch (refusal) {
+    case "bad-signature":
+    case "wrong-gateway":
+    case "unknown-owner-key":
+    case "expired":
+    case "too-late":
+      return refusal;
+    default:
+      return "bad-statement";
+  }
+}
+
+async function addOwner(state: KeyLogState, body: Extract<KeyLogBody, { type: "owner-add" }>): Promise<Change | KeyLogProblem> {
+  const { key, authority } = body;
+  if (!isSoundKey(key.key)) return "bad-statement";
+  if (state.ownerKeys.some((owner) => owner.credentialId === key.credentialId)) return "nothing-changes";
+  if (state.ownerKeys.length >= MAX_OWNER_KEYS) return "too-many-owner-keys";
+  if (authority.by === "owner") {
+    const read = readOwnerKey(authority.signed.statement);
+    if (read === null || read.body.account !== state.account) return "bad-statement";
+    if (read.body.credentialId !== key.credentialId || JSON.stringify(read.body.key) !== JSON.stringify(key.key)) return "bad-statement";
+    if (state.removedOwners.has(key.credentialId)) return "revoked";
+    const signer = await verifyAssertion(authority.signed.assertion, { type: "owner-key", body: read.bytes, ...expectation(state) });
+    if (typeof signer === "string") return signer === "unknown-owner-key" ? signer : "bad-signature";
+  }
+  const removedOwners = new Set(state.removedOwners);
+  removedOwners.delete(key.credentialId);
+  return { ownerKeys: [...state.ownerKeys, key], removedOwners };
+}
+
+async function removeOwner(state: KeyLogState, body: Extract<KeyLogBody, { type: "owner-remove" }>): Promise<Change | KeyLogProblem> {
+  const { credentialId, authority } = body;
+  if (!state.ownerKeys.some((owner) => owner.credentialId === credentialId)) return "unknown-owner-key";
+  if (state.ownerKeys.length === 1) return "last-owner-key";
+  if (authority.by === "owner") {
+    const read = readOwnerRemoval(authority.signed.statement);
+    if (read === null || read.body.account !== state.account || read.body.credentialId !== credentialId) return "bad-statement";
+    // A passkey cannot take itself out, and a stolen one cannot take out the last other: the signer stays, and is another.
+    const ownerKeys = state.ownerKeys.filter((owner) => owner.credentialId !== credentialId);
+    const expected = { ...expectation(state), ownerKeys };
+    const signer = await verifyAssertion(authority.signed.assertion, { type: "owner-remove", body: read.bytes, ...expected });
+    if (typeof signer === "string") return signer === "unknown-owner-key" ? signer : "bad-signature";
+  }
+  return {
+    ownerKeys: state.ownerKeys.filter((owner) => owner.credentialId !== credentialId),
+    removedOwners: new Set(state.removedOwners).add(credentialId),
+  };
+}
+
+function expectation(state: KeyLogState): { readonly origin: string; readonly rpId: string; readonly ownerKeys: readonly OwnerKey[] } {
+  return { origin: state.approveOrigin, rpId: state.rpId, ownerKeys: state.ownerKeys };
+}
+
+/** What is wrong with a log, and where. */
+export interface KeyLogFault {
+  readonly seq: number;
+  readonly problem: KeyLogProblem;
+}
+
+/**
+ * Verifies a whole log, offline: every hash, every signature, every authority.
+ *
+ * @param lines without line feeds, genesis first
+ * @returns the state at its end, or the first entry that does not belong
+ */
+export async function verifyLog(lines: readonly string[]): Promise<KeyLogState | KeyLogFault> {
+  let state: KeyLogState | null = null;
+  for (const [seq, line] of lines.entries()) {
+    const next: KeyLogState | KeyLogProblem = await applyLine(state, line);
+    if (typeof next === "string") return { seq, problem: next };
+    state = next;
+  }
+  return state ?? { seq: 0, problem: "bad-genesis" };
+}
+
+/** @returns whether a verification ended in a fault */
+export function isFault(result: KeyLogState | KeyLogFault): result is KeyLogFault {
+  return "problem" in result;
+}
+
+export type HeadRelation = "same" | "behind" | "ahead" | "fork";
+
+/**
+ * Where somebody else's head stands, seen from this log.
+ *
+ * @returns `behind`: the other one lacks entries of ours; `ahead`: it knows entries that we do not have; `fork`: it knows another entry in a place of ours
+ */
+export function relationOf(state: { readonly head: KeyLogHead; readonly hashes: readonly string[] }, other: KeyLogHead): HeadRelation {
+  if (other.seq > state.head.seq) return "ahead";
+  if (state.hashes[other.seq] !== other.hash) return "fork";
+  return other.seq === state.head.seq ? "same" : "behind";
+}
+
+/**
+ * What the room's copy says about the room, when a link comes up (PROTOCOL.md KL6).
+ *
+ * @param room the last entry that the room knows; null when it has none
+ * @param acknowledged the last entry that the room once said it has; null when it never did
+ * @returns the alarm, if one is due, and the place of the first entry that the room lacks; null when sending more would not help
+ */
+export function compareHeads(
+  state: { readonly head: KeyLogHead; readonly hashes: readonly string[] },
+  room: KeyLogHead | null,
+  acknowledged: KeyLogHead | null,
+): { readonly alarm: KeyLogAlarm | null; readonly sendFrom: number | null } {
+  const relation = room === null ? "behind" : relationOf(state, room);
+  if (relation === "ahead") return { alarm: "log-rolled-back", sendFrom: null };
+  if (relation === "fork") return { alarm: "fork", sendFrom: null };
+  const known = room === null ? -1 : room.seq;
+  const hasForgotten = acknowledged !== null && known < acknowledged.seq;
+  return { alarm: hasForgotten ? "room-rolled-back" : null, sendFrom: relation === "same" ? null : known + 1 };
+}
+
+/** What a connector signs to prove itself on a link (PROTOCOL.md LINK1), without the tag. */
+export function linkProofFields(proof: {
+  readonly gateway: string;
+  readonly roomNonce: string;
+  readonly connectorNonce: string;
+  readonly generation: number;
+  readonly protocol: number;
+  readonly head: KeyLogHead | undefined;
+}): readonly string[] {
+  const { gateway, roomNonce, connectorNonce, generation, protocol, head } = proof;
+  const first = [gateway, roomNonce, connectorNonce, String(generation), String(protocol)];
+  return protocol < 2 || head === undefined ? first : [...first, String(head.seq), head.hash];
+}
+
+/**
+ * Checks one line for somebody who only keeps a copy: canonical form, place, chain, and the connector's signature. Authority is the writer's
+ * business, and a verifier's.
+ *
+ * @param copy gateway, the connector's current key, and the end of the copy
+ * @returns the entry; `known` when the copy has this place already and nothing says otherwise; null when the line does not belong
+ */
+export async function nextInCopy(
+  copy: { readonly gateway: string; readonly key: ConnectorKey; readonly head: KeyLogHead | null },
+  line: string,
+): Promise<KeyLogEntry | "known" | null> {
+  const entry = readLine(line);
+  if (entry === null || entry.gateway !== copy.gateway || !(await isSignedBy(copy.key, entry))) return null;
+  const { head } = copy;
+  if (head !== null && entry.seq < head.seq) return "known";
+  if (head !== null && entry.seq === head.seq) return (await lineHash(line)) === head.hash ? "known" : null;
+  const isNext = head === null ? entry.seq === 0 && entry.prev === null : entry.seq === head.seq + 1 && entry.prev === head.hash;
+  return isNext ? entry : null;
+}

@@ -1,0 +1,81 @@
+/**
+ * Entries of a gateway's key log, as they stand on the connector's disk, travel to the room and are exported: one JSON object on a line.
+ * All strict: an ignored member would be a silent widening. Rules: PROTOCOL.md KL.
+ */
+import { z } from "zod";
+import { MAX_OWNER_KEYS } from "./limits.ts";
+import {
+  accessSchema,
+  base64urlSchema,
+  connectorKeySchema,
+  digestIdSchema,
+  gatewayIdSchema,
+  hashSchema,
+  ownerKeySchema,
+  rowIdSchema,
+  signedByOwnerSchema,
+} from "./statements.ts";
+
+const msSchema = z.int().min(0);
+const signatureSchema = base64urlSchema.length(86);
+
+/** Whose word an entry rests on: the machine's own command line, or an owner passkey that the log holds. */
+const authoritySchema = z.discriminatedUnion("by", [
+  z.strictObject({ by: z.literal("host") }),
+  z.strictObject({ by: z.literal("owner"), signed: signedByOwnerSchema }),
+]);
+
+/** What remote approval may give at most, and what it needs on the host. Raised on the host only. */
+export const ownerPolicySchema = z.strictObject({
+  maxAccess: accessSchema,
+  maxExpiryMs: msSchema,
+  /** `first`: until a grant was confirmed there once; `full`: each grant of full control. */
+  confirmOnHost: z.enum(["never", "first", "full"]),
+});
+export type OwnerPolicy = z.infer<typeof ownerPolicySchema>;
+
+export const keyLogBodySchema = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("genesis"),
+    account: rowIdSchema,
+    origin: z.string().max(300),
+    approveOrigin: z.string().max(300),
+    rpId: z.string().max(253),
+    connectorKey: connectorKeySchema,
+    ownerKeys: z.array(ownerKeySchema).min(1).max(MAX_OWNER_KEYS),
+  }),
+  z.strictObject({ type: z.literal("owner-add"), key: ownerKeySchema, authority: authoritySchema }),
+  z.strictObject({ type: z.literal("owner-remove"), credentialId: base64urlSchema.min(1).max(1400), authority: authoritySchema }),
+  z.strictObject({ type: z.literal("grant"), signed: signedByOwnerSchema }),
+  /** The first session of a same-device grant brought its code. */
+  z.strictObject({ type: z.literal("activate"), grant: digestIdSchema }),
+  /** The person at the machine agreed to a grant that the policy holds back. */
+  z.strictObject({ type: z.literal("confirm"), grant: digestIdSchema }),
+  /** Only subtracts, so the relay may ask for it, too. */
+  z.strictObject({ type: z.literal("revoke"), device: digestIdSchema, by: z.enum(["host", "relay"]) }),
+  z.strictObject({ type: z.literal("revoke-all"), by: z.literal("host") }),
+  z.strictObject({ type: z.literal("policy"), policy: ownerPolicySchema }),
+  /** A new connector key; the entry itself is signed by the old one, `proof` by the new one. */
+  z.strictObject({ type: z.literal("rotate"), key: connectorKeySchema, proof: signatureSchema }),
+]);
+export type KeyLogBody = z.infer<typeof keyLogBodySchema>;
+
+/** Member order is the byte form: `prev` is SHA-256 of the line before, null in genesis; `sig` covers the line without it. */
+export const keyLogEntrySchema = z.strictObject({
+  v: z.literal(1),
+  gateway: gatewayIdSchema,
+  seq: z.int().min(0),
+  prev: hashSchema.nullable(),
+  atMs: msSchema,
+  body: keyLogBodySchema,
+  sig: signatureSchema,
+});
+export type KeyLogEntry = z.infer<typeof keyLogEntrySchema>;
+
+/** Names one state of a log: the last entry's place and the hash of its line. */
+export const keyLogHeadSchema = z.strictObject({ seq: z.int().min(0), hash: hashSchema });
+export type KeyLogHead = z.infer<typeof keyLogHeadSchema>;
+
+/** What makes a connector stop admitting anybody new, until the person at the machine has looked. */
+export const KEY_LOG_ALARMS = ["room-rolled-back", "log-rolled-back", "fork"] as const;
+export type KeyLogAlarm = (typeof KEY_LOG_ALARMS)[number];

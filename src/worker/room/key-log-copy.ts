@@ -1,0 +1,85 @@
+/** The room's copy of its gateway's key log: what the connector wrote, in order, and what follows from it here (PROTOCOL.md KL6). */
+import { grantId } from "../../core/digests.ts";
+import { lineHash, nextInCopy } from "../../core/key-log.ts";
+import { readGrant } from "../../core/statement.ts";
+import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
+import type { Admission } from "./admission.ts";
+import type { DeviceRow } from "./storage.ts";
+
+/** Entries that the connector sends while earlier ones are still being checked wait here: order is what a chain is about. */
+export class KeyLogCopy {
+  readonly #admission: Admission;
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(admission: Admission) {
+    this.#admission = admission;
+  }
+
+  /** @returns the last entry that the room has, or null */
+  head(): KeyLogHead | null {
+    return this.#admission.storage.keyLogHead();
+  }
+
+  /** Takes entries up and tells the connector how far it came. */
+  take(lines: readonly string[]): Promise<void> {
+    const done = this.#queue.then(() => this.#take(lines));
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  /** The connector stopped admitting anybody new. */
+  alarm(alarm: KeyLogAlarm): void {
+    this.#admission.audit("gateway", `alarm-${alarm}`, null, {});
+    this.#admission.tellInbox();
+  }
+
+  async #take(lines: readonly string[]): Promise<void> {
+    const { storage, relay } = this.#admission;
+    for (const line of lines) {
+      const identity = this.#admission.identity();
+      if (identity === null) return;
+      const head = storage.keyLogHead();
+      const entry = await nextInCopy({ gateway: identity.gateway, key: identity.key, head }, line);
+      if (entry === "known") continue;
+      if (entry === null) return this.alarm("fork");
+      const grant = await grantOf(entry);
+      const hash = await lineHash(line);
+      storage.transaction(() => {
+        storage.addToKeyLog({ seq: entry.seq, hash, line, grant });
+        this.#follow(entry);
+      });
+    }
+    const head = storage.keyLogHead();
+    if (head !== null) relay.send({ type: "log-ack", head });
+  }
+
+  /** What was taken away on the machine is taken away here, also when this room was restored from an old copy. */
+  #follow({ body, seq }: KeyLogEntry): void {
+    const { storage } = this.#admission;
+    switch (body.type) {
+      case "revoke":
+      case "revoke-all":
+        for (const row of storage.all<DeviceRow>("devices")) {
+          const isMeant = body.type === "revoke-all" || row.id === body.device;
+          const at = storage.keyLogSeqOfGrant(row.grant);
+          if (!isMeant || row.state === "cut" || at === null || at > seq) continue;
+          this.#admission.markCut(row, "host");
+          this.#admission.relay.endDevice(row.id, CLOSE_CUT, "cut on the gateway's machine");
+        }
+        return this.#admission.tellInbox();
+      case "owner-add":
+        return storage.put("owner_keys", body.key.credentialId, body.key);
+      case "owner-remove":
+        return storage.delete("owner_keys", body.credentialId);
+      default:
+        return;
+    }
+  }
+}
+
+async function grantOf(entry: KeyLogEntry): Promise<string | null> {
+  if (entry.body.type !== "grant") return null;
+  const read = readGrant(entry.body.signed.statement);
+  return read === null ? null : grantId(read.bytes);
+}
