@@ -34,6 +34,15 @@ export function judgeToken(presented: string, state: TokenState, nowMs: number):
   return nowMs - state.rotatedAtMs <= TOKEN_OVERLAP_MS ? { verdict: "repeat" } : { verdict: "refuse" };
 }
 
+/**
+ * A token's MACs under each live secret: which one the state was written with.
+ *
+ * @param macs newest secret first, at least one
+ */
+export function recognised(macs: readonly [string, ...string[]], state: TokenState): string {
+  return macs.find((each) => each === state.current || each === state.previous || state.spent.includes(each)) ?? macs[0];
+}
+
 const SPENT_KEPT = 8;
 
 /** @returns the state of a device that received its first token */

@@ -8,7 +8,7 @@ import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { allow, ask, claim, nextHello, review } from "../support/journey.ts";
-import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
+import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
 interface AxeResult {
@@ -55,7 +55,12 @@ async function expectAccessible(page: Page): Promise<void> {
 
 beforeAll(async () => {
   [stack, browser] = await Promise.all([startStack(), launch()]);
-  openclaw = await runOpenclaw({ command: await installOpenclaw(() => undefined), port: await freePort(), stateDir: await scratch() });
+  openclaw = await runOpenclaw({
+    command: await installOpenclaw(() => undefined),
+    port: await freePort(),
+    stateDir: await scratch(),
+    token: canary(),
+  });
   const up = { args: ["up", "--yes"], stateDir: await scratch(), appOrigin: stack.control.appOrigin };
   connector = startConnector({ ...up, gatewayPort: openclaw.port, token: openclaw.token });
   const link = await connector.until((event) => event.event === "claim-link", "claim link");

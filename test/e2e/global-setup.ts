@@ -1,9 +1,28 @@
-/** Builds once when somebody runs the end-to-end tests by themselves; `npm test` has built already. */
-import { existsSync } from "node:fs";
+/** Builds once when somebody runs the end-to-end tests by themselves (`npm test` has built already), and afterwards reads what every process printed. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { buildAll } from "../../scripts/build.ts";
 import { root } from "../../scripts/children.ts";
 
+/** Tokens of ours, cookies, credentials in headers, and the gateway's secret, which the tests begin with `canary`. */
+const SECRETS = /gth[a-z]_[0-9A-Za-z]{20}|__Host-gth|authorization: |canary-[0-9a-f]{8}/i;
+
+let recorded: string;
+
 export async function setup(): Promise<void> {
+  recorded = mkdtempSync(path.join(os.tmpdir(), "gatehouse-output-"));
+  process.env["GATEHOUSE_RECORD_OUTPUT"] = recorded;
   if (!existsSync(path.join(root, "dist/worker/index.js"))) await buildAll();
+}
+
+/** [case 44] No process of the whole suite may print a secret. */
+export function teardown(): void {
+  const leaks: string[] = [];
+  const files = readdirSync(recorded);
+  for (const name of files)
+    for (const line of readFileSync(path.join(recorded, name), "utf8").split("\n")) if (SECRETS.test(line)) leaks.push(`${name}: ${line}`);
+  rmSync(recorded, { recursive: true, force: true });
+  if (leaks.length > 0) throw new Error(`[case 44] secrets were printed:\n${leaks.join("\n")}`);
+  console.log(`[case 44] no secret in the output of ${files.length} processes`);
 }

@@ -11,11 +11,11 @@ import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { allow, ask, review } from "../support/journey.ts";
-import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
+import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
 const MIB = 1024 * 1024;
-const TOKEN = "demo-token-of-the-page-tests";
+const TOKEN = canary();
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const shots = path.join(root, "screenshots");
 

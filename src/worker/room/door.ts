@@ -1,6 +1,6 @@
 /** The room's side of the door: challenges, sessions, and devices that wait for the owner. */
 import { activationHash, deviceId, keyThumbprint, matchCode, requestId } from "../../core/digests.ts";
-import { firstToken, judgeToken, rotatedToken } from "../../core/device-token-policy.ts";
+import { firstToken, judgeToken, recognised, rotatedToken } from "../../core/device-token-policy.ts";
 import { CLOCK_SKEW_MS } from "../../core/grant-policy.ts";
 import { isSoundKey, verifyTagged } from "../../core/public-key.ts";
 import { readAsk, readGrant, readSession } from "../../core/statement.ts";
@@ -19,7 +19,7 @@ import {
 import type { AskStatement, SessionStatement } from "../../protocol/statements.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
 import { DEVICE_TOKEN_COOKIE } from "../../protocol/words.ts";
-import { deviceTokenCookie, deviceTokenMac, mintDeviceToken, successorOf } from "../auth/device-token.ts";
+import { deviceTokenCookie, deviceTokenMacs, mintDeviceToken, successorsOf } from "../auth/device-token.ts";
 import { cookieValue, sealSessionCookie } from "../auth/session-cookie.ts";
 import type { Admission } from "./admission.ts";
 import { closeQuietly } from "./attachments.ts";
@@ -180,17 +180,22 @@ export class Door {
     const admission = this.#admission;
     const { env, now } = admission.options;
     const { gateway } = admission.mustMeta();
-    const macOf = (token: string): Promise<string | null> => deviceTokenMac(env, gateway, row.id, token);
+    const macsOf = (token: string): Promise<readonly string[]> => deviceTokenMacs(env, gateway, row.id, token);
+    const macOf = async (token: string): Promise<string> => (await macsOf(token))[0] ?? "";
     if (row.token === null) {
       const value = mintDeviceToken();
-      return { value, state: firstToken((await macOf(value)) ?? "", now()) };
+      return { value, state: firstToken(await macOf(value), now()) };
     }
-    const mac = presented === null ? null : await macOf(presented);
-    if (presented === null || mac === null) return "token-missing";
-    const { verdict } = judgeToken(mac, row.token, now());
-    const value = await successorOf(env, presented);
-    if (verdict === "rotate") return { value, state: rotatedToken(row.token, (await macOf(value)) ?? "", now()) };
-    if (verdict === "repeat") return { value, state: row.token };
+    const [newest, ...older] = presented === null ? [] : await macsOf(presented);
+    if (presented === null || newest === undefined) return "token-missing";
+    const { verdict } = judgeToken(recognised([newest, ...older], row.token), row.token, now());
+    const successors = await successorsOf(env, presented);
+    if (verdict === "rotate") return { value: successors[0], state: rotatedToken(row.token, await macOf(successors[0]), now()) };
+    if (verdict === "repeat") {
+      const { current } = row.token;
+      for (const value of successors) if ((await macsOf(value)).includes(current)) return { value, state: row.token };
+      return "token-missing";
+    }
     if (verdict === "freeze") {
       admission.saveDevice({ ...row, token: { ...row.token, isFrozen: true } });
       admission.relay.endDevice(row.id, 4403, "this device's access was frozen");

@@ -19,7 +19,7 @@ import { readOwnerKey } from "../../core/statement.ts";
 import { endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../auth/one-time-code.ts";
 import { checkRegistration, checkSignIn } from "../auth/passkeys.ts";
-import { newRecoveryCodes, recoveryCodeMac } from "../auth/recovery-code.ts";
+import { newRecoveryCodes, recoveryCodeMacs } from "../auth/recovery-code.ts";
 import {
   accountById,
   accountCount,
@@ -160,7 +160,9 @@ export const authRoutes = [
     body: recoverSchema,
     answer: signedInSchema,
     run: async (call) => {
-      const account = await consumeRecoveryCode(call.env.DB, await recoveryCodeMac(call.env, call.body.code), Date.now());
+      let account: string | null = null;
+      for (const mac of await recoveryCodeMacs(call.env, call.body.code))
+        account ??= await consumeRecoveryCode(call.env.DB, mac, Date.now());
       if (account === null) throw new ApiError("code-invalid");
       await auditAccount(call.env, account, "signed-in-with-recovery-code");
       return signedIn(call, account);

@@ -19,7 +19,7 @@ import { ENROLMENT_CODE_MS } from "../../protocol/limits.ts";
 import { fromBase64url, joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import { connectorKeySchema, ownerKeySchema } from "../../protocol/statements.ts";
 import type { ConnectorKey, OwnerKey } from "../../protocol/statements.ts";
-import { mac, signingKey } from "../auth/mac-keys.ts";
+import { mac, verifyingKeys } from "../auth/mac-keys.ts";
 import { redeemCode } from "../auth/one-time-code.ts";
 import { isSameText } from "../auth/session-cookie.ts";
 import { passkeysOf } from "../db/account-queries.ts";
@@ -35,13 +35,15 @@ import type { Call } from "./checked-route.ts";
 const enrolmentPayloadSchema = z.object({ enrolment: z.string() });
 const ownerKeysSchema = z.array(ownerKeySchema);
 
-async function ticketMac(env: Env, enrolment: string, ticket: string): Promise<string> {
-  return toBase64url(await mac(await signingKey(env, "one-time-code"), joined(["ticket", enrolment, ticket])));
+/** Under each live secret, the newest first. */
+async function ticketMacs(env: Env, enrolment: string, ticket: string): Promise<readonly string[]> {
+  const covered = joined(["ticket", enrolment, ticket]);
+  return Promise.all((await verifyingKeys(env, "one-time-code")).map(async (key) => toBase64url(await mac(key, covered))));
 }
 
 async function newTicket(env: Env, enrolment: string): Promise<{ ticket: string; tag: string }> {
   const ticket = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-  return { ticket, tag: await ticketMac(env, enrolment, ticket) };
+  return { ticket, tag: (await ticketMacs(env, enrolment, ticket))[0] ?? "" };
 }
 
 function ownerKeysOf(row: EnrolmentRow): OwnerKey[] {
@@ -71,8 +73,10 @@ async function tellPage(env: Env, row: EnrolmentRow): Promise<void> {
 
 async function byTicket(call: Call<z.infer<typeof ticketSchema>>): Promise<EnrolmentRow> {
   const row = await enrolmentById(call.env.DB, call.body.enrolment);
-  if (row === null || row.ticketMac === null || !isSameText(row.ticketMac, await ticketMac(call.env, row.id, call.body.ticket)))
-    throw new ApiError("not-found");
+  if (row?.ticketMac == null) throw new ApiError("not-found");
+  const { ticketMac } = row;
+  const macs = await ticketMacs(call.env, row.id, call.body.ticket);
+  if (!macs.some((each) => isSameText(ticketMac, each))) throw new ApiError("not-found");
   return row;
 }
 
