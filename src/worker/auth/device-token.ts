@@ -5,23 +5,27 @@ import { DEVICE_TOKEN_COOKIE } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";
 import { mac, signingKey } from "./mac-keys.ts";
 
-/** @returns a new token for a device's first session */
-export function mintDeviceToken(): string {
-  return writeToken("d", crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES)));
+async function derived(env: Env, from: readonly string[]): Promise<string> {
+  const key = await signingKey(env, "device-token");
+  const first = await mac(key, joined([`${from[0] ?? ""} 1`, ...from.slice(1)]));
+  const second = await mac(key, joined([`${from[0] ?? ""} 2`, ...from.slice(1)]));
+  const random = new Uint8Array(TOKEN_RANDOM_BYTES);
+  random.set(first.subarray(0, 32));
+  random.set(second.subarray(0, TOKEN_RANDOM_BYTES - 32), 32);
+  return writeToken("d", random);
+}
+
+/** The token of a grant's first session: derived, so that two pages which open it side by side receive the same one. */
+export function firstTokenOf(env: Env, gateway: string, device: string, grant: string): Promise<string> {
+  return derived(env, ["first", gateway, device, grant]);
 }
 
 /**
  * The one successor of a token: derived, so that a device whose reply got lost receives the very same one (PROTOCOL.md TK2)
  * although nobody stores it.
  */
-export async function successorOf(env: Env, token: string): Promise<string> {
-  const key = await signingKey(env, "device-token");
-  const first = await mac(key, joined(["successor 1", token]));
-  const second = await mac(key, joined(["successor 2", token]));
-  const random = new Uint8Array(TOKEN_RANDOM_BYTES);
-  random.set(first.subarray(0, 32));
-  random.set(second.subarray(0, TOKEN_RANDOM_BYTES - 32), 32);
-  return writeToken("d", random);
+export function successorOf(env: Env, token: string): Promise<string> {
+  return derived(env, ["successor", token]);
 }
 
 /** @returns base64url HMAC over gateway, device and token: what is stored; null for anything that is no device token */
