@@ -35,12 +35,13 @@ export function judgeToken(presented: string, state: TokenState, nowMs: number):
 }
 
 /**
- * A token's MACs under each live secret: which one the state was written with.
+ * Of a token's MACs under each live secret the one that the state was written with.
  *
- * @param macs newest secret first, at least one
+ * @param macs newest secret first
+ * @returns that one, or an empty text, which no state holds
  */
-export function recognised(macs: readonly [string, ...string[]], state: TokenState): string {
-  return macs.find((each) => each === state.current || each === state.previous || state.spent.includes(each)) ?? macs[0];
+export function recognised(macs: readonly string[], state: TokenState): string {
+  return macs.find((each) => each === state.current || each === state.previous || state.spent.includes(each)) ?? "";
 }
 
 const SPENT_KEPT = 8;

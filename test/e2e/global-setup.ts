@@ -24,5 +24,5 @@ export function teardown(): void {
     for (const line of readFileSync(path.join(recorded, name), "utf8").split("\n")) if (SECRETS.test(line)) leaks.push(`${name}: ${line}`);
   rmSync(recorded, { recursive: true, force: true });
   if (leaks.length > 0) throw new Error(`[case 44] secrets were printed:\n${leaks.join("\n")}`);
-  console.log(`[case 44] no secret in the output of ${files.length} processes`);
+  process.stdout.write(`[case 44] no secret in the output of ${files.length} processes\n`);
 }

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { firstToken, judgeToken, recognised } from "../../src/core/device-token-policy.ts";
 import { currentSession, startSession } from "../../src/worker/auth/account-session.ts";
-import { deviceTokenMacs, mintDeviceToken, successorsOf } from "../../src/worker/auth/device-token.ts";
+import { deviceTokenMacs, firstTokensOf, successorsOf } from "../../src/worker/auth/device-token.ts";
 import { isGatewayId, mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
 import { issueCode, redeemCode } from "../../src/worker/auth/one-time-code.ts";
 import { newRecoveryCodes, recoveryCodeMacs } from "../../src/worker/auth/recovery-code.ts";
@@ -31,19 +31,19 @@ test("an account session and a device session stay good while the old secret is 
 });
 
 test("[TK1] a device's token of the old secret is known, and its successor is written under the new one", async () => {
-  const token = mintDeviceToken();
+  const [token = ""] = await firstTokensOf(before, "g", "d", "r");
   const [stored = ""] = await deviceTokenMacs(before, "g", "d", token);
   const state = firstToken(stored, 0);
-  const [newest = "", ...older] = await deviceTokenMacs(during, "g", "d", token);
-  expect(newest).not.toBe(stored);
-  expect(judgeToken(recognised([newest, ...older], state), state, 1)).toEqual({ verdict: "rotate" });
-  const [successor] = await successorsOf(during, token);
+  const macs = await deviceTokenMacs(during, "g", "d", token);
+  expect(macs[0]).not.toBe(stored);
+  expect(judgeToken(recognised(macs, state), state, 1)).toEqual({ verdict: "rotate" });
+  const [successor = ""] = await successorsOf(during, token);
   const [kept = ""] = await deviceTokenMacs(during, "g", "d", successor);
   expect(await deviceTokenMacs(after, "g", "d", successor)).toEqual([kept]);
 });
 
 test("[TK2] a reply that was lost before the rotation gives the same successor after it", async () => {
-  const token = mintDeviceToken();
+  const [token = ""] = await firstTokensOf(before, "g", "d", "r");
   const [lost] = await successorsOf(before, token);
   expect(await successorsOf(during, token)).toContain(lost);
   expect(await successorsOf(after, token)).not.toContain(lost);
@@ -52,7 +52,7 @@ test("[TK2] a reply that was lost before the rotation gives the same successor a
 test("codes and recovery codes of the old secret work while it is live", async () => {
   const { code } = await issueCode(before, "invitation", { by: "x" }, 60_000);
   expect(await redeemCode(after, "invitation", code)).toBe(null);
-  expect(await redeemCode(during, "invitation", code)).toEqual({ by: "x" });
+  expect(await redeemCode(during, "invitation", code)).toMatchObject({ by: "x" });
   const { codes, macs } = await newRecoveryCodes(before);
   expect(await recoveryCodeMacs(during, codes[0] ?? "")).toContain(macs[0]);
   expect(await recoveryCodeMacs(after, codes[0] ?? "")).not.toContain(macs[0]);

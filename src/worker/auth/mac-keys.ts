@@ -3,7 +3,8 @@ import { utf8 } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
 
 /** One key per purpose (reference: security.md 4): a MAC made for one never serves another. */
-export type MacPurpose = "gateway-id" | "session-cookie" | "device-token" | "one-time-code" | "account-session" | "recovery-code";
+export type MacPurpose =
+  "gateway-id" | "room-nonce" | "session-cookie" | "device-token" | "one-time-code" | "account-session" | "recovery-code";
 
 export interface MacKey {
   /** Names the secret a stored MAC was made with. */

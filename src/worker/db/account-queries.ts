@@ -1,5 +1,5 @@
 /** Named D1 queries about accounts, passkeys, sessions, codes. One statement each where a race matters. */
-import { and, asc, count, desc, eq, gt, isNull, lt } from "drizzle-orm";
+import { and, asc, count, desc, eq, gt, isNull, lt, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { accountSessions, accounts, auditEvents, oneTimeCodes, passkeys, recoveryCodes } from "./schema.ts";
 
@@ -16,11 +16,32 @@ export async function accountById(db: D1Database, id: string): Promise<Account |
   return (await drizzle(db).select().from(accounts).where(eq(accounts.id, id)))[0] ?? null;
 }
 
-/** Account, first passkey and recovery codes appear together or not at all. */
-export async function insertAccount(binding: D1Database, account: Account, passkey: Passkey, codeMacs: readonly string[]): Promise<void> {
+/**
+ * Account, first passkey and recovery codes appear together or not at all.
+ *
+ * @param onlyIfFirst nothing appears when there is an account already, however many try at once
+ * @returns whether they appeared
+ */
+export async function insertAccount(
+  binding: D1Database,
+  account: Account,
+  passkey: Passkey,
+  codeMacs: readonly string[],
+  onlyIfFirst = false,
+): Promise<boolean> {
   const db = drizzle(binding);
   const codes = codeMacs.map((mac) => ({ mac, accountId: account.id, usedAtMs: null }));
-  await db.batch([db.insert(accounts).values(account), db.insert(passkeys).values(passkey), db.insert(recoveryCodes).values(codes)]);
+  const { id, name, userHandle, createdAtMs } = account;
+  const guarded = sql`INSERT INTO ${accounts} (id, name, user_handle, created_at_ms) SELECT ${id}, ${name}, ${userHandle}, ${createdAtMs} WHERE NOT EXISTS (SELECT 1 FROM ${accounts})`;
+  const inserted = onlyIfFirst ? db.run(guarded) : db.insert(accounts).values(account);
+  try {
+    await db.batch([inserted, db.insert(passkeys).values(passkey), db.insert(recoveryCodes).values(codes)]);
+    return true;
+  } catch (error) {
+    // Without its account the passkey has nothing to refer to, and the whole batch is undone.
+    if (onlyIfFirst && (await accountCount(binding)) > 0) return false;
+    throw error;
+  }
 }
 
 export async function passkeysOf(db: D1Database, accountId: string): Promise<Passkey[]> {
@@ -93,6 +114,36 @@ export async function consumeCode(
     )
     .returning({ payload: oneTimeCodes.payload });
   return won[0]?.payload ?? null;
+}
+
+/**
+ * Counts a wrong secret for a code that is still good; the last one ends it. The count is kept in the payload, where only its redeemer looks.
+ *
+ * @returns the payload when this try ended the code, else null
+ */
+export async function countWrongTry(
+  db: D1Database,
+  input: { selector: string; kind: OneTimeKind; mac: string; maxTries: number; nowMs: number },
+): Promise<string | null> {
+  const tries = sql`coalesce(json_extract(${oneTimeCodes.payload}, '$.wrongTries'), 0) + 1`;
+  const rows = await drizzle(db)
+    .update(oneTimeCodes)
+    .set({
+      payload: sql`json_set(${oneTimeCodes.payload}, '$.wrongTries', ${tries})`,
+      consumedAtMs: sql`CASE WHEN ${tries} >= ${input.maxTries} THEN ${input.nowMs} END`,
+    })
+    .where(
+      and(
+        eq(oneTimeCodes.selector, input.selector),
+        eq(oneTimeCodes.kind, input.kind),
+        ne(oneTimeCodes.mac, input.mac),
+        isNull(oneTimeCodes.consumedAtMs),
+        gt(oneTimeCodes.expiresAtMs, input.nowMs),
+      ),
+    )
+    .returning({ payload: oneTimeCodes.payload, consumedAtMs: oneTimeCodes.consumedAtMs });
+  const row = rows[0];
+  return row === undefined || row.consumedAtMs === null ? null : row.payload;
 }
 
 export async function dropOldCodes(db: D1Database, nowMs: number): Promise<void> {

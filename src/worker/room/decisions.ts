@@ -4,7 +4,7 @@ import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin } from "../../core/grant-policy.ts";
 import { readGrant, readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
 import type { Receipt } from "../../protocol/api.ts";
-import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
 import { isSameText } from "../auth/session-cookie.ts";
@@ -79,12 +79,15 @@ async function commitGrant(
       admission.saveGrant({ ...older, state: "revoked" });
       admission.storage.delete("owed", `grant-${older.id}`);
     }
+    // What an older grant opened ends with it, however much wider it was.
+    admission.storage.deleteSessionsOf(body.device);
     admission.saveDevice(device);
     settleOwedCut(admission, body.device);
     admission.saveGrant({ id, device: body.device, signed, state: "owed" });
     admission.storage.owe(message);
     admission.audit("owner", "allow", body.device, { access: body.access, notAfterMs: body.notAfterMs, kind: body.kind });
   });
+  admission.relay.endDevice(body.device, CLOSE_SESSION_OVER, "allowed anew");
   if (from !== null) endRequest(admission, from, "allowed", { type: "allowed", live: false });
   const result = await deliver(admission, message);
   admission.tellInbox();
@@ -133,7 +136,11 @@ export async function ownerGrant(admission: Admission, signed: SignedByOwner): P
 export function deny(admission: Admission, input: { request: string; block: boolean }): RoomResult<{ device: string }> {
   const row = admission.storage.get<RequestRow>("requests", input.request);
   if (row === null) return { ok: false, failure: "request-over" };
-  if (input.block) admission.storage.block(row.device);
+  if (input.block) {
+    admission.storage.block(row.device);
+    admission.storage.deleteSessionsOf(row.device);
+    admission.relay.endDevice(row.device, CLOSE_CUT, "blocked by the owner");
+  }
   endRequest(admission, row, "denied", { type: "refused", blocked: input.block });
   return { ok: true, value: { device: row.device } };
 }

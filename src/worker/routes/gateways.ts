@@ -13,12 +13,12 @@ import {
   waitingCardSchema,
 } from "../../protocol/api.ts";
 import { sha256 } from "../../core/digests.ts";
-import { ENROLMENT_CODE_MS, INVITATION_MS, MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
+import { ENROLMENT_CODE_MS, INVITATION_MS, MAX_GATEWAYS_PER_ACCOUNT, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../protocol/limits.ts";
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
-import { endSession, endedCookie, startSession } from "../auth/account-session.ts";
+import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, redeemCode } from "../auth/one-time-code.ts";
-import { accountById, auditOf, deleteSessionsOf } from "../db/account-queries.ts";
-import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway } from "../db/gateway-queries.ts";
+import { accountById, auditOf } from "../db/account-queries.ts";
+import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolments } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
@@ -28,7 +28,15 @@ import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";
 import { ownRoom, valueOf } from "./decisions.ts";
 
+const HOUR_MS = 3_600_000;
+
 const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string() });
+
+/** Before anything is made: codes that nobody uses are not made without end. */
+async function mayEnrol({ env, session }: Call<unknown>): Promise<void> {
+  if ((await unusedEnrolments(env.DB, session.account, Date.now() - HOUR_MS)) >= MAX_UNUSED_ENROLMENTS_PER_HOUR)
+    throw new ApiError("too-many", { retryAfterSeconds: ENROLMENT_CODE_MS / 1000 });
+}
 
 async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
   const { env, config } = call;
@@ -80,10 +88,8 @@ export const gatewayRoutes = [
     auth: "account",
     body: signOutSchema,
     run: async ({ body, env, session }) => {
-      if (body.everywhere) {
-        await deleteSessionsOf(env.DB, session.account);
-        await env.INBOX.getByName(session.account).closeSockets();
-      } else await endSession(env, session);
+      if (body.everywhere) await endAllSessions(env, session.account);
+      else await endSession(env, session);
       return { json: {}, cookies: [endedCookie()] };
     },
   }),
@@ -127,6 +133,7 @@ export const gatewayRoutes = [
     run: async (call) => {
       const { env, session, body } = call;
       if ((await gatewaysOf(env.DB, session.account)).length >= MAX_GATEWAYS_PER_ACCOUNT) throw new ApiError("too-many");
+      await mayEnrol(call);
       return newEnrolment(call, await createGateway(env, session.account, body.name));
     },
   }),
@@ -136,7 +143,11 @@ export const gatewayRoutes = [
     summary: "A new enrolment code for a gateway that has one already",
     auth: "account",
     answer: gatewayCreatedSchema,
-    run: async (call) => newEnrolment(call, (await ownRoom(call)).row),
+    run: async (call) => {
+      const { row } = await ownRoom(call);
+      await mayEnrol(call);
+      return newEnrolment(call, row);
+    },
   }),
   route({
     method: "GET",
@@ -166,9 +177,10 @@ export const gatewayRoutes = [
     auth: "account",
     run: async (call) => {
       const { row, room, account } = await ownRoom(call);
+      // The room first: a gateway that nobody sees any more must not go on serving. A room that is gone already is fine.
+      const removed = await room.remove({ account });
+      if (!removed.ok && removed.failure !== "not-found") throw new ApiError("conflict");
       await deleteGateway(call.env.DB, account, row.id);
-      // The room ends itself while it answers; its sockets are closed either way.
-      await room.remove({ account }).catch(() => undefined);
       return {};
     },
   }),
@@ -221,7 +233,11 @@ export const gatewayRoutes = [
     auth: "account",
     run: ({ env, session, request }) => {
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") throw new ApiError("bad-request");
-      const headers = { upgrade: "websocket", "x-gatehouse-account-session-expires": String(session.expiresAtMs) };
+      const headers = {
+        upgrade: "websocket",
+        "x-gatehouse-account-session": session.selector,
+        "x-gatehouse-account-session-expires": String(session.expiresAtMs),
+      };
       return env.INBOX.getByName(session.account).fetch(new Request(request.url, { headers }));
     },
   }),
