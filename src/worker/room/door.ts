@@ -87,6 +87,7 @@ export class Door {
       gateway: meta.gateway,
       gatewayName: meta.name,
       gatewayState: admission.state(),
+      ...admission.restart(),
       lastSeenMs: meta.lastSeenMs,
       approveOrigin: config.approveOrigin,
       serverTimeMs: now(),
@@ -218,7 +219,7 @@ export class Door {
       device: null,
       request: null,
     } satisfies WaitAttachment);
-    tell(server, { type: "hello", roomNonce: nonce, gatewayState: admission.state() });
+    tell(server, { type: "hello", roomNonce: nonce, gatewayState: admission.state(), ...admission.restart() });
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -268,7 +269,7 @@ export class Door {
     const row = await this.#requestFor(device, body, message.claims, attachment);
     if (ws.readyState !== WebSocket.OPEN) return;
     if (row === null) return tell(ws, { type: "busy" });
-    this.#join(ws, attachment, device, row.id, { type: "waiting", request: row.id, matchCode: row.code, ownerSeen: false });
+    this.#join(ws, attachment, device, row.id, { type: "waiting", request: row.id, matchCode: row.code, ownerSeen: row.isOwnerThere === true });
     admission.showCard(row);
     admission.options.wakeBy(admission.options.now() + REQUEST_SILENCE_MS);
   }

@@ -6,7 +6,7 @@ import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
-import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant } from "./decisions.ts";
+import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, ownerOpened } from "./decisions.ts";
 import { Door } from "./door.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
@@ -159,6 +159,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => {
       const row = this.#admission.storage.get<RequestRow>("requests", input.request);
       if (row === null) return Promise.resolve({ ok: false, failure: "request-over" });
+      ownerOpened(this.#admission, row);
       const card = this.#admission.card({ ...row, lastSeenMs: this.#admission.requestLastSeenMs(row) });
       return Promise.resolve({ ok: true, value: { ...card, key: row.key, roomNonce: row.nonce, triesLeft: MATCH_CODE_TRIES - row.tries } });
     });

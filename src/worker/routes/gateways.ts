@@ -1,8 +1,8 @@
 /** App origin: session, gateways, devices, requests, activity, invitations. */
 import { z } from "zod";
 import {
+  activitySchema,
   appMeSchema,
-  auditEventSchema,
   gatewayCreatedSchema,
   gatewayDetailSchema,
   gatewayNameSchema,
@@ -29,6 +29,16 @@ import type { Call } from "./checked-route.ts";
 import { ownRoom, valueOf } from "./decisions.ts";
 
 const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string() });
+
+const ACTIVITY_PAGE = 100;
+
+/** Place of an event in the activity: time and id, because one millisecond may hold several. @throws ApiError bad-request */
+function readPlace(text: string | undefined): { readonly atMs: number; readonly id: string } | null {
+  if (text === undefined) return null;
+  const [, atMs, id] = /^(\d{1,15})\.([a-z2-7]{26})$/.exec(text) ?? [];
+  if (atMs === undefined || id === undefined) throw new ApiError("bad-request");
+  return { atMs: Number(atMs), id };
+}
 
 async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
   const { env, config } = call;
@@ -228,15 +238,16 @@ export const gatewayRoutes = [
   route({
     method: "GET",
     path: "/api/activity",
-    summary: "What happened, newest first",
+    summary: "What happened, newest first; `before` is the `next` of an earlier answer",
     auth: "account",
-    answer: z.object({ events: z.array(auditEventSchema) }),
+    answer: activitySchema,
     run: async ({ env, session, query }) => {
-      const before = Number(query("before") ?? Number.MAX_SAFE_INTEGER);
+      const after = readPlace(query("before"));
       const [rows, gateways] = await Promise.all([
-        auditOf(env.DB, session.account, Number.isSafeInteger(before) ? before : Number.MAX_SAFE_INTEGER, query("gateway") ?? null),
+        auditOf(env.DB, session.account, { after, gatewayId: query("gateway") ?? null, limit: ACTIVITY_PAGE }),
         gatewaysOf(env.DB, session.account),
       ]);
+      const last = rows.length === ACTIVITY_PAGE ? rows.at(-1) : undefined;
       const names = new Map(gateways.map((row) => [row.id, row.name]));
       const events = rows.map((row) => ({
         id: row.id,
@@ -248,7 +259,7 @@ export const gatewayRoutes = [
         action: row.action,
         detail: JSON.parse(row.detail) as Record<string, string>,
       }));
-      return { events };
+      return { events, next: last === undefined ? null : `${last.atMs}.${last.id}` };
     },
   }),
   route({
