@@ -158,6 +158,7 @@ test("door, waiting, deciding, devices", async () => {
   await check(owner, "decide");
   await allow(owner, digits);
   await owner.getByRole("heading", { level: 1, name: "Allowed" }).waitFor();
+  await owner.getByRole("button", { name: "Stay here" }).click();
   await check(owner, "allowed");
   await device.getByText("Connected. This device may").waitFor();
   await owner.goto(stack.control.appOrigin + gatewayPath);

@@ -28,10 +28,13 @@ test("activity pages hold every event once, also when a page ends between events
   expect(seen.map((each) => each.atMs)).toEqual(own.map((each) => each.atMs).toReversed());
 });
 
-test.each(["abc", "5", "5.", "-1.aaaaaaaaaaaaaaaaaaaaaaaaaa", "5.AAAA", "%00"])("a place %s that no answer gave is refused", async (before) => {
-  const answered = await page(await newPerson(), `?before=${before}`);
-  expect([answered.status, await answered.json()]).toMatchObject([400, { error: { code: "bad-request" } }]);
-});
+test.each(["abc", "5", "5.", "-1.aaaaaaaaaaaaaaaaaaaaaaaaaa", "5.AAAA", "%00"])(
+  "a place %s that no answer gave is refused",
+  async (before) => {
+    const answered = await page(await newPerson(), `?before=${before}`);
+    expect([answered.status, await answered.json()]).toMatchObject([400, { error: { code: "bad-request" } }]);
+  },
+);
 
 test("[RQ3] the waiting device hears that the owner looks at its request, and again when its page comes back", async () => {
   const world = await newGateway();

@@ -144,13 +144,15 @@ export async function insertAudit(db: D1Database, row: typeof auditEvents.$infer
 export async function auditOf(
   db: D1Database,
   accountId: string,
-  page: { readonly after: { readonly atMs: number; readonly id: string } | null; readonly gatewayId: string | null; readonly limit: number },
+  page: {
+    readonly after: { readonly atMs: number; readonly id: string } | null;
+    readonly gatewayId: string | null;
+    readonly limit: number;
+  },
 ) {
   const { after, gatewayId, limit } = page;
   const older =
-    after === null
-      ? undefined
-      : or(lt(auditEvents.atMs, after.atMs), and(eq(auditEvents.atMs, after.atMs), lt(auditEvents.id, after.id)));
+    after === null ? undefined : or(lt(auditEvents.atMs, after.atMs), and(eq(auditEvents.atMs, after.atMs), lt(auditEvents.id, after.id)));
   return drizzle(db)
     .select()
     .from(auditEvents)

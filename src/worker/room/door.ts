@@ -269,7 +269,12 @@ export class Door {
     const row = await this.#requestFor(device, body, message.claims, attachment);
     if (ws.readyState !== WebSocket.OPEN) return;
     if (row === null) return tell(ws, { type: "busy" });
-    this.#join(ws, attachment, device, row.id, { type: "waiting", request: row.id, matchCode: row.code, ownerSeen: row.isOwnerThere === true });
+    this.#join(ws, attachment, device, row.id, {
+      type: "waiting",
+      request: row.id,
+      matchCode: row.code,
+      ownerSeen: row.isOwnerThere === true,
+    });
     admission.showCard(row);
     admission.options.wakeBy(admission.options.now() + REQUEST_SILENCE_MS);
   }
