@@ -58,7 +58,8 @@ interface ConnectParams {
 
 export interface DemoGateway {
   readonly port: number;
-  stop(): Promise<void>;
+  /** @param restartExpectedMs announced to every client before their sockets close, as a gateway that will be back does */
+  stop(restartExpectedMs?: number): Promise<void>;
 }
 
 export interface DemoOptions {
@@ -381,9 +382,11 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
   const address = server.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : options.port,
-    stop: () =>
+    stop: (restartExpectedMs) =>
       new Promise((resolve) => {
         clearInterval(tick);
+        const payload = { reason: "restart", restartExpectedMs };
+        if (restartExpectedMs !== undefined) for (const client of clients) send(client, { type: "event", event: "shutdown", payload });
         for (const client of clients) client.ws.close(1012, "service restart");
         server.close(() => resolve());
         server.closeAllConnections();

@@ -110,6 +110,7 @@ test("[TK3] a device whose token is lost asks again and gets in; a fragment of t
   await expectAccessible(owner);
   await allow(owner, digits);
   await heading(owner, "Allowed");
+  await owner.getByRole("button", { name: "Stay here" }).click();
   await expectAccessible(owner);
   await first;
   expect(new URL(page.url()).hash).toBe("#part");
@@ -198,6 +199,9 @@ test("a request that is over is said to be over, and a recovery code signs in wh
   await page.getByRole("button", { name: "Use a recovery code" }).click();
   await page.getByLabel("Recovery code").fill(code);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await heading(page, "Add a passkey for this device");
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Not now" }).click();
   await heading(page, "Ada Owner");
   await page.getByText("9 of 10 are unused.").waitFor();
   await page.context().close();

@@ -25,6 +25,8 @@ export interface OpenclawOptions {
 
 const SELF_TEST_RETRIES = 10;
 const SELF_TEST_WAIT_MS = 500;
+/** A gateway that announced a restart and is not back after this long has failed to start. */
+const RESTART_PATIENCE_MS = 2 * 60_000;
 
 export class LocalOpenclaw implements OpenclawGateway {
   readonly target: GatewayTarget;
@@ -35,6 +37,8 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
   #testRun = 0;
+  /** The restart that the gateway announced, while it is away for it. */
+  #restart: { readonly expectedMs: number; readonly untilMs: number } | null = null;
 
   /** @throws DiscoverError when the gateway's address may not be used */
   constructor(options: OpenclawOptions) {
@@ -106,14 +110,21 @@ export class LocalOpenclaw implements OpenclawGateway {
   }
 
   async #controlState(state: ControlState): Promise<void> {
-    if (state.state === "ready") return this.#check(state.version);
+    if (state.state === "ready") {
+      this.#restart = null;
+      return this.#check(state.version);
+    }
     this.#testRun += 1;
     switch (state.why) {
       case "restarting":
-        return this.#tell({
-          state: "restarting",
-          ...(state.restartExpectedMs === undefined ? {} : { restartExpectedMs: state.restartExpectedMs }),
-        });
+        if (state.restartExpectedMs === undefined) return this.#tell({ state: "restarting" });
+        this.#restart = { expectedMs: state.restartExpectedMs, untilMs: this.#options.now() + RESTART_PATIENCE_MS };
+        return this.#tell({ state: "restarting", restartExpectedMs: state.restartExpectedMs });
+      case "not-running":
+        // Nothing listens while it restarts as it said.
+        if (this.#restart !== null && this.#options.now() < this.#restart.untilMs)
+          return this.#tell({ state: "restarting", restartExpectedMs: this.#restart.expectedMs });
+        return this.#tell({ state: "offline", reason: state.why });
       case "starting":
         return this.#tell({ state: "starting" });
       default:

@@ -1,5 +1,5 @@
 /** Named D1 queries about accounts, passkeys, sessions, codes. One statement each where a race matters. */
-import { and, asc, count, desc, eq, gt, isNull, lt, ne, sql } from "drizzle-orm";
+import { and, asc, count, desc, eq, gt, isNull, lt, ne, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { accountSessions, accounts, auditEvents, oneTimeCodes, passkeys, recoveryCodes } from "./schema.ts";
 
@@ -54,6 +54,13 @@ export async function passkeyByCredential(db: D1Database, credentialId: string):
 
 export async function insertPasskey(db: D1Database, passkey: Passkey): Promise<void> {
   await drizzle(db).insert(passkeys).values(passkey);
+}
+
+export async function renamePasskey(db: D1Database, accountId: string, credentialId: string, name: string): Promise<void> {
+  await drizzle(db)
+    .update(passkeys)
+    .set({ name })
+    .where(and(eq(passkeys.accountId, accountId), eq(passkeys.credentialId, credentialId)));
 }
 
 export async function touchPasskey(db: D1Database, credentialId: string, nowMs: number): Promise<void> {
@@ -180,14 +187,27 @@ export async function insertAudit(db: D1Database, row: typeof auditEvents.$infer
   await drizzle(db).insert(auditEvents).values(row).onConflictDoNothing();
 }
 
-/** Newest first, 100 at most. */
-export async function auditOf(db: D1Database, accountId: string, before: number, gatewayId: string | null) {
-  const conditions = [eq(auditEvents.accountId, accountId), lt(auditEvents.atMs, before)];
-  if (gatewayId !== null) conditions.push(eq(auditEvents.gatewayId, gatewayId));
+/**
+ * One page of an account's events, newest first; of equal times the larger id first, so that every event has one place.
+ *
+ * @param page `after`: place of the last event already seen, null for the newest; `limit`: events at most
+ */
+export async function auditOf(
+  db: D1Database,
+  accountId: string,
+  page: {
+    readonly after: { readonly atMs: number; readonly id: string } | null;
+    readonly gatewayId: string | null;
+    readonly limit: number;
+  },
+) {
+  const { after, gatewayId, limit } = page;
+  const older =
+    after === null ? undefined : or(lt(auditEvents.atMs, after.atMs), and(eq(auditEvents.atMs, after.atMs), lt(auditEvents.id, after.id)));
   return drizzle(db)
     .select()
     .from(auditEvents)
-    .where(and(...conditions))
-    .orderBy(desc(auditEvents.atMs))
-    .limit(100);
+    .where(and(eq(auditEvents.accountId, accountId), older, gatewayId === null ? undefined : eq(auditEvents.gatewayId, gatewayId)))
+    .orderBy(desc(auditEvents.atMs), desc(auditEvents.id))
+    .limit(limit);
 }

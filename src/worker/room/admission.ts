@@ -106,11 +106,7 @@ export class Admission implements AdmissionForRelay {
       this.storage.setMeta({ ...meta, lastSeenMs, connectorVersion: link.version ?? meta.connectorVersion });
     }
     const state = this.state();
-    this.notices.doors({
-      type: "gateway",
-      state,
-      ...(link.report?.restartExpectedMs === undefined ? {} : { restartExpectedMs: link.report.restartExpectedMs }),
-    });
+    this.notices.doors({ type: "gateway", state, ...this.restart() });
     if (state !== before) {
       if (state === "online" || state === "no-link" || state === "unsafe") this.audit("gateway", `gateway-${state}`, null, {});
       this.tellInbox();
@@ -170,6 +166,12 @@ export class Admission implements AdmissionForRelay {
 
   report(): GatewayReport | null {
     return this.#link.report;
+  }
+
+  /** How long the gateway said that its restart takes, milliseconds; only while it restarts. */
+  restart(): { readonly restartExpectedMs?: number } {
+    const expected = this.#link.report?.restartExpectedMs;
+    return expected === undefined || this.state() !== "restarting" ? {} : { restartExpectedMs: expected };
   }
 
   device(id: string): DeviceRow | null {

@@ -17,6 +17,13 @@ import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
 
+/** The owner has the request on the screen: the waiting device is told, once. */
+export function ownerOpened(admission: Admission, row: RequestRow): void {
+  if (row.isOwnerThere === true) return;
+  admission.storage.put("requests", row.id, { ...row, isOwnerThere: true });
+  admission.notices.device(row.device, { type: "waiting", request: row.id, matchCode: row.code, ownerSeen: true });
+}
+
 /** Counts a wrong match code; the third ends the request (PROTOCOL.md MC2). */
 export function checkMatchCode(admission: Admission, requestId: string, code: string): RoomResult<null> {
   const row = admission.storage.get<RequestRow>("requests", requestId);

@@ -87,6 +87,7 @@ export class DoorSessions {
       gateway: meta.gateway,
       gatewayName: meta.name,
       gatewayState: admission.state(),
+      ...admission.restart(),
       lastSeenMs: meta.lastSeenMs,
       approveOrigin: config.approveOrigin,
       serverTimeMs: now(),

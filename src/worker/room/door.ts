@@ -59,7 +59,7 @@ export class Door {
       messages: 0,
     } satisfies WaitAttachment);
     wakeBy(now() + WAIT_PROOF_MS);
-    tell(server, { type: "hello", roomNonce: nonce, gatewayState: admission.state() });
+    tell(server, { type: "hello", roomNonce: nonce, gatewayState: admission.state(), ...admission.restart() });
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -139,7 +139,12 @@ export class Door {
     const row = await this.#requestFor(device, body, message.claims, attachment);
     if (ws.readyState !== WebSocket.OPEN) return;
     if (row === null) return tell(ws, { type: "busy" });
-    this.#join(ws, attachment, device, row.id, { type: "waiting", request: row.id, matchCode: row.code, ownerSeen: false });
+    this.#join(ws, attachment, device, row.id, {
+      type: "waiting",
+      request: row.id,
+      matchCode: row.code,
+      ownerSeen: row.isOwnerThere === true,
+    });
     showCard(admission, row);
     admission.options.wakeBy(admission.options.now() + REQUEST_SILENCE_MS);
   }

@@ -6,7 +6,7 @@ import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
-import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, removeOwnerKey } from "./decisions.ts";
+import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, ownerOpened, removeOwnerKey } from "./decisions.ts";
 import { Door } from "./door.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
@@ -180,6 +180,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => {
       const row = this.#admission.storage.get<RequestRow>("requests", input.request);
       if (row === null) return Promise.resolve({ ok: false, failure: "request-over" });
+      ownerOpened(this.#admission, row);
       const card = cardOf(this.#admission, { ...row, lastSeenMs: requestLastSeenMs(this.#admission, row) });
       return Promise.resolve({
         ok: true,

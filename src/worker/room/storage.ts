@@ -50,6 +50,8 @@ export interface RequestRow {
   readonly tries: number;
   readonly createdAtMs: number;
   readonly lastSeenMs: number;
+  /** The owner has opened the page that decides about it. */
+  readonly isOwnerThere?: boolean;
 }
 
 export interface GrantRow {

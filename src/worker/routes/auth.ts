@@ -7,6 +7,7 @@ import {
   handoffResponseSchema,
   meSchema,
   nonceResponseSchema,
+  passkeyNameSchema,
   recoverSchema,
   signInSchema,
   signOutSchema,
@@ -31,6 +32,7 @@ import {
   passkeyByCredential,
   passkeysOf,
   recoveryCodesLeft,
+  renamePasskey,
   replaceRecoveryCodes,
   touchPasskey,
 } from "../db/account-queries.ts";
@@ -234,6 +236,19 @@ export const authRoutes = [
         ),
       );
       return { delivered: results.filter((result) => result.ok).length };
+    },
+  }),
+  route<z.infer<typeof passkeyNameSchema>>({
+    method: "PATCH",
+    path: "/api/auth/passkeys/:id",
+    summary: "Renames a passkey",
+    auth: "account",
+    body: passkeyNameSchema,
+    run: async ({ body, env, session, param }) => {
+      const own = await passkeysOf(env.DB, session.account);
+      if (!own.some((row) => row.credentialId === param("id"))) throw new ApiError("not-found");
+      await renamePasskey(env.DB, session.account, param("id"), body.name);
+      return {};
     },
   }),
   route({

@@ -1,8 +1,8 @@
 /** App origin: session, gateways, devices, requests, activity, invitations. */
 import { z } from "zod";
 import {
+  activitySchema,
   appMeSchema,
-  auditEventSchema,
   gatewayCreatedSchema,
   gatewayDetailSchema,
   gatewayNameSchema,
@@ -36,6 +36,16 @@ const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string
 async function mayEnrol({ env, session }: Call<unknown>): Promise<void> {
   if ((await unusedEnrolments(env.DB, session.account, Date.now() - HOUR_MS)) >= MAX_UNUSED_ENROLMENTS_PER_HOUR)
     throw new ApiError("too-many", { retryAfterSeconds: ENROLMENT_CODE_MS / 1000 });
+}
+
+const ACTIVITY_PAGE = 100;
+
+/** Place of an event in the activity: time and id, because one millisecond may hold several. @throws ApiError bad-request */
+function readPlace(text: string | undefined): { readonly atMs: number; readonly id: string } | null {
+  if (text === undefined) return null;
+  const [, atMs, id] = /^(\d{1,15})\.([a-z2-7]{26})$/.exec(text) ?? [];
+  if (atMs === undefined || id === undefined) throw new ApiError("bad-request");
+  return { atMs: Number(atMs), id };
 }
 
 async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
@@ -244,15 +254,16 @@ export const gatewayRoutes = [
   route({
     method: "GET",
     path: "/api/activity",
-    summary: "What happened, newest first",
+    summary: "What happened, newest first; `before` is the `next` of an earlier answer",
     auth: "account",
-    answer: z.object({ events: z.array(auditEventSchema) }),
+    answer: activitySchema,
     run: async ({ env, session, query }) => {
-      const before = Number(query("before") ?? Number.MAX_SAFE_INTEGER);
+      const after = readPlace(query("before"));
       const [rows, gateways] = await Promise.all([
-        auditOf(env.DB, session.account, Number.isSafeInteger(before) ? before : Number.MAX_SAFE_INTEGER, query("gateway") ?? null),
+        auditOf(env.DB, session.account, { after, gatewayId: query("gateway") ?? null, limit: ACTIVITY_PAGE }),
         gatewaysOf(env.DB, session.account),
       ]);
+      const last = rows.length === ACTIVITY_PAGE ? rows.at(-1) : undefined;
       const names = new Map(gateways.map((row) => [row.id, row.name]));
       const events = rows.map((row) => ({
         id: row.id,
@@ -264,7 +275,7 @@ export const gatewayRoutes = [
         action: row.action,
         detail: JSON.parse(row.detail) as Record<string, string>,
       }));
-      return { events };
+      return { events, next: last === undefined ? null : `${last.atMs}.${last.id}` };
     },
   }),
   route({
