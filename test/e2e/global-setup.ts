@@ -1,5 +1,5 @@
 /** Builds once when somebody runs the end-to-end tests by themselves (`npm test` has built already), and afterwards reads what every process printed. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { buildAll } from "../../scripts/build.ts";
@@ -13,7 +13,17 @@ let recorded: string;
 export async function setup(): Promise<void> {
   recorded = mkdtempSync(path.join(os.tmpdir(), "gatehouse-output-"));
   process.env["GATEHOUSE_RECORD_OUTPUT"] = recorded;
-  if (!existsSync(path.join(root, "dist/worker/index.js"))) await buildAll();
+  if (isStale()) await buildAll();
+}
+
+/** A bundle older than any source would prove yesterday's program. */
+function isStale(): boolean {
+  const built = path.join(root, "dist/worker/index.js");
+  if (!existsSync(built)) return true;
+  const { mtimeMs } = statSync(built);
+  return readdirSync(path.join(root, "src"), { recursive: true, withFileTypes: true }).some(
+    (entry) => entry.isFile() && statSync(path.join(entry.parentPath, entry.name)).mtimeMs > mtimeMs,
+  );
 }
 
 /** [case 44] No process of the whole suite may print a secret. */
