@@ -52,7 +52,7 @@ test("SIGN_UP open lets everybody in; invite only with an invitation, which work
   const person = await newPerson();
   const cookie = await person.cookie("app");
   const invite = async (): Promise<string> =>
-    ((await (await ask(`${config.appOrigin}/api/invitations`, { method: "POST", cookie })).json()) as { code: string }).code;
+    (await (await ask(`${config.appOrigin}/api/invitations`, { method: "POST", cookie })).json<{ code: string }>()).code;
   const before = await accounts();
   expect((await signUp("invite")).status).toBe(403);
   expect((await signUp("invite", writeToken("i", crypto.getRandomValues(new Uint8Array(40))))).status).toBe(403);
@@ -83,7 +83,7 @@ test("the passkey of one account is nobody else's: it cannot be registered twice
 
 test("a sign-in nonce works once, for its own purpose; a registration is no sign-in", async () => {
   const authenticator = await newAuthenticator(config.approveOrigin);
-  const nonce = async (): Promise<string> => ((await (await approve("/api/auth/nonce", "open", {})).json()) as { nonce: string }).nonce;
+  const nonce = async (): Promise<string> => (await (await approve("/api/auth/nonce", "open", {})).json<{ nonce: string }>()).nonce;
   const first = await nonce();
   const body = { nonce: first, name: "Ada", userHandle: nonce32(), response: await authenticator.register(first) };
   expect((await approve("/api/auth/sign-up", "open", body)).status).toBe(200);
@@ -241,7 +241,7 @@ test("[case 33] a claim link: of twenty accounts one claims the machine, and the
     ask(`${config.appOrigin}/api/enrolments/${started.enrolment}/claim`, { method: "POST", cookie, body: { name: "Home" } });
   const answers = await Promise.all(cookies.map(claim));
   expect(answers.filter((answer) => answer.status === 200)).toHaveLength(1);
-  const lists = await Promise.all(cookies.map(async (cookie) => ((await (await ask(`${config.appOrigin}/api/gateways`, { cookie })).json()) as { gateways: unknown[] }).gateways.length)); // prettier-ignore
+  const lists = await Promise.all(cookies.map(async (cookie) => ((await (await ask(`${config.appOrigin}/api/gateways`, { cookie })).json<{ gateways: unknown[] }>())).gateways.length)); // prettier-ignore
   expect(lists.toSorted((a, b) => a - b)).toEqual([...Array.from({ length: 19 }, () => 0), 1]);
   const { person } = await newGateway();
   expect((await claim(await person.cookie("app"))).status).toBe(404);

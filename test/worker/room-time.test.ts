@@ -133,7 +133,7 @@ test("[CUT1] a removed gateway: sockets end, the waiting page hears it, the card
   const cookie = await world.person.cookie("app");
   const waits = async (): Promise<number> => {
     const answered = await ask(`${config.appOrigin}/api/requests`, { cookie });
-    return ((await answered.json()) as { requests: unknown[] }).requests.length;
+    return (await answered.json<{ requests: unknown[] }>()).requests.length;
   };
   await expect.poll(waits).toBe(1);
   expect((await ask(`${config.appOrigin}/api/gateways/${world.gateway}`, { method: "DELETE", cookie })).status).toBe(200);
