@@ -32,8 +32,9 @@ export async function insertAccount(
   const db = drizzle(binding);
   const codes = codeMacs.map((mac) => ({ mac, accountId: account.id, usedAtMs: null }));
   const { id, name, userHandle, createdAtMs } = account;
-  const guarded = sql`INSERT INTO ${accounts} (id, name, user_handle, created_at_ms) SELECT ${id}, ${name}, ${userHandle}, ${createdAtMs} WHERE NOT EXISTS (SELECT 1 FROM ${accounts})`;
-  const inserted = onlyIfFirst ? db.run(guarded) : db.insert(accounts).values(account);
+  // The columns in the order of the schema.
+  const values = sql`SELECT ${id}, ${name}, ${userHandle}, ${createdAtMs} WHERE NOT EXISTS (SELECT 1 FROM ${accounts})`;
+  const inserted = onlyIfFirst ? db.insert(accounts).select(values) : db.insert(accounts).values(account);
   try {
     await db.batch([inserted, db.insert(passkeys).values(passkey), db.insert(recoveryCodes).values(codes)]);
     return true;

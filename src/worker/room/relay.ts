@@ -98,8 +98,8 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   endExpired(nowMs: number): number | null {
-    const lifeMs = this.#link.checkLife(nowMs);
     this.#endWhere((session) => session.expiresAtMs <= nowMs, CLOSE_SESSION_OVER, "session over");
+    const lifeMs = this.#link.checkLife(nowMs);
     for (const stream of this.#streams.sockets.values()) if (this.#guard(stream)) stream.resume();
     const endMs = this.#streams.firstEndMs();
     return lifeMs === null || endMs === null ? (lifeMs ?? endMs) : Math.min(lifeMs, endMs);
