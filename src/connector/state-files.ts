@@ -33,7 +33,8 @@ const bindingsSchema = z.record(z.string(), z.array(z.string()));
 const cutsSchema = z.array(
   z.object({ device: z.string(), by: z.enum(["owner", "host"]), removed: z.int(), isDone: z.boolean(), atMs: z.int() }),
 );
-const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }));
+/** `before` is left out where nothing was set: JSON has no undefined. */
+const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }));
 const pendingSchema = z.object({
   enrolment: z.string(),
   ticket: z.string(),
