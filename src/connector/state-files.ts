@@ -28,7 +28,8 @@ const cutsSchema = z.array(
 );
 /** What stops new admissions until somebody at the machine has looked. */
 const alarmSchema = z.object({ alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
-const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }));
+/** `before` is left out where nothing was set: JSON has no undefined. */
+const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }));
 const pendingSchema = z.object({
   enrolment: z.string(),
   ticket: z.string(),

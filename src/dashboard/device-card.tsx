@@ -1,5 +1,5 @@
 /** One device of a gateway: how it stands, rename, cut with its receipt. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Device, Receipt } from "../protocol/api.ts";
 import { Told, call } from "./api.ts";
 import { Act, Confirmed } from "./parts.tsx";
@@ -34,7 +34,7 @@ function ReceiptView({ gateway, first }: { readonly gateway: string; readonly fi
 function NameForm({ id, name, close, save }: { id: string; name: string; close: () => void; save: (name: string) => Promise<void> }) {
   const [typed, setTyped] = useState(name);
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.select(), []);
+  useLayoutEffect(() => input.current?.select(), []);
   const submit = (): Promise<void> => {
     if (typed.trim() !== "") return save(typed.trim());
     input.current?.focus();
@@ -74,7 +74,7 @@ export function DeviceCard({
   const [receipt, setReceipt] = useState<Receipt | null>(null);
   const rename = useRef<HTMLButtonElement>(null);
   const wasNaming = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // Back to where the person was before the form opened.
     if (wasNaming.current && !isNaming) rename.current?.focus();
     wasNaming.current = isNaming;
@@ -83,7 +83,7 @@ export function DeviceCard({
   const path = `/api/gateways/${gateway}/devices/${device.id}`;
   const isLive = device.state === "allowed" || device.state === "waiting";
   const wasLive = useRef(isLive);
-  useEffect(() => {
+  useLayoutEffect(() => {
     // Its Cut now button is gone, and the focus with it.
     if (wasLive.current && !isLive && document.activeElement === document.body) rename.current?.focus();
     wasLive.current = isLive;

@@ -1,5 +1,5 @@
 /** Adding a gateway: the command and its progress, or a claim link from a terminal; check words in both. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { z } from "zod";
 import { ENROLMENT_CODE_MS } from "../protocol/limits.ts";
 import type { Gateway, gatewayCreatedSchema } from "../protocol/api.ts";
@@ -175,7 +175,7 @@ export function AddGateway() {
   const [name, setName] = useState("");
   const [gateway, setGateway] = useState<string | null>(null);
   const heading = useRef<HTMLDivElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (gateway !== null) heading.current?.querySelector("h1")?.focus();
   }, [gateway]);
   const add = async (): Promise<void> => {

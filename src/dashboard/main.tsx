@@ -1,7 +1,7 @@
 /** The owners' web app: what waits, gateways, devices, activity, account. */
 import { render } from "preact";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { WaitingCard } from "../protocol/api.ts";
 import { Account } from "./account.tsx";
 import { Activity } from "./activity.tsx";
@@ -12,7 +12,7 @@ import { applyInbox } from "./inbox.ts";
 import type { LineState } from "./inbox.ts";
 import { keep, readKept } from "./kept.ts";
 import { Overview } from "./overview.tsx";
-import { NotFound } from "./parts.tsx";
+import { NotFound, Title } from "./parts.tsx";
 import { readPath } from "./paths.ts";
 import type { Path } from "./paths.ts";
 import { finishSignIn, signIn } from "./session.ts";
@@ -57,7 +57,7 @@ function SignIn({ label, to, takesFocus = false }: { readonly label: string; rea
   const [isBusy, setBusy] = useState(false);
   const [error, setError] = useState("");
   const button = useRef<HTMLButtonElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (takesFocus) button.current?.focus();
   }, []);
   const go = (): void => {
@@ -157,12 +157,9 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: reado
 
 /** A page for somebody who is not signed in, or whose page could not be loaded. */
 function Plain({ title, text, children }: { readonly title: string; readonly text: string; readonly children: ComponentChildren }) {
-  useEffect(() => {
-    document.title = TEXTS.title(title);
-  }, [title]);
   return (
     <Frame hasLinks={false}>
-      <h1>{title}</h1>
+      <Title>{title}</Title>
       <div class="card">
         <p>{text}</p>
         {children}

@@ -40,37 +40,19 @@ export function useLoaded<T>(load: () => Promise<T>, key: string): Loaded<T> {
   return { value, problem, reload: () => setRound((before) => before + 1) };
 }
 
-/** Heading of a view; takes the focus when `step` changes within a page. */
-export function Title({ children, step = "" }: { readonly children: string; readonly step?: string }) {
-  const ref = useRef<HTMLHeadingElement>(null);
-  const shown = useRef(step);
+/** Heading of a view, and the name of the browser's tab. */
+export function Title({ children }: { readonly children: string }) {
   useEffect(() => {
     document.title = TEXTS.title(children);
   }, [children]);
-  useEffect(() => {
-    if (shown.current !== step) ref.current?.focus();
-    shown.current = step;
-  }, [step]);
-  return (
-    <h1 tabIndex={-1} ref={ref}>
-      {children}
-    </h1>
-  );
+  return <h1 tabIndex={-1}>{children}</h1>;
 }
 
 /** One view: its heading, then what waits for the person, then the rest. */
-export function View({
-  title,
-  step = "",
-  children,
-}: {
-  readonly title: string;
-  readonly step?: string;
-  readonly children: ComponentChildren;
-}) {
+export function View({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
   return (
     <>
-      <Title step={step}>{title}</Title>
+      <Title>{title}</Title>
       <WaitingCards />
       {children}
     </>
