@@ -11,7 +11,8 @@ import type { Access } from "../protocol/words.ts";
  *
  * @param open as the room sent it
  * @param access the grant's own
- * @returns null when there is no such address, or the fields are too many, too large or could split
+ * @returns null when there is no such address, or the fields are too many, too large or could split. The body's length is stated only where
+ *   there is a body, once, and HttpStream holds the body to it.
  */
 export function forwardedHeaders(open: StreamOpen, access: Access): Record<string, string | string[]> | null {
   const filtered = fromVisitor(open.headers);
@@ -20,6 +21,14 @@ export function forwardedHeaders(open: StreamOpen, access: Access): Record<strin
   for (const [name, value] of filtered) {
     const before = headers[name];
     headers[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value];
+  }
+  const length = headers["content-length"];
+  delete headers["content-length"];
+  if (open.kind === "http" && open.hasBody) {
+    // Some methods would get neither length nor chunks, and then the body is the next request on the connection: a bare one.
+    if (length === undefined) headers["transfer-encoding"] = "chunked";
+    else if (typeof length === "string" && /^\d{1,15}$/.test(length)) headers["content-length"] = length;
+    else return null;
   }
   headers["host"] = open.host;
   headers["x-forwarded-for"] = open.clientIp;

@@ -26,39 +26,53 @@ import type { Stream, StreamParts } from "./stream.ts";
 export class HttpStream implements Stream {
   readonly device: string;
   readonly expiresAtMs: number;
-  readonly #parts: StreamParts;
+  readonly #parts: StreamParts & { readonly agent: http.Agent };
   readonly #out: Outgoing;
   readonly #receive = new ReceiveCredit();
-  readonly #request: http.ClientRequest;
+  #request: http.ClientRequest | null = null;
   #response: http.IncomingMessage | null = null;
   #isOver = false;
+  /** What the request's stated length leaves for DATA: a byte more or less would be read as another request. */
+  #bodyLeft: number;
 
   constructor(parts: StreamParts & { readonly agent: http.Agent }) {
     this.#parts = parts;
     this.device = parts.open.device;
     this.expiresAtMs = parts.expiresAtMs;
+    const length = parts.headers["content-length"];
+    this.#bodyLeft = !parts.open.hasBody ? 0 : length === undefined ? Infinity : Number(length);
     this.#out = new Outgoing(
       { ...parts, forget: () => this.#done() },
       () => this.#response?.resume(),
       () => this.end(CLOSE_TOO_SLOW, "too slow", true),
     );
-    const { open, headers, target, agent } = parts;
-    this.#request = http.request({
-      host: target.host,
-      port: target.port,
-      method: open.method,
-      path: open.path,
-      headers,
-      agent,
-      setHost: false,
-    });
-    this.#request.on("response", (response) => this.#answered(response));
-    this.#request.on("upgrade", (_response, socket) => {
+  }
+
+  start(): void {
+    const { open, headers, target, agent } = this.#parts;
+    let request: http.ClientRequest;
+    try {
+      request = http.request({
+        host: target.host,
+        port: target.port,
+        method: open.method,
+        path: open.path,
+        headers,
+        agent,
+        setHost: false,
+      });
+    } catch {
+      // A method or a header field that cannot be written: the library throws, and the other streams go on.
+      return this.end(CLOSE_PROTOCOL, "bad open", true);
+    }
+    this.#request = request;
+    request.on("response", (response) => this.#answered(response));
+    request.on("upgrade", (_response, socket) => {
       socket.destroy();
       this.end(CLOSE_PROTOCOL, "unexpected upgrade", true);
     });
-    this.#request.on("error", () => this.end(CLOSE_GATEWAY_GONE, "gateway did not answer", true));
-    if (!open.hasBody) this.#request.end();
+    request.on("error", () => this.end(CLOSE_GATEWAY_GONE, "gateway did not answer", true));
+    if (!open.hasBody) request.end();
   }
 
   #answered(response: http.IncomingMessage): void {
@@ -81,16 +95,19 @@ export class HttpStream implements Stream {
       case FRAME_DATA: {
         const bytes = frame.payload.byteLength;
         if (!this.#receive.receive(bytes)) return this.end(CLOSE_TOO_SLOW, "more than granted", true);
-        this.#request.write(frame.payload, () => this.#consumed(bytes));
+        this.#bodyLeft -= bytes;
+        if (this.#bodyLeft < 0) return this.end(CLOSE_PROTOCOL, "body longer than stated", true);
+        this.#request?.write(frame.payload, () => this.#consumed(bytes));
         return;
       }
       case FRAME_END:
-        this.#request.end();
+        if (this.#bodyLeft > 0 && this.#bodyLeft < Infinity) return this.end(CLOSE_PROTOCOL, "body shorter than stated", true);
+        this.#request?.end();
         return;
       case FRAME_CREDIT:
         return this.#out.granted(decodeU32(frame.payload) ?? 0);
       case FRAME_PROBE: {
-        if (this.#request.writableLength > PAUSE_ABOVE_BYTES) return;
+        if ((this.#request?.writableLength ?? 0) > PAUSE_ABOVE_BYTES) return;
         const grant = this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
         if (grant > 0) this.#credit(grant);
         return;
@@ -112,6 +129,8 @@ export class HttpStream implements Stream {
 
   #done(): void {
     this.#isOver = true;
+    // An answer before the upload's end: the connection waits for the rest, which nobody sends any more.
+    if (this.#request?.writableEnded === false) this.#request.destroy();
     this.#parts.forget();
   }
 
@@ -119,7 +138,7 @@ export class HttpStream implements Stream {
     if (this.#isOver) return;
     this.#done();
     if (tell) this.#parts.sendFrame(encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason)));
-    this.#request.destroy();
+    this.#request?.destroy();
     this.#response?.destroy();
   }
 

@@ -6,6 +6,8 @@ import type { GatewayTarget } from "./openclaw/openclaw-port.ts";
 export interface Stream {
   readonly device: string;
   readonly expiresAtMs: number;
+  /** Turns to the gateway; called once, when the table holds the stream. */
+  start(): void;
   frame(frame: Frame): void;
   /** Ends the gateway's side; `tell` also ends the room's. */
   end(code: number, reason: string, tell: boolean): void;

@@ -109,7 +109,7 @@ export class Streams {
       forget: () => this.#streams.delete(id),
     };
     if (open.kind === "http") {
-      this.#streams.set(id, new HttpStream({ ...parts, agent: this.#agent }));
+      this.#start(id, new HttpStream({ ...parts, agent: this.#agent }));
       return;
     }
     const watch = gateway.watch(open, {
@@ -117,6 +117,11 @@ export class Streams {
       connected: (scopes) => this.#options.onDevice(open.device, "connected", scopes),
       refused: () => this.#options.onDevice(open.device, "pairing-refused"),
     });
-    this.#streams.set(id, new WsStream({ ...parts, watch, places: this.#places }));
+    this.#start(id, new WsStream({ ...parts, watch, places: this.#places }));
+  }
+
+  #start(id: number, stream: Stream): void {
+    this.#streams.set(id, stream);
+    stream.start();
   }
 }

@@ -33,10 +33,15 @@ import { Outgoing } from "./outgoing.ts";
 import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
 import type { Stream, StreamParts } from "./stream.ts";
 
+export interface WsStreamParts extends StreamParts {
+  readonly watch: HandshakeWatch;
+  readonly places: HandshakePlaces;
+}
+
 export class WsStream implements Stream {
   readonly device: string;
   readonly expiresAtMs: number;
-  readonly #parts: StreamParts & { readonly watch: HandshakeWatch };
+  readonly #parts: WsStreamParts;
   readonly #out: Outgoing;
   readonly #receive = new ReceiveCredit();
   readonly #assembler = new MessageAssembler();
@@ -48,7 +53,7 @@ export class WsStream implements Stream {
   #openTimer: NodeJS.Timeout | undefined;
   #releaseTimer: NodeJS.Timeout | undefined;
 
-  constructor(parts: StreamParts & { readonly watch: HandshakeWatch; readonly places: HandshakePlaces }) {
+  constructor(parts: WsStreamParts) {
     this.#parts = parts;
     this.device = parts.open.device;
     this.expiresAtMs = parts.expiresAtMs;
@@ -57,10 +62,18 @@ export class WsStream implements Stream {
       () => this.#socket?.resume(),
       () => this.end(CLOSE_TOO_SLOW, "too slow", true),
     );
-    parts.places.take((release) => {
+  }
+
+  start(): void {
+    this.#parts.places.take((release) => {
       this.#release = release;
-      if (this.#isOver) release();
-      else this.#dial();
+      if (this.#isOver) return release();
+      try {
+        this.#dial();
+      } catch {
+        // A subprotocol or a header field that cannot be written: the library throws, and the other streams go on.
+        this.end(CLOSE_PROTOCOL, "bad open", true);
+      }
     });
   }
 
@@ -167,6 +180,7 @@ export class WsStream implements Stream {
   }
 
   #fromRoom(frame: Frame): void {
+    if (!this.#isOpened) return this.end(CLOSE_PROTOCOL, "data before opened", true);
     if (!this.#receive.receive(frame.payload.byteLength)) return this.end(CLOSE_TOO_SLOW, "more than granted", true);
     const bytes = frame.payload.byteLength;
     const message = this.#assembler.push(frame);
