@@ -11,7 +11,7 @@ export class HandshakePlaces {
       this.#taken += 1;
       let isReleased = false;
       run(() => {
-        
+        if (isReleased) return;
         isReleased = true;
         this.#taken -= 1;
         this.#waiting.shift()?.();

@@ -57,6 +57,11 @@ export class Streams {
     return own.length;
   }
 
+  /** The gateway is not safe to serve any more: every stream ends, and the room hears of each. */
+  endUnserved(): void {
+    for (const stream of this.#streams.values()) stream.end(CLOSE_GATEWAY_GONE, "gateway not serving", true);
+  }
+
   /** The link went: nothing is resumed. */
   endAll(): void {
     for (const stream of this.#streams.values()) stream.end(1001, "connection lost", false);

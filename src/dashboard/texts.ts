@@ -19,6 +19,7 @@ export const REASON: Readonly<Record<string, string>> = {
   "no-secret": "Gatehouse found no secret of OpenClaw on the machine. Set OPENCLAW_GATEWAY_TOKEN there.",
   "settings-missing": "OpenClaw lacks settings that it needs. Run `gatehouse run --yes` on its machine.",
   "settings-refused": "The needed settings were not applied. Run `gatehouse run --yes` on its machine.",
+  "auth-mode": "OpenClaw's own sign-in must be a token or a password. Run `gatehouse doctor` on its machine for the cure.",
   "stranger-admitted": "The gateway would let a stranger in. Run `gatehouse doctor` on its machine for the cure.",
 };
 

@@ -99,11 +99,8 @@ test("[case 33] a recovery code signs in once; new ones end the old", async () =
   const person = await newPerson();
   const cookie = await person.cookie("approve");
   const renew = async (): Promise<string[]> =>
-    (
-      (await (await ask(`${config.approveOrigin}/api/auth/recovery-codes`, { method: "POST", cookie })).json()) as {
-        recoveryCodes: string[];
-      }
-    ).recoveryCodes;
+    (await (await ask(`${config.approveOrigin}/api/auth/recovery-codes`, { method: "POST", cookie })).json<{ recoveryCodes: string[] }>())
+      .recoveryCodes;
   const recover = async (code: string): Promise<number> => (await approve("/api/auth/recover", "first", { code })).status;
   const [old = ""] = await renew();
   const [code = "", other = ""] = await renew();
