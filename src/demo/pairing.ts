@@ -142,7 +142,14 @@ export class Pairing {
     const from = remoteIp === undefined ? {} : { remoteIp };
     const now = this.#now();
     const device = {
-      ...{ deviceId, publicKey, platform, clientId, clientMode, role, scopes, ...from },
+      deviceId,
+      publicKey,
+      platform,
+      clientId,
+      clientMode,
+      role,
+      scopes,
+      ...from,
       approvedVia,
       createdAtMs: this.#paired.get(deviceId)?.createdAtMs ?? now,
       approvedAtMs: now,

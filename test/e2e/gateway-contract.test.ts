@@ -6,6 +6,9 @@ import { WebSocket } from "ws";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../scripts/control-plane.ts";
 import { OPENCLAW_VERSION, installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
+import { ControlLeg } from "../../src/connector/openclaw/control-leg.ts";
+import { discoverGateway } from "../../src/connector/openclaw/discover.ts";
+import { applySettings, planRestore, planSettings, readConfig } from "../../src/connector/openclaw/settings.ts";
 import { DEMO_VERSION, startDemoGateway } from "../../src/demo/gateway.ts";
 import { ACCESS_LEVELS, ACCESS_SCOPES } from "../../src/protocol/words.ts";
 import { GatewayClient, UpgradeRefused, exchange, newKey } from "../support/gateway-client.ts";
@@ -26,6 +29,11 @@ const CONTROL = {
   auth: { token: SECRET },
 };
 const NOT_ATTRIBUTED = { error: { type: "proxy_attribution_required" } };
+
+function requestIdOf(answer: Frame): string {
+  const id = answer.error?.details?.["requestId"];
+  return typeof id === "string" ? id : "";
+}
 
 /** Headers of one visitor as the connector sets them. */
 function visitor(ip = "203.0.113.7", more: Readonly<Record<string, string>> = {}): Record<string, string> {
@@ -68,7 +76,7 @@ const startReal = async (): Promise<Gateway> =>
     gateway: SETTINGS,
   });
 
-const GATEWAYS: readonly { readonly name: string; readonly version: string; start(): Promise<Gateway> }[] = [
+const GATEWAYS: readonly { readonly name: string; readonly version: string; readonly start: () => Promise<Gateway> }[] = [
   { name: "the demo gateway", version: DEMO_VERSION, start: () => startDemoGateway({ port: 0, token: SECRET, gateway: SETTINGS }) },
   { name: `OpenClaw ${OPENCLAW_VERSION}`, version: OPENCLAW_VERSION, start: startReal },
 ];
@@ -108,7 +116,7 @@ describe.each(GATEWAYS)("$name", ({ version, start }) => {
       code: answer.error?.code,
       details: answer.error?.details?.["code"],
       why: answer.error?.details?.["reason"],
-      requestId: String(answer.error?.details?.["requestId"] ?? ""),
+      requestId: requestIdOf(answer),
       close: code,
       reason,
     };
@@ -295,7 +303,7 @@ describe.each(GATEWAYS)("$name", ({ version, start }) => {
             pauseReconnect: false,
           },
         });
-        const requestId = String(answer.error?.details?.["requestId"]);
+        const requestId = requestIdOf(answer);
         expect(await client.closed).toEqual({
           code: 1008,
           reason: `pairing required: device is not approved yet (requestId: ${requestId})`,
@@ -319,7 +327,7 @@ describe.each(GATEWAYS)("$name", ({ version, start }) => {
       const answer = await refusedUpgrade({ origin: ORIGIN, ...headers });
       expect(answer.status).toBe(403);
       expect(answer.body).toMatchObject(NOT_ATTRIBUTED);
-      const page = await exchange(gateway.port, "/", headers as Readonly<Record<string, string>>);
+      const page = await exchange(gateway.port, "/", headers);
       expect(page.status).toBe(403);
       expect(JSON.parse(page.body)).toMatchObject(NOT_ATTRIBUTED);
     });
@@ -611,6 +619,34 @@ describe.each(GATEWAYS)("$name", ({ version, start }) => {
       }
       expect((await control.request("config.patch", { raw: "{", baseHash: hash })).error?.code).toBe("INVALID_REQUEST");
       expect(await control.call("config.get")).toMatchObject({ hash, config });
+    });
+
+    test("the connector applies the settings it needs, keeps what others wrote, and puts everything back", async () => {
+      const env = { OPENCLAW_URL: `ws://127.0.0.1:${gateway.port}`, OPENCLAW_GATEWAY_TOKEN: SECRET };
+      await patch({ trustedProxies: ["10.0.0.1"] }, ["gateway.trustedProxies"]);
+      await patch({ controlUi: null, nodes: null }, ["gateway.controlUi.allowedOrigins"]);
+      const before = (await control.call<Config>("config.get")).config;
+      const origin = "http://abc.localhost:8787";
+      // Each change of the trusted proxies ends the control leg once; it dials again by itself.
+      const withLeg = async <T>(use: (leg: ControlLeg) => Promise<T>): Promise<T> => {
+        let leg: ControlLeg | null = null;
+        await new Promise<void>((resolve) => {
+          leg = new ControlLeg(() => discoverGateway(env), { onState: ({ state }) => state === "ready" && resolve(), onEvent: () => undefined }); // prettier-ignore
+          leg.start();
+        });
+        if (leg === null) throw new Error("no control leg");
+        return use(leg).finally(() => leg?.stop());
+      };
+      const applied = await withLeg((leg) => applySettings(leg, (config) => planSettings(config, origin)));
+      expect(await withLeg(async (leg) => planSettings((await readConfig(leg)).config, origin))).toEqual([]);
+      await withLeg((leg) => applySettings(leg, (config) => planRestore(config, applied)));
+      await control.closed;
+      control = await connectControl();
+      const { config } = await control.call<Config>("config.get");
+      expect(config.gateway["trustedProxies"]).toEqual(["10.0.0.1"]);
+      expect(planSettings(config, origin)).toEqual(planSettings(before, origin));
+      await patch({ trustedProxies: SETTINGS.trustedProxies }, ["gateway.trustedProxies"]);
+      await patch({ controlUi: SETTINGS.controlUi, nodes: SETTINGS.nodes });
     });
 
     test("a patch that changes nothing is ok and says noop", async () => {
