@@ -186,12 +186,14 @@ export function exchange(
   path: string,
   headers: Readonly<Record<string, string>> = {},
   method = "GET",
-): Promise<{ readonly status: number; readonly type: string; readonly body: string }> {
+): Promise<{ readonly status: number; readonly type: string; readonly headers: http.IncomingHttpHeaders; readonly body: string }> {
   return new Promise((resolve, reject) => {
     const request = http.request({ host: "127.0.0.1", port, path, method, headers: { ...headers }, agent: false }, (response) => {
       let body = "";
       response.on("data", (data: Buffer) => (body += data.toString("utf8")));
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, type: response.headers["content-type"] ?? "", body }));
+      response.on("end", () =>
+        resolve({ status: response.statusCode ?? 0, type: response.headers["content-type"] ?? "", headers: response.headers, body }),
+      );
     });
     request.on("error", reject);
     request.end();

@@ -92,6 +92,11 @@ export async function readConfig(leg: ControlLeg): Promise<{ config: Record<stri
 
 const CONFLICT_TRIES = 3;
 
+/** Arrays that lose entries: the gateway drops none unless the request names the array. */
+function shrinking(changes: readonly SettingChange[]): string[] {
+  return changes.filter(({ before, after }) => strings(before).some((each) => !strings(after).includes(each))).map(({ path }) => path);
+}
+
 /**
  * Applies changes with the hash of what was read, again when somebody else wrote in between.
  *
@@ -107,7 +112,8 @@ export async function applySettings(
     if (changes.length === 0) return changes;
     try {
       const raw = JSON.stringify(nested(changes.map(({ path, after }) => ({ path, value: after ?? null }))));
-      await leg.request("config.patch", { raw, baseHash: hash });
+      const replacePaths = shrinking(changes);
+      await leg.request("config.patch", { raw, baseHash: hash, ...(replacePaths.length === 0 ? {} : { replacePaths }) });
       return changes;
     } catch (error) {
       if (tries >= CONFLICT_TRIES || !(error instanceof GatewayRefusedError)) throw error;
