@@ -284,6 +284,7 @@ class WsLocalStream implements Stream {
   #isFirst = true;
   #release: () => void = () => undefined;
   #openTimer: NodeJS.Timeout | undefined;
+  #releaseTimer: NodeJS.Timeout | undefined;
 
   constructor(common: Common & { readonly watch: HandshakeWatch; readonly slot: (run: (release: () => void) => void) => void }) {
     this.#common = common;
@@ -319,6 +320,8 @@ class WsLocalStream implements Stream {
     socket.on("open", () => {
       // R9: the page waits 750 ms for the challenge and then fails for good, so its upgrade is answered with the challenge at hand.
       this.#openTimer = setTimeout(() => this.#opened(), CHALLENGE_WAIT_MS);
+      // By then OpenClaw has ended a socket without a handshake; one that is still open is a plugin's and needs no place.
+      this.#releaseTimer = setTimeout(this.#release, OPEN_TIMEOUT_MS);
     });
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (!this.#isOpened) {
@@ -330,6 +333,7 @@ class WsLocalStream implements Stream {
     socket.on("error", () => undefined);
     socket.on("close", (code, reason) => {
       this.#release();
+      clearTimeout(this.#releaseTimer);
       if (this.#isOver) return;
       this.#isOver = true;
       clearTimeout(this.#openTimer);
@@ -412,6 +416,7 @@ class WsLocalStream implements Stream {
       const text = new TextDecoder().decode(message.data);
       data = watch.firstFromBrowser(text);
     }
+    if (this.#isFirst && (!message.isText || watch.isDone)) this.#release();
     this.#isFirst = false;
     this.#socket?.send(data, { binary: !message.isText }, () => this.#consumed(bytes));
   }
