@@ -133,7 +133,7 @@ export class Load {
       else if (this.#underWay === 0) this.#onIdle?.();
     });
     ws.on("close", (code, reason) => {
-      if (!this.#isOver) fail(new Error(`closed ${code} ${reason.toString("utf8")} under load`));
+      if (!this.#isOver || this.#underWay > 0) fail(new Error(`closed ${code} ${reason.toString("utf8")} under load`));
     });
     for (let i = 0; i < inFlight; i += 1) send();
   }

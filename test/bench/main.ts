@@ -17,6 +17,7 @@ import type { Figures, Pace, Scenario } from "./scenarios.ts";
 
 const TOKEN = "token-of-the-bench-gateway";
 const DEVICES = 50;
+const LONGEST_RUN_MS = 60_000;
 
 const STARTERS: Readonly<Record<string, (gatewayPort: number, dir: string) => Promise<Peer>>> = {
   direct,
@@ -64,6 +65,15 @@ interface Measured {
   readonly foreignCores: number;
 }
 
+/** A peer that hangs must not end the whole run. */
+async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end within ${limitMs / 1000} s`)), limitMs);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
 /** Every peer once per round, in turn: a machine that changes its speed changes it for all. */
 async function measure(scenario: Scenario, peers: readonly Peer[], rounds: number, pace: Pace): Promise<Measured> {
   const loadAverage = os.loadavg()[0] ?? 0;
@@ -75,7 +85,7 @@ async function measure(scenario: Scenario, peers: readonly Peer[], rounds: numbe
       if (result === undefined || result.failed !== undefined) continue;
       const others = new ForeignLoad();
       try {
-        result.rounds.push(await scenario.run(peer, pace));
+        result.rounds.push(await within(LONGEST_RUN_MS, scenario.run(peer, pace)));
       } catch (error) {
         if (isEnding) throw error;
         result.failed = error instanceof Error ? error.message : String(error);

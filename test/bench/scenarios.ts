@@ -154,9 +154,10 @@ export const SCENARIOS: readonly Scenario[] = [
   throughput,
   bulk("64 KiB", 64 * KIB, 4),
   bulk("1 MiB", MIB, 2),
-  bulk("20 MiB", 20 * MIB, 1),
   open,
   slowReader,
+  // Last: what has no pieces may lose its link over it.
+  bulk("20 MiB", 20 * MIB, 1),
 ];
 
 // --- Gatehouse alone -------------------------------------------------------------------------------------------------------------

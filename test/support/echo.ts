@@ -35,12 +35,21 @@ function serve(ws: WebSocket): void {
   ws.send(ECHO_HELLO);
 }
 
+export interface EchoOptions {
+  readonly port: number;
+  readonly token: string;
+  /** A socket ended on the gateway's side; `query` is what its path had after `?`. */
+  readonly onClose?: (query: string, code: number) => void;
+}
+
 /** Starts the demo gateway with the echo at ECHO_PATH. */
-export function startEchoGateway(options: { readonly port: number; readonly token: string }): Promise<DemoGateway> {
+export function startEchoGateway({ onClose, ...options }: EchoOptions): Promise<DemoGateway> {
   return startDemoGateway({
     ...options,
     onSocket: (ws, request) => {
-      if (request.url !== ECHO_PATH) return false;
+      const [path, query = ""] = (request.url ?? "").split("?");
+      if (path !== ECHO_PATH) return false;
+      ws.on("close", (code) => onClose?.(query, code));
       serve(ws);
       return true;
     },

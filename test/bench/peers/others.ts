@@ -126,7 +126,7 @@ export async function caddy(gatewayPort: number, dir: string): Promise<Peer> {
   const command = need("caddy");
   const port = await freePort();
   const config = path.join(dir, "Caddyfile");
-  writeFileSync(config, `{\n  admin off\n  auto_https off\n  persist_config off\n}\nhttp://127.0.0.1:${port} {\n  reverse_proxy 127.0.0.1:${gatewayPort}\n}\n`);
+  writeFileSync(config, `{\n  admin off\n  auto_https off\n}\nhttp://127.0.0.1:${port} {\n  reverse_proxy 127.0.0.1:${gatewayPort}\n}\n`);
   const env = { ...process.env, HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir };
   const relay = await startedOn(port, { command, args: ["run", "--config", config, "--adapter", "caddyfile"], env });
   return peer({ name: "Caddy", kind: "one hop, forward, no checks", port, relay: [relay] });
