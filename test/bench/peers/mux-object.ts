@@ -13,16 +13,27 @@ export class Mux extends DurableObject {
   #link: WebSocket | null = null;
   #last = 0;
 
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    // Back from hibernation: the tag says what each socket is, 0 for the link.
+    for (const ws of ctx.getWebSockets()) this.#add(ws, Number(ctx.getTags(ws)[0]));
+  }
+
+  #add(ws: WebSocket, id: number): void {
+    this.#last = Math.max(this.#last, id);
+    if (id === 0) this.#link = ws;
+    else {
+      this.#ends.set(id, ws);
+      this.#ids.set(ws, id);
+    }
+  }
+
   override fetch(request: Request): Response {
     const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server);
-    if (new URL(request.url).pathname === "/link") this.#link = server;
-    else {
-      this.#last += 1;
-      this.#ends.set(this.#last, server);
-      this.#ids.set(server, this.#last);
-      this.#send(OPEN, this.#last, new Uint8Array());
-    }
+    const id = new URL(request.url).pathname === "/link" ? 0 : this.#last + 1;
+    this.ctx.acceptWebSocket(server, [String(id)]);
+    this.#add(server, id);
+    if (id > 0) this.#send(OPEN, id, new Uint8Array());
     return new Response(null, { status: 101, webSocket: client });
   }
 
