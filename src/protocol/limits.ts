@@ -5,11 +5,12 @@ const MIB = 1024 * KIB;
 
 // --- frames on the link -------------------------------------------------------------------------------------------
 
-/** Whole binary frame on the link, header included. A larger one closes the link with 1002: no peer of ours sends it. */
-export const MAX_FRAME_BYTES = 64 * KIB;
 /** Bytes before the payload. */
 export const FRAME_HEADER_BYTES = 8;
-export const MAX_FRAME_PAYLOAD_BYTES = MAX_FRAME_BYTES - FRAME_HEADER_BYTES;
+/** A message of 64 KiB, the usual size of a chunk, is one frame: eight bytes more would be a second one, and a copy of the whole message. */
+export const MAX_FRAME_PAYLOAD_BYTES = 64 * KIB;
+/** Whole binary frame on the link, header included. A larger one closes the link with 1002: no peer of ours sends it. */
+export const MAX_FRAME_BYTES = FRAME_HEADER_BYTES + MAX_FRAME_PAYLOAD_BYTES;
 /** JSON control message on the link, in UTF-16 units: bounds what a hostile end makes the other parse. */
 export const MAX_CONTROL_CHARS = 64 * KIB;
 

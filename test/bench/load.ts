@@ -22,7 +22,12 @@ const OPEN_WITHIN_MS = 30_000;
  * @throws Error when it is refused
  */
 export async function openSocket({ url, headers }: Target): Promise<OpenSocket> {
-  const ws = new WebSocket(url, { headers: { ...headers }, perMessageDeflate: false, handshakeTimeout: OPEN_WITHIN_MS, maxPayload: 64 * 1024 * 1024 });
+  const ws = new WebSocket(url, {
+    headers: { ...headers },
+    perMessageDeflate: false,
+    handshakeTimeout: OPEN_WITHIN_MS,
+    maxPayload: 64 * 1024 * 1024,
+  });
   const closed = new Promise<{ code: number; reason: string; atMs: number }>((resolve) => {
     ws.on("close", (code, reason) => resolve({ code, reason: reason.toString("utf8"), atMs: performance.now() }));
   });

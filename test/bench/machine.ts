@@ -69,7 +69,9 @@ export function commandPath(name: string): string | null {
 /** @returns one line about where the figures come from */
 export function machineLine(): string {
   const model = os.cpus()[0]?.model ?? "unknown processor";
-  const workerd = JSON.parse(readFileSync(path.join(import.meta.dirname, "../../node_modules/workerd/package.json"), "utf8")) as { version: string };
+  const workerd = JSON.parse(readFileSync(path.join(import.meta.dirname, "../../node_modules/workerd/package.json"), "utf8")) as {
+    version: string;
+  };
   let system = `${os.type()} ${os.release()}`;
   try {
     system = /PRETTY_NAME="(.*)"/.exec(execFileSync("cat", ["/etc/os-release"], { encoding: "utf8" }))?.[1] ?? system;

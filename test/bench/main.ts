@@ -59,7 +59,12 @@ function say(line: string): void {
 interface Measured {
   readonly scenario: string;
   readonly about: string;
-  readonly peers: readonly { readonly peer: string; readonly kind: string; readonly rounds: readonly Figures[]; readonly failed?: string }[];
+  readonly peers: readonly {
+    readonly peer: string;
+    readonly kind: string;
+    readonly rounds: readonly Figures[];
+    readonly failed?: string;
+  }[];
   /** Load average of one minute and cores that others kept busy, median over the scenario's measurements. */
   readonly loadAverage: number;
   readonly foreignCores: number;
@@ -77,7 +82,12 @@ async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
 /** Every peer once per round, in turn: a machine that changes its speed changes it for all. */
 async function measure(scenario: Scenario, peers: readonly Peer[], rounds: number, pace: Pace): Promise<Measured> {
   const loadAverage = os.loadavg()[0] ?? 0;
-  const results = peers.map((peer) => ({ peer: peer.name, kind: peer.kind, rounds: [] as Figures[], failed: undefined as string | undefined }));
+  const results = peers.map((peer) => ({
+    peer: peer.name,
+    kind: peer.kind,
+    rounds: [] as Figures[],
+    failed: undefined as string | undefined,
+  }));
   const foreign: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     for (const [i, peer] of peers.entries()) {
@@ -131,7 +141,9 @@ function table(scenario: Scenario, measured: Measured): string {
   const columns = Object.keys(scenario.columns);
   const rows = measured.peers.map(({ peer, kind, rounds, failed }) => [
     `${peer} (${kind})`,
-    ...(failed === undefined ? columns.map((column) => cell(valuesOf(rounds, column), scenario.columns[column] ?? 0)) : [`failed: ${failed}`, ...columns.slice(1).map(() => "")]),
+    ...(failed === undefined
+      ? columns.map((column) => cell(valuesOf(rounds, column), scenario.columns[column] ?? 0))
+      : [`failed: ${failed}`, ...columns.slice(1).map(() => "")]),
   ]);
   const [first = ""] = columns;
   const ratios = ["mux object", "raw Node mux"].map((peer) => ratio(measured, peer, first)).filter((text) => text !== "");
@@ -190,7 +202,8 @@ async function main(): Promise<void> {
   const only = values.only?.split(",").map((name) => name.replace("-", " "));
   const isWanted = ({ name }: { readonly name: string }): boolean => only === undefined || only.includes(name.replace("-", " "));
   for (const name of only ?? [])
-    if (![...SCENARIOS, ...OWN_SCENARIOS].some((each) => each.name.replace("-", " ") === name)) throw new UsageError(`Unknown scenario "${name}". See --help.`);
+    if (![...SCENARIOS, ...OWN_SCENARIOS].some((each) => each.name.replace("-", " ") === name))
+      throw new UsageError(`Unknown scenario "${name}". See --help.`);
   const pace: Pace = quick
     ? { warmUpMs: 200, measureMs: 600, openCount: 200, cuts: 10, kills: 1 }
     : { warmUpMs: 1_000, measureMs: 3_000, openCount: 1_000, cuts: 300, kills: 10 };
@@ -202,7 +215,11 @@ async function main(): Promise<void> {
   if (values.real === true) {
     const { real } = await import("./real.ts");
     const report = await real({ dir, rounds, say, onStop: (stop) => stops.push(stop) });
-    process.stdout.write(values.json === true ? `${JSON.stringify({ machine: machineLine(), ...report.json }, null, 2)}\n` : `${machineLine()}\n\n${report.text}\n`);
+    process.stdout.write(
+      values.json === true
+        ? `${JSON.stringify({ machine: machineLine(), ...report.json }, null, 2)}\n`
+        : `${machineLine()}\n\n${report.text}\n`,
+    );
     return;
   }
   const loadAtStart = os.loadavg().map((each) => number(each, 2)).join(" "); // prettier-ignore
@@ -238,10 +255,15 @@ async function main(): Promise<void> {
     const foreignCores = others.cores();
     alone.push({ scenario: scenario.name, about: scenario.about, figures, notes, foreignCores });
     if (!isText) continue;
-    const lines = Object.entries(figures).map(([name, value]) => `- ${name}: ${value === null ? "-" : number(value, name.endsWith("ms") ? 1 : 0)}`);
-    process.stdout.write(`### ${scenario.name} (Gatehouse alone)\n${scenario.about}. Others kept ${number(foreignCores, 2)} cores busy.\n\n${[...lines, ...notes.map((note) => `- ${note}`)].join("\n")}\n\n`);
+    const lines = Object.entries(figures).map(
+      ([name, value]) => `- ${name}: ${value === null ? "-" : number(value, name.endsWith("ms") ? 1 : 0)}`,
+    );
+    process.stdout.write(
+      `### ${scenario.name} (Gatehouse alone)\n${scenario.about}. Others kept ${number(foreignCores, 2)} cores busy.\n\n${[...lines, ...notes.map((note) => `- ${note}`)].join("\n")}\n\n`,
+    );
   }
-  if (!isText) process.stdout.write(`${JSON.stringify({ machine: machineLine(), loadAtStart, rounds, pace, missing, measured, alone }, null, 2)}\n`);
+  if (!isText)
+    process.stdout.write(`${JSON.stringify({ machine: machineLine(), loadAtStart, rounds, pace, missing, measured, alone }, null, 2)}\n`);
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void end(130));

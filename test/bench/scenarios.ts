@@ -1,4 +1,5 @@
 /** What is measured. Each scenario takes one peer and gives numbers under names; how often and in which order is run.ts's business. */
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { burst, ticks } from "../support/echo.ts";
 import { Load, closeSockets, echoOnce, openSocket, openSockets, quantile } from "./load.ts";
@@ -179,8 +180,9 @@ const cut: OwnScenario = {
       socket.ws.on("message", () => {
         lastAt = performance.now();
       });
+      const isTicking = once(socket.ws, "message");
       socket.ws.send(ticks(1));
-      while (lastAt === 0) await sleep(1);
+      await isTicking;
       await sleep(20);
       const startedAt = performance.now();
       const answer = own.person.cut(own.gateway, device.id).then((receipt) => ({ receipt, atMs: performance.now() }));
@@ -193,7 +195,10 @@ const cut: OwnScenario = {
     }
     await load.stop();
     await closeSockets(neighbours);
-    const spread = (name: string, values: readonly number[] = []): Figures => ({ [`${name} p50 ms`]: quantile(values, 0.5), [`${name} p99 ms`]: quantile(values, 0.99) });
+    const spread = (name: string, values: readonly number[] = []): Figures => ({
+      [`${name} p50 ms`]: quantile(values, 0.5),
+      [`${name} p99 ms`]: quantile(values, 0.99),
+    });
     return {
       figures: {
         cuts,
@@ -236,7 +241,13 @@ const killed: OwnScenario = {
         break;
       }
     }
-    const figures = { kills, "ended p50 ms": quantile(ended ?? [], 0.5), "ended max ms": quantile(ended ?? [], 1), "back p50 ms": quantile(back ?? [], 0.5), "back max ms": quantile(back ?? [], 1) };
+    const figures = {
+      kills,
+      "ended p50 ms": quantile(ended ?? [], 0.5),
+      "ended max ms": quantile(ended ?? [], 1),
+      "back p50 ms": quantile(back ?? [], 0.5),
+      "back max ms": quantile(back ?? [], 1),
+    };
     return { figures, notes: [`closed with ${[...reasons].join(", ")}`] };
   },
 };
@@ -259,7 +270,14 @@ const wake: OwnScenario = {
       }
     }
     await closeSockets([socket]);
-    return { figures: { "first p50 ms": quantile(first ?? [], 0.5), "first max ms": quantile(first ?? [], 1), "next p50 ms": quantile(next ?? [], 0.5) }, notes: [] };
+    return {
+      figures: {
+        "first p50 ms": quantile(first ?? [], 0.5),
+        "first max ms": quantile(first ?? [], 1),
+        "next p50 ms": quantile(next ?? [], 0.5),
+      },
+      notes: [],
+    };
   },
 };
 
@@ -270,7 +288,10 @@ const api: OwnScenario = {
   about: `${LISTS} times each over HTTP: the list of what waits for a decision, and the list of gateways; and how long admitting one device took at the start`,
   run: async (own) => {
     const figures: Record<string, number | null> = {};
-    for (const [name, path] of [["approvals", "/api/requests"], ["gateways", "/api/gateways"]] as const) {
+    for (const [name, path] of [
+      ["approvals", "/api/requests"],
+      ["gateways", "/api/gateways"],
+    ] as const) {
       const values: number[] = [];
       for (let i = 0; i < LISTS; i += 1) {
         const startedAt = performance.now();

@@ -30,7 +30,10 @@ class Socket {
   #onMessage: (() => void) | null = null;
 
   constructor(device: AdmittedDevice, query = "") {
-    this.ws = new WebSocket(`ws://127.0.0.1:${stack.control.port}${ECHO_PATH}${query}`, { headers: { ...device.headers }, perMessageDeflate: false });
+    this.ws = new WebSocket(`ws://127.0.0.1:${stack.control.port}${ECHO_PATH}${query}`, {
+      headers: { ...device.headers },
+      perMessageDeflate: false,
+    });
     this.ws.on("error", () => undefined);
     this.closed = new Promise((resolve) => {
       this.ws.on("close", (code, reason) => resolve({ code, reason: reason.toString("utf8") }));
@@ -83,7 +86,14 @@ class Socket {
 
 /** Messages that tell every mix-up apart: whose they are, which kind, which length. */
 function messagesOf(number: number): Message[] {
-  return [`text of ${number} 🙂`, Buffer.from([number & 255, 0, 255]), "", Buffer.alloc(70_000, number), "x".repeat(1_000 + number), Buffer.alloc(0)];
+  return [
+    `text of ${number} 🙂`,
+    Buffer.from([number & 255, 0, 255]),
+    "",
+    Buffer.alloc(70_000, number),
+    "x".repeat(1_000 + number),
+    Buffer.alloc(0),
+  ];
 }
 
 function device(number: number): AdmittedDevice {
@@ -147,10 +157,10 @@ test("[CR4] [CR6] a reader that stops during 25 MiB is reset with 4413 after an 
   const messages = 400;
   const neighbours = await Promise.all([1, 2, 3, 4, 5].map((number) => Socket.open(device(number))));
   const reader = await Socket.open(device(6), "?reader");
-  let isReset = false;
+  const state = { isReset: false };
   const reset = new Promise<void>((resolve) => {
     endedAtGateway.set("reader", () => {
-      isReset = true;
+      state.isReset = true;
       resolve();
     });
   });
@@ -161,7 +171,7 @@ test("[CR4] [CR6] a reader that stops during 25 MiB is reset with 4413 after an 
   await Promise.all([
     reset,
     ...neighbours.map(async (socket, number) => {
-      for (let i = 0; !isReset; i += 1) {
+      for (let i = 0; !state.isReset; i += 1) {
         await socket.echo(`${number}:${i}`);
         exchanged += 1;
       }

@@ -41,7 +41,14 @@ async function call<T>(origin: string, path: string, asked: Asked = {}): Promise
   const body = asked.body === undefined ? undefined : JSON.stringify(asked.body);
   const headers = { host, origin, ...(body === undefined ? {} : { "content-type": "application/json" }), ...asked.headers };
   const answer = await new Promise<Answer<string>>((resolve, reject) => {
-    const request = http.request({ host: "127.0.0.1", port, path, method: asked.method ?? (body === undefined ? "GET" : "POST"), headers, agent });
+    const request = http.request({
+      host: "127.0.0.1",
+      port,
+      path,
+      method: asked.method ?? (body === undefined ? "GET" : "POST"),
+      headers,
+      agent,
+    });
     request.on("error", reject);
     request.on("response", (response) => {
       const chunks: Buffer[] = [];

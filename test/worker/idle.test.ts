@@ -26,7 +26,9 @@ async function settled(bench: Bench): Promise<void> {
 
 /** Counts from here on: handlers called, and how often a room was built, which is what waking one means. */
 function countWakes(): () => number {
-  const handlers = (["fetch", "webSocketMessage", "webSocketClose", "webSocketError", "alarm"] as const).map((name) => vi.spyOn(Room.prototype, name));
+  const handlers = (["fetch", "webSocketMessage", "webSocketClose", "webSocketError", "alarm"] as const).map((name) =>
+    vi.spyOn(Room.prototype, name),
+  );
   const built = vi.spyOn(Relay.prototype, "setWaiting");
   return () => [...handlers, built].reduce((sum, { mock }) => sum + mock.calls.length, 0);
 }

@@ -33,11 +33,21 @@ async function startWorkerd(stateDir: string): Promise<ControlPlane> {
   const port = await freePort();
   mkdirSync(stateDir, { recursive: true });
   const persist = ["--local", "--persist-to", path.join(stateDir, "workerd")];
-  await run("Migrating the local D1", { args: [...wrangler, "d1", "migrations", "apply", "gatehouse", ...persist], cwd: root, env: quietEnv() });
+  await run("Migrating the local D1", {
+    args: [...wrangler, "d1", "migrations", "apply", "gatehouse", ...persist],
+    cwd: root,
+    env: quietEnv(),
+  });
   const env = { ...quietEnv(), GATEHOUSE_SECRET: randomBytes(32).toString("base64url") };
   const child = start({ args: [path.join(import.meta.dirname, "workerd.ts"), "gatehouse", String(port), stateDir], env });
   await child.line((line) => line === "ready", "The control plane");
-  return { appOrigin: `http://localhost:${port}`, approveOrigin: `http://approve.localhost:${port}`, port, child, stop: () => child.stop() };
+  return {
+    appOrigin: `http://localhost:${port}`,
+    approveOrigin: `http://approve.localhost:${port}`,
+    port,
+    child,
+    stop: () => child.stop(),
+  };
 }
 
 /** Starts it and admits `devices` devices; sockets are spread over them evenly. */
@@ -46,7 +56,8 @@ export async function gatehouse(options: { gatewayPort: number; token: string; d
   const control = await startWorkerd(path.join(dir, "control-plane"));
   const stateDir = path.join(dir, "connector");
   mkdirSync(stateDir, { recursive: true });
-  const connect = (args: readonly string[]): RunningConnector => startConnector({ args, stateDir, appOrigin: control.appOrigin, gatewayPort, token });
+  const connect = (args: readonly string[]): RunningConnector =>
+    startConnector({ args, stateDir, appOrigin: control.appOrigin, gatewayPort, token });
   let connector = connect(["up", "--yes"]);
   const stop = async (): Promise<void> => {
     await connector.stop();

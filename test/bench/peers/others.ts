@@ -74,7 +74,10 @@ export async function rawNode(gatewayPort: number): Promise<Peer> {
 /** Minimal multiplexing Durable Object, started as Gatehouse's control plane is; its connector is the raw relay's. */
 export async function muxObject(gatewayPort: number, dir: string): Promise<Peer> {
   const port = await freePort();
-  const relay = await startedOn(port, { args: [path.join(here, "workerd.ts"), "mux", String(port), path.join(dir, "mux-object")], env: quietEnv() });
+  const relay = await startedOn(port, {
+    args: [path.join(here, "workerd.ts"), "mux", String(port), path.join(dir, "mux-object")],
+    env: quietEnv(),
+  });
   return peer({ name: "mux object", kind: "reverse, workerd", port, relay: [relay], connector: [await rawConnector(port, gatewayPort)] });
 }
 
@@ -149,10 +152,11 @@ export async function openssh(gatewayPort: number, dir: string): Promise<Peer> {
 UsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nAllowTcpForwarding yes\n`,
   );
   const relay = await startedOn(sshPort, { command: daemon, args: ["-D", "-e", "-f", config] });
-  const options = ["StrictHostKeyChecking=no", `UserKnownHostsFile=${own}/known`, "ExitOnForwardFailure=yes", "BatchMode=yes"].flatMap((each) => ["-o", each]);
+  const options = ["StrictHostKeyChecking=no", `UserKnownHostsFile=${own}/known`, "ExitOnForwardFailure=yes", "BatchMode=yes"].flatMap(
+    (each) => ["-o", each],
+  );
   const forward = ["-N", "-i", path.join(own, "user"), "-p", String(sshPort), "-R", `127.0.0.1:${port}:127.0.0.1:${gatewayPort}`];
   const args = ["-F", "none", ...options, ...forward, `${os.userInfo().username}@127.0.0.1`];
   const connector = await startedOn(port, { command: client, args });
   return peer({ name: "OpenSSH -R", kind: "reverse", port, relay: [relay], connector: [connector] });
 }
-

@@ -41,16 +41,19 @@ const ends = new Map<number, WebSocket>();
 if (role === "relay") {
   let link: WebSocket | undefined;
   let last = 0;
-  new WebSocketServer({ ...plain, host: "127.0.0.1", port: Number(first) }, () => process.stdout.write("ready\n")).on("connection", (ws, request) => {
-    if (request.url === "/link") {
-      link = ws;
-      ws.on("message", (data: Buffer) => deliver(data, ends));
-      return;
-    }
-    last += 1;
-    pump(ws, last, ends, () => link);
-    link?.send(frame(OPEN, last));
-  });
+  new WebSocketServer({ ...plain, host: "127.0.0.1", port: Number(first) }, () => process.stdout.write("ready\n")).on(
+    "connection",
+    (ws, request) => {
+      if (request.url === "/link") {
+        link = ws;
+        ws.on("message", (data: Buffer) => deliver(data, ends));
+        return;
+      }
+      last += 1;
+      pump(ws, last, ends, () => link);
+      link?.send(frame(OPEN, last));
+    },
+  );
 } else {
   const link = new WebSocket(first, plain);
   link.on("open", () => process.stdout.write("ready\n"));

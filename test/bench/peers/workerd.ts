@@ -9,6 +9,8 @@ import { Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as workerOptionsOf } from "wrangler";
 import { root } from "../../../scripts/children.ts";
 
+type V4Options = Parameters<typeof convertV4MiniflareOptions>[0];
+
 const [kind, portText = "", stateDir = ""] = process.argv.slice(2);
 const port = Number(portText);
 const common = {
@@ -35,22 +37,21 @@ function gatehouseBindings(): Record<string, string> {
 
 const config = path.join(root, "wrangler.toml");
 const { workerOptions } = workerOptionsOf(config);
-const runtime = new Miniflare(convertV4MiniflareOptions(
+const own =
   kind === "mux"
     ? {
-        ...common,
         modules: true,
         script: await muxScript(),
-        compatibilityDate: workerOptions.compatibilityDate ?? "",
+        compatibilityDate: workerOptions.compatibilityDate,
         durableObjects: { MUX: { className: "Mux", useSQLite: true } },
       }
     : {
-        ...common,
-        ...(workerOptions as object),
-        modules: [{ type: "ESModule", path: path.join(root, "dist/worker/index.js"), contents: readFileSync(path.join(root, "dist/worker/index.js"), "utf8") }],
+        ...workerOptions,
+        modules: true,
+        script: readFileSync(path.join(root, "dist/worker/index.js"), "utf8"),
         bindings: gatehouseBindings(),
-      },
-));
+      };
+const runtime = new Miniflare(convertV4MiniflareOptions({ ...common, ...own } as V4Options));
 await runtime.ready;
 process.stdout.write("ready\n");
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void runtime.dispose().then(() => process.exit(0)));
