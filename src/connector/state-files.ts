@@ -2,6 +2,7 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
+import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
 import { connectorKeySchema, gatewayIdSchema } from "../protocol/statements.ts";
 
@@ -28,6 +29,8 @@ const cutsSchema = z.array(
 );
 /** What stops new admissions until somebody at the machine has looked. */
 const alarmSchema = z.object({ alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
+/** Newest head of the audit chain that the room proved, of which gateway, and when. */
+const anchoredHeadSchema = auditHeadSchema.extend({ gateway: gatewayIdSchema, atMs: z.int() });
 const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }));
 const pendingSchema = z.object({
   enrolment: z.string(),
@@ -43,6 +46,7 @@ const FILES = {
   head: keyLogHeadSchema,
   roomHead: keyLogHeadSchema,
   alarm: alarmSchema,
+  auditHead: anchoredHeadSchema,
   sessions: sessionsSchema,
   bindings: bindingsSchema,
   cuts: cutsSchema,

@@ -129,6 +129,8 @@ export class Door {
     admission.storage.transaction(() => {
       admission.storage.put("sessions", session, row);
       admission.saveDevice({ ...current, token: token.state, activation: null, lastSeenMs: now() });
+      if (current.token?.current !== token.state.current)
+        admission.audit("device", "token-rotated", checked.id, { isFirst: current.token === null });
       admission.audit("device", "session-opened", checked.id, { access: checked.access });
     });
     admission.options.wakeBy(expiresAtMs);
@@ -192,9 +194,12 @@ export class Door {
     if (verdict === "rotate") return { value, state: rotatedToken(row.token, (await macOf(value)) ?? "", now()) };
     if (verdict === "repeat") return { value, state: row.token };
     if (verdict === "freeze") {
-      admission.saveDevice({ ...row, token: { ...row.token, isFrozen: true } });
+      const frozen = { ...row, token: { ...row.token, isFrozen: true } };
+      admission.storage.transaction(() => {
+        admission.saveDevice(frozen);
+        admission.audit("device", "token-copied", row.id, {});
+      });
       admission.relay.endDevice(row.id, 4403, "this device's access was frozen");
-      admission.audit("device", "token-copied", row.id, {});
     }
     return verdict === "freeze" || row.token.isFrozen ? "token-frozen" : "token-missing";
   }

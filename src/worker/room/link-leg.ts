@@ -300,6 +300,7 @@ export class LinkLeg {
       case "device":
       case "log":
       case "alarm":
+      case "audit-anchor":
         return admission.received(message);
     }
   }

@@ -22,6 +22,8 @@ const CLOSE_INTERNAL = 1011;
 const SWEEP_AGAIN_MS = 60_000;
 /** Lines of a key log in one answer: each is at most 40 KiB, an RPC answer at most 32 MiB. */
 const KEY_LOG_PAGE = 200;
+/** Lines of the audit chain in one answer: each is a few hundred bytes. */
+const AUDIT_PAGE = 500;
 
 export class Room extends DurableObject<Env> implements RoomRpc {
   readonly #admission: Admission;
@@ -102,7 +104,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const nowMs = Date.now();
     let next: number | null = null;
     try {
-      const deadlines = [sweep(this.#admission, nowMs), this.#relay.endExpired(nowMs), await this.#admission.outbox.drain()];
+      const deadlines = [sweep(this.#admission, nowMs), this.#relay.endExpired(nowMs), this.#admission.trail.carry(nowMs)];
+      deadlines.push(await this.#admission.outbox.drain());
       for (const atMs of deadlines) if (atMs !== null) next = next === null ? atMs : Math.min(next, atMs);
     } catch {
       next = nowMs + SWEEP_AGAIN_MS;
@@ -125,10 +128,12 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => {
       const meta = this.#admission.mustMeta();
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
-      this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
-      this.#admission.storage.setOwnerKeys(input.ownerKeys);
-      this.#admission.storage.clearKeyLog();
-      this.#admission.audit("owner", "connector-enrolled", null, {});
+      this.#admission.storage.transaction(() => {
+        this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
+        this.#admission.storage.setOwnerKeys(input.ownerKeys);
+        this.#admission.storage.clearKeyLog();
+        this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
+      });
       this.#admission.tellInbox();
       return done();
     });
@@ -204,7 +209,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => {
       const row = this.#admission.device(input.device);
       if (row === null) return Promise.resolve(NOT_FOUND);
-      this.#admission.saveDevice({ ...row, name: input.name });
+      this.#admission.storage.transaction(() => {
+        this.#admission.saveDevice({ ...row, name: input.name });
+        this.#admission.audit("owner", "device-renamed", row.id, {});
+      });
       return done();
     });
   }
@@ -232,6 +240,13 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () =>
       Promise.resolve({ ok: true, value: this.#admission.storage.keyLogLines(input.from, KEY_LOG_PAGE) }),
     );
+  }
+
+  auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>> {
+    return this.#for(input.account, () => {
+      if (input.isExport) this.#admission.audit("owner", "audit-exported", null, {});
+      return Promise.resolve({ ok: true, value: this.#admission.storage.auditLines(input.from, AUDIT_PAGE) });
+    });
   }
 
   remove(input: { account: string }): Promise<RoomResult<null>> {
