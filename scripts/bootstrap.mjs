@@ -1,4 +1,4 @@
-// Entry of `npm start`, `npm test` and `npm run deploy` on a bare clone: plain JavaScript for Node 20. Installs what is
+// Entry of `npm start`, `npm test`, `npm run deploy` and `npm run bench` on a bare clone: plain JavaScript for Node 20. Installs what is
 // missing, then hands over to the project's own Node 24, which runs the TypeScript sources directly.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -7,7 +7,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const scripts = { start: "scripts/start.ts", test: "scripts/test.ts", deploy: "scripts/deploy.ts" };
+const scripts = { start: "scripts/start.ts", test: "scripts/test.ts", deploy: "scripts/deploy.ts", bench: "test/bench/main.ts" };
 const [command = "", ...rest] = process.argv.slice(2);
 const script = scripts[command];
 if (script === undefined) {

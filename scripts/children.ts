@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { appendFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 
@@ -31,7 +32,7 @@ export interface StartOptions {
   readonly stdio?: "lines" | "inherit";
 }
 
-/** Starts one process (Node 24 unless `command` says otherwise). */
+/** Starts one process (Node 24 unless `command` says otherwise). With GATEHOUSE_RECORD_OUTPUT every line is also kept in that folder, a file a process. */
 export function start(options: StartOptions): Child {
   const child = spawn(options.command ?? node24, options.args, {
     cwd: options.cwd ?? root,
@@ -39,12 +40,14 @@ export function start(options: StartOptions): Child {
     stdio: options.stdio === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"],
   });
   const last: string[] = [];
+  const recordDir = process.env["GATEHOUSE_RECORD_OUTPUT"];
   const waiting = new Set<(line: string) => void>();
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue;
     createInterface({ input: stream }).on("line", (line) => {
       last.push(line);
       if (last.length > 60) last.shift();
+      if (recordDir !== undefined) appendFileSync(path.join(recordDir, `${child.pid ?? 0}.log`), `${line}\n`);
       options.onLine?.(line);
       for (const see of waiting) see(line);
     });

@@ -61,6 +61,8 @@ export async function runOpenclaw(options: {
   readonly port: number;
   readonly stateDir: string;
   readonly gateway?: object;
+  /** Its secret; a random one, kept in the state folder, unless given. */
+  readonly token?: string;
 }): Promise<RunningOpenclaw> {
   const { command, port, stateDir } = options;
   const home = path.join(stateDir, "home");
@@ -68,7 +70,7 @@ export async function runOpenclaw(options: {
   const tokenFile = path.join(stateDir, "token");
   await mkdir(home, { recursive: true, mode: 0o700 });
   const { readFile } = await import("node:fs/promises");
-  const token = existsSync(tokenFile) ? await readFile(tokenFile, "utf8") : randomBytes(24).toString("base64url");
+  const token = options.token ?? (existsSync(tokenFile) ? await readFile(tokenFile, "utf8") : randomBytes(24).toString("base64url"));
   await writeFile(tokenFile, token, { mode: 0o600 });
   if (!existsSync(config)) {
     const gateway = { mode: "local", bind: "loopback", auth: { mode: "token", token }, ...options.gateway };

@@ -1,16 +1,47 @@
 /** Passkeys, recovery codes, signing out. */
-import { OWNER_KEY_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
-import type { OwnerKey } from "../protocol/statements.ts";
-import { Told, button, call, h, say, view } from "./page.ts";
-import { register, signStatement } from "./passkey.ts";
+import { Told, button, call, h, view } from "./page.ts";
+import { addPasskey } from "./passkeys.ts";
 import { me, showRecoveryCodes } from "./sign-in.ts";
 import type { Me } from "./sign-in.ts";
 import { TEXTS } from "./texts.ts";
 
-/** One more than the highest so far: after a removal, two buttons never carry the same name. */
-function nextNumber(person: Me): number {
-  const taken = person.passkeys.map((passkey) => Number(/ (\d+)$/.exec(passkey.name)?.[1] ?? 0));
-  return Math.max(person.passkeys.length, ...taken) + 1;
+type Passkey = Me["passkeys"][number];
+
+function day(ms: number): string {
+  return new Date(ms).toLocaleDateString([], { dateStyle: "medium" });
+}
+
+function confirmRemoval(person: Me, passkey: Passkey, again: () => Promise<void>): void {
+  const keep = button(TEXTS.keep, "", () => account(person));
+  const remove = button(TEXTS.removeYes, "danger", async () => {
+    await call("DELETE", `/api/auth/passkeys/${passkey.credentialId}`);
+    await again();
+  });
+  view(TEXTS.removeTitle(passkey.name), h("p", {}, TEXTS.removeText), h("div", { class: "row" }, keep, remove));
+}
+
+function rename(person: Me, passkey: Passkey, again: () => Promise<void>): void {
+  const input = h("input", { id: "name", type: "text", maxlength: "64", autocomplete: "off", value: passkey.name });
+  const save = button(TEXTS.saveName, "primary", async () => {
+    const name = input.value.trim();
+    if (name === "") {
+      input.focus();
+      throw new Told(TEXTS.nameMissing);
+    }
+    await call("PATCH", `/api/auth/passkeys/${passkey.credentialId}`, { name });
+    await again();
+  });
+  const keep = button(TEXTS.keep, "", () => account(person));
+  view(TEXTS.renameTitle(passkey.name), h("label", { for: "name" }, TEXTS.passkeyName), input, h("div", { class: "row" }, keep, save));
+  input.select();
+}
+
+function passkeyRow(person: Me, passkey: Passkey, again: () => Promise<void>): HTMLLIElement {
+  const { name, createdAtMs, lastUsedAtMs } = passkey;
+  const when = [TEXTS.added(day(createdAtMs)), ...(lastUsedAtMs === null ? [] : [TEXTS.lastUsed(day(lastUsedAtMs))])].join(", ");
+  const acts = [button(TEXTS.rename(name), "", () => rename(person, passkey, again))];
+  if (person.passkeys.length > 1) acts.push(button(TEXTS.remove(name), "danger", () => confirmRemoval(person, passkey, again)));
+  return h("li", {}, h("span", {}, name, h("br"), h("span", { class: "small" }, when)), h("div", { class: "acts" }, ...acts));
 }
 
 /** The account's own page. */
@@ -21,40 +52,16 @@ export function account(person: Me): void {
     else location.assign("/");
   };
   const add = async (): Promise<void> => {
-    const userHandle = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-    const known = person.passkeys.map((passkey) => passkey.credentialId);
-    const made = await register(person.account.name, userHandle, known);
-    const added = await call<{ credentialId: string; key: OwnerKey["key"] }>("POST", "/api/auth/passkeys", {
-      ...made,
-      name: TEXTS.newPasskey(nextNumber(person)),
-    });
-    say(TEXTS.endorse);
-    const body = { v: 1, account: person.account.id, credentialId: added.credentialId, key: added.key, issuedAtMs: Date.now() };
+    const endorse = await addPasskey(person);
     try {
-      await call("POST", "/api/auth/passkeys/endorse", await signStatement("owner-key", encodeBody(body, OWNER_KEY_KEYS), known));
+      await endorse();
     } catch {
-      // Added, but not confirmed: after recovery there may be no earlier passkey at hand.
+      // Added, but not confirmed: there may be no earlier passkey at hand.
       await again();
       throw new Told(TEXTS.notEndorsed);
     }
     await again();
   };
-  const confirmRemoval = (passkey: Me["passkeys"][number]): void => {
-    const keep = button(TEXTS.keep, "", () => account(person));
-    const remove = button(TEXTS.removeYes, "danger", async () => {
-      await call("DELETE", `/api/auth/passkeys/${passkey.credentialId}`);
-      await again();
-    });
-    view(TEXTS.removeTitle(passkey.name), h("p", {}, TEXTS.removeText), h("div", { class: "row" }, keep, remove));
-  };
-  const rows = person.passkeys.map((passkey) =>
-    h(
-      "li",
-      {},
-      h("span", {}, passkey.name, h("br"), h("span", { class: "small" }, TEXTS.added(new Date(passkey.createdAtMs).toLocaleDateString()))),
-      ...(person.passkeys.length > 1 ? [button(TEXTS.remove(passkey.name), "danger", () => confirmRemoval(passkey))] : []),
-    ),
-  );
   const renew = async (): Promise<void> => {
     const { recoveryCodes } = await call<{ recoveryCodes: string[] }>("POST", "/api/auth/recovery-codes");
     await showRecoveryCodes(recoveryCodes);
@@ -67,7 +74,8 @@ export function account(person: Me): void {
   view(
     person.account.name,
     h("h2", {}, TEXTS.passkeys),
-    h("ul", { class: "plain" }, ...rows),
+    h("ul", { class: "plain" }, ...person.passkeys.map((passkey) => passkeyRow(person, passkey, again))),
+    ...(person.passkeys.length > 1 ? [] : [h("p", { class: "small" }, TEXTS.lastPasskey)]),
     h("div", { class: "actions" }, button(TEXTS.addPasskey, "", add)),
     h("h2", {}, TEXTS.recoveryHeading),
     h("p", {}, TEXTS.codesLeft(person.recoveryCodesLeft)),

@@ -6,12 +6,34 @@ import { activationHash } from "../core/digests.ts";
 import type { decisionSchema, PairingRequest } from "../protocol/api.ts";
 import { GRANT_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
-import { ApiFailure, Told, button, call, h, say, view } from "./page.ts";
+import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
 import { signStatement } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
-import { ACCESS_TEXTS, EXPIRY_TEXTS, TEXTS } from "./texts.ts";
+import { ACCESS_TEXTS, EXPIRY_TEXTS, STATE_TEXTS, TEXTS } from "./texts.ts";
 
 type Decision = z.infer<typeof decisionSchema>;
+
+/** Long enough to read the result; the person can stay. */
+const RETURN_SECONDS = 5;
+const LOOK_AGAIN_MS = 3_000;
+
+/** The result of a decision; goes back to the dashboard after an announced pause that the person can stop. */
+function done(title: string, text: string, back: string): void {
+  const timer = setTimeout(() => location.assign(back), RETURN_SECONDS * 1000);
+  const stay = button(TEXTS.stay, "", () => {
+    clearTimeout(timer);
+    stay.remove();
+    say(TEXTS.staying);
+  });
+  const link = h("a", { class: "button primary", href: back }, TEXTS.back);
+  view(title, h("p", {}, text), h("div", { class: "actions" }, link, stay));
+  say(TEXTS.returning(RETURN_SECONDS));
+}
+
+/** A yes that the gateway's side did not take: most often a passkey that no earlier one confirmed. */
+function refusedYes(error: unknown): never {
+  throw error instanceof ApiFailure && error.code === "grant-refused" ? new Told(TEXTS.yesRefused) : error;
+}
 
 function radios(
   legend: string,
@@ -55,7 +77,7 @@ export async function decide(person: Me, gateway: string, request: string, back:
   const base = `/api/decisions/${gateway}/requests/${request}`;
   let asked: PairingRequest;
   try {
-    asked = await call<PairingRequest>("GET", base);
+    asked = await patientCall<PairingRequest>("GET", base);
   } catch (error) {
     if (!(error instanceof ApiFailure)) throw error;
     const text = error.code === "not-found" || error.code === "request-over" ? TEXTS.goneText : error.message;
@@ -74,9 +96,6 @@ export async function decide(person: Me, gateway: string, request: string, back:
   });
   const hint = h("p", { id: "code-hint", class: "small" }, TEXTS.tries(asked.triesLeft));
   const block = h("input", { type: "checkbox", id: "block" });
-  const done = (title: string, text: string): void => {
-    view(title, h("p", {}, text), h("a", { class: "button primary", href: back }, TEXTS.back));
-  };
   /** @returns null when the request is over and the page says so; throws what the person can mend */
   const fail = (error: unknown): null => {
     if (error instanceof ApiFailure && error.code === "match-code-wrong" && error.triesLeft !== undefined && error.triesLeft > 0) {
@@ -86,10 +105,10 @@ export async function decide(person: Me, gateway: string, request: string, back:
       throw new Told(TEXTS.digitsWrong(error.triesLeft));
     }
     if (error instanceof ApiFailure && (error.code === "match-code-wrong" || error.code === "request-over")) {
-      done(TEXTS.overTitle, error.code === "request-over" ? TEXTS.goneText : TEXTS.digitsSpent);
+      done(TEXTS.overTitle, error.code === "request-over" ? TEXTS.goneText : TEXTS.digitsSpent, back);
       return null;
     }
-    throw error;
+    return refusedYes(error);
   };
   const allow = async (): Promise<void> => {
     const typed = code.value.trim();
@@ -112,12 +131,12 @@ export async function decide(person: Me, gateway: string, request: string, back:
     say(TEXTS.allowing);
     const decision = await call<Decision>("POST", `${base}/allow`, { code: typed, signed }).catch(fail);
     if (decision === null) return;
-    if (decision.outcome === "applied") done(TEXTS.allowedTitle, TEXTS.allowedText(asked.claims.name));
-    else done(TEXTS.waitingTitle, TEXTS.waitingText);
+    if (decision.outcome === "applied") done(TEXTS.allowedTitle, TEXTS.allowedText(asked.claims.name), back);
+    else done(TEXTS.waitingTitle, TEXTS.waitingText, back);
   };
   const deny = async (): Promise<void> => {
     if ((await call("POST", `${base}/deny`, { block: block.checked }).catch(fail)) === null) return;
-    done(TEXTS.deniedTitle, block.checked ? TEXTS.blockedText : TEXTS.deniedText);
+    done(TEXTS.deniedTitle, block.checked ? TEXTS.blockedText : TEXTS.deniedText, back);
   };
   const denyButton = button(TEXTS.deny, "danger", deny);
   const { claims, observed } = asked;
@@ -149,16 +168,40 @@ export async function decide(person: Me, gateway: string, request: string, back:
   denyButton.focus();
 }
 
+interface OwnGateway {
+  readonly gatewayName: string;
+  readonly gatewayState: GatewayState;
+  readonly origin: string;
+  readonly head: string | null;
+}
+
+/** Waits with a page that says why, until the gateway can be opened: a code given meanwhile would be too old by then. */
+async function untilOnline(seen: OwnGateway, look: () => Promise<OwnGateway>): Promise<OwnGateway> {
+  const state = h("p", { role: "status" }, STATE_TEXTS[seen.gatewayState]);
+  view(TEXTS.awayTitle(seen.gatewayName), state, h("p", {}, TEXTS.awayText));
+  for (;;) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, LOOK_AGAIN_MS);
+    });
+    const now = await look();
+    if (now.gatewayState === "online") return now;
+    const text = STATE_TEXTS[now.gatewayState];
+    if (state.textContent !== text) state.textContent = text;
+  }
+}
+
 /** The owner's own device: one passkey gesture, then back with a one-time code that only this browser receives. */
 export async function ownerHere(person: Me, trip: OwnerTrip): Promise<void> {
   const { gateway, key, name, state } = trip;
   const base = `/api/decisions/${gateway}/owner`;
-  const info = await call<{ gatewayName: string; gatewayState: GatewayState; origin: string; head: string | null }>("GET", base).catch(
-    (error: unknown) => {
+  const look = (): Promise<OwnGateway> =>
+    patientCall<OwnGateway>("GET", base).catch((error: unknown) => {
       throw error instanceof ApiFailure && error.code === "not-found" ? new Told(TEXTS.notYours) : error;
-    },
-  );
+    });
+  const seen = await look();
+  const info = seen.gatewayState === "online" ? seen : await untilOnline(seen, look);
   const open = async (): Promise<void> => {
+    if ((await look()).gatewayState !== "online") return ownerHere(person, trip);
     const secret = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
     const signed = await signGrant(person, {
       gateway,
@@ -168,10 +211,10 @@ export async function ownerHere(person: Me, trip: OwnerTrip): Promise<void> {
       request: null,
       activation: await activationHash(secret),
       head: info.head,
-      isOnline: info.gatewayState === "online",
+      isOnline: true,
     });
     say(TEXTS.opening);
-    await call("POST", base, { signed });
+    await call("POST", base, { signed }).catch(refusedYes);
     // A form post: the code is in no address, no history and no log.
     const form = h(
       "form",

@@ -79,12 +79,36 @@ export class ApiFailure extends Error {
 }
 
 /** @throws ApiFailure */
-export async function call<T>(method: "GET" | "POST" | "DELETE", path: string, body?: object): Promise<T> {
+export async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: object): Promise<T> {
   const init = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
   const response = await fetch(path, { method, ...init });
   const value = (await response.json().catch(() => ({}))) as T & { error?: { code: ApiErrorCode; message: string; triesLeft?: number } };
   if (!response.ok) throw new ApiFailure(value.error?.code ?? "internal", value.error?.message ?? TEXTS.noAnswer, value.error?.triesLeft);
   return value;
+}
+
+const RETRY_MS = [500, 1_500, 4_000] as const;
+
+/** Whether the same call may succeed in a moment: the network, or a part of the server, is away. */
+function isPassing(error: unknown): boolean {
+  return error instanceof ApiFailure ? error.code === "unavailable" || error.code === "internal" : error instanceof TypeError;
+}
+
+/** A call that does nothing twice: tried again, and said so, before it fails. @throws ApiFailure */
+export async function patientCall<T>(method: "GET" | "POST", path: string, body?: object): Promise<T> {
+  for (const waitMs of RETRY_MS) {
+    try {
+      return await call<T>(method, path, body);
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+    }
+    say(TEXTS.tryingAgain);
+    await new Promise((resolve) => {
+      setTimeout(resolve, waitMs);
+    });
+    say("");
+  }
+  return call<T>(method, path, body);
 }
 
 /** @returns one sentence of cause and one of action */

@@ -3,7 +3,7 @@ import { browserSupportsWebAuthn, startAuthentication, startRegistration } from 
 import { fromBase64url, tagged, toBase64url } from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
 import type { Assertion, SignedByOwner } from "../protocol/statements.ts";
-import { Told, call } from "./page.ts";
+import { Told, patientCall } from "./page.ts";
 import { TEXTS } from "./texts.ts";
 
 export interface NonceAnswer {
@@ -22,7 +22,7 @@ function mustSupport(): void {
 }
 
 export function freshNonce(): Promise<NonceAnswer> {
-  return call("POST", "/api/auth/nonce", {});
+  return patientCall("POST", "/api/auth/nonce", {});
 }
 
 /** Registers a passkey for a server nonce. @returns nonce and response, as the API takes them */

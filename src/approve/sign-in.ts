@@ -2,7 +2,8 @@
 import type { z } from "zod";
 import type { meSchema, signedInSchema } from "../protocol/api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
-import { ApiFailure, Told, button, call, h, run, say, view } from "./page.ts";
+import { addPasskey } from "./passkeys.ts";
+import { ApiFailure, Told, button, call, h, patientCall, run, say, view } from "./page.ts";
 import { authenticate, freshNonce, register } from "./passkey.ts";
 import { TEXTS } from "./texts.ts";
 
@@ -12,11 +13,16 @@ type SignedIn = z.infer<typeof signedInSchema>;
 /** @returns the signed-in person, or null */
 export async function me(): Promise<Me | null> {
   try {
-    return await call<Me>("GET", "/api/auth/me");
+    return await patientCall<Me>("GET", "/api/auth/me");
   } catch (error) {
     if (error instanceof ApiFailure && error.code === "not-signed-in") return null;
     throw error;
   }
+}
+
+/** @returns the code of an invitation's link, or nothing; it stays in the fragment, which no server sees */
+export function invitationCode(): string {
+  return new URLSearchParams(location.hash.slice(1)).get("invite") ?? "";
 }
 
 function field(
@@ -33,7 +39,7 @@ export async function signIn(why: string): Promise<Me> {
   const known = await me();
   if (known !== null) return known;
   const { signUp } = await freshNonce();
-  const invitation = new URLSearchParams(location.hash.slice(1)).get("invite") ?? "";
+  const invitation = invitationCode();
   return new Promise((resolve) => {
     const finish = async (): Promise<void> => {
       const person = await me();
@@ -67,9 +73,13 @@ export async function signIn(why: string): Promise<Me> {
             name.input.focus();
             throw new Told(TEXTS.nameMissing);
           }
+          const typed = code.input.value.trim();
+          if (signUp !== "open" && typed === "") {
+            code.input.focus();
+            throw new Told(TEXTS.invitationMissing);
+          }
           const userHandle = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
           const made = await register(person, userHandle, []);
-          const typed = code.input.value.trim();
           const body = { ...made, name: person, userHandle, ...(typed === "" ? {} : { invitation: typed }) };
           const { recoveryCodes } = await call<SignedIn>("POST", "/api/auth/sign-up", body);
           await showRecoveryCodes(recoveryCodes ?? []);
@@ -92,7 +102,9 @@ export async function signIn(why: string): Promise<Me> {
             throw new Told(TEXTS.recoveryMissing);
           }
           await call("POST", "/api/auth/recover", { code: typed });
-          await finish();
+          const person = await me();
+          if (person === null) throw new Told(TEXTS.noCookies);
+          resolve(await addPasskeyAfterRecovery(person));
         })),
         button(TEXTS.goBack, "link", showSignIn),
       ); // prettier-ignore
@@ -100,6 +112,28 @@ export async function signIn(why: string): Promise<Me> {
     };
     if (invitation !== "" || signUp === "open") showSignUp();
     else showSignIn();
+  });
+}
+
+/** Whoever needed a recovery code has no passkey here: leads to one, without insisting. @returns the person as it is afterwards */
+function addPasskeyAfterRecovery(person: Me): Promise<Me> {
+  return new Promise((resolve) => {
+    const goOn = async (): Promise<void> => resolve((await me()) ?? person);
+    view(
+      TEXTS.recoveredTitle,
+      h("p", {}, TEXTS.recovered(person.recoveryCodesLeft)),
+      h("div", { class: "actions" },
+        button(TEXTS.addPasskey, "primary", async () => {
+          const endorse = await addPasskey(person);
+          const confirm = button(TEXTS.confirmEarlier, "", async () => {
+            await endorse();
+            await goOn();
+          });
+          view(TEXTS.addedTitle, h("p", {}, TEXTS.notEndorsed), h("div", { class: "actions" }, button(TEXTS.goOn, "primary", goOn), confirm));
+        }),
+        button(TEXTS.later, "link", goOn),
+      ),
+    ); // prettier-ignore
   });
 }
 

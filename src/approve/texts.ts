@@ -1,6 +1,6 @@
 /** Every text of the approval page, so that another language is an addition. */
 import type { Expiry } from "../core/decision-view.ts";
-import type { Access } from "../protocol/words.ts";
+import type { Access, GatewayState } from "../protocol/words.ts";
 
 export const ACCESS_TEXTS: Readonly<Record<Access, { readonly label: string; readonly hint: string }>> = {
   full: { label: "Full control", hint: "Everything you can do, settings and other devices included." },
@@ -9,8 +9,22 @@ export const ACCESS_TEXTS: Readonly<Record<Access, { readonly label: string; rea
 };
 export const EXPIRY_TEXTS: Readonly<Record<Expiry, string>> = { hour: "1 hour", day: "1 day", quarter: "90 days" };
 
+/** Why a gateway cannot be opened now; empty for one that can. */
+export const STATE_TEXTS: Readonly<Record<GatewayState, string>> = {
+  unclaimed: "No machine has been connected to it yet.",
+  "no-link": "Its machine is off or without internet.",
+  offline: "Its machine is on, but OpenClaw is not running there.",
+  starting: "It is starting, usually a few seconds.",
+  restarting: "It is restarting, usually under a minute.",
+  unsafe: "It is closed for safety: the dashboard says why.",
+  online: "",
+};
+
 export const TEXTS = {
   back: "Back to Gatehouse",
+  stay: "Stay here",
+  returning: (seconds: number) => `You go back to Gatehouse in ${seconds} seconds.`,
+  staying: "You stay on this page.",
   tryAgain: "Try again",
   failedTitle: "That did not work",
 
@@ -29,9 +43,18 @@ export const TEXTS = {
   invitationCode: "Invitation code",
   makeAccountWithPasskey: "Make account with a passkey",
   haveAccount: "I have an account",
+  invitationMissing: "Sign-up is by invitation here. Type the code of your invitation, or follow its link.",
+  invitedTitle: (name: string) => `You are signed in as ${name}`,
+  invited:
+    "An invitation makes an account for one more person. Send its link to that person, or sign out here to make another account in this browser.",
+  invitedLeave: "Sign out and use the invitation",
   nameMissing: "Type your name first.",
   recoveryTitle: "Use a recovery code",
-  recoveryText: "Each code works once. Afterwards, add a passkey for this device.",
+  recoveryText: "Each code works once. Afterwards you add a passkey for this device.",
+  recoveredTitle: "Add a passkey for this device",
+  recovered: (left: number) =>
+    `You are signed in. ${left} of 10 recovery codes are left. With a passkey on this device you sign in without using up another.`,
+  later: "Not now",
   recoveryCode: "Recovery code",
   recoveryMissing: "Type a recovery code first.",
   signIn: "Sign in",
@@ -77,6 +100,8 @@ export const TEXTS = {
   digitsWrong: (left: number) => `Those are not the four digits on the device. ${left} ${left === 1 ? "try" : "tries"} left.`,
   digitsSpent: "Wrong digits were typed three times. The device can ask again.",
   notTogether: "The request on this page does not belong to those digits. Nothing was allowed.",
+  yesRefused:
+    "The gateway did not take this passkey's yes, and nothing was changed. A passkey added after a recovery code must first be confirmed by an earlier one, or the gateway's machine connected again.",
   overTitle: "This request is over",
   goneText: "The device no longer asks, or another person decided already. Open its page again if it is still needed.",
   allowedTitle: "Allowed",
@@ -88,6 +113,9 @@ export const TEXTS = {
   blockedText: "The device was told, and cannot ask again.",
 
   // The owner's own device
+  awayTitle: (gateway: string) => `“${gateway}” is away`,
+  awayText:
+    "Opening it on this device must be finished within two minutes of your passkey, and only the gateway's machine can finish it. This page asks for your passkey as soon as the gateway is back.",
   ownerTitle: (gateway: string) => `Open “${gateway}” on this device?`,
   ownerText: "Do this only if you just pressed I am the owner in this browser.",
   thisDevice: "This device",
@@ -100,6 +128,14 @@ export const TEXTS = {
   // Account
   passkeys: "Passkeys",
   added: (day: string) => `Added ${day}`,
+  rename: (name: string) => `Rename ${name}`,
+  renameTitle: (name: string) => `Rename ${name}`,
+  passkeyName: "Name of the passkey",
+  saveName: "Save name",
+  lastPasskey: "This is your only passkey, so it cannot be removed. Add another first.",
+  lastUsed: (day: string) => `last used ${day}`,
+  addedTitle: "Passkey added",
+  confirmEarlier: "Confirm with an earlier passkey",
   remove: (name: string) => `Remove ${name}`,
   removeTitle: (name: string) => `Remove ${name}?`,
   removeText: "It no longer signs you in. Devices that you allowed with it stay allowed.",
@@ -109,7 +145,7 @@ export const TEXTS = {
   newPasskey: (number: number) => `Passkey ${number}`,
   endorse: "Now confirm with a passkey that you had before, so that the new one may decide for your gateways.",
   notEndorsed:
-    "The new passkey signs you in, but it cannot decide for your gateways yet, because no earlier passkey confirmed it. Remove it and add it again with an earlier one at hand; without one, connect the gateway's machine again.",
+    "The new passkey signs you in. It cannot decide for gateways that you added before, until an earlier passkey confirms it; without one, connect the gateway's machine again.",
   recoveryHeading: "Recovery codes",
   codesLeft: (left: number) => `${left} of 10 are unused.`,
   newCodes: "Make new recovery codes",
@@ -118,6 +154,7 @@ export const TEXTS = {
   signOutEverywhere: "Sign out everywhere",
 
   // Failures
+  tryingAgain: "Gatehouse does not answer at the moment. Trying again …",
   noAnswer: "Gatehouse did not answer. Try again.",
   noNetwork: "Gatehouse cannot be reached. Check this device's internet and try again.",
   passkeyUnused:

@@ -89,7 +89,7 @@ export class Link {
     options.gateway.onReport((report) => {
       this.#send({ type: "report", report });
       if (report.state === "online") void this.#finishCuts();
-      else if (report.state === "unsafe") this.#streams.endAll();
+      else if (report.state === "unsafe") this.#streams.endUnserved();
     });
   }
 

@@ -4,10 +4,12 @@ import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { audit } from "./audit-commands.ts";
+import { doctor } from "./doctor.ts";
 import { ControlPlaneError } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
 import { HELP } from "./help.ts";
-import { cut, devices, doctor, install, status, uninstall } from "./host-commands.ts";
+import { cut, devices, status } from "./host-commands.ts";
+import { install, uninstall } from "./install.ts";
 import { LogWriteError } from "./key-log-file.ts";
 import { confirm, lock, owners, policy, reset, revokeAll } from "./lock-commands.ts";
 import { DiscoverError } from "./openclaw/discover.ts";
@@ -94,9 +96,11 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+const argv = process.argv.slice(2);
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  process.exitCode = await main(argv);
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : "wrong usage"}\nSee gatehouse --help.\n`);
+  const what = error instanceof Error ? error.message : "Wrong usage.";
+  new Terminal({ json: argv.includes("--json") }).fail("usage", `${what}\nSee gatehouse --help.`);
   process.exitCode = EXIT.usage;
 }

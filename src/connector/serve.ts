@@ -124,7 +124,8 @@ export async function serve(options: Options): Promise<number> {
         auditHead: anchoredHead(files, file.gateway),
         version: VERSION,
       }),
-      cut: (device) => link.cutOnHost(device),
+      cut: (device) =>
+        admitted.grants().some((grant) => grant.statement.device === device) ? link.cutOnHost(device) : Promise.resolve({ unknown: true }),
       host: async (action) => {
         const answer = await performOnHost(log, files, action, now());
         if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();

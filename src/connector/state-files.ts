@@ -1,5 +1,7 @@
 /** The connector's files: owner-only, written whole and atomically, checked when read. A damaged file refuses, it never admits. */
-import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, rmdirSync, writeSync,
+} from "node:fs"; // prettier-ignore
 import path from "node:path";
 import { z } from "zod";
 import { auditHeadSchema } from "../protocol/audit.ts";
@@ -31,7 +33,8 @@ const cutsSchema = z.array(
 const alarmSchema = z.object({ alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
 /** Newest head of the audit chain that the room proved, of which gateway, and when. */
 const anchoredHeadSchema = auditHeadSchema.extend({ gateway: gatewayIdSchema, atMs: z.int() });
-const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown(), after: z.unknown() }));
+/** `before` is left out where nothing was set: JSON has no undefined. */
+const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }));
 const pendingSchema = z.object({
   enrolment: z.string(),
   ticket: z.string(),
@@ -105,6 +108,20 @@ export class StateFiles {
     } finally {
       closeSync(folder);
     }
+  }
+
+  /**
+   * Deletes what this program keeps here, and the folder when nothing else is in it: the folder's name comes from a command line.
+   *
+   * @param others more files of ours, by the beginning of their names
+   * @returns whether the folder is gone
+   */
+  removeAll(others: readonly string[]): boolean {
+    const ours = [...Object.keys(FILES).map((name) => `${name}.json`), ...others];
+    for (const name of readdirSync(this.dir)) if (ours.some((own) => name.startsWith(own))) rmSync(path.join(this.dir, name));
+    if (readdirSync(this.dir).length > 0) return false;
+    rmdirSync(this.dir);
+    return true;
   }
 
   remove(name: FileName): void {

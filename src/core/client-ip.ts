@@ -64,3 +64,19 @@ export function visitorAddress(observed: string | null): string {
   for (const char of observed ?? "") sum = (sum * 31 + char.charCodeAt(0)) % 250;
   return `${DOCUMENTATION_PREFIX}${sum + 1}`;
 }
+
+/**
+ * What limits per address count by: an IPv4 address, or the /64 that one IPv6 customer holds.
+ *
+ * @param address as `visitorAddress` gave it
+ * @returns a key; the text itself when it is no address
+ */
+export function addressGroup(address: string): string {
+  const v6 = ipv4(address) === null ? ipv6(address) : null;
+  return v6 === null
+    ? address
+    : `${v6
+        .slice(0, 4)
+        .map((group) => group.toString(16))
+        .join(":")}::/64`;
+}

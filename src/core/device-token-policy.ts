@@ -34,6 +34,16 @@ export function judgeToken(presented: string, state: TokenState, nowMs: number):
   return nowMs - state.rotatedAtMs <= TOKEN_OVERLAP_MS ? { verdict: "repeat" } : { verdict: "refuse" };
 }
 
+/**
+ * Of a token's MACs under each live secret the one that the state was written with.
+ *
+ * @param macs newest secret first
+ * @returns that one, or an empty text, which no state holds
+ */
+export function recognised(macs: readonly string[], state: TokenState): string {
+  return macs.find((each) => each === state.current || each === state.previous || state.spent.includes(each)) ?? "";
+}
+
 const SPENT_KEPT = 8;
 
 /** @returns the state of a device that received its first token */

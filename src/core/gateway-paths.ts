@@ -17,10 +17,11 @@ const READ_METHODS = ["GET", "HEAD"];
  */
 export function canonicalPath(path: string): string | null {
   if (path.length > MAX_PATH_CHARS || !path.startsWith("/")) return null;
+  // RFC 9112 §3.2: a request target is printable ASCII; one library would refuse the rest and another encode it.
+  if (/[^\x21-\x7e]/.test(path)) return null;
   const raw = path.split(/[?#]/, 1)[0] ?? "";
   // An encoded slash, backslash, dot, percent or NUL exists only to be read in two ways.
-  // oxlint-disable-next-line no-control-regex -- control characters are what it refuses
-  if (/%(2f|5c|2e|25|00|0a|0d)/i.test(raw) || /[\\\0-\x1f]/.test(raw)) return null;
+  if (/%(2f|5c|2e|25|00|0a|0d)|\\/i.test(raw)) return null;
   let decoded: string;
   try {
     decoded = decodeURIComponent(raw);

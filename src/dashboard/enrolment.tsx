@@ -1,204 +1,263 @@
 /** Adding a gateway: the command and its progress, or a claim link from a terminal; check words in both. */
-import { useEffect, useRef, useState } from "preact/hooks";
-import { checkWords, claimTranscript, enrolmentCommitment } from "../core/check-words.ts";
-import type { EnrolmentView, Gateway } from "../protocol/api.ts";
-import { toBase64url } from "../protocol/statement-encoding.ts";
-import { ApiFailure, call } from "./api.ts";
-import { Act, Copy, Failure, Title } from "./parts.tsx";
-import { claimMac } from "./session.ts";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import type { z } from "zod";
+import { ENROLMENT_CODE_MS } from "../protocol/limits.ts";
+import type { Gateway, gatewayCreatedSchema } from "../protocol/api.ts";
+import { Told, call } from "./api.ts";
+import { useCeremony } from "./ceremony.ts";
+import type { Ceremony } from "./ceremony.ts";
+import { connectWays } from "./connect-ways.ts";
+import type { Way } from "./connect-ways.ts";
+import { countdown, expiryNotice } from "./enrolment-steps.ts";
+import { keep, readKept } from "./kept.ts";
+import { Act, Copy, Failure, NotFound, Skeleton, View, useLoaded } from "./parts.tsx";
+import { useNow } from "./shared.tsx";
+import { ENROLMENT, TEXTS } from "./texts.ts";
 
-interface Created {
-  readonly gateway: Gateway;
-  readonly enrolment: string;
-  readonly code: string;
-  readonly command: string;
-  readonly expiresAtMs: number;
+type Created = z.infer<typeof gatewayCreatedSchema>;
+
+/** A code that this tab asked for. `endsAtMs` is of this device's clock, which may differ from the server's. */
+interface KeptCode extends Created {
+  readonly endsAtMs: number;
 }
 
-const POLL_MS = 700;
-
-/** What the machine promised before the page drew its nonce. Later answers of the API must not replace any of it. */
-type Promised = Omit<Parameters<typeof claimTranscript>[0], "pageNonce">;
-
-function isPassing(reason: unknown): boolean {
-  return reason instanceof ApiFailure && ["offline", "unavailable", "internal", "too-many"].includes(reason.code);
+function codeItem(gateway: string): string {
+  return `gatehouse-code-${gateway}`;
 }
 
-/** Plays the page's part of the ceremony; the nonce is drawn only after the commitment is seen. */
-function useCeremony(
-  enrolment: string | null,
-  claimSecret: string | null,
-  isActive: boolean,
-): { view: EnrolmentView | null; words: string; error: string } {
-  const [view, setView] = useState<EnrolmentView | null>(null);
-  const [words, setWords] = useState("");
-  const [error, setError] = useState("");
-  const nonce = useRef("");
-  const promised = useRef<Promised | null>(null);
-  useEffect(() => {
-    if (enrolment === null) return undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let isCurrent = true;
-    const step = async (): Promise<void> => {
-      const seen = await call<EnrolmentView>("GET", `/api/enrolments/${enrolment}`);
-      if (!isCurrent) return;
-      setView(seen);
-      setError("");
-      const { gateway, connectorKey, commitment, ownerKeys, connectorNonce } = seen;
-      if (
-        isActive &&
-        seen.state === "redeemed" &&
-        nonce.current === "" &&
-        gateway !== null &&
-        connectorKey !== null &&
-        commitment !== null
-      ) {
-        promised.current = { gateway, connectorKey, ownerKeys, commitment };
-        nonce.current = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-        const transcript = claimTranscript({ ...promised.current, pageNonce: nonce.current });
-        const mac = claimSecret === null ? {} : { mac: await claimMac(claimSecret, transcript) };
-        await call("POST", `/api/enrolments/${enrolment}/nonce`, { nonce: nonce.current, ...mac });
-      }
-      const first = promised.current;
-      if ((seen.state === "revealed" || seen.state === "done") && first !== null && connectorNonce !== null) {
-        if ((await enrolmentCommitment(first.connectorKey, connectorNonce)) !== first.commitment)
-          throw new Error("The machine's answer does not fit what it promised. Do not go on; get a new code.");
-        setWords(await checkWords({ ...first, connectorNonce, pageNonce: nonce.current }));
-      }
-      if (!["done", "failed", "expired"].includes(seen.state)) timer = setTimeout(() => void guarded(), POLL_MS);
-    };
-    const guarded = (): Promise<void> =>
-      step().catch((reason: unknown) => {
-        if (!isCurrent) return;
-        setError(reason instanceof Error ? reason.message : "That did not work.");
-        if (isPassing(reason)) timer = setTimeout(() => void guarded(), POLL_MS);
-      });
-    void guarded();
-    return () => {
-      isCurrent = false;
-      clearTimeout(timer);
-    };
-  }, [enrolment, isActive]);
-  return { view, words, error };
+function keepCode(created: Created): KeptCode {
+  const code = { ...created, endsAtMs: Date.now() + ENROLMENT_CODE_MS };
+  keep(codeItem(created.gateway.id), code);
+  return code;
 }
 
-function Progress({ view, words, isClaim }: { readonly view: EnrolmentView | null; readonly words: string; readonly isClaim: boolean }) {
-  const machine = view?.machine;
+function Progress({ ceremony, isClaim }: { readonly ceremony: Ceremony; readonly isClaim: boolean }) {
+  const { view, words, isElsewhere } = ceremony;
+  const machine = view?.state === "open" ? null : (view?.machine ?? null);
+  const [tone, text] = ENROLMENT[view?.state ?? "open"];
   return (
-    <div role="status">
-      {(view === null || view.state === "open") && !isClaim && <p>Waiting for the machine …</p>}
-      {machine !== null && machine !== undefined && view?.state !== "open" && (
+    <div role="status" class="progress">
+      {machine !== null && (
         <p>
-          Machine: <strong>{machine.name}</strong> ({machine.platform})
+          {TEXTS.machine} <strong>{machine.name}</strong> ({machine.platform})
         </p>
       )}
       {words !== "" && (
         <>
-          <p>{isClaim ? "The terminal shows the same four words:" : "Compare these words with the terminal, and answer there:"}</p>
+          <p>{isClaim ? TEXTS.wordsSame : TEXTS.wordsCompare}</p>
           <p class="words">{words}</p>
         </>
       )}
-      {view?.state === "done" && <p class="good">Connected. This machine now answers only to your passkeys.</p>}
-      {view?.state === "failed" && <p class="bad">The words were not confirmed in the terminal. Nothing was connected; get a new code.</p>}
-      {view?.state === "expired" && <p class="bad">The code is too old. Get a new one.</p>}
+      {isElsewhere ? <p class="warn">{TEXTS.elsewhere}</p> : text !== "" && <p class={tone}>{text}</p>}
     </div>
+  );
+}
+
+function Ways({ command }: { readonly command: string }) {
+  const ways = connectWays(command);
+  const [shown, show] = useState<Way["id"]>("npx");
+  const tabs = useRef(new Map<string, HTMLButtonElement | null>());
+  const way = ways.find((each) => each.id === shown) ?? ways[0];
+  const move = (event: KeyboardEvent): void => {
+    const at = ways.findIndex((each) => each.id === shown);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1 + ways.length, Home: 0, End: ways.length - 1 }[event.key];
+    const next = to === undefined ? undefined : ways[to % ways.length];
+    if (next === undefined) return;
+    event.preventDefault();
+    show(next.id);
+    tabs.current.get(next.id)?.focus();
+  };
+  return (
+    <>
+      <div role="tablist" class="tabs" aria-label={TEXTS.waysLabel} onKeyDown={move}>
+        {ways.map(({ id, label }) => (
+          <button
+            key={id}
+            type="button"
+            role="tab"
+            id={`tab-${id}`}
+            aria-selected={id === shown}
+            aria-controls="way"
+            tabIndex={id === shown ? 0 : -1}
+            ref={(element) => void tabs.current.set(id, element)}
+            onClick={() => show(id)}
+          >
+            {label}
+          </button>
+        ))}
+      </div>
+      <div role="tabpanel" id="way" aria-labelledby={`tab-${shown}`}>
+        {way?.steps.map(({ text, code, copy }) => (
+          <div key={`${shown} ${text}`}>
+            <p class={code === undefined ? "small" : ""}>{text}</p>
+            {code !== undefined && (
+              <>
+                <pre tabIndex={0}>{code}</pre>
+                <div class="row">
+                  <Copy text={code} label={copy ?? TEXTS.ways.copyCommand} />
+                </div>
+              </>
+            )}
+          </div>
+        ))}
+      </div>
+    </>
+  );
+}
+
+/** A code's remaining time: shown every second, spoken only when it is short and when it is over. */
+function CodeLife({ endsAtMs }: { readonly endsAtMs: number }) {
+  const leftMs = endsAtMs - useNow(1_000);
+  const notice = expiryNotice(leftMs);
+  return (
+    <>
+      {notice !== "over" && <p class="small">{TEXTS.codeLeft(countdown(leftMs))}</p>}
+      <p role="status" class={notice === "over" ? "bad" : "unseen"}>
+        {notice === "" ? "" : notice === "soon" ? TEXTS.codeSoon : TEXTS.codeOver}
+      </p>
+    </>
+  );
+}
+
+function CodeCard({ code, renew }: { readonly code: KeptCode; readonly renew: () => Promise<void> }) {
+  const ceremony = useCeremony(code.enrolment, null);
+  const state = ceremony.view?.state ?? "open";
+  const isOver = code.endsAtMs <= useNow(state === "open" ? 1_000 : null);
+  const isUsable = state === "open" && !isOver;
+  return (
+    <div class="card">
+      {isUsable && (
+        <>
+          <p>{TEXTS.codeText}</p>
+          <Ways command={code.command} />
+        </>
+      )}
+      {state === "open" && <CodeLife endsAtMs={code.endsAtMs} />}
+      {!(state === "open" && isOver) && <Progress ceremony={ceremony} isClaim={false} />}
+      <Failure problem={ceremony.problem} />
+      <div class="row">
+        {state === "done" ? (
+          <a class="button primary" href={`/gateways/${code.gateway.id}`}>
+            {TEXTS.goOn}
+          </a>
+        ) : (
+          <Act label={TEXTS.newCode} kind={isUsable ? "" : "primary"} run={renew} />
+        )}
+      </div>
+    </div>
+  );
+}
+
+/** Connects a machine to a gateway that exists: with the code that this tab holds already, or with a new one. */
+export function Connect({ gateway }: { readonly gateway: string }) {
+  const [code, setCode] = useState(() => readKept<KeptCode>(codeItem(gateway)));
+  const { value, problem } = useLoaded(() => call<{ gateway: Gateway }>("GET", `/api/gateways/${gateway}`), gateway);
+  const renew = async (): Promise<void> => setCode(keepCode(await call<Created>("POST", `/api/gateways/${gateway}/enrolment`)));
+  if (value === null && problem !== null) return <NotFound />;
+  const name = value?.gateway.name ?? code?.gateway.name;
+  return (
+    <View title={name === undefined ? TEXTS.connectPlain : TEXTS.connectTitle(name)}>
+      {code !== null ? (
+        <CodeCard key={code.enrolment} code={code} renew={renew} />
+      ) : value === null ? (
+        <Skeleton isOver={false} />
+      ) : (
+        <div class="card">
+          <p>{TEXTS.getCodeText}</p>
+          <Act label={TEXTS.getCode} kind="primary" run={renew} />
+        </div>
+      )}
+    </View>
   );
 }
 
 export function AddGateway() {
   const [name, setName] = useState("");
-  const [created, setCreated] = useState<Created | null>(null);
-  const { view, words, error } = useCeremony(created?.enrolment ?? null, null, true);
-  if (created === null) {
+  const [gateway, setGateway] = useState<string | null>(null);
+  const heading = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    if (gateway !== null) heading.current?.querySelector("h1")?.focus();
+  }, [gateway]);
+  const add = async (): Promise<void> => {
+    if (name.trim() === "") throw new Told(TEXTS.nameMissing);
+    const { gateway } = keepCode(await call<Created>("POST", "/api/gateways", { name: name.trim() }));
+    // From here on the address names the gateway: a reload goes on instead of beginning again.
+    history.replaceState(null, "", `/gateways/${gateway.id}/connect`);
+    setGateway(gateway.id);
+  };
+  if (gateway !== null) {
     return (
-      <>
-        <Title>Add gateway</Title>
-        <div class="card">
-          <p>Give it a name. Then you run one command on the machine where OpenClaw runs; it needs no open port.</p>
-          <label for="name">Name of the gateway</label>
-          <input id="name" maxLength={64} value={name} autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} />
-          <div class="row">
-            <Act
-              label="Continue"
-              kind="primary"
-              run={async () => {
-                if (name.trim() === "") throw new Error("Type a name first.");
-                setCreated(await call<Created>("POST", "/api/gateways", { name: name.trim() }));
-              }}
-            />
-          </div>
-        </div>
-      </>
+      <div ref={heading}>
+        <Connect gateway={gateway} />
+      </div>
     );
   }
   return (
-    <>
-      <Title>Connect “{created.gateway.name}”</Title>
+    <View title={TEXTS.addTitle}>
       <div class="card">
-        <p>
-          Run this on the machine where OpenClaw runs, as the same user. It works once, until{" "}
-          {new Date(created.expiresAtMs).toLocaleTimeString()}.
-        </p>
-        <pre tabIndex={0}>{created.command}</pre>
+        <p>{TEXTS.addText}</p>
+        <label for="name">{TEXTS.gatewayName}</label>
+        <input id="name" maxLength={64} value={name} autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} />
         <div class="row">
-          <Copy text={created.command} label="Copy the command" />
+          <Act label={TEXTS.goOnToCode} kind="primary" run={add} />
         </div>
-        <p class="small">
-          Node 22.19 or newer is needed. In Docker, run it in the gateway's own network (network_mode: "service:…"), so that 127.0.0.1 is
-          the gateway. Without a terminal, add --yes and confirm with --check-words.
-        </p>
-        <Progress view={view} words={words} isClaim={false} />
-        <Failure text={error} />
-        {view?.state === "done" && (
-          <a class="button primary" href={`/gateways/${created.gateway.id}`}>
-            Go on
-          </a>
-        )}
       </div>
-    </>
+    </View>
   );
 }
 
+/** @param fragment enrolment and secret of the claim link, as this tab keeps them */
 export function Claim({ fragment }: { readonly fragment: string }) {
   const [id = "", secret = ""] = fragment.split(".");
-  const [gateway, setGateway] = useState<Gateway | null>(null);
-  const { view, words, error } = useCeremony(id, secret, gateway !== null);
+  const ceremony = useCeremony(id === "" ? null : id, secret);
+  const { view } = ceremony;
   const [name, setName] = useState<string | null>(null);
-  const typed = name ?? view?.machine?.name ?? "";
+  const [isClaimed, setClaimed] = useState(false);
+  const claim = async (): Promise<void> => {
+    const typed = (name ?? view?.machine?.name ?? "").trim();
+    await call<Gateway>("POST", `/api/enrolments/${id}/claim`, { name: typed || TEXTS.defaultName });
+    setClaimed(true);
+  };
+  const state = view?.state;
+  const isOpen = state === "open" && !isClaimed;
   return (
-    <>
-      <Title>Add this gateway</Title>
-      <div class="card">
-        {gateway === null && view?.state === "open" && (
+    <View title={TEXTS.claimTitle}>
+      <div class="card tall">
+        {id === "" && <p>{TEXTS.claimMissing}</p>}
+        {isOpen && (
           <>
             <p>
-              The machine <strong>{view.machine?.name}</strong> ({view.machine?.platform}) waits for its owner. Add it only if its terminal
-              showed you this link.
+              <strong>{view?.machine?.name}</strong> ({view?.machine?.platform}) {TEXTS.claimWaits}
             </p>
-            <label for="name">Name of the gateway</label>
-            <input id="name" maxLength={64} value={typed} autocomplete="off" onInput={(event) => setName(event.currentTarget.value)} />
+            <label for="name">{TEXTS.gatewayName}</label>
+            <input
+              id="name"
+              maxLength={64}
+              value={name ?? view?.machine?.name ?? ""}
+              autocomplete="off"
+              onInput={(event) => setName(event.currentTarget.value)}
+            />
             <div class="row">
-              <Act
-                label="Add gateway"
-                kind="primary"
-                run={async () =>
-                  setGateway(await call<Gateway>("POST", `/api/enrolments/${id}/claim`, { name: typed.trim() || "My gateway" }))
-                }
-              />
+              <Act label={TEXTS.addGateway} kind="primary" run={claim} />
             </div>
           </>
         )}
-        {gateway === null && view !== null && view.state !== "open" && (
-          <p>This link has been used. Look at your gateways, or start Gatehouse on the machine again for a new link.</p>
+        {state === "expired" && <p class="bad">{TEXTS.claimOver}</p>}
+        {view !== null && !isOpen && state !== "expired" && <Progress ceremony={ceremony} isClaim={true} />}
+        {/* Another account's claim looks like a link that never was. */}
+        {view === null && ceremony.problem !== null && <p>{TEXTS.claimUsed}</p>}
+        <Failure problem={ceremony.problem} />
+        {view?.state === "done" && (
+          <a class="button primary" href={`/gateways/${view.gateway ?? ""}`}>
+            {TEXTS.goOn}
+          </a>
         )}
-        {gateway !== null && <Progress view={view} words={words} isClaim={true} />}
-        <Failure text={error} />
-        {gateway !== null && view?.state === "done" && (
-          <a class="button primary" href={`/gateways/${gateway.id}`}>
-            Go on
+        {(id === "" || state === "expired" || (view === null && ceremony.problem !== null)) && (
+          <a class="button" href="/">
+            {TEXTS.toGateways}
           </a>
         )}
       </div>
-    </>
+    </View>
   );
 }

@@ -1,230 +1,209 @@
-/** One gateway: state, Open, devices with Cut now. */
-import { useEffect, useRef, useState } from "preact/hooks";
-import type { Device, Gateway, Receipt } from "../protocol/api.ts";
-import { call } from "./api.ts";
-import { Act, Copy, Failure, Title, useLoaded } from "./parts.tsx";
-import { ACCESS, STATE, clock, stateText } from "./texts.ts";
+/** One gateway: state, Open, devices, settings. */
+import { useRef, useState } from "preact/hooks";
+import type { Device, Gateway } from "../protocol/api.ts";
+import { ApiFailure, Told, call } from "./api.ts";
+import { DeviceCard } from "./device-card.tsx";
+import { Act, Confirmed, Copy, Failure, NotFound, Skeleton, View, useLoaded } from "./parts.tsx";
+import { Ago, useShared } from "./shared.tsx";
+import { STATE, TEXTS, stateText } from "./texts.ts";
 
 interface Detail {
   readonly gateway: Gateway;
   readonly devices: readonly Device[];
 }
 
-const RECEIPT_POLL_MS = 700;
-const DEVICE_STATE: Readonly<Record<Device["state"], string>> = {
-  waiting: "Allowed, takes effect when the gateway is back",
-  allowed: "Allowed",
-  expired: "Ended",
-  cut: "Cut",
-};
+function isOver(device: Device): boolean {
+  return device.state === "cut" || device.state === "expired";
+}
 
-function ReceiptView({ gateway, first }: { readonly gateway: string; readonly first: Receipt }) {
-  const [receipt, setReceipt] = useState(first);
-  useEffect(() => {
-    if (receipt.gateway.state === "done") return undefined;
-    const timer = setTimeout(() => {
-      call<Receipt>("GET", `/api/gateways/${gateway}/devices/${receipt.device}/cut`).then(setReceipt, () => setReceipt({ ...receipt }));
-    }, RECEIPT_POLL_MS);
-    return () => clearTimeout(timer);
-  }, [receipt]);
-  const { edge, gateway: side } = receipt;
+function StateCard({ gateway }: { readonly gateway: Gateway }) {
+  const { cards } = useShared();
+  const [isAdding, setAdding] = useState(false);
+  const [tone, word] = STATE[gateway.state];
+  const isClaimed = gateway.state !== "unclaimed";
+  const versions = [
+    gateway.openclawVersion === null ? "" : TEXTS.openclaw(gateway.openclawVersion),
+    gateway.connectorVersion === null ? "" : TEXTS.connector(gateway.connectorVersion),
+  ].filter((each) => each !== "");
+  // What waits comes first: its Review is the one primary button then.
+  const primary = cards.length === 0 ? "primary" : "";
   return (
-    <div role="status">
-      <p class="good">
-        ✓ Connections ended: {edge.socketsClosed}, in {Math.round(edge.tookMs)} ms.
-      </p>
-      {side.state === "done" ? (
-        <p class="good">
-          ✓ Removed on the gateway: {side.entriesRemoved} {side.entriesRemoved === 1 ? "entry" : "entries"}
-          {side.tookMs === null ? "" : `, in ${Math.round(side.tookMs)} ms`}.
+    <div class="card">
+      <div role="status">
+        <p>
+          <strong class={tone}>{word}</strong>
+          {gateway.demo ? ` · ${TEXTS.demo}` : ""}
         </p>
-      ) : (
-        <p class="warn">… Removal on the gateway happens as soon as it is back. Through Gatehouse the device is already out.</p>
+        <p>{stateText(gateway)}</p>
+      </div>
+      <p class="small">
+        {versions.map((each) => `${each} · `)}
+        {gateway.lastSeenMs === null ? (
+          TEXTS.neverSeen
+        ) : (
+          <>
+            {TEXTS.lastSeenAt("")}
+            <Ago ms={gateway.lastSeenMs} />
+          </>
+        )}
+      </p>
+      <div class="row">
+        {isClaimed ? (
+          <>
+            <a class={`button ${primary}`} href={`${gateway.origin}/.gatehouse/#owner`}>
+              {TEXTS.open}
+            </a>
+            <button type="button" aria-expanded={isAdding} onClick={() => setAdding(!isAdding)}>
+              {TEXTS.addDevice}
+            </button>
+          </>
+        ) : (
+          <a class={`button ${primary}`} href={`/gateways/${gateway.id}/connect`}>
+            {TEXTS.connectMachine}
+          </a>
+        )}
+      </div>
+      {isAdding && (
+        <div>
+          <p>{TEXTS.addDeviceText}</p>
+          <pre tabIndex={0}>{gateway.origin}</pre>
+          <Copy text={gateway.origin} label={TEXTS.copyAddress} />
+        </div>
       )}
     </div>
   );
 }
 
-function DeviceCard({ gateway, device, reload }: { readonly gateway: string; readonly device: Device; readonly reload: () => void }) {
-  const [name, setName] = useState<string | null>(null);
-  const [receipt, setReceipt] = useState<Receipt | null>(null);
-  const dialog = useRef<HTMLDialogElement>(null);
-  const path = `/api/gateways/${gateway}/devices/${device.id}`;
-  const isLive = device.state === "allowed" || device.state === "waiting";
+function NoDevice({ gateway }: { readonly gateway: Gateway }) {
   return (
-    <li>
-      {name === null ? (
-        <h3>{device.name}</h3>
+    <div class="card">
+      <p>{TEXTS.noDevice}</p>
+      {gateway.state === "unclaimed" ? (
+        <p>{TEXTS.noDeviceOffline}</p>
       ) : (
-        <>
-          <label for={`name-${device.id}`}>Name of the device</label>
-          <input id={`name-${device.id}`} maxLength={64} value={name} onInput={(event) => setName(event.currentTarget.value)} />
-        </>
+        <ul>
+          {TEXTS.noDeviceSteps.map((each) => (
+            <li key={each}>{each}</li>
+          ))}
+        </ul>
       )}
-      <dl>
-        <dt>State</dt>
-        <dd>
-          {DEVICE_STATE[device.state]}
-          {device.connectedNow ? ", connected now" : ""}
-        </dd>
-        <dt>System</dt>
-        <dd>{[device.browser, device.platform].filter((each) => each !== "").join(" on ") || "not told"}</dd>
-        <dt>Access</dt>
-        <dd>{ACCESS[device.access]}</dd>
-        <dt>Last seen</dt>
-        <dd>{device.lastSeenMs === null ? "never" : clock(device.lastSeenMs)}</dd>
-        <dt>Ends</dt>
-        <dd>{clock(device.notAfterMs)}</dd>
-      </dl>
-      {receipt !== null && <ReceiptView gateway={gateway} first={receipt} />}
-      <div class="row">
-        {name === null ? (
-          <button type="button" onClick={() => setName(device.name)}>
-            Rename
-          </button>
-        ) : (
-          <Act
-            label="Save name"
-            run={async () => {
-              await call("PATCH", path, { name: name.trim() });
-              setName(null);
-              reload();
-            }}
-          />
-        )}
-        {isLive && (
-          <button type="button" class="danger" onClick={() => dialog.current?.showModal()}>
-            Cut now
-          </button>
-        )}
-      </div>
-      <dialog ref={dialog} aria-labelledby={`cut-${device.id}`}>
-        <h3 id={`cut-${device.id}`}>Cut “{device.name}”?</h3>
-        <p>Its connections end at once, and OpenClaw forgets it. To come back it must ask again.</p>
-        <div class="row">
-          <button type="button" onClick={() => dialog.current?.close()}>
-            Keep it
-          </button>
-          <Act
-            label="Cut now"
-            kind="danger"
-            run={async () => {
-              setReceipt(await call<Receipt>("POST", `${path}/cut`));
-              dialog.current?.close();
-              reload();
-            }}
-          />
-        </div>
-      </dialog>
-    </li>
+    </div>
   );
 }
 
-export function GatewayPage({ id, changed }: { readonly id: string; readonly changed: number }) {
-  const { value, error, reload } = useLoaded(() => call<Detail>("GET", `/api/gateways/${id}`), `${id} ${changed}`);
-  const [name, setName] = useState<string | null>(null);
-  const [isAdding, setAdding] = useState(false);
-  if (value === null) {
-    return (
-      <>
-        <Title>Gateway</Title>
-        <Failure text={error} />
-        <div class="card skeleton" aria-busy={error === ""} />
-      </>
-    );
-  }
-  const { gateway, devices } = value;
-  const [tone, word] = STATE[gateway.state];
+function Devices({
+  gateway,
+  devices,
+  reload,
+}: {
+  readonly gateway: Gateway;
+  readonly devices: readonly Device[];
+  readonly reload: () => void;
+}) {
+  // What had ended before the page was opened is folded away; what ends now stays where the person looks.
+  const [folded, setFolded] = useState(() => new Set(devices.filter(isOver).map((each) => each.id)));
+  const shown = devices.filter((each) => !folded.has(each.id) || !isOver(each));
+  const hidden = devices.length - shown.length;
+  if (devices.length === 0) return <NoDevice gateway={gateway} />;
   return (
     <>
-      <Title>{gateway.name}</Title>
-      <div class="card">
-        <p role="status">
-          <strong class={tone}>{word}</strong>
-          {gateway.demo ? " · demo gateway" : ""}
-        </p>
-        <p>{stateText(gateway)}</p>
-        <p class="small">
-          {gateway.openclawVersion === null ? "" : `OpenClaw ${gateway.openclawVersion} · `}
-          {gateway.connectorVersion === null ? "" : `Gatehouse ${gateway.connectorVersion} · `}
-          {gateway.lastSeenMs === null ? "never seen" : `last seen ${clock(gateway.lastSeenMs)}`}
-        </p>
-        <div class="row">
-          <a class="button primary" href={`${gateway.origin}/.gatehouse/#owner`}>
-            Open
-          </a>
-          <button type="button" aria-expanded={isAdding} onClick={() => setAdding(!isAdding)}>
-            Add device
-          </button>
-        </div>
-        {isAdding && (
-          <div>
-            <p>Open this address on the other device and press “Ask the owner”. Its request appears here at once.</p>
-            <pre tabIndex={0}>{gateway.origin}</pre>
-            <Copy text={gateway.origin} label="Copy the address" />
-          </div>
-        )}
-      </div>
-      <h2>Devices</h2>
-      {devices.length === 0 ? (
-        <div class="card">
-          <p>No device yet. Press Open to use this one, or Add device for another.</p>
-        </div>
+      {shown.length === 0 ? (
+        <NoDevice gateway={gateway} />
       ) : (
         <div class="card">
           <ul class="plain">
-            {devices.map((device) => (
-              <DeviceCard key={device.id} gateway={id} device={device} reload={reload} />
+            {shown.map((device) => (
+              <DeviceCard key={device.id} gateway={gateway.id} device={device} reload={reload} />
             ))}
           </ul>
         </div>
       )}
-      <h2>Settings</h2>
-      <div class="card">
-        <label for="gateway-name">Name of the gateway</label>
-        <input id="gateway-name" maxLength={64} value={name ?? gateway.name} onInput={(event) => setName(event.currentTarget.value)} />
-        <div class="row">
-          <Act
-            label="Rename gateway"
-            run={async () => {
-              await call("PATCH", `/api/gateways/${id}`, { name: (name ?? gateway.name).trim() });
-              reload();
-            }}
-          />
-          <RemoveGateway id={id} name={gateway.name} />
-        </div>
-      </div>
+      {hidden > 0 && (
+        <button type="button" onClick={() => setFolded(new Set())}>
+          {TEXTS.showEnded(hidden)}
+        </button>
+      )}
     </>
   );
 }
 
-function RemoveGateway({ id, name }: { readonly id: string; readonly name: string }) {
-  const dialog = useRef<HTMLDialogElement>(null);
+function Settings({ gateway, reload }: { readonly gateway: Gateway; readonly reload: () => void }) {
+  const [name, setName] = useState(gateway.name);
+  const [said, say] = useState("");
+  const input = useRef<HTMLInputElement>(null);
+  const rename = async (): Promise<void> => {
+    say("");
+    if (name.trim() === "") {
+      input.current?.focus();
+      throw new Told(TEXTS.nameMissing);
+    }
+    await call("PATCH", `/api/gateways/${gateway.id}`, { name: name.trim() });
+    say(TEXTS.renamed);
+    reload();
+  };
   return (
-    <>
-      <button type="button" class="danger" onClick={() => dialog.current?.showModal()}>
-        Remove gateway
-      </button>
-      <dialog ref={dialog} aria-labelledby="remove-title">
-        <h3 id="remove-title">Remove “{name}”?</h3>
-        <p>
-          Its address stops working and every device is cut. OpenClaw itself stays as it is; run “gatehouse uninstall” on its machine to put
-          its settings back.
-        </p>
-        <div class="row">
-          <button type="button" onClick={() => dialog.current?.close()}>
-            Keep it
-          </button>
-          <Act
-            label="Remove gateway"
-            kind="danger"
-            run={async () => {
-              await call("DELETE", `/api/gateways/${id}`);
-              location.assign("/");
-            }}
-          />
-        </div>
-      </dialog>
-    </>
+    <div class="card">
+      <label for="gateway-name">{TEXTS.gatewayName}</label>
+      <input
+        id="gateway-name"
+        ref={input}
+        maxLength={64}
+        value={name}
+        autocomplete="off"
+        onInput={(event) => setName(event.currentTarget.value)}
+      />
+      <div class="row">
+        <Act label={TEXTS.renameGateway} run={rename} />
+        <span role="status" class="small">
+          {said}
+        </span>
+      </div>
+      {gateway.state !== "unclaimed" && (
+        <>
+          <p class="small">{TEXTS.connectAgainText}</p>
+          <div class="row">
+            <a class="button" href={`/gateways/${gateway.id}/connect`}>
+              {TEXTS.connectAgain}
+            </a>
+          </div>
+        </>
+      )}
+      <div class="row">
+        <Confirmed
+          label={TEXTS.removeGateway}
+          title={TEXTS.removeTitle(gateway.name)}
+          text={TEXTS.removeText}
+          run={async () => {
+            await call("DELETE", `/api/gateways/${gateway.id}`);
+            location.assign("/");
+          }}
+        />
+      </div>
+    </div>
+  );
+}
+
+export function GatewayPage({ id }: { readonly id: string }) {
+  const { changed } = useShared();
+  const { value, problem, reload } = useLoaded(() => call<Detail>("GET", `/api/gateways/${id}`), `${id} ${changed}`);
+  if (problem instanceof ApiFailure && problem.code === "not-found") return <NotFound />;
+  if (value === null) {
+    return (
+      <View title={TEXTS.gatewayTitle}>
+        <Failure problem={problem} />
+        <Skeleton isOver={problem !== null} />
+      </View>
+    );
+  }
+  const { gateway, devices } = value;
+  return (
+    <View title={gateway.name}>
+      <Failure problem={problem} />
+      <StateCard gateway={gateway} />
+      <h2>{TEXTS.devicesHeading}</h2>
+      <Devices gateway={gateway} devices={devices} reload={reload} />
+      <h2>{TEXTS.settingsHeading}</h2>
+      <Settings gateway={gateway} reload={reload} />
+    </View>
   );
 }

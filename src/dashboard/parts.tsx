@@ -1,15 +1,23 @@
 /** Small pieces that several views share. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ApiFailure } from "./api.ts";
+import { inWords, isSignedOut } from "./api.ts";
+import { useShared } from "./shared.tsx";
+import { TEXTS } from "./texts.ts";
+import { WaitingCards } from "./waiting.tsx";
 
-/** Loads something now and whenever `key` changes. A signed-out answer goes to the sign-in. */
-export function useLoaded<T>(
-  load: () => Promise<T>,
-  key: string,
-): { readonly value: T | null; readonly error: string; readonly reload: () => void } {
+export interface Loaded<T> {
+  readonly value: T | null;
+  /** Why nothing newer could be loaded. */
+  readonly problem: unknown;
+  readonly reload: () => void;
+}
+
+/** Loads something now and whenever `key` changes. */
+export function useLoaded<T>(load: () => Promise<T>, key: string): Loaded<T> {
+  const { signedOut } = useShared();
   const [value, setValue] = useState<T | null>(null);
-  const [error, setError] = useState("");
+  const [problem, setProblem] = useState<unknown>(null);
   const [round, setRound] = useState(0);
   useEffect(() => {
     let isCurrent = true;
@@ -17,39 +25,64 @@ export function useLoaded<T>(
       (loaded) => {
         if (!isCurrent) return;
         setValue(loaded);
-        setError("");
+        setProblem(null);
       },
       (reason: unknown) => {
-        if (isCurrent) setError(reason instanceof Error ? reason.message : "That did not work.");
-        if (reason instanceof ApiFailure && reason.code === "not-signed-in") location.assign("/");
+        if (!isCurrent) return;
+        setProblem(reason);
+        if (isSignedOut(reason)) signedOut();
       },
     );
     return () => {
       isCurrent = false;
     };
   }, [key, round]);
-  return { value, error, reload: () => setRound((before) => before + 1) };
+  return { value, problem, reload: () => setRound((before) => before + 1) };
 }
 
-/** Heading of a view; takes the focus when the view appears. */
-export function Title({ children }: { readonly children: ComponentChildren }) {
-  const ref = useRef<HTMLHeadingElement>(null);
+/** Heading of a view, and the name of the browser's tab. */
+export function Title({ children }: { readonly children: string }) {
   useEffect(() => {
-    ref.current?.focus();
-    document.title = `${ref.current?.textContent ?? ""} · Gatehouse`;
-  }, []);
+    document.title = TEXTS.title(children);
+  }, [children]);
+  return <h1 tabIndex={-1}>{children}</h1>;
+}
+
+/** One view: its heading, then what waits for the person, then the rest. */
+export function View({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
   return (
-    <h1 tabIndex={-1} ref={ref}>
+    <>
+      <Title>{title}</Title>
+      <WaitingCards />
       {children}
-    </h1>
+    </>
   );
 }
 
-export function Failure({ text }: { readonly text: string }) {
-  return text === "" ? null : (
+export function Failure({ problem }: { readonly problem: unknown }) {
+  // The shell says that the person is signed out, with the way to sign in.
+  return problem === null || isSignedOut(problem) ? null : (
     <p class="bad" role="alert">
-      {text}
+      {inWords(problem)}
     </p>
+  );
+}
+
+/** Keeps the place of what is being loaded. */
+export function Skeleton({ isOver }: { readonly isOver: boolean }) {
+  return isOver ? null : <div class="card skeleton" aria-busy="true" />;
+}
+
+export function NotFound() {
+  return (
+    <View title={TEXTS.notFoundTitle}>
+      <div class="card">
+        <p>{TEXTS.notFound}</p>
+        <a class="button" href="/">
+          {TEXTS.toGateways}
+        </a>
+      </div>
+    </View>
   );
 }
 
@@ -63,35 +96,81 @@ export function Act({
   readonly kind?: "primary" | "danger" | "";
   readonly run: () => Promise<void>;
 }) {
+  const { signedOut } = useShared();
   const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState("");
+  const [problem, setProblem] = useState<unknown>(null);
   const act = (): void => {
     setBusy(true);
-    setError("");
+    setProblem(null);
     run()
-      .catch((reason: unknown) => setError(reason instanceof Error ? reason.message : "That did not work."))
+      .catch((reason: unknown) => {
+        setProblem(reason);
+        if (isSignedOut(reason)) signedOut();
+      })
       .finally(() => setBusy(false));
   };
   return (
     <>
-      <button type="button" class={kind} disabled={isBusy} onClick={act}>
+      <button type="button" class={kind} aria-disabled={isBusy} onClick={() => isBusy || act()}>
         {label}
       </button>
-      <Failure text={error} />
+      <Failure problem={problem} />
     </>
   );
 }
 
 export function Copy({ text, label }: { readonly text: string; readonly label: string }) {
-  const [done, setDone] = useState("");
+  const [said, say] = useState("");
+  const copy = async (): Promise<void> => {
+    say("");
+    try {
+      await navigator.clipboard.writeText(text);
+      say(TEXTS.copied);
+    } catch {
+      say(TEXTS.copyRefused);
+    }
+  };
   return (
     <>
-      <button type="button" onClick={() => void navigator.clipboard.writeText(text).then(() => setDone("Copied."))}>
+      <button type="button" onClick={() => void copy()}>
         {label}
       </button>
       <span role="status" class="small">
-        {done}
+        {said}
       </span>
+    </>
+  );
+}
+
+/** A button that asks before it acts. */
+export function Confirmed({
+  label,
+  title,
+  text,
+  run,
+}: {
+  readonly label: string;
+  readonly title: string;
+  readonly text: string;
+  readonly run: () => Promise<void>;
+}) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const close = (): void => dialog.current?.close();
+  return (
+    <>
+      <button type="button" class="danger" onClick={() => dialog.current?.showModal()}>
+        {label}
+      </button>
+      <dialog ref={dialog} aria-label={title}>
+        <p class="heading">{title}</p>
+        <p>{text}</p>
+        <div class="row">
+          <button type="button" onClick={close}>
+            {TEXTS.keepIt}
+          </button>
+          <Act label={label} kind="danger" run={() => run().then(close)} />
+        </div>
+      </dialog>
     </>
   );
 }

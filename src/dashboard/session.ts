@@ -1,6 +1,8 @@
 /** Signing in: a trip to the approval origin and back, with a verifier that never leaves this tab (RFC 7636). */
 import { fromBase64url, toBase64url, utf8 } from "../protocol/statement-encoding.ts";
-import { call } from "./api.ts";
+import { Told, call } from "./api.ts";
+import { safePath } from "./paths.ts";
+import { TEXTS } from "./texts.ts";
 
 const VERIFIER_ITEM = "gatehouse-verifier";
 
@@ -8,7 +10,12 @@ const VERIFIER_ITEM = "gatehouse-verifier";
 export async function signIn(to: string): Promise<void> {
   const { approveOrigin } = await call<{ approveOrigin: string }>("GET", "/api/config");
   const verifier = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-  sessionStorage.setItem(VERIFIER_ITEM, verifier);
+  try {
+    sessionStorage.setItem(VERIFIER_ITEM, verifier);
+  } catch {
+    // Without it the way back could not be told from somebody else's link.
+    throw new Told(TEXTS.storageNeeded);
+  }
   const challenge = toBase64url(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(verifier))));
   location.assign(`${approveOrigin}/sign-in?${new URLSearchParams({ handoff: challenge, to }).toString()}`);
 }
@@ -20,8 +27,7 @@ export async function finishSignIn(): Promise<string> {
   const verifier = sessionStorage.getItem(VERIFIER_ITEM) ?? "";
   sessionStorage.removeItem(VERIFIER_ITEM);
   await call("POST", "/api/session", { code: fragment.get("code") ?? "", verifier });
-  const to = fragment.get("to") ?? "/";
-  return to.startsWith("/") && !to.startsWith("//") ? to : "/";
+  return safePath(fragment.get("to"));
 }
 
 /** HMAC-SHA-256 (RFC 2104) with the claim link's secret. */

@@ -1,70 +1,54 @@
 /** A gateway that says that it is a demo: OpenClaw's protocol 4 handshake and pairing, enough to try Gatehouse and to test against. */
-import { createHash, createPublicKey, randomBytes, randomUUID, verify } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import http from "node:http";
+import type { Duplex } from "node:stream";
 import { WebSocket, WebSocketServer } from "ws";
+import { connect } from "./handshake.ts";
+import type { Caller, ConnectParams } from "./handshake.ts";
 import { ingressOf } from "./ingress.ts";
-import type { Ingress } from "./ingress.ts";
-import { DEMO_PAGE } from "./page.ts";
+import { Pairing } from "./pairing.ts";
+import { Refusal } from "./refusal.ts";
+import { NOT_ATTRIBUTED, answerHttp } from "./routes.ts";
+import { Settings } from "./settings.ts";
+import type { GatewaySettings } from "./settings.ts";
 
 export const DEMO_VERSION = "2026.9.6-demo";
 
+/** OpenClaw's limits (openclaw.md 3.1). */
 const MAX_PAYLOAD_BYTES = 26_214_400;
-const SIGNED_AT_WINDOW_MS = 120_000;
-const REQUEST_MS = 5 * 60_000;
+const MAX_HANDSHAKE_BYTES = 65_536;
+const HANDSHAKE_MS = 15_000;
+const MAX_UNAUTHENTICATED = 32;
+const REASON_BYTES = 120;
+const TICK_MS = 30_000;
+/** How long a restart lasts; clients are told the same number. */
+const RESTART_MS = 500;
 
-interface DeviceRecord {
-  readonly deviceId: string;
-  readonly publicKey: string;
-  readonly role: string;
-  readonly scopes: readonly string[];
-  readonly approvedVia: string;
-  readonly approvedAtMs: number;
-  readonly token: string;
-}
-interface PendingRequest {
-  readonly requestId: string;
-  readonly deviceId: string;
-  readonly publicKey: string;
-  readonly platform: string;
-  readonly clientId: string;
-  readonly role: string;
-  readonly scopes: readonly string[];
-  readonly ts: number;
-  refreshedAtMs: number;
-}
-interface Client {
+const METHODS = [
+  "config.get", "config.patch", "device.pair.list", "device.pair.approve", "device.pair.reject", "device.pair.remove", "device.pair.rename",
+  "device.token.rotate", "device.token.revoke", "gateway.restart.request", "chat.send",
+]; // prettier-ignore
+const EVENTS = ["connect.challenge", "tick", "shutdown", "device.pair.requested", "device.pair.resolved", "device.pair.changed"];
+
+interface Client extends Caller {
   readonly ws: WebSocket;
-  readonly ingress: Ingress;
-  readonly cap: readonly string[] | null;
-  readonly nonce: string;
-  readonly ts: number;
-  scopes: readonly string[];
+  /** Null until the handshake is done. */
+  scopes: readonly string[] | null;
   deviceId: string | null;
-  isReady: boolean;
-}
-interface ConnectParams {
-  readonly client?: { readonly id?: string; readonly mode?: string; readonly platform?: string };
-  readonly role?: string;
-  readonly scopes?: readonly string[];
-  readonly device?: {
-    readonly id: string;
-    readonly publicKey: string;
-    readonly signature: string;
-    readonly signedAt: number;
-    readonly nonce: string;
-  };
-  readonly auth?: { readonly token?: string; readonly password?: string; readonly deviceToken?: string };
 }
 
 export interface DemoGateway {
   readonly port: number;
-  stop(): Promise<void>;
+  /** @param restartExpectedMs announced to every client before their sockets close, as a gateway that will be back does */
+  stop(restartExpectedMs?: number): Promise<void>;
 }
 
 export interface DemoOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly token: string;
+  /** Settings to begin with; those of a fresh OpenClaw unless given. */
+  readonly gateway?: GatewaySettings;
   readonly now?: () => number;
   /** Answers paths of a test's own, after the ingress check; true when it did. */
   readonly onRequest?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
@@ -72,308 +56,190 @@ export interface DemoOptions {
   readonly onSocket?: (ws: WebSocket, request: http.IncomingMessage) => boolean;
 }
 
-class Refusal extends Error {
-  readonly details: object;
-  readonly code: string;
-  constructor(code: string, details: object, message: string) {
-    super(message);
-    this.code = code;
-    this.details = details;
-  }
-}
-
-function isSigned(params: ConnectParams, client: Client): boolean {
-  const { device } = params;
-  if (device === undefined) return false;
-  const raw = Buffer.from(device.publicKey, "base64url");
-  if (raw.byteLength !== 32 || createHash("sha256").update(raw).digest("hex") !== device.id || device.nonce !== client.nonce) return false;
-  const token = params.auth?.token ?? params.auth?.deviceToken ?? "";
-  const text = [
-    "v2",
-    device.id,
-    params.client?.id,
-    params.client?.mode,
-    params.role ?? "operator",
-    (params.scopes ?? []).join(","),
-    device.signedAt,
-    token,
-    device.nonce,
-  ].join("|");
-  const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x: device.publicKey }, format: "jwk" });
-  return verify(null, Buffer.from(text), key, Buffer.from(device.signature, "base64url"));
+function refuseUpgrade(socket: Duplex, status: string, type: string, body: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\ncontent-type: ${type}\r\nconnection: close\r\n\r\n${body}`);
 }
 
 /** Starts the demo gateway on 127.0.0.1. State lives in memory only. */
 export async function startDemoGateway(options: DemoOptions): Promise<DemoGateway> {
   const now = options.now ?? ((): number => Date.now());
-  let config: {
-    gateway: { trustedProxies?: string[]; controlUi?: { allowedOrigins?: string[] }; nodes?: { pairing?: { autoApproveLocal?: boolean } } };
-  } = { gateway: {} };
-  let revision = 1;
-  const paired = new Map<string, DeviceRecord>();
-  const pending = new Map<string, PendingRequest>();
   const clients = new Set<Client>();
-
-  function ingress(request: http.IncomingMessage): Ingress {
-    return ingressOf(request.headers, (config.gateway.trustedProxies ?? []).includes("127.0.0.1"));
-  }
+  const settings = new Settings(options.gateway ?? {});
+  const pairing = new Pairing(now, (event, payload) => {
+    for (const client of clients) if (client.scopes?.includes("operator.pairing") === true) send(client, { type: "event", event, payload });
+  });
+  let bootId = randomUUID();
+  let isRestarting = false;
+  let restart: NodeJS.Timeout | undefined;
 
   function send(client: Client, frame: object): void {
     if (client.ws.readyState === WebSocket.OPEN) client.ws.send(JSON.stringify(frame));
   }
 
-  function broadcast(event: string, payload: object): void {
-    for (const client of clients)
-      if (client.isReady && client.scopes.includes("operator.pairing")) send(client, { type: "event", event, payload });
+  function tellAll(event: string, payload: object): void {
+    for (const client of clients) if (client.scopes !== null) send(client, { type: "event", event, payload });
   }
 
-  function pair(params: ConnectParams, via: string): DeviceRecord {
-    const { device } = params;
-    const record = {
-      deviceId: device?.id ?? "",
-      publicKey: device?.publicKey ?? "",
-      role: "operator",
-      scopes: params.scopes ?? [],
-      approvedVia: via,
-      approvedAtMs: now(),
-      token: randomBytes(32).toString("base64url"),
-    };
-    paired.set(record.deviceId, record);
-    return record;
+  function closeDevice(deviceId: string): void {
+    for (const client of clients) if (client.deviceId === deviceId) client.ws.close(4001, "device removed");
   }
 
-  function fileRequest(params: ConnectParams): PendingRequest {
-    const { device } = params;
-    for (const [id, each] of pending) if (now() - each.refreshedAtMs > REQUEST_MS) pending.delete(id);
-    const known = [...pending.values()].find((each) => each.deviceId === device?.id);
-    if (known !== undefined && (params.scopes ?? []).every((scope) => known.scopes.includes(scope))) {
-      known.refreshedAtMs = now();
-      return known;
-    }
-    if (known !== undefined) {
-      pending.delete(known.requestId);
-      broadcast("device.pair.resolved", { requestId: known.requestId, deviceId: known.deviceId, decision: "rejected", ts: now() });
-    }
-    const request = {
-      requestId: randomUUID(),
-      deviceId: device?.id ?? "",
-      publicKey: device?.publicKey ?? "",
-      platform: params.client?.platform ?? "",
-      clientId: params.client?.id ?? "",
-      role: params.role ?? "operator",
-      scopes: [...new Set([...(known?.scopes ?? []), ...(params.scopes ?? [])])],
-      ts: now(),
-      refreshedAtMs: now(),
-    };
-    pending.set(request.requestId, request);
-    broadcast("device.pair.requested", request);
-    return request;
+  /** Everybody goes; meanwhile sockets open but nobody connects, as while OpenClaw's own parts come up again. State stays. */
+  function beginRestart(): void {
+    isRestarting = true;
+    tellAll("shutdown", { reason: "gateway restarting", restartExpectedMs: RESTART_MS });
+    for (const client of clients) client.ws.close(1012, "service restart");
+    restart = setTimeout(() => {
+      isRestarting = false;
+      bootId = randomUUID();
+    }, RESTART_MS);
   }
 
-  function connect(client: Client, params: ConnectParams): object {
-    const { auth } = params;
-    const isOwnClient = params.client?.id === "gateway-client" && client.ingress === "direct-local";
-    const record = params.device === undefined ? undefined : paired.get(params.device.id);
-    const hasDeviceToken = record !== undefined && (auth?.deviceToken ?? auth?.token) === record.token;
-    const hasSecret = (auth?.token ?? "") !== "" ? auth?.token === options.token : auth?.password === options.token;
-    if (!hasSecret && !hasDeviceToken) {
-      const code =
-        auth?.deviceToken !== undefined
-          ? "AUTH_DEVICE_TOKEN_MISMATCH"
-          : auth?.token === undefined && auth?.password === undefined
-            ? "AUTH_TOKEN_MISSING"
-            : "AUTH_TOKEN_MISMATCH";
-      throw new Refusal("INVALID_REQUEST", { code }, "unauthorized");
+  function hello(client: Client, params: ConnectParams): object {
+    if (isRestarting) {
+      const more = { code: 1013 };
+      throw new Refusal("UNAVAILABLE", "gateway starting", { reason: "restarting" }, more);
     }
-    let scopes = params.scopes ?? [];
-    let token: string | undefined;
-    if (!isOwnClient) {
-      if (params.device === undefined) throw new Refusal("NOT_PAIRED", { code: "DEVICE_IDENTITY_REQUIRED" }, "device identity required");
-      if (!isSigned(params, client))
-        throw new Refusal("INVALID_REQUEST", { code: "DEVICE_AUTH_SIGNATURE_INVALID" }, "device signature invalid");
-      if (Math.abs(params.device.signedAt - client.ts) > SIGNED_AT_WINDOW_MS)
-        throw new Refusal("INVALID_REQUEST", { code: "DEVICE_AUTH_SIGNATURE_EXPIRED" }, "device signature expired");
-      const isCovered = record !== undefined && scopes.every((scope) => record.scopes.includes(scope));
-      const isSilent = client.ingress === "direct-local" && config.gateway.nodes?.pairing?.autoApproveLocal !== false;
-      if (!isCovered && !isSilent) {
-        const { requestId } = fileRequest(params);
-        const reason = record === undefined ? "not-paired" : "scope-upgrade";
-        throw new Refusal(
-          "NOT_PAIRED",
-          {
-            code: "PAIRING_REQUIRED",
-            reason,
-            requestId,
-            deviceId: params.device.id,
-            recommendedNextStep: "wait_then_retry",
-            retryable: true,
-          },
-          "pairing required",
-        );
-      }
-      ({ token } = isCovered ? record : pair(params, "silent"));
-    }
-    if (client.cap !== null) scopes = scopes.filter((scope) => client.cap?.includes(scope));
+    const { scopes, deviceId, auth } = connect(params, client, { secret: options.token, settings: settings.gateway, pairing });
     client.scopes = scopes;
-    client.deviceId = params.device?.id ?? null;
-    client.isReady = true;
-    const method = hasSecret ? "token" : "device-token";
-    const policy = { maxPayload: MAX_PAYLOAD_BYTES, maxBufferedBytes: 52_428_800, tickIntervalMs: 30_000 };
+    client.deviceId = deviceId;
     return {
       type: "hello-ok",
       protocol: 4,
-      server: { version: DEMO_VERSION, connId: randomUUID() },
-      features: { methods: [], events: [] },
+      server: { version: DEMO_VERSION, bootId, connId: randomUUID() },
+      features: { methods: METHODS, events: EVENTS },
       snapshot: {},
-      auth: { method, role: "operator", scopes, ...(token === undefined ? {} : { deviceToken: token }) },
-      policy,
+      auth,
+      policy: { maxPayload: MAX_PAYLOAD_BYTES, maxBufferedBytes: 52_428_800, tickIntervalMs: TICK_MS },
     };
   }
 
-  function need(client: Client, scope: string): void {
-    if (!client.scopes.includes(scope) && !client.scopes.includes("operator.admin"))
-      throw new Refusal("FORBIDDEN", { code: "MISSING_SCOPE", missingScope: scope }, `missing scope: ${scope}`);
-  }
-
-  function view(record: DeviceRecord): object {
-    const { token: _token, ...rest } = record;
-    return { ...rest, roles: [record.role], connected: [...clients].some((client) => client.deviceId === record.deviceId) };
-  }
-
-  function rpc(client: Client, method: string, params: Record<string, string>): object {
+  function rpc(own: readonly string[], method: string, params: Readonly<Record<string, unknown>>): object {
+    const need = (scope: string): void => {
+      if (own.includes(scope) || own.includes("operator.admin")) return;
+      throw new Refusal("FORBIDDEN", `missing scope: ${scope}`, { code: "MISSING_SCOPE", missingScope: scope, requiredScopes: [scope] });
+    };
+    const text = (name: string): string => {
+      const value = params[name];
+      if (typeof value !== "string") throw new Refusal("INVALID_REQUEST", `invalid ${method} params: at /${name}`);
+      return value;
+    };
+    if (method.startsWith("device.")) need("operator.pairing");
+    if (method.startsWith("config.") || method.startsWith("gateway.")) need("operator.admin");
     switch (method) {
       case "device.pair.list":
-        need(client, "operator.pairing");
-        return { pending: [...pending.values()].map((each) => ({ ...each, roles: [each.role] })), paired: [...paired.values()].map(view) };
-      case "device.pair.approve": {
-        need(client, "operator.pairing");
-        const request = pending.get(params["requestId"] ?? "");
-        if (request === undefined) throw new Refusal("INVALID_REQUEST", {}, "unknown requestId");
-        pending.delete(request.requestId);
-        const record = {
-          deviceId: request.deviceId,
-          publicKey: request.publicKey,
-          role: request.role,
-          scopes: request.scopes,
-          approvedVia: "owner",
-          approvedAtMs: now(),
-          token: randomBytes(32).toString("base64url"),
-        };
-        paired.set(record.deviceId, record);
-        broadcast("device.pair.resolved", { requestId: request.requestId, deviceId: request.deviceId, decision: "approved", ts: now() });
-        return { requestId: request.requestId, device: view(record) };
-      }
-      case "device.pair.reject": {
-        need(client, "operator.pairing");
-        const request = pending.get(params["requestId"] ?? "");
-        if (request === undefined) throw new Refusal("INVALID_REQUEST", {}, "unknown requestId");
-        pending.delete(request.requestId);
-        broadcast("device.pair.resolved", { requestId: request.requestId, deviceId: request.deviceId, decision: "rejected", ts: now() });
-        return { requestId: request.requestId, deviceId: request.deviceId };
-      }
-      case "device.pair.remove": {
-        need(client, "operator.pairing");
-        const deviceId = params["deviceId"] ?? "";
-        if (!paired.delete(deviceId)) throw new Refusal("INVALID_REQUEST", {}, "unknown deviceId");
-        for (const other of clients) if (other.deviceId === deviceId) other.ws.close(4001, "device removed");
-        return { deviceId };
+        return pairing.list((deviceId) => [...clients].some((client) => client.deviceId === deviceId));
+      case "device.pair.approve":
+        return pairing.approve(text("requestId"), own);
+      case "device.pair.reject":
+        return pairing.reject(text("requestId"));
+      case "device.pair.rename":
+        return pairing.rename(text("deviceId"), text("label"));
+      case "device.pair.remove":
+      case "device.token.revoke":
+      case "device.token.rotate": {
+        const deviceId = text("deviceId");
+        const answer =
+          method === "device.pair.remove"
+            ? pairing.remove(deviceId)
+            : method === "device.token.revoke"
+              ? pairing.revokeToken(deviceId, text("role"))
+              : pairing.rotateToken(deviceId, text("role"));
+        closeDevice(deviceId);
+        return answer;
       }
       case "config.get":
-        need(client, "operator.admin");
-        return { config, hash: `demo:${revision}` };
+        return settings.read();
       case "config.patch": {
-        need(client, "operator.admin");
-        if (params["baseHash"] !== `demo:${revision}`) throw new Refusal("INVALID_REQUEST", {}, "config changed");
-        config = merge(config, JSON.parse(params["raw"] ?? "{}") as object) as typeof config;
-        revision += 1;
-        return { ok: true, hash: `demo:${revision}`, config };
+        const { answer, isChange, changesTrust } = settings.patch(params);
+        // After the answer: it goes out first.
+        if (changesTrust) setImmediate(() => clients.forEach((client) => client.ws.close(4001, "gateway policy changed")));
+        else if (isChange) setImmediate(() => tellAll("config.changed", {}));
+        return answer;
       }
+      case "gateway.restart.request":
+        setImmediate(beginRestart);
+        return { ok: true, status: "scheduled" };
       case "chat.send":
-        need(client, "operator.write");
-        return { text: `The demo gateway heard: ${(params["text"] ?? "").slice(0, 500)}` };
+        need("operator.write");
+        return { text: `The demo gateway heard: ${text("text").slice(0, 500)}` };
       default:
-        throw new Refusal("INVALID_REQUEST", {}, `unknown method: ${method}`);
+        throw new Refusal("INVALID_REQUEST", `unknown method: ${method}`);
     }
   }
 
+  function onMessage(client: Client, data: Buffer): void {
+    const { ws, scopes } = client;
+    if (scopes === null && data.byteLength > MAX_HANDSHAKE_BYTES) return ws.close(1009);
+    let frame: { type?: unknown; id?: unknown; method?: unknown; params?: unknown } | null;
+    try {
+      frame = JSON.parse(data.toString("utf8")) as typeof frame;
+    } catch {
+      return scopes === null ? ws.close(1000) : undefined;
+    }
+    if (frame?.type !== "req" || typeof frame.id !== "string" || typeof frame.method !== "string")
+      return scopes === null ? ws.close(1008, "invalid request frame") : undefined;
+    const { id, method } = frame;
+    const params = typeof frame.params === "object" && frame.params !== null ? frame.params : {};
+    try {
+      const payload = scopes === null ? first(client, method, params) : later(scopes, method, params);
+      send(client, { type: "res", id, ok: true, payload });
+    } catch (error) {
+      const refusal = error instanceof Refusal ? error : new Refusal("INVALID_REQUEST", "invalid request");
+      const { code, message, details, close } = refusal;
+      const retry = code === "UNAVAILABLE" ? { retryable: true, retryAfterMs: RESTART_MS } : {};
+      send(client, { type: "res", id, ok: false, error: { code, message, ...(details === undefined ? {} : { details }), ...retry } });
+      if (scopes === null) ws.close(close.code, (message + close.more).slice(0, REASON_BYTES));
+    }
+  }
+
+  function first(client: Client, method: string, params: object): object {
+    if (method !== "connect") throw new Refusal("INVALID_REQUEST", "invalid handshake: first request must be connect");
+    return hello(client, params);
+  }
+
+  function later(own: readonly string[], method: string, params: object): object {
+    if (method === "connect") throw new Refusal("INVALID_REQUEST", "connect is only valid as the first request");
+    return rpc(own, method, { ...params });
+  }
+
+  const trustsLoopback = (): boolean => (settings.gateway.trustedProxies ?? []).includes("127.0.0.1");
   const server = http.createServer((request, response) => {
-    const path = (request.url ?? "/").split("?", 1)[0];
-    if (path === "/healthz" || path === "/health")
-      return void response.writeHead(200, { "content-type": "application/json" }).end('{"ok":true,"status":"live"}');
-    if (path === "/readyz") return void response.writeHead(200, { "content-type": "application/json" }).end('{"ready":true}');
-    if (ingress(request) === "unattributable-proxy")
-      return void response.writeHead(403, { "content-type": "application/json" }).end('{"error":{"type":"proxy_attribution_required"}}');
-    if (options.onRequest?.(request, response) === true) return;
-    if (path === "/demo.js")
-      return void response.writeHead(200, { "content-type": "text/javascript; charset=utf-8" }).end(DEMO_PAGE.script);
-    const headers = {
-      "content-type": "text/html; charset=utf-8",
-      "content-security-policy":
-        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    };
-    response.writeHead(200, headers).end(DEMO_PAGE.html);
+    answerHttp(request, response, ingressOf(request.headers, trustsLoopback()), options.onRequest);
   });
+
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_PAYLOAD_BYTES, perMessageDeflate: false });
   server.on("upgrade", (request, socket, head) => {
-    const kind = ingress(request);
-    if (kind === "unattributable-proxy")
-      return void socket.end(
-        'HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n{"error":{"type":"proxy_attribution_required"}}',
-      );
+    const ingress = ingressOf(request.headers, trustsLoopback());
+    if (ingress.kind === "unattributable-proxy") return refuseUpgrade(socket, "403 Forbidden", "application/json", NOT_ATTRIBUTED);
+    const waiting = [...clients].filter((each) => each.scopes === null && each.ingress.remoteIp === ingress.remoteIp).length;
+    if (waiting >= MAX_UNAUTHENTICATED)
+      return refuseUpgrade(socket, "503 Service Unavailable", "text/plain", "Too many unauthenticated sockets");
     sockets.handleUpgrade(request, socket, head, (ws) => {
       if (options.onSocket?.(ws, request) === true) return;
       const cap = request.headers["x-openclaw-scopes"];
       const client: Client = {
         ws,
-        ingress: kind,
+        ingress,
+        origin: request.headers.origin,
         cap: typeof cap === "string" ? cap.split(",") : null,
-        nonce: randomUUID(),
-        ts: now(),
-        scopes: [],
+        challenge: { nonce: randomUUID(), ts: now() },
+        scopes: null,
         deviceId: null,
-        isReady: false,
       };
       clients.add(client);
-      ws.on("close", () => clients.delete(client));
-      ws.on("error", () => undefined);
-      ws.on("message", (data: Buffer) => {
-        let frame: { type?: string; id?: string; method?: string; params?: object };
-        try {
-          frame = JSON.parse(data.toString("utf8")) as typeof frame;
-        } catch {
-          return ws.close(1000);
-        }
-        if (frame.type !== "req") return;
-        const id = frame.id ?? "";
-        try {
-          if (!client.isReady && frame.method !== "connect") return ws.close(1008, "invalid handshake: first request must be connect");
-          if (frame.method === "connect") {
-            const { origin } = request.headers;
-            const params = (frame.params ?? {}) as ConnectParams;
-            const isPage = params.client?.id === "openclaw-control-ui";
-            if (isPage && !(config.gateway.controlUi?.allowedOrigins ?? []).includes(origin ?? "") && kind !== "direct-local") {
-              throw new Refusal("INVALID_REQUEST", { code: "CONTROL_UI_ORIGIN_NOT_ALLOWED" }, "origin not allowed");
-            }
-            return send(client, { type: "res", id, ok: true, payload: connect(client, params) });
-          }
-          send(client, {
-            type: "res",
-            id,
-            ok: true,
-            payload: rpc(client, frame.method ?? "", (frame.params ?? {}) as Record<string, string>),
-          });
-        } catch (error) {
-          const refusal = error instanceof Refusal ? error : new Refusal("INVALID_REQUEST", {}, "invalid request");
-          send(client, { type: "res", id, ok: false, error: { code: refusal.code, message: refusal.message, details: refusal.details } });
-          if (!client.isReady) ws.close(1008, refusal.message.slice(0, 120));
-        }
+      const timer = setTimeout(() => client.scopes ?? ws.close(1000), HANDSHAKE_MS);
+      ws.on("close", () => {
+        clearTimeout(timer);
+        clients.delete(client);
       });
-      send(client, { type: "event", event: "connect.challenge", payload: { nonce: client.nonce, ts: client.ts } });
+      ws.on("error", () => undefined);
+      ws.on("message", (data: Buffer) => onMessage(client, data));
+      send(client, { type: "event", event: "connect.challenge", payload: { ...client.challenge, capabilities: [] } });
     });
   });
-  const tick = setInterval(() => {
-    for (const client of clients) if (client.isReady) send(client, { type: "event", event: "tick", payload: { ts: now() } });
-  }, 30_000);
+
+  const tick = setInterval(() => tellAll("tick", { ts: now() }), TICK_MS);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.port, "127.0.0.1", resolve);
@@ -381,23 +247,15 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
   const address = server.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : options.port,
-    stop: () =>
+    stop: (restartExpectedMs) =>
       new Promise((resolve) => {
         clearInterval(tick);
+        clearTimeout(restart);
+        const payload = { reason: "restart", restartExpectedMs };
+        if (restartExpectedMs !== undefined) for (const client of clients) send(client, { type: "event", event: "shutdown", payload });
         for (const client of clients) client.ws.close(1012, "service restart");
         server.close(() => resolve());
         server.closeAllConnections();
       }),
   };
-}
-
-/** Objects merge, everything else is replaced, null removes: as `config.patch` does. */
-function merge(before: unknown, patch: unknown): unknown {
-  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
-  const out: Record<string, unknown> = typeof before === "object" && before !== null ? { ...before } : {};
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete out[key];
-    else out[key] = merge(out[key], value);
-  }
-  return out;
 }

@@ -71,7 +71,7 @@ class Door {
   #isAsking = false;
   #asked: { readonly request: string; readonly atMs: number } | null = null;
   #isAllowedLater = false;
-  #gatewayState: GatewayState = "online";
+  #gateway: { readonly state: GatewayState; readonly restartMs?: number | undefined } = { state: "online" };
   /** One-time code of the owner's way, until a session was opened with it. */
   #code: string | undefined;
   /** The grant that the last session was asked for, and the one that was refused. */
@@ -102,9 +102,8 @@ class Door {
       case "wait-for-gateway": {
         const title = answer.gatewayState === "unsafe" ? TEXTS.unsafeTitle : TEXTS.offlineTitle;
         const isDecided = answer.standing === "decided";
-        show(title, isDecided ? TEXTS.allowedOffline : stateText(answer.gatewayState, seen) || TEXTS.opening, {
-          small: isDecided ? stateText(answer.gatewayState, seen) : "",
-        });
+        const state = stateText(answer.gatewayState, seen, answer.restartExpectedMs);
+        show(title, isDecided ? TEXTS.allowedOffline : state || TEXTS.opening, { small: isDecided ? state : "" });
         return this.#lookAgain();
       }
       case "code-lost":
@@ -138,17 +137,20 @@ class Door {
   }
 
   offer(answer: ChallengeResponse, seen: string | null): void {
+    const state = stateText(answer.gatewayState, seen, answer.restartExpectedMs);
     show(TEXTS.newTitle, TEXTS.newText(answer.gatewayName), {
       actions: [
         { label: TEXTS.owner, primary: true, run: () => this.ownerTrip(answer) },
         { label: TEXTS.ask, run: () => this.ask() },
       ],
-      small: stateText(answer.gatewayState, seen) || (isInsideAnotherApp() ? TEXTS.inAppHint : TEXTS.privateHint),
+      small: state === "" ? (isInsideAnotherApp() ? TEXTS.inAppHint : TEXTS.privateHint) : `${state} ${TEXTS.ownerAway}`,
     });
+    if (state !== "") this.#lookAgain();
   }
 
   /** Top-level trip to the approval page with public data only; the way back brings a one-time code to this browser and no other. */
   ownerTrip(answer: ChallengeResponse): void {
+    this.#stopLooking();
     const state = toBase64url(crypto.getRandomValues(new Uint8Array(24)));
     const to = isOwnAddress() ? "/" : location.pathname + location.search;
     sessionStorage.setItem(STATE_ITEM, state);
@@ -244,21 +246,21 @@ class Door {
     const again: Action = { label: TEXTS.again, primary: true, run: () => this.ask() };
     switch (message.type) {
       case "hello":
-        this.#gatewayState = message.gatewayState;
+        this.#gateway = { state: message.gatewayState, restartMs: message.restartExpectedMs };
         return this.#hello(message.roomNonce);
       case "waiting": {
         this.#isAllowedLater = false;
         const asked = this.#asked?.request === message.request ? this.#asked : { request: message.request, atMs: Date.now() };
         this.#asked = asked;
         const stop: Action = { label: TEXTS.stop, run: () => this.#withdraw() };
-        return show(TEXTS.waitTitle, TEXTS.waitText, {
+        return show(TEXTS.waitTitle, message.ownerSeen ? TEXTS.waitSeen : TEXTS.waitText, {
           digits: message.matchCode,
           small: this.#waitingSmall(asked.atMs),
           actions: [stop],
         });
       }
       case "gateway":
-        this.#gatewayState = message.state;
+        this.#gateway = { state: message.state, restartMs: message.restartExpectedMs };
         return this.#gatewayChanged();
       case "allowed":
         if (message.live) return this.#allowed();
@@ -307,12 +309,12 @@ class Door {
   }
 
   #allowedLaterText(): string {
-    if (this.#gatewayState === "online") return TEXTS.allowedSoon;
-    return `${TEXTS.allowedOffline} ${stateText(this.#gatewayState, null)}`;
+    if (this.#gateway.state === "online") return TEXTS.allowedSoon;
+    return `${TEXTS.allowedOffline} ${stateText(this.#gateway.state, null, this.#gateway.restartMs)}`;
   }
 
   #waitingSmall(askedAtMs: number): string {
-    return stateText(this.#gatewayState, null) || TEXTS.waitSmall(clock(askedAtMs));
+    return stateText(this.#gateway.state, null, this.#gateway.restartMs) || TEXTS.waitSmall(clock(askedAtMs));
   }
 
   async #allowed(): Promise<void> {
@@ -373,7 +375,8 @@ async function main(): Promise<void> {
   try {
     key = await deviceKey();
   } catch {
-    return show(TEXTS.storageTitle, TEXTS.storage);
+    const retry = { label: TEXTS.retry, primary: true, run: () => location.reload() };
+    return show(TEXTS.storageTitle, TEXTS.storage, { actions: [retry], isError: true });
   }
   const { code, state } = document.body.dataset;
   const door = new Door(key, code);

@@ -13,6 +13,7 @@ export const TEXTS = {
   retry: "Try again",
   waitTitle: "Waiting for the owner",
   waitText: "Tell the owner these four digits. The owner types them on a page of Gatehouse and presses Allow.",
+  waitSeen: "The owner is looking at it. Tell the owner these four digits; the owner types them and presses Allow.",
   waitSmall: (clock: string) => `Asked at ${clock}. Keep this page open: it goes on by itself, also after sleep.`,
   connecting: "Connecting again …",
   allowedTitle: "Allowed",
@@ -34,6 +35,7 @@ export const TEXTS = {
   unsafeTitle: "The gateway is closed for now",
   storageTitle: "This browser stores nothing",
   storage: "It cannot stay allowed, because it keeps no data for this page. Use a normal window, not a private one, and allow site data.",
+  ownerAway: "The owner's own way needs the gateway; asking the owner works already now.",
   secureTitle: "This address is not secure",
   secure: "Open the https:// address of the gateway instead.",
   cookiesTitle: "This browser keeps no cookies here",
@@ -53,7 +55,8 @@ export const TEXTS = {
   privateHint: "In a private window this is forgotten when the window closes.",
 } as const;
 
-export function stateText(state: GatewayState, lastSeen: string | null): string {
+/** @param restartExpectedMs what the gateway announced, if anything */
+export function stateText(state: GatewayState, lastSeen: string | null, restartExpectedMs?: number): string {
   const seen = lastSeen === null ? "" : ` Last seen ${lastSeen}.`;
   switch (state) {
     case "online":
@@ -65,10 +68,15 @@ export function stateText(state: GatewayState, lastSeen: string | null): string 
     case "starting":
       return "The gateway is starting. This page goes on by itself.";
     case "restarting":
-      return "The gateway is restarting, usually under a minute. This page goes on by itself.";
+      return `The gateway is restarting, ${restartExpectedMs === undefined ? "usually under a minute" : `about ${span(restartExpectedMs)}`}. This page goes on by itself.`;
     case "unsafe":
       return "Gatehouse found that the gateway is not set up safely, so nobody is let in. The owner sees the reason in Gatehouse.";
     case "unclaimed":
       return "No machine has been connected to this gateway yet.";
   }
+}
+
+function span(ms: number): string {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

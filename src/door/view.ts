@@ -19,6 +19,7 @@ export function setText(id: string, text: string): void {
 }
 
 let shown = "";
+let buttons: readonly Action[] = [];
 
 /** One view: heading, announced sentence, actions. Moves the focus to the heading when the heading changes. */
 export function show(
@@ -36,18 +37,26 @@ export function show(
   digits.setAttribute("aria-label", (options.digits ?? "").split("").join(" "));
   setText("digits", options.digits ?? "");
   setText("small", options.small ?? "");
+  showActions(options.actions ?? []);
+  if (shown !== "" && shown !== title) element("title").focus();
+  shown = title;
+}
+
+/** The same buttons stay in place, so that a view that renews itself takes the focus from nobody. */
+function showActions(actions: readonly Action[]): void {
+  const isSame = actions.length === buttons.length && actions.every((action, i) => action.label === buttons[i]?.label);
+  buttons = actions;
+  if (isSame) return;
   element("actions").replaceChildren(
-    ...(options.actions ?? []).map((action) => {
+    ...actions.map((action, i) => {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = action.label;
       if (action.primary === true) button.className = "primary";
-      button.addEventListener("click", () => action.run());
+      button.addEventListener("click", () => buttons[i]?.run());
       return button;
     }),
   );
-  if (shown !== "" && shown !== title) element("title").focus();
-  shown = title;
 }
 
 /** @returns local time of day, hours and minutes */

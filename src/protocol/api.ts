@@ -83,6 +83,8 @@ export const meSchema = z.object({
 export const addPasskeySchema = z.object({ nonce: nonceSchema, name: nameSchema, response: webauthnResponseSchema });
 /** POST /api/auth/passkeys/endorse -> { delivered: n }: ownerKeyStatement about the new passkey, signed by an older one. */
 export const endorseSchema = signedByOwnerSchema;
+/** PATCH /api/auth/passkeys/:id { name } */
+export const passkeyNameSchema = z.object({ name: nameSchema });
 /** DELETE /api/auth/passkeys/:id (not the last one); POST /api/auth/recovery-codes -> { recoveryCodes }; POST /api/auth/sign-out { everywhere }. */
 export const signOutSchema = z.object({ everywhere: z.boolean() });
 /** POST /api/auth/handoff -> { code }: signs the dashboard in. `challenge`: base64url SHA-256 of the dashboard tab's verifier (RFC 7636 S256). */
@@ -199,7 +201,6 @@ export type Receipt = z.infer<typeof receiptSchema>;
 /** GET /api/requests -> { requests: waitingCardSchema[] }, from the inbox. */
 export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, triesLeft: true });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;
-/** GET /api/activity?gateway=&before= -> { events } newest first, 100 at most. */
 export const auditEventSchema = z.object({
   id: z.string(),
   atMs: ms,
@@ -211,6 +212,9 @@ export const auditEventSchema = z.object({
   detail: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
 });
 export type AuditEvent = z.infer<typeof auditEventSchema>;
+/** GET /api/activity?gateway=&before= -> newest first, 100 at most. `next`: give it as `before` for the page after this one; null at the end. */
+export const activitySchema = z.object({ events: z.array(auditEventSchema), next: z.string().nullable() });
+export type Activity = z.infer<typeof activitySchema>;
 
 /** Messages of the WebSocket GET /api/inbox (server to page): the whole list at open, then changes. */
 export const inboxMessageSchema = z.discriminatedUnion("type", [

@@ -20,6 +20,8 @@ export const challengeResponseSchema = z.object({
   gateway: gatewayIdSchema,
   gatewayName: z.string(),
   gatewayState: z.enum(GATEWAY_STATES),
+  /** While it restarts: how long the gateway said that this takes, milliseconds. */
+  restartExpectedMs: z.int().optional(),
   /** Server time when the link was last seen; null: never. */
   lastSeenMs: z.int().nullable(),
   approveOrigin: z.string(),
@@ -67,7 +69,13 @@ export type FromDoor = z.infer<typeof fromDoorSchema>;
 
 /** Room to door. */
 export const toDoorSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("hello"), roomNonce: nonceSchema, gatewayState: z.enum(GATEWAY_STATES) }),
+  z.object({
+    type: z.literal("hello"),
+    roomNonce: nonceSchema,
+    gatewayState: z.enum(GATEWAY_STATES),
+    restartExpectedMs: z.int().optional(),
+  }),
+  /** Again when `ownerSeen` becomes true: the owner has the request on the screen. */
   z.object({ type: z.literal("waiting"), request: digestIdSchema, matchCode: z.string().regex(/^\d{4}$/), ownerSeen: z.boolean() }),
   z.object({ type: z.literal("gateway"), state: z.enum(GATEWAY_STATES), restartExpectedMs: z.int().optional() }),
   /** Signed; `live`: the connector has applied it and a session can open now. */

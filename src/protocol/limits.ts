@@ -48,6 +48,11 @@ export const OPEN_TIMEOUT_MS = 15_000;
 /** How long the connector waits for the gateway's first frame before it answers an upgrade anyway (plugin sockets send none). */
 export const CHALLENGE_WAIT_MS = 5_000;
 
+/** Messages of one browser's socket; more are held back for a while, and a sender that goes on regardless is closed with 1008. Bytes are bounded by credit. */
+export const BROWSER_MESSAGES = { perSecond: 1_000, burst: 4_000 } as const;
+/** Messages that are held back for that reason before it is over. */
+export const MAX_HELD_MESSAGES = 1_000;
+
 // --- HTTP ------------------------------------------------------------------------------------------------------------
 
 /** Request line plus header fields of a visitor; the platform allows 128 KB, a gateway needs far less. */
@@ -68,6 +73,8 @@ export const HEARTBEAT_BUSY_MS = 5_000;
 export const LINK_SILENCE_MS = 15_000;
 /** Sockets at `/link` that have not proven anything yet: more are refused, so that strangers cannot fill a room. */
 export const MAX_UNPROVEN_LINKS = 16;
+/** Unproven sockets from one address (an IPv6 /64 counts as one), at `/link` and at the door each. */
+export const MAX_UNPROVEN_PER_ADDRESS = 4;
 /** Unanswered heartbeats before the link is called dead. */
 export const HEARTBEAT_MISSES = 2;
 export const RECONNECT_MIN_MS = 250;
@@ -86,8 +93,18 @@ export const MAX_REQUESTS_PER_GATEWAY = 3;
 export const REQUEST_SILENCE_MS = 5 * 60_000;
 /** A door page's heartbeat; three of them may be lost before the page counts as silent for the owner's card. */
 export const DOOR_PING_MS = 20_000;
-/** Open sockets of waiting devices per gateway, proven or not: bounds memory before anybody is allowed. */
-export const MAX_WAIT_SOCKETS = 16;
+/** Of these from one address (an IPv6 /64 counts as one): one visitor cannot keep the others from asking. */
+export const MAX_REQUESTS_PER_ADDRESS = 2;
+/** Open sockets at the door that have not proven a key yet, per gateway: bounds memory before anybody is allowed. */
+export const MAX_UNPROVEN_WAITS = 16;
+/** A socket at the door must prove its key within this time, or its place is given away. */
+export const WAIT_PROOF_MS = 5_000;
+/** Messages on such a socket before the proof: one that failed, one more. */
+export const MAX_UNPROVEN_MESSAGES = 2;
+/** Messages on a socket of the door in all; heartbeats are answered by the runtime and do not count. */
+export const MAX_DOOR_MESSAGES = 4;
+/** Pages of one device that wait at once. */
+export const MAX_WAIT_SOCKETS_PER_DEVICE = 4;
 export const MAX_CLAIM_CHARS = 80;
 
 // --- grants, sessions, codes ---------------------------------------------------------------------------------------------
@@ -104,6 +121,13 @@ export const ACTIVATION_MS = 2 * 60_000;
 /** Previous device token stays good for a lost reply, until the current one is used, at most this long. */
 export const TOKEN_OVERLAP_MS = 10 * 60_000;
 export const ENROLMENT_CODE_MS = 10 * 60_000;
+/** Wrong secrets for one enrolment code before it is dead, whoever tried. */
+export const ENROLMENT_CODE_TRIES = 5;
+/** Enrolment codes of one account within an hour that no machine has used: bounds what a stolen session leaves behind. */
+export const MAX_UNUSED_ENROLMENTS_PER_HOUR = 10;
+/** Proofs of one device, and of one gateway's visitors together, that may fail; a right proof is never refused for wrong ones. */
+export const FAILED_PROOFS_PER_DEVICE = { perSecond: 5 / 60, burst: 5 } as const;
+export const FAILED_PROOFS_PER_GATEWAY = { perSecond: 20 / 60, burst: 20 } as const;
 export const ACCOUNT_SESSION_MS = 30 * 24 * 3_600_000;
 export const HANDOFF_CODE_MS = 60_000;
 export const INVITATION_MS = 7 * 24 * 3_600_000;

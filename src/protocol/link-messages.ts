@@ -88,7 +88,7 @@ export const gatewayReportSchema = z.object({
   version: z.string().max(40).optional(),
   /** Closed set of reasons for people; texts live in the pages. */
   reason: z
-    .enum(["not-running", "too-old", "auth-failed", "no-secret", "settings-missing", "stranger-admitted", "settings-refused"])
+    .enum(["not-running", "too-old", "auth-failed", "no-secret", "settings-missing", "stranger-admitted", "settings-refused", "auth-mode"])
     .optional(),
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),

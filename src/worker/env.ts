@@ -16,4 +16,6 @@ export interface Env {
   readonly GATEHOUSE_SECRET: string;
   /** The one before, while it is being rotated out. */
   readonly GATEHOUSE_SECRET_OLD?: string;
+  /** Root of the names of gateways, which never change; GATEHOUSE_SECRET until that is rotated for the first time. */
+  readonly GATEHOUSE_ID_SECRET?: string;
 }

@@ -37,6 +37,9 @@ const MESSAGE: Readonly<Record<ApiErrorCode, string>> = {
   internal: "Something went wrong on our side.",
 };
 
+/** Seconds after which the same request may fare better. */
+const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = { "too-many": 60, unavailable: 5 };
+
 /** A refusal with a stable code; the only error whose text reaches a client. */
 export class ApiError extends Error {
   override name = "ApiError";
@@ -52,6 +55,8 @@ export class ApiError extends Error {
 
 /** @returns the one answer for a code: same bytes whoever asks and why */
 export function errorResponse(code: ApiErrorCode, extra: Readonly<Record<string, number>> = {}): Response {
-  const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+  const headers = new Headers({ "cache-control": "no-store", "x-content-type-options": "nosniff" });
+  const retryAfter = extra["retryAfterSeconds"] ?? RETRY_AFTER[code];
+  if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
   return Response.json({ error: { code, message: MESSAGE[code], ...extra } }, { status: STATUS[code], headers });
 }

@@ -8,7 +8,7 @@ import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { allow, ask, claim, nextHello, review } from "../support/journey.ts";
-import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
+import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
 interface AxeResult {
@@ -55,7 +55,12 @@ async function expectAccessible(page: Page): Promise<void> {
 
 beforeAll(async () => {
   [stack, browser] = await Promise.all([startStack(), launch()]);
-  openclaw = await runOpenclaw({ command: await installOpenclaw(() => undefined), port: await freePort(), stateDir: await scratch() });
+  openclaw = await runOpenclaw({
+    command: await installOpenclaw(() => undefined),
+    port: await freePort(),
+    stateDir: await scratch(),
+    token: canary(),
+  });
   const up = { args: ["up", "--yes"], stateDir: await scratch(), appOrigin: stack.control.appOrigin };
   connector = startConnector({ ...up, gatewayPort: openclaw.port, token: openclaw.token });
   const link = await connector.until((event) => event.event === "claim-link", "claim link");
@@ -105,6 +110,7 @@ test("[TK3] a device whose token is lost asks again and gets in; a fragment of t
   await expectAccessible(owner);
   await allow(owner, digits);
   await heading(owner, "Allowed");
+  await owner.getByRole("button", { name: "Stay here" }).click();
   await expectAccessible(owner);
   await first;
   expect(new URL(page.url()).hash).toBe("#part");
@@ -193,6 +199,9 @@ test("a request that is over is said to be over, and a recovery code signs in wh
   await page.getByRole("button", { name: "Use a recovery code" }).click();
   await page.getByLabel("Recovery code").fill(code);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
+  await heading(page, "Add a passkey for this device");
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Not now" }).click();
   await heading(page, "Ada Owner");
   await page.getByText("9 of 10 are unused.").waitFor();
   await page.context().close();

@@ -13,10 +13,10 @@ import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { signUp } from "../support/journey.ts";
-import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
+import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
-const TOKEN = "demo-token-of-the-enrolment-tests";
+const TOKEN = canary();
 
 let stack: Stack;
 let gateway: DemoGateway;

@@ -1,9 +1,38 @@
-/** Builds once when somebody runs the end-to-end tests by themselves; `npm test` has built already. */
-import { existsSync } from "node:fs";
+/** Builds once when somebody runs the end-to-end tests by themselves (`npm test` has built already), and afterwards reads what every process printed. */
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { buildAll } from "../../scripts/build.ts";
 import { root } from "../../scripts/children.ts";
 
+/** Tokens of ours, cookies, credentials in headers, and the gateway's secret, which the tests begin with `canary`. */
+const SECRETS = /gth[a-z]_[0-9A-Za-z]{20}|__Host-gth|authorization: |canary-[0-9a-f]{8}/i;
+
+let recorded: string;
+
 export async function setup(): Promise<void> {
-  if (!existsSync(path.join(root, "dist/worker/index.js"))) await buildAll();
+  recorded = mkdtempSync(path.join(os.tmpdir(), "gatehouse-output-"));
+  process.env["GATEHOUSE_RECORD_OUTPUT"] = recorded;
+  if (isStale()) await buildAll();
+}
+
+/** A bundle older than any source would prove yesterday's program. */
+function isStale(): boolean {
+  const built = path.join(root, "dist/worker/index.js");
+  if (!existsSync(built)) return true;
+  const { mtimeMs } = statSync(built);
+  return readdirSync(path.join(root, "src"), { recursive: true, withFileTypes: true }).some(
+    (entry) => entry.isFile() && statSync(path.join(entry.parentPath, entry.name)).mtimeMs > mtimeMs,
+  );
+}
+
+/** [case 44] No process of the whole suite may print a secret. */
+export function teardown(): void {
+  const leaks: string[] = [];
+  const files = readdirSync(recorded);
+  for (const name of files)
+    for (const line of readFileSync(path.join(recorded, name), "utf8").split("\n")) if (SECRETS.test(line)) leaks.push(`${name}: ${line}`);
+  rmSync(recorded, { recursive: true, force: true });
+  if (leaks.length > 0) throw new Error(`[case 44] secrets were printed:\n${leaks.join("\n")}`);
+  process.stdout.write(`[case 44] no secret in the output of ${files.length} processes\n`);
 }

@@ -9,7 +9,7 @@ import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { gatewayRpc, pairedDevices } from "../support/gateway-rpc.ts";
 import { allow, ask, claim, nextHello, recordFrames, review } from "../support/journey.ts";
-import { isLinkUp, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
+import { canary, isLinkUp, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
 const FULL = ["operator.admin", "operator.approvals", "operator.pairing", "operator.questions", "operator.read", "operator.write"];
@@ -39,7 +39,12 @@ async function toDashboard(where = gatewayPath): Promise<void> {
 
 beforeAll(async () => {
   [stack, browser] = await Promise.all([startStack(), launch()]);
-  openclaw = await runOpenclaw({ command: await installOpenclaw(() => undefined), port: await freePort(), stateDir: await scratch() });
+  openclaw = await runOpenclaw({
+    command: await installOpenclaw(() => undefined),
+    port: await freePort(),
+    stateDir: await scratch(),
+    token: canary(),
+  });
   connector = connect(["up", "--yes"], await scratch());
 });
 

@@ -1,23 +1,17 @@
 /** Every page and state: no accessibility finding, no sideways scrolling at 320 px, and a screenshot of each (kept out of git). Then bulk through the whole chain. */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
-import path from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { root } from "../../scripts/children.ts";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { allow, ask, review } from "../support/journey.ts";
-import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
+import { look } from "../support/look.ts";
+import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
 const MIB = 1024 * 1024;
-const TOKEN = "demo-token-of-the-page-tests";
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const shots = path.join(root, "screenshots");
+const TOKEN = canary();
 
 let stack: Stack;
 let gateway: DemoGateway;
@@ -31,7 +25,6 @@ let gatewayPath: string;
 let seenHeaders: Readonly<Record<string, unknown>> = {};
 
 beforeAll(async () => {
-  await mkdir(shots, { recursive: true });
   [stack, browser] = await Promise.all([startStack(), launch()]);
   gateway = await startDemoGateway({
     port: 0,
@@ -93,79 +86,54 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-interface AxeResult {
-  readonly violations: readonly { readonly id: string; readonly nodes: readonly { readonly html: string }[] }[];
-}
-
-/** Light and dark, and at three widths: no finding, no sideways scrolling. */
-async function check(page: Page, name: string): Promise<void> {
-  for (const scheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-    for (const width of [320, 360, 1280]) {
-      await page.setViewportSize({ width, height: 800 });
-      expect(
-        await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth),
-        `${name} scrolls sideways at ${width}`,
-      ).toBeLessThanOrEqual(0);
-      if (width !== 320) await page.screenshot({ path: path.join(shots, `${name}-${width}-${scheme}.png`), fullPage: true });
-    }
-    expect(await page.locator("h1").count(), `${name} has one h1`).toBe(1);
-    await page.evaluate(axe);
-    const result = await page.evaluate(
-      () => (globalThis as unknown as { axe: { run(): Promise<unknown> } }).axe.run() as Promise<AxeResult>,
-    );
-    expect(result.violations.map((each) => `${each.id}: ${each.nodes[0]?.html ?? ""}`), `${name} ${scheme}`).toEqual([]); // prettier-ignore
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-}
-
 test("signing up and claiming", async () => {
   const link = await connector.until((event) => event.event === "claim-link", "claim link");
   await owner.goto(String(link["url"]));
   await owner.getByRole("button", { name: "Sign in" }).waitFor();
-  await check(owner, "welcome");
+  await look(owner, "welcome");
   await owner.getByRole("button", { name: "Sign in" }).click();
   await owner.getByLabel("Your name").waitFor();
-  await check(owner, "sign-up");
+  await look(owner, "sign-up");
   await owner.getByLabel("Your name").fill("Ada");
   await owner.getByRole("button", { name: "Make account with a passkey" }).click();
   await owner.getByRole("heading", { name: "Keep these recovery codes" }).waitFor();
-  await check(owner, "recovery-codes");
+  await look(owner, "recovery-codes");
   await owner.getByLabel("I have kept them in a safe place").check();
   await owner.getByRole("button", { name: "Continue" }).click();
   await owner.getByRole("button", { name: "Add gateway" }).waitFor();
-  await check(owner, "claim");
+  await look(owner, "claim");
   await owner.getByRole("button", { name: "Add gateway" }).click();
   await owner.getByRole("link", { name: "Go on" }).waitFor();
-  await check(owner, "claimed");
+  await look(owner, "claimed");
   await owner.getByRole("link", { name: "Go on" }).click();
   await connector.until(isOnline, "online");
   await owner.getByText("Online", { exact: true }).waitFor();
   gatewayPath = new URL(owner.url()).pathname;
   origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
-  await check(owner, "gateway-empty");
+  await look(owner, "gateway-empty");
 });
 
 test("door, waiting, deciding, devices", async () => {
   await device.goto(origin);
   await device.getByRole("button", { name: "Ask the owner" }).waitFor();
-  await check(device, "door-new");
+  await look(device, "door-new");
   const digits = await ask(device, origin);
-  await check(device, "door-waiting");
+  await look(device, "door-waiting");
   await owner.getByRole("link", { name: "Review" }).waitFor();
-  await check(owner, "gateway-waiting");
+  await look(owner, "gateway-waiting");
   await review(owner);
-  await check(owner, "decide");
+  await look(owner, "decide");
   await allow(owner, digits);
   await owner.getByRole("heading", { level: 1, name: "Allowed" }).waitFor();
-  await check(owner, "allowed");
+  await owner.getByRole("button", { name: "Stay here" }).click();
+  await look(owner, "allowed");
   await device.getByText("Connected. This device may").waitFor();
   await owner.goto(stack.control.appOrigin + gatewayPath);
   await owner.getByRole("button", { name: "Cut now" }).waitFor();
-  await check(owner, "gateway-devices");
+  await look(owner, "gateway-devices");
   await owner.getByRole("button", { name: "Cut now" }).click();
   await owner.getByRole("dialog").waitFor();
-  await check(owner, "cut-dialog");
+  await look(owner, "cut-dialog");
   await owner.getByRole("button", { name: "Keep it" }).click();
 });
 
@@ -174,11 +142,11 @@ test("the other pages", async () => {
   for (const [where, heading, name] of pages) {
     await owner.goto(stack.control.appOrigin + where);
     await owner.getByRole("heading", { level: 1, name: heading }).waitFor();
-    await check(owner, name);
+    await look(owner, name);
   }
   await owner.getByRole("link", { name: "Passkeys and recovery codes" }).click();
   await owner.getByRole("heading", { level: 2, name: "Passkeys" }).waitFor();
-  await check(owner, "passkeys");
+  await look(owner, "passkeys");
 });
 
 test("[ST2] [ST5] a 25 MiB message each way, text and binary kept apart, the close as sent", async () => {

@@ -41,16 +41,24 @@ export async function profile(browser: Browser, viewport = { width: 1280, height
 
 /** Gives one page a platform authenticator with user verification, as a phone or laptop has. It follows the page, not the profile. */
 export async function withPasskeys(page: Page): Promise<void> {
+  await addAuthenticator(page, "internal");
+}
+
+/** One more authenticator for a page. `usb`: a security key, because a page has at most one platform authenticator. @returns takes it away */
+export async function addAuthenticator(page: Page, transport: "internal" | "usb"): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page);
   await session.send("WebAuthn.enable");
-  await session.send("WebAuthn.addVirtualAuthenticator", {
+  const { authenticatorId } = await session.send("WebAuthn.addVirtualAuthenticator", {
     options: {
       protocol: "ctap2",
-      transport: "internal",
+      transport,
       hasResidentKey: true,
       hasUserVerification: true,
       isUserVerified: true,
       automaticPresenceSimulation: true,
     },
   });
+  return async () => {
+    await session.send("WebAuthn.removeVirtualAuthenticator", { authenticatorId });
+  };
 }

@@ -1,5 +1,5 @@
 /** A software authenticator (ES256) that makes assertions as a passkey does (WebAuthn L3 §6.3.3, §6.5.5). Runs in Node and in workerd. */
-import { tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
+import { fromBase64url, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { StatementType } from "../../src/protocol/statement-encoding.ts";
 import type { Assertion, OwnerKey, SignedByOwner } from "../../src/protocol/statements.ts";
 
@@ -7,6 +7,10 @@ export interface Authenticator {
   readonly ownerKey: OwnerKey;
   /** Signs a statement; the overrides make it wrong in one way. */
   sign(type: StatementType, body: Uint8Array<ArrayBuffer>, overrides?: Partial<SignOptions>): Promise<SignedByOwner>;
+  /** A registration of this very passkey (RegistrationResponseJSON, attestation `none`) over a sign-up nonce. */
+  register(nonce: string): Promise<object>;
+  /** A sign-in (AuthenticationResponseJSON) over a nonce. */
+  signIn(nonce: string): Promise<object>;
 }
 
 interface SignOptions {
@@ -40,28 +44,65 @@ export async function newAuthenticator(origin: string): Promise<Authenticator> {
   const credentialId = toBase64url(crypto.getRandomValues(new Uint8Array(16)));
   const ownerKey: OwnerKey = { credentialId, key: { kty: "EC", crv: "P-256", x: jwk.x ?? "", y: jwk.y ?? "" } };
   const rpId = new URL(origin).hostname;
+  const sign: Authenticator["sign"] = async (type, body, overrides = {}) => {
+    const options = { origin, rpId, flags: 0x05, clientData: {}, ...overrides };
+    const challenge = toBase64url(await sha256(tagged(type, body)));
+    const clientData = utf8(
+      JSON.stringify({ type: "webauthn.get", challenge, origin: options.origin, crossOrigin: false, ...options.clientData }),
+    );
+    const authenticatorData = new Uint8Array(37);
+    authenticatorData.set(await sha256(utf8(options.rpId)));
+    authenticatorData[32] = options.flags;
+    const signed = new Uint8Array(authenticatorData.byteLength + 32);
+    signed.set(authenticatorData);
+    signed.set(await sha256(clientData), authenticatorData.byteLength);
+    const raw = new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, pair.privateKey, signed));
+    const assertion: Assertion = {
+      credentialId,
+      authenticatorData: toBase64url(authenticatorData),
+      clientDataJSON: toBase64url(clientData),
+      signature: toBase64url(toDer(raw)),
+    };
+    return { statement: toBase64url(body), assertion };
+  };
   return {
     ownerKey,
-    sign: async (type, body, overrides = {}) => {
-      const options = { origin, rpId, flags: 0x05, clientData: {}, ...overrides };
-      const challenge = toBase64url(await sha256(tagged(type, body)));
-      const clientData = utf8(
-        JSON.stringify({ type: "webauthn.get", challenge, origin: options.origin, crossOrigin: false, ...options.clientData }),
-      );
-      const authenticatorData = new Uint8Array(37);
-      authenticatorData.set(await sha256(utf8(options.rpId)));
-      authenticatorData[32] = options.flags;
-      const signed = new Uint8Array(authenticatorData.byteLength + 32);
-      signed.set(authenticatorData);
-      signed.set(await sha256(clientData), authenticatorData.byteLength);
-      const raw = new Uint8Array(await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, pair.privateKey, signed));
-      const assertion: Assertion = {
-        credentialId,
-        authenticatorData: toBase64url(authenticatorData),
-        clientDataJSON: toBase64url(clientData),
-        signature: toBase64url(toDer(raw)),
-      };
-      return { statement: toBase64url(body), assertion };
+    sign,
+    register: async (nonce) => {
+      const challenge = toBase64url(await sha256(tagged("register", bytesOf(nonce))));
+      const clientData = utf8(JSON.stringify({ type: "webauthn.create", challenge, origin, crossOrigin: false }));
+      const head = new Uint8Array(37);
+      head.set(await sha256(utf8(rpId)));
+      // User present and verified, attested credential data included.
+      head[32] = 0x45;
+      const id = bytesOf(credentialId);
+      // COSE_Key of an ES256 key (RFC 9053 §2.1), after AAGUID and credential id.
+      const cose = [0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32, ...bytesOf(jwk.x ?? ""), 0x22, 0x58, 32, ...bytesOf(jwk.y ?? "")];
+      const authData = [...head, ...new Uint8Array(16), 0, id.byteLength, ...id, ...cose];
+      const text = (word: string): number[] => [0x60 + word.length, ...utf8(word)];
+      const object = [
+        0xa3,
+        ...text("fmt"),
+        ...text("none"),
+        ...text("attStmt"),
+        0xa0,
+        ...text("authData"),
+        0x58,
+        authData.length,
+        ...authData,
+      ];
+      const response = { clientDataJSON: toBase64url(clientData), attestationObject: toBase64url(Uint8Array.from(object)) };
+      return { id: credentialId, rawId: credentialId, type: "public-key", clientExtensionResults: {}, response };
+    },
+    signIn: async (nonce) => {
+      const { assertion } = await sign("login", bytesOf(nonce));
+      const { authenticatorData, clientDataJSON, signature } = assertion;
+      const response = { authenticatorData, clientDataJSON, signature };
+      return { id: credentialId, rawId: credentialId, type: "public-key", clientExtensionResults: {}, response };
     },
   };
+}
+
+function bytesOf(base64url: string): Uint8Array<ArrayBuffer> {
+  return fromBase64url(base64url) ?? new Uint8Array(0);
 }

@@ -23,6 +23,11 @@ export interface RunningConnector {
   kill(): Promise<void>;
 }
 
+/** A gateway's secret that shows wherever it turns up: the suite reads every process's output for it (e2e/global-setup.ts). */
+export function canary(): string {
+  return `canary-${crypto.randomUUID()}`;
+}
+
 export async function scratch(): Promise<string> {
   return mkdtemp(path.join(os.tmpdir(), "gatehouse-test-"));
 }

@@ -231,8 +231,9 @@ export class FakeConnector {
   }
 
   /** Opens a socket at `/link/<gateway>`; nothing is proven yet. */
-  static async dial(env: Env, gateway: string): Promise<FakeConnector> {
-    const response = await handle(new Request(`${env.APP_ORIGIN}/link/${gateway}`, { headers: { upgrade: "websocket" } }), env);
+  static async dial(env: Env, gateway: string, address?: string): Promise<FakeConnector> {
+    const headers = { upgrade: "websocket", ...(address === undefined ? {} : { "cf-connecting-ip": address }) };
+    const response = await handle(new Request(`${env.APP_ORIGIN}/link/${gateway}`, { headers }), env);
     if (response.webSocket === null) throw new Error(`link answered ${response.status}`);
     return new FakeConnector(response.webSocket);
   }

@@ -2,7 +2,13 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { FRAME_RESET } from "../../src/protocol/frame.ts";
-import { HEARTBEAT_BUSY_MS, LINK_HANDSHAKE_MS, LINK_SILENCE_MS, MAX_UNPROVEN_LINKS } from "../../src/protocol/limits.ts";
+import {
+  HEARTBEAT_BUSY_MS,
+  LINK_HANDSHAKE_MS,
+  LINK_SILENCE_MS,
+  MAX_UNPROVEN_LINKS,
+  MAX_UNPROVEN_PER_ADDRESS,
+} from "../../src/protocol/limits.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
 import { handle } from "../../src/worker/app.ts";
 import type { DeviceRow } from "../../src/worker/room/storage.ts";
@@ -65,14 +71,21 @@ test("[LINK1] frames and commands before the proof end the socket and do nothing
   expect((await eager.closed).code).toBe(4410);
 });
 
-test("[LINK1] strangers cannot fill a room with sockets that prove nothing", async () => {
+test("[LINK1] strangers cannot fill a room with sockets that prove nothing: four from one address or /64, sixteen in all", async () => {
   const bench = await newBench();
+  const dial = (address: string): Promise<FakeConnector> => FakeConnector.dial(env, bench.gateway, address);
   const waiting = [];
-  for (let i = 0; i < MAX_UNPROVEN_LINKS; i += 1) waiting.push(await FakeConnector.dial(env, bench.gateway));
-  await expect(FakeConnector.dial(env, bench.gateway)).rejects.toThrow("503");
+  for (const block of ["81.2.3.4", "2a00:1450:1:2", "2a00:1450:1:3", "81.2.3.5"]) {
+    // Another host of the same /64 is no other visitor.
+    const at = (host: number): string => (block.includes(":") ? `${block}::${host}` : block);
+    for (let i = 1; i <= MAX_UNPROVEN_PER_ADDRESS; i += 1) waiting.push(await dial(at(i)));
+    await expect(dial(at(9))).rejects.toThrow("503");
+  }
+  expect(waiting).toHaveLength(MAX_UNPROVEN_LINKS);
+  await expect(dial("81.9.9.9")).rejects.toThrow("503");
   waiting[0]?.ws.close(1000);
   await waiting[0]?.closed;
-  const connector = await FakeConnector.dial(env, bench.gateway);
+  const connector = await dial("81.9.9.9");
   await connector.hello(bench.gateway, bench.identity);
   await connector.welcome();
 });

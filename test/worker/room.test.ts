@@ -164,6 +164,8 @@ test("[RQ1] [MC1] one request per key, three per gateway, all codes different; t
   const world = await newGateway();
   await world.connect();
   const three = [await askOwner(world), await askOwner(world), await askOwner(world)];
+  for (const { digits, request } of three)
+    expect([digits, request]).toEqual([expect.stringMatching(/^\d{4}$/), expect.stringMatching(/^[a-z2-7]{26}$/)]);
   expect(new Set(three.map((each) => each.digits)).size).toBe(3);
   const fourth = await askOwner(world);
   expect(await fourth.next("busy")).toEqual({ type: "busy" });

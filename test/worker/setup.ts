@@ -1,7 +1,23 @@
-/** Applies the migrations to each file's own D1. */
+/** Applies the migrations to each file's own D1, and reads along what is logged: no test of the suite may make the Worker print a secret. */
 import { applyD1Migrations } from "cloudflare:test";
 import type { D1Migration } from "cloudflare:test";
 import { env } from "cloudflare:workers";
+import { afterEach, expect } from "vitest";
 
 const { DB, TEST_MIGRATIONS } = env as unknown as { DB: D1Database; TEST_MIGRATIONS: D1Migration[] };
 await applyD1Migrations(DB, TEST_MIGRATIONS);
+
+const SECRET = /gth[a-z]_[0-9A-Za-z]{20}|[A-Za-z0-9_-]{43}/;
+const logged: string[] = [];
+for (const method of ["log", "info", "warn", "error", "debug"] as const) {
+  const print = console[method].bind(console);
+  console[method] = (...values: unknown[]): void => {
+    logged.push(values.map((value) => (typeof value === "string" ? value : JSON.stringify(value))).join(" "));
+    print(...values);
+  };
+}
+
+afterEach(() => {
+  const lines = logged.splice(0);
+  expect(lines.filter((line) => SECRET.test(line))).toEqual([]);
+});

@@ -1,4 +1,5 @@
 /** What the workerd tests share: the environment, an account with a passkey, a claimed gateway, a connector and a device of the test's own. */
+import { runInDurableObject } from "cloudflare:test";
 import { env as anyEnv } from "cloudflare:workers";
 import { handle } from "../../src/worker/app.ts";
 import { startSession } from "../../src/worker/auth/account-session.ts";
@@ -7,7 +8,7 @@ import { readConfig } from "../../src/worker/config.ts";
 import { insertAccount } from "../../src/worker/db/account-queries.ts";
 import type { Env } from "../../src/worker/env.ts";
 import { createGateway } from "../../src/worker/services/gateway-views.ts";
-import { deviceId, grantId } from "../../src/core/digests.ts";
+import { deviceId, grantId, keyThumbprint } from "../../src/core/digests.ts";
 import { decodeFrame, encodeFrame } from "../../src/protocol/frame.ts";
 import type { Frame, FrameType } from "../../src/protocol/frame.ts";
 import { joined, tagged, toBase64url } from "../../src/protocol/statement-encoding.ts";
@@ -30,7 +31,12 @@ export function ask(
   url: string,
   init: { method?: string; body?: object; cookie?: string; headers?: Record<string, string> } = {},
 ): Promise<Response> {
-  const headers = new Headers({ origin: new URL(url).origin, "content-type": "application/json", ...init.headers });
+  const headers = new Headers({
+    origin: new URL(url).origin,
+    "content-type": "application/json",
+    "cf-connecting-ip": randomAddress(),
+    ...init.headers,
+  });
   if (init.cookie !== undefined) headers.set("cookie", init.cookie);
   return handle(
     new Request(url, { method: init.method ?? "GET", headers, ...(init.body === undefined ? {} : { body: JSON.stringify(init.body) }) }),
@@ -95,6 +101,7 @@ export interface GatewayWorld {
   readonly origin: string;
   readonly person: Person;
   readonly room: ReturnType<Env["ROOM"]["getByName"]>;
+  readonly key: ConnectorKey;
   /** Dials, proves the key, acknowledges; answers grants, cuts and sessions with yes unless told otherwise. */
   connect(options?: { signWith?: CryptoKey; generation?: number; answer?: boolean; state?: "online" | "offline" }): Promise<FakeConnector>;
 }
@@ -113,6 +120,7 @@ export async function newGateway(person?: Person): Promise<GatewayWorld> {
     origin: config.gatewayOrigin(row.id),
     person: owner,
     room,
+    key,
     connect: async (options = {}) => {
       const response = await handle(new Request(`${config.appOrigin}/link/${row.id}`, { headers: { upgrade: "websocket" } }), env);
       const ws = response.webSocket;
@@ -196,10 +204,16 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** Opens the door's socket and asks. @param device an old one comes back with its key */
-export async function askOwner(world: GatewayWorld, known?: WaitingDevice["device"]): Promise<WaitingDevice> {
+/** A public address that no other test uses, so that limits per address do not meet by accident. */
+export function randomAddress(): string {
+  const [a = 0, b = 0, c = 0] = crypto.getRandomValues(new Uint8Array(3));
+  return `81.${a}.${b}.${c}`;
+}
+
+/** Opens the door's socket and asks. @param known an old device comes back with its key @param address where the edge sees it */
+export async function askOwner(world: GatewayWorld, known?: WaitingDevice["device"], address = randomAddress()): Promise<WaitingDevice> {
   const device = known ?? (await newDevice());
-  const response = await ask(`${world.origin}/.gatehouse/wait`, { headers: { upgrade: "websocket" } });
+  const response = await ask(`${world.origin}/.gatehouse/wait`, { headers: { upgrade: "websocket", "cf-connecting-ip": address } });
   const ws = response.webSocket;
   if (ws === null) throw new Error(`wait refused: ${response.status}`);
   const messages = mailbox<Record<string, unknown>>();
@@ -227,4 +241,85 @@ export async function allowedDevice(world: GatewayWorld) {
   await world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: grant.signed });
   const id = await deviceId(world.gateway, waiting.device.key);
   return { waiting, grant: grant.id, id, device: waiting.device };
+}
+
+export interface Opened {
+  readonly status: number;
+  /** Error code of a refusal, else null. */
+  readonly code: string | null;
+  readonly retryAfter: string | null;
+  /** `name=value` of the cookies that came. */
+  readonly session: string | null;
+  readonly token: string | null;
+}
+
+export interface SessionAttempt {
+  /** `name=value` of the device token's cookie. */
+  readonly token?: string | null;
+  /** Members of the signed statement that differ. */
+  readonly changes?: Readonly<Record<string, unknown>>;
+  /** Signs in the place of the device. */
+  readonly signer?: Awaited<ReturnType<typeof newDevice>>;
+  readonly activationCode?: string;
+}
+
+/** What the door page does to open a session: challenge, sign, ask. */
+export async function openSession(
+  world: GatewayWorld,
+  allowed: { readonly id: string; readonly grant: string; readonly device: Awaited<ReturnType<typeof newDevice>> },
+  attempt: SessionAttempt = {},
+): Promise<Opened> {
+  const answered = await ask(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", body: { key: allowed.device.key } });
+  const challenge: { roomNonce: string; serverTimeMs: number } = await answered.json();
+  const signed = await (attempt.signer ?? allowed.device).session({
+    gateway: world.gateway,
+    device: allowed.id,
+    grant: allowed.grant,
+    origin: world.origin,
+    roomNonce: challenge.roomNonce,
+    connectorNonce: "A".repeat(43),
+    connectorKey: await keyThumbprint(world.key),
+    iatMs: challenge.serverTimeMs,
+    expMs: challenge.serverTimeMs + 60_000,
+    ...attempt.changes,
+  });
+  return sendSession(
+    world,
+    { signed, ...(attempt.activationCode === undefined ? {} : { activationCode: attempt.activationCode }) },
+    attempt.token,
+  );
+}
+
+/** Sends a signed session statement. @param token `name=value` of the device token's cookie */
+export async function sendSession(world: GatewayWorld, body: object, token?: string | null): Promise<Opened> {
+  const response = await ask(`${world.origin}/.gatehouse/api/session`, {
+    method: "POST",
+    body,
+    ...(token === undefined || token === null ? {} : { cookie: token }),
+  });
+  const cookies = response.headers.getSetCookie().map((cookie) => cookie.split(";", 1)[0] ?? "");
+  const json: { error?: { code: string } } = await response.json();
+  return {
+    status: response.status,
+    code: json.error?.code ?? null,
+    retryAfter: response.headers.get("retry-after"),
+    session: cookies.find((cookie) => cookie.startsWith("__Host-gth_s=")) ?? null,
+    token: cookies.find((cookie) => cookie.startsWith("__Host-gth_d=")) ?? null,
+  };
+}
+
+/** Every row of D1 and of a room's storage, as text: what no refused request may change. */
+export async function dump(room: GatewayWorld["room"]): Promise<string> {
+  const rows: unknown[] = [];
+  const tables = await env.DB.prepare(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY name",
+  ).all<{ name: string }>();
+  for (const { name } of tables.results) rows.push(name, (await env.DB.prepare(`SELECT * FROM "${name}"`).all()).results);
+  const stored = await runInDurableObject(room, (_room, state) =>
+    ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "blocked", "nonces", "outbox"].map((table) => [
+      table,
+      state.storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
+    ]),
+  );
+  return JSON.stringify([rows, stored], null, 1);
 }

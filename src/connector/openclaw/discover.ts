@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { GatewayTarget } from "./openclaw-port.ts";
+import { AUTH_MODE_CURE, isSoundAuthMode } from "./settings.ts";
 
 const DEFAULT_URL = "ws://127.0.0.1:18789";
 
@@ -65,6 +66,7 @@ function fromConfig(env: NodeJS.ProcessEnv): Pick<Discovered, "secret" | "secret
     return { secret: null, secretSource: `no readable JSON at ${file}; set OPENCLAW_GATEWAY_TOKEN` };
   }
   const auth = config.gateway?.auth;
+  if (!isSoundAuthMode(config)) return { secret: null, secretSource: `${file}: ${AUTH_MODE_CURE}` };
   const kind = auth?.mode === "password" ? "password" : "token";
   const value = kind === "password" ? auth?.password : auth?.token;
   // A reference such as ${NAME} is resolved by OpenClaw only; guessing it would send a wrong secret in a loop.

@@ -7,7 +7,7 @@ import { ControlUiHandshake } from "./handshake-watch.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
 import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway } from "./openclaw-port.ts";
 import { selfTest } from "./self-test.ts";
-import { applySettings, planRestore, planSettings, readConfig } from "./settings.ts";
+import { applySettings, isSoundAuthMode, planSettings, readConfig } from "./settings.ts";
 import type { SettingChange } from "./settings.ts";
 import { isSupportedVersion } from "./version-gate.ts";
 
@@ -21,10 +21,16 @@ export interface OpenclawOptions {
   readonly approveSettings: (changes: readonly SettingChange[]) => Promise<boolean>;
   /** Kept on disk for `uninstall` before anything is written. */
   readonly keepSettings: (changes: readonly SettingChange[]) => void;
+  /** How often the settings are looked at while the gateway runs; 20 s unless given. */
+  readonly watchSettingsMs?: number;
 }
 
+/** OpenClaw has no event for a changed setting, and applies most without a restart. */
+const WATCH_SETTINGS_MS = 20_000;
 const SELF_TEST_RETRIES = 10;
 const SELF_TEST_WAIT_MS = 500;
+/** A gateway that announced a restart and is not back after this long has failed to start. */
+const RESTART_PATIENCE_MS = 2 * 60_000;
 
 export class LocalOpenclaw implements OpenclawGateway {
   readonly target: GatewayTarget;
@@ -35,6 +41,11 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
   #testRun = 0;
+  /** The restart that the gateway announced, while it is away for it. */
+  #restart: { readonly expectedMs: number; readonly untilMs: number } | null = null;
+  #watch: NodeJS.Timeout | undefined;
+  /** Hash of the config that the last check saw; null while a check runs. */
+  #checkedHash: string | null = null;
 
   /** @throws DiscoverError when the gateway's address may not be used */
   constructor(options: OpenclawOptions) {
@@ -43,10 +54,7 @@ export class LocalOpenclaw implements OpenclawGateway {
     this.target = discoverGateway(options.env).target;
     this.#leg = new ControlLeg(() => discoverGateway(options.env), {
       onState: (state) => void this.#controlState(state),
-      onEvent: (event) => {
-        // Somebody changed the settings: what the last test proved may no longer hold.
-        if (event === "config.changed" || event === "config.reloaded") void this.#check();
-      },
+      onEvent: () => undefined,
     });
   }
 
@@ -60,9 +68,11 @@ export class LocalOpenclaw implements OpenclawGateway {
 
   start(): void {
     this.#leg.start();
+    this.#watch = setInterval(() => void this.#watchSettings(), this.#options.watchSettingsMs ?? WATCH_SETTINGS_MS);
   }
 
   stop(): Promise<void> {
+    clearInterval(this.#watch);
     this.#leg.stop();
     return Promise.resolve();
   }
@@ -92,28 +102,44 @@ export class LocalOpenclaw implements OpenclawGateway {
         removed += 1;
       } catch (error) {
         if (error instanceof GatewayAwayError) throw error;
-        // Not there any more: nothing to remove, nothing left behind.
         if (!(error instanceof GatewayRefusedError)) throw error;
+        // Not there any more: nothing to remove, nothing left behind. Any other refusal leaves the entry where it is: it is tried again.
+        if (!/unknown deviceId/i.test(error.message)) throw new GatewayAwayError(error.message);
       }
       bindings.unbind(device, openclawDevice);
     }
     return { removed };
   }
 
-  /** Puts back what was there before, where nobody changed it since. @throws GatewayAwayError, GatewayRefusedError */
-  async restoreSettings(applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
-    return applySettings(this.#leg, (config) => planRestore(config, applied));
+  /** Somebody changed the settings: what the last test proved may no longer hold. */
+  async #watchSettings(): Promise<void> {
+    const checked = this.#checkedHash;
+    if (checked === null) return;
+    try {
+      const { hash } = await readConfig(this.#leg);
+      if (hash !== checked && checked === this.#checkedHash) await this.#check();
+    } catch (error) {
+      if (!(error instanceof GatewayAwayError) && !(error instanceof GatewayRefusedError)) throw error;
+    }
   }
 
   async #controlState(state: ControlState): Promise<void> {
-    if (state.state === "ready") return this.#check(state.version);
+    if (state.state === "ready") {
+      this.#restart = null;
+      return this.#check(state.version);
+    }
     this.#testRun += 1;
+    this.#checkedHash = null;
     switch (state.why) {
       case "restarting":
-        return this.#tell({
-          state: "restarting",
-          ...(state.restartExpectedMs === undefined ? {} : { restartExpectedMs: state.restartExpectedMs }),
-        });
+        if (state.restartExpectedMs === undefined) return this.#tell({ state: "restarting" });
+        this.#restart = { expectedMs: state.restartExpectedMs, untilMs: this.#options.now() + RESTART_PATIENCE_MS };
+        return this.#tell({ state: "restarting", restartExpectedMs: state.restartExpectedMs });
+      case "not-running":
+        // Nothing listens while it restarts as it said.
+        if (this.#restart !== null && this.#options.now() < this.#restart.untilMs)
+          return this.#tell({ state: "restarting", restartExpectedMs: this.#restart.expectedMs });
+        return this.#tell({ state: "offline", reason: state.why });
       case "starting":
         return this.#tell({ state: "starting" });
       default:
@@ -125,32 +151,48 @@ export class LocalOpenclaw implements OpenclawGateway {
   async #check(version = this.#report.version ?? ""): Promise<void> {
     this.#testRun += 1;
     const run = this.#testRun;
+    this.#checkedHash = null;
     const isStale = (): boolean => run !== this.#testRun;
     const demo = version.endsWith("-demo") ? { demo: true } : {};
     const tell = (report: GatewayReport): void => {
       if (!isStale()) this.#tell({ ...report, version, ...demo });
     };
+    if (!isSupportedVersion(version)) return tell({ state: "unsafe", reason: "too-old" });
+    if (this.#report.state !== "online") tell({ state: "starting" });
+    let hash: string | null = null;
     try {
-      if (!isSupportedVersion(version)) return tell({ state: "unsafe", reason: "too-old" });
-      if (this.#report.state !== "online") tell({ state: "starting" });
-      const { origin, env } = this.#options;
-      const plan = planSettings((await readConfig(this.#leg)).config, origin);
+      const seen = await readConfig(this.#leg);
+      ({ hash } = seen);
+      if (!isSoundAuthMode(seen.config)) return tell({ state: "unsafe", reason: "auth-mode" });
+      const plan = planSettings(seen.config, this.#options.origin);
       if (plan.length > 0) {
+        // Somebody took them out while devices were served: nothing goes on while a person thinks about it.
+        if (this.isServing) tell({ state: "unsafe", reason: "settings-missing" });
         if (!(await this.#options.approveSettings(plan))) return tell({ state: "unsafe", reason: "settings-refused" });
-        this.#options.keepSettings(plan);
-        await applySettings(this.#leg, (config) => planSettings(config, origin));
-      }
-      for (let tries = 1; ; tries += 1) {
-        const result = await selfTest(this.#leg, discoverGateway(env), origin, this.#startedAtMs);
         if (isStale()) return;
-        if (result.passed) return tell({ state: "online" });
-        // The gateway applies new settings a moment after it answered.
-        if (result.reason === "stranger-admitted" || tries >= SELF_TEST_RETRIES) return tell({ state: "unsafe", reason: result.reason });
-        await new Promise((resolve) => setTimeout(resolve, SELF_TEST_WAIT_MS));
+        this.#options.keepSettings(plan);
+        await applySettings(this.#leg, (config) => planSettings(config, this.#options.origin));
+        ({ hash } = await readConfig(this.#leg));
       }
+      tell(await this.#proved(isStale));
     } catch (error) {
       if (error instanceof GatewayAwayError) return;
       tell({ state: "unsafe", reason: "settings-missing" });
+    } finally {
+      if (!isStale()) this.#checkedHash = hash;
+    }
+  }
+
+  /** What the self-test says of the gateway, once its answer is final. */
+  async #proved(isStale: () => boolean): Promise<GatewayReport> {
+    const { env, origin } = this.#options;
+    for (let tries = 1; ; tries += 1) {
+      const result = await selfTest(this.#leg, discoverGateway(env), origin, this.#startedAtMs);
+      if (result.passed) return { state: "online" };
+      // The gateway applies new settings a moment after it answered.
+      if (isStale() || result.reason === "stranger-admitted" || tries >= SELF_TEST_RETRIES)
+        return { state: "unsafe", reason: result.reason };
+      await new Promise((resolve) => setTimeout(resolve, SELF_TEST_WAIT_MS));
     }
   }
 

@@ -11,6 +11,10 @@ export type SelfTestResult =
   | { readonly passed: false; readonly reason: "settings-missing" | "stranger-admitted" | "not-running" };
 
 const PROBE_TIMEOUT_MS = 15_000;
+/** The stock page itself: a gateway may let it in without pairing and yet ask any other client (`auth.mode` "none" does). */
+const PROBE_CLIENT = { id: "openclaw-control-ui", mode: "webchat" } as const;
+/** The one build that OpenClaw compares with nothing (openclaw.md 3.3, 7). */
+const PROBE_BUILD = "dev";
 /** Documentation range (RFC 5737): a remote visitor that is nobody. */
 const PROBE_ADDRESS = "203.0.113.254";
 
@@ -30,7 +34,7 @@ function newDevice() {
   return { privateKey, publicKey: raw.toString("base64url"), id: createHash("sha256").update(raw).digest("hex") };
 }
 
-/** One connect attempt of a throw-away device, with the same forwarding headers as every visitor. A bare probe is never sent. */
+/** One connect attempt of a throw-away device as the stock page, with the same forwarding headers as every visitor. A bare probe is never sent. */
 function probe(found: Discovered, origin: string): Promise<Probe> {
   const device = newDevice();
   const { host: name } = new URL(origin);
@@ -72,8 +76,8 @@ function probe(found: Discovered, origin: string): Promise<Probe> {
         const payload = [
           "v2",
           device.id,
-          "openclaw-probe",
-          "probe",
+          PROBE_CLIENT.id,
+          PROBE_CLIENT.mode,
           "operator",
           scopes.join(","),
           String(signedAt),
@@ -82,7 +86,7 @@ function probe(found: Discovered, origin: string): Promise<Probe> {
         ].join("|");
         const signature = sign(null, Buffer.from(payload), device.privateKey).toString("base64url");
         const auth = secret === null ? {} : secret.kind === "token" ? { token: secret.value } : { password: secret.value };
-        const client = { id: "openclaw-probe", version: "0.1.0", platform: process.platform, mode: "probe" };
+        const client = { ...PROBE_CLIENT, version: "0.1.0", buildId: PROBE_BUILD, platform: process.platform };
         const params = {
           minProtocol: 4,
           maxProtocol: 4,
@@ -97,7 +101,8 @@ function probe(found: Discovered, origin: string): Promise<Probe> {
       }
       if (frame.type !== "res") return;
       const code = frame.error?.details?.code;
-      if (frame.ok === true) end("admitted");
+      // The build is compared after pairing: whoever hears of it is in already.
+      if (frame.ok === true || code === "PROTOCOL_MISMATCH") end("admitted");
       else if (code === "PAIRING_REQUIRED") end("pairing-required");
       else end(code === "CONTROL_UI_ORIGIN_NOT_ALLOWED" ? "origin-refused" : "other");
     });

@@ -12,6 +12,9 @@ export interface SettingChange {
 }
 
 const configSchema = z.object({ config: z.record(z.string(), z.unknown()), hash: z.string() });
+/** For people, wherever `isSoundAuthMode` says no. */
+export const AUTH_MODE_CURE =
+  "gateway.auth.mode must be token or password. Run: openclaw config set gateway.auth.mode token, and openclaw doctor --generate-gateway-token";
 const LOOPBACK_PROXIES = ["127.0.0.1", "::1"];
 
 function at(config: unknown, dotted: string): unknown {
@@ -34,6 +37,16 @@ function withAll(value: unknown, needed: readonly string[]): string[] {
 function mayBePublicOrigin(origin: string): boolean {
   const { protocol, hostname } = new URL(origin);
   return protocol === "https:" || ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+}
+
+/**
+ * Whether the gateway asks who somebody is in a way that a relay can stand behind: with `none` it lets every page in, with `trusted-proxy` it
+ * believes header fields.
+ *
+ * @param config as `config.get` shows it; no mode there means the default, `token`
+ */
+export function isSoundAuthMode(config: unknown): boolean {
+  return [undefined, "token", "password"].includes(at(config, "gateway.auth.mode") as string | undefined);
 }
 
 /**
@@ -79,6 +92,11 @@ export async function readConfig(leg: ControlLeg): Promise<{ config: Record<stri
 
 const CONFLICT_TRIES = 3;
 
+/** Arrays that lose entries: the gateway drops none unless the request names the array. */
+function shrinking(changes: readonly SettingChange[]): string[] {
+  return changes.filter(({ before, after }) => strings(before).some((each) => !strings(after).includes(each))).map(({ path }) => path);
+}
+
 /**
  * Applies changes with the hash of what was read, again when somebody else wrote in between.
  *
@@ -94,7 +112,8 @@ export async function applySettings(
     if (changes.length === 0) return changes;
     try {
       const raw = JSON.stringify(nested(changes.map(({ path, after }) => ({ path, value: after ?? null }))));
-      await leg.request("config.patch", { raw, baseHash: hash });
+      const replacePaths = shrinking(changes);
+      await leg.request("config.patch", { raw, baseHash: hash, ...(replacePaths.length === 0 ? {} : { replacePaths }) });
       return changes;
     } catch (error) {
       if (tries >= CONFLICT_TRIES || !(error instanceof GatewayRefusedError)) throw error;
@@ -102,15 +121,30 @@ export async function applySettings(
   }
 }
 
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** What a setting becomes without our change to it; of a list only our own entries go. */
+function undone(current: unknown, { before, after }: SettingChange): unknown {
+  if (isSame(current, after)) return before;
+  if (!Array.isArray(after) || !Array.isArray(current)) return current;
+  const ours = after.filter((entry) => !strings(before).includes(String(entry)));
+  const rest = current.filter((entry) => !ours.includes(entry));
+  return rest.length === 0 && before === undefined ? undefined : rest;
+}
+
 /**
- * What to write at uninstall: only what we changed and nobody changed since.
+ * What to write at uninstall: our changes taken back, the newest first, and nothing that somebody set since.
  *
- * @param applied the changes as they were made
+ * @param applied the changes in the order in which they were made
  */
 export function planRestore(config: unknown, applied: readonly SettingChange[]): SettingChange[] {
-  return applied
-    .filter((change) => JSON.stringify(at(config, change.path)) === JSON.stringify(change.after))
-    .map(({ path, before, after }) => ({ path, before: after, after: before }));
+  return [...new Set(applied.map((change) => change.path))].flatMap((path) => {
+    const before = at(config, path);
+    const after = applied.filter((change) => change.path === path).reduceRight((value, change) => undone(value, change), before);
+    return isSame(before, after) ? [] : [{ path, before, after }];
+  });
 }
 
 /** @returns the changes as a diff for people */
@@ -118,7 +152,7 @@ export function settingsDiff(changes: readonly SettingChange[]): string {
   return changes
     .flatMap(({ path, before, after }) => [
       ...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]),
-      `+ ${path}: ${JSON.stringify(after)}`,
+      ...(after === undefined ? [] : [`+ ${path}: ${JSON.stringify(after)}`]),
     ])
     .join("\n");
 }

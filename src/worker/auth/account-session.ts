@@ -1,9 +1,10 @@
 /** Account sessions: a `__Host-` cookie per origin, its MAC in D1, 30 days sliding. */
+import { toBase32 } from "../../core/digests.ts";
 import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
 import { ACCOUNT_SESSION_MS } from "../../protocol/limits.ts";
 import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import { ACCOUNT_COOKIE } from "../../protocol/words.ts";
-import { deleteSession, insertSession, sessionBySelector, slideSession } from "../db/account-queries.ts";
+import { deleteSession, deleteSessionsOf, insertAudit, insertSession, sessionBySelector, slideSession } from "../db/account-queries.ts";
 import type { Env } from "../env.ts";
 import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
 import { cookieValue, isSameText } from "./session-cookie.ts";
@@ -64,6 +65,17 @@ export async function currentSession(env: Env, request: Request, audience: Audie
   return null;
 }
 
+/** Ends one session, and the dashboards that watch with it. */
 export async function endSession(env: Env, session: AccountSession): Promise<void> {
   await deleteSession(env.DB, session.selector);
+  await env.INBOX.getByName(session.account).closeSockets({ session: session.selector });
+}
+
+/** Ends every session of the account on every origin, and every dashboard that watches; the account's history says so. */
+export async function endAllSessions(env: Env, account: string): Promise<void> {
+  await deleteSessionsOf(env.DB, account);
+  await env.INBOX.getByName(account).closeSockets({ session: null });
+  const id = toBase32(crypto.getRandomValues(new Uint8Array(16)));
+  const event = { id, accountId: account, gatewayId: null, deviceId: null, actor: "person", action: "signed-out-everywhere" };
+  await insertAudit(env.DB, { ...event, detail: "{}", atMs: Date.now() });
 }

@@ -3,7 +3,8 @@ import { utf8 } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
 
 /** One key per purpose (reference: security.md 4): a MAC made for one never serves another. */
-export type MacPurpose = "gateway-id" | "session-cookie" | "device-token" | "one-time-code" | "account-session" | "recovery-code";
+export type MacPurpose =
+  "gateway-id" | "room-nonce" | "session-cookie" | "device-token" | "one-time-code" | "account-session" | "recovery-code";
 
 export interface MacKey {
   /** Names the secret a stored MAC was made with. */
@@ -35,15 +36,19 @@ function cached(secret: string, purpose: MacPurpose): Promise<MacKey> {
   return key;
 }
 
+function secretsFor(env: Env, purpose: MacPurpose): readonly [string, ...string[]] {
+  if (purpose === "gateway-id" && env.GATEHOUSE_ID_SECRET !== undefined) return [env.GATEHOUSE_ID_SECRET];
+  return env.GATEHOUSE_SECRET_OLD === undefined ? [env.GATEHOUSE_SECRET] : [env.GATEHOUSE_SECRET, env.GATEHOUSE_SECRET_OLD];
+}
+
 /** The key that makes new MACs. */
 export function signingKey(env: Env, purpose: MacPurpose): Promise<MacKey> {
-  return cached(env.GATEHOUSE_SECRET, purpose);
+  return cached(secretsFor(env, purpose)[0], purpose);
 }
 
 /** Every key that may verify, newest first: one or two. */
 export async function verifyingKeys(env: Env, purpose: MacPurpose): Promise<readonly MacKey[]> {
-  const secrets = env.GATEHOUSE_SECRET_OLD === undefined ? [env.GATEHOUSE_SECRET] : [env.GATEHOUSE_SECRET, env.GATEHOUSE_SECRET_OLD];
-  return Promise.all(secrets.map((secret) => cached(secret, purpose)));
+  return Promise.all(secretsFor(env, purpose).map((secret) => cached(secret, purpose)));
 }
 
 /** @returns HMAC-SHA-256 (RFC 2104), 32 bytes */

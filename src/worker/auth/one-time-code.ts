@@ -1,9 +1,10 @@
 /** One mechanism for everything that may be used once: nonces, hand-offs, enrolment codes, invitations. */
 import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
 import type { TokenKind } from "../../core/token.ts";
+import { ENROLMENT_CODE_TRIES } from "../../protocol/limits.ts";
 import { fromBase64url, joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
-import { consumeCode, insertCode } from "../db/account-queries.ts";
+import { consumeCode, countWrongTry, insertCode } from "../db/account-queries.ts";
 import type { OneTimeKind } from "../db/account-queries.ts";
 import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
 
@@ -35,15 +36,29 @@ export async function issueCode(
   return { code, expiresAtMs };
 }
 
-/** @returns the payload for the one caller that redeems the code in time; null for everybody else, whatever the reason */
-export async function redeemCode(env: Env, kind: Exclude<OneTimeKind, "nonce">, code: string): Promise<unknown> {
+/**
+ * Redeems a code.
+ *
+ * @param onDead told the payload of a code that wrong secrets ended just now
+ * @returns the payload for the one caller that redeems the code in time; null for everybody else, whatever the reason
+ */
+export async function redeemCode(
+  env: Env,
+  kind: Exclude<OneTimeKind, "nonce">,
+  code: string,
+  onDead?: (payload: unknown) => Promise<void>,
+): Promise<unknown> {
   const token = readToken(code, LETTER[kind]);
   if (token === null) return null;
+  const nowMs = Date.now();
+  let tag = "";
   for (const key of await verifyingKeys(env, "one-time-code")) {
-    const tag = toBase64url(await mac(key, joined([kind, code.trim()])));
-    const payload = await consumeCode(env.DB, { selector: token.selector, kind, mac: tag, nowMs: Date.now() });
+    tag = toBase64url(await mac(key, joined([kind, code.trim()])));
+    const payload = await consumeCode(env.DB, { selector: token.selector, kind, mac: tag, nowMs });
     if (payload !== null) return JSON.parse(payload) as unknown;
   }
+  const dead = await countWrongTry(env.DB, { selector: token.selector, kind, mac: tag, maxTries: ENROLMENT_CODE_TRIES, nowMs });
+  if (dead !== null) await onDead?.(JSON.parse(dead));
   return null;
 }
 

@@ -3,7 +3,7 @@ import { toBase32 } from "../../core/digests.ts";
 import { RECOVERY_CODE_COUNT } from "../../protocol/limits.ts";
 import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
-import { mac, signingKey } from "./mac-keys.ts";
+import { mac, verifyingKeys } from "./mac-keys.ts";
 
 const CHARS = 20;
 
@@ -11,9 +11,10 @@ function normalized(code: string): string {
   return code.toLowerCase().replace(/[^a-z2-7]/g, "");
 }
 
-/** @returns what D1 keeps of a code */
-export async function recoveryCodeMac(env: Env, code: string): Promise<string> {
-  return toBase64url(await mac(await signingKey(env, "recovery-code"), joined([normalized(code)])));
+/** @returns what D1 may keep of a code: its MAC under each live secret, the newest first */
+export async function recoveryCodeMacs(env: Env, code: string): Promise<readonly string[]> {
+  const covered = joined([normalized(code)]);
+  return Promise.all((await verifyingKeys(env, "recovery-code")).map(async (key) => toBase64url(await mac(key, covered))));
 }
 
 /** @returns ten new codes for the person, and their MACs for D1 */
@@ -22,5 +23,5 @@ export async function newRecoveryCodes(env: Env): Promise<{ codes: string[]; mac
     const text = toBase32(crypto.getRandomValues(new Uint8Array(13))).slice(0, CHARS);
     return (text.match(/.{4}/g) ?? []).join("-");
   });
-  return { codes, macs: await Promise.all(codes.map((code) => recoveryCodeMac(env, code))) };
+  return { codes, macs: await Promise.all(codes.map(async (code) => (await recoveryCodeMacs(env, code))[0] ?? "")) };
 }

@@ -1,5 +1,5 @@
 /** Named D1 queries about accounts, passkeys, sessions, codes. One statement each where a race matters. */
-import { and, asc, count, desc, eq, gt, isNull, lt } from "drizzle-orm";
+import { and, asc, count, desc, eq, gt, isNull, lt, ne, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { accountSessions, accounts, auditEvents, oneTimeCodes, passkeys, recoveryCodes } from "./schema.ts";
 
@@ -16,11 +16,33 @@ export async function accountById(db: D1Database, id: string): Promise<Account |
   return (await drizzle(db).select().from(accounts).where(eq(accounts.id, id)))[0] ?? null;
 }
 
-/** Account, first passkey and recovery codes appear together or not at all. */
-export async function insertAccount(binding: D1Database, account: Account, passkey: Passkey, codeMacs: readonly string[]): Promise<void> {
+/**
+ * Account, first passkey and recovery codes appear together or not at all.
+ *
+ * @param onlyIfFirst nothing appears when there is an account already, however many try at once
+ * @returns whether they appeared
+ */
+export async function insertAccount(
+  binding: D1Database,
+  account: Account,
+  passkey: Passkey,
+  codeMacs: readonly string[],
+  onlyIfFirst = false,
+): Promise<boolean> {
   const db = drizzle(binding);
   const codes = codeMacs.map((mac) => ({ mac, accountId: account.id, usedAtMs: null }));
-  await db.batch([db.insert(accounts).values(account), db.insert(passkeys).values(passkey), db.insert(recoveryCodes).values(codes)]);
+  const { id, name, userHandle, createdAtMs } = account;
+  // The columns in the order of the schema.
+  const values = sql`SELECT ${id}, ${name}, ${userHandle}, ${createdAtMs} WHERE NOT EXISTS (SELECT 1 FROM ${accounts})`;
+  const inserted = onlyIfFirst ? db.insert(accounts).select(values) : db.insert(accounts).values(account);
+  try {
+    await db.batch([inserted, db.insert(passkeys).values(passkey), db.insert(recoveryCodes).values(codes)]);
+    return true;
+  } catch (error) {
+    // Without its account the passkey has nothing to refer to, and the whole batch is undone.
+    if (onlyIfFirst && (await accountCount(binding)) > 0) return false;
+    throw error;
+  }
 }
 
 export async function passkeysOf(db: D1Database, accountId: string): Promise<Passkey[]> {
@@ -33,6 +55,13 @@ export async function passkeyByCredential(db: D1Database, credentialId: string):
 
 export async function insertPasskey(db: D1Database, passkey: Passkey): Promise<void> {
   await drizzle(db).insert(passkeys).values(passkey);
+}
+
+export async function renamePasskey(db: D1Database, accountId: string, credentialId: string, name: string): Promise<void> {
+  await drizzle(db)
+    .update(passkeys)
+    .set({ name })
+    .where(and(eq(passkeys.accountId, accountId), eq(passkeys.credentialId, credentialId)));
 }
 
 export async function touchPasskey(db: D1Database, credentialId: string, nowMs: number): Promise<void> {
@@ -95,6 +124,36 @@ export async function consumeCode(
   return won[0]?.payload ?? null;
 }
 
+/**
+ * Counts a wrong secret for a code that is still good; the last one ends it. The count is kept in the payload, where only its redeemer looks.
+ *
+ * @returns the payload when this try ended the code, else null
+ */
+export async function countWrongTry(
+  db: D1Database,
+  input: { selector: string; kind: OneTimeKind; mac: string; maxTries: number; nowMs: number },
+): Promise<string | null> {
+  const tries = sql`coalesce(json_extract(${oneTimeCodes.payload}, '$.wrongTries'), 0) + 1`;
+  const rows = await drizzle(db)
+    .update(oneTimeCodes)
+    .set({
+      payload: sql`json_set(${oneTimeCodes.payload}, '$.wrongTries', ${tries})`,
+      consumedAtMs: sql`CASE WHEN ${tries} >= ${input.maxTries} THEN ${input.nowMs} END`,
+    })
+    .where(
+      and(
+        eq(oneTimeCodes.selector, input.selector),
+        eq(oneTimeCodes.kind, input.kind),
+        ne(oneTimeCodes.mac, input.mac),
+        isNull(oneTimeCodes.consumedAtMs),
+        gt(oneTimeCodes.expiresAtMs, input.nowMs),
+      ),
+    )
+    .returning({ payload: oneTimeCodes.payload, consumedAtMs: oneTimeCodes.consumedAtMs });
+  const row = rows[0];
+  return row === undefined || row.consumedAtMs === null ? null : row.payload;
+}
+
 export async function dropOldCodes(db: D1Database, nowMs: number): Promise<void> {
   await drizzle(db)
     .delete(oneTimeCodes)
@@ -129,14 +188,27 @@ export async function insertAudit(db: D1Database, row: typeof auditEvents.$infer
   await drizzle(db).insert(auditEvents).values(row).onConflictDoNothing();
 }
 
-/** Newest first, 100 at most. */
-export async function auditOf(db: D1Database, accountId: string, before: number, gatewayId: string | null) {
-  const conditions = [eq(auditEvents.accountId, accountId), lt(auditEvents.atMs, before)];
-  if (gatewayId !== null) conditions.push(eq(auditEvents.gatewayId, gatewayId));
+/**
+ * One page of an account's events, newest first; of equal times the larger id first, so that every event has one place.
+ *
+ * @param page `after`: place of the last event already seen, null for the newest; `limit`: events at most
+ */
+export async function auditOf(
+  db: D1Database,
+  accountId: string,
+  page: {
+    readonly after: { readonly atMs: number; readonly id: string } | null;
+    readonly gatewayId: string | null;
+    readonly limit: number;
+  },
+) {
+  const { after, gatewayId, limit } = page;
+  const older =
+    after === null ? undefined : or(lt(auditEvents.atMs, after.atMs), and(eq(auditEvents.atMs, after.atMs), lt(auditEvents.id, after.id)));
   return drizzle(db)
     .select()
     .from(auditEvents)
-    .where(and(...conditions))
-    .orderBy(desc(auditEvents.atMs))
-    .limit(100);
+    .where(and(eq(auditEvents.accountId, accountId), older, gatewayId === null ? undefined : eq(auditEvents.gatewayId, gatewayId)))
+    .orderBy(desc(auditEvents.atMs), desc(auditEvents.id))
+    .limit(limit);
 }

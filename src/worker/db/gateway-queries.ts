@@ -1,7 +1,7 @@
 /** Named D1 queries about gateways and enrolments. Every step of an enrolment is one conditional update. */
-import { and, asc, eq, gt } from "drizzle-orm";
+import { and, asc, count, eq, gt, ne } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { connectors, devices, enrolments, gatewayMembers, gateways } from "./schema.ts";
+import { connectors, deviceTokens, devices, enrolments, gatewayMembers, gateways, grants, pairingRequests } from "./schema.ts";
 
 export type GatewayRow = typeof gateways.$inferSelect;
 export type EnrolmentRow = typeof enrolments.$inferSelect;
@@ -40,11 +40,24 @@ export async function deleteGateway(binding: D1Database, accountId: string, id: 
   await db.batch([
     db.delete(gateways).where(and(eq(gateways.accountId, accountId), eq(gateways.id, id))),
     db.delete(devices).where(eq(devices.gatewayId, id)),
+    db.delete(deviceTokens).where(eq(deviceTokens.gatewayId, id)),
+    db.delete(grants).where(eq(grants.gatewayId, id)),
+    db.delete(pairingRequests).where(eq(pairingRequests.gatewayId, id)),
+    db.delete(enrolments).where(eq(enrolments.gatewayId, id)),
   ]);
 }
 
 export async function insertEnrolment(db: D1Database, row: EnrolmentRow): Promise<void> {
   await drizzle(db).insert(enrolments).values(row);
+}
+
+/** @returns how many enrolments this account began since then that no machine has finished */
+export async function unusedEnrolments(db: D1Database, accountId: string, sinceMs: number): Promise<number> {
+  const rows = await drizzle(db)
+    .select({ n: count() })
+    .from(enrolments)
+    .where(and(eq(enrolments.accountId, accountId), gt(enrolments.createdAtMs, sinceMs), ne(enrolments.state, "done")));
+  return rows[0]?.n ?? 0;
 }
 
 export async function enrolmentById(db: D1Database, id: string): Promise<EnrolmentRow | null> {

@@ -12,8 +12,8 @@ export interface InboxRpc {
   /** Service: an enrolment moved on; passed on to open dashboards. */
   enrolmentChanged(input: { enrolment: string }): Promise<void>;
   list(): Promise<readonly WaitingCard[]>;
-  /** Service: sign-out everywhere; ends dashboard sockets of ended sessions. */
-  closeSockets(): Promise<void>;
-  /** The dashboard's WebSocket upgrade, already authenticated; `x-gatehouse-account-session-expires` in ms. */
+  /** Service: sign-out; ends the dashboard sockets of one ended session, or of all with null. */
+  closeSockets(input: { session: string | null }): Promise<void>;
+  /** The dashboard's WebSocket upgrade, already authenticated; `x-gatehouse-account-session` names the session, `x-gatehouse-account-session-expires` its end in ms. */
   fetch(request: Request): Promise<Response>;
 }

@@ -10,6 +10,12 @@ const CLOSE_SIGNED_OUT = 4401;
 /** A card whose room fell silent is not shown for ever: rooms refresh or drop it well before. */
 const CARD_MS = 24 * 3_600_000;
 
+/** Whose dashboard watches, and until when. */
+interface Watcher {
+  readonly session: string;
+  readonly expiresAtMs: number;
+}
+
 export class Inbox extends DurableObject<Env> implements InboxRpc {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -22,7 +28,10 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
   override fetch(request: Request): Promise<Response> {
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
-    server.serializeAttachment({ expiresAtMs: Number(request.headers.get("x-gatehouse-account-session-expires") ?? 0) });
+    server.serializeAttachment({
+      session: request.headers.get("x-gatehouse-account-session") ?? "",
+      expiresAtMs: Number(request.headers.get("x-gatehouse-account-session-expires") ?? 0),
+    } satisfies Watcher);
     server.send(JSON.stringify({ type: "list", requests: this.#cards() } satisfies InboxMessage));
     return Promise.resolve(new Response(null, { status: 101, webSocket: client }));
   }
@@ -68,8 +77,9 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
     return Promise.resolve(this.#cards());
   }
 
-  closeSockets(): Promise<void> {
-    for (const ws of this.ctx.getWebSockets()) close(ws, CLOSE_SIGNED_OUT, "signed out");
+  closeSockets(input: { session: string | null }): Promise<void> {
+    for (const ws of this.ctx.getWebSockets())
+      if (input.session === null || watcherOf(ws).session === input.session) close(ws, CLOSE_SIGNED_OUT, "signed out");
     return Promise.resolve();
   }
 
@@ -85,12 +95,15 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
   #tell(message: InboxMessage): void {
     const text = JSON.stringify(message);
     for (const ws of this.ctx.getWebSockets()) {
-      const attachment = ws.deserializeAttachment() as { expiresAtMs?: unknown } | null;
-      const expiresAtMs = typeof attachment?.expiresAtMs === "number" ? attachment.expiresAtMs : 0;
-      if (expiresAtMs <= Date.now()) close(ws, CLOSE_SIGNED_OUT, "signed out");
+      if (watcherOf(ws).expiresAtMs <= Date.now()) close(ws, CLOSE_SIGNED_OUT, "signed out");
       else if (ws.readyState === WebSocket.OPEN) ws.send(text);
     }
   }
+}
+
+function watcherOf(ws: WebSocket): Watcher {
+  const { session, expiresAtMs } = (ws.deserializeAttachment() ?? {}) as Partial<Record<keyof Watcher, unknown>>;
+  return { session: typeof session === "string" ? session : "", expiresAtMs: typeof expiresAtMs === "number" ? expiresAtMs : 0 };
 }
 
 function close(ws: WebSocket, code: number, reason: string): void {

@@ -1,6 +1,7 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
 import type { Device, Receipt } from "../../protocol/api.ts";
-import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";
+import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import type { GatewayReport, LinkResult, ToRoom } from "../../protocol/link-messages.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Config } from "../config.ts";
@@ -11,7 +12,7 @@ import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
-import { deliver } from "./owed.ts";
+import { deliver, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
 import { RoomStorage } from "./storage.ts";
 import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
@@ -109,15 +110,16 @@ export class Admission implements AdmissionForRelay {
       this.storage.setMeta({ ...meta, lastSeenMs, connectorVersion: link.version ?? meta.connectorVersion });
     }
     const state = this.state();
-    this.notices.doors({
-      type: "gateway",
-      state,
-      ...(link.report?.restartExpectedMs === undefined ? {} : { restartExpectedMs: link.report.restartExpectedMs }),
-    });
+    this.notices.doors({ type: "gateway", state, ...this.restart() });
     if (state !== before) {
       if (state === "online" || state === "no-link" || state === "unsafe") this.audit("gateway", `gateway-${state}`, null, {});
       this.tellInbox();
     }
+  }
+
+  answered(result: LinkResult): void {
+    const message = this.storage.owed().find((each) => each.id === result.id);
+    if (message !== undefined) settle(this, message, result);
   }
 
   received(message: ToRoom): void {
@@ -172,6 +174,12 @@ export class Admission implements AdmissionForRelay {
     return this.#link.report;
   }
 
+  /** How long the gateway said that its restart takes, milliseconds; only while it restarts. */
+  restart(): { readonly restartExpectedMs?: number } {
+    const expected = this.#link.report?.restartExpectedMs;
+    return expected === undefined || this.state() !== "restarting" ? {} : { restartExpectedMs: expected };
+  }
+
   device(id: string): DeviceRow | null {
     return this.storage.get<DeviceRow>("devices", id);
   }
@@ -222,10 +230,20 @@ export class Admission implements AdmissionForRelay {
       const grant = this.storage.get<GrantRow>("grants", row.grant);
       if (grant !== null) this.saveGrant({ ...grant, state: "revoked" });
       this.storage.delete("owed", `grant-${row.grant}`);
-      for (const session of this.storage.all<SessionRow>("sessions"))
-        if (session.device === row.id) this.storage.delete("sessions", session.id);
+      this.storage.deleteSessionsOf(row.id);
       this.audit(by, "cut", row.id, {});
     });
+  }
+
+  /** A copy of the device's token was shown: nothing opens with its key until the owner allows it again (PROTOCOL.md TK3). */
+  freeze(row: DeviceRow): void {
+    this.storage.transaction(() => {
+      this.saveDevice({ ...row, token: row.token === null ? null : { ...row.token, isFrozen: true } });
+      this.storage.deleteSessionsOf(row.id);
+      this.audit("device", "token-copied", row.id, {});
+    });
+    this.relay.endDevice(row.id, CLOSE_CUT, "this device's access was frozen");
+    this.tellInbox();
   }
 
   saveGrant(row: GrantRow): void {

@@ -9,6 +9,8 @@ export const linkAttachmentSchema = z.object({
   phase: z.enum(["hello", "ready", "over"]),
   nonce: nonceSchema,
   acceptedAtMs: z.int(),
+  /** What per-address limits count by. */
+  addressGroup: z.string(),
   generation: z.int(),
   version: z.string(),
   report: gatewayReportSchema.nullable(),
@@ -40,6 +42,8 @@ export const waitAttachmentSchema = z.object({
   /** Set once the device proved its key. */
   device: digestIdSchema.nullable(),
   request: digestIdSchema.nullable(),
+  /** Messages so far. */
+  messages: z.int(),
 });
 export type WaitAttachment = z.infer<typeof waitAttachmentSchema>;
 

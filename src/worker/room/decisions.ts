@@ -4,7 +4,7 @@ import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin } from "../../core/grant-policy.ts";
 import { readGrant, readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
 import type { Receipt } from "../../protocol/api.ts";
-import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
 import { isSameText } from "../auth/session-cookie.ts";
@@ -16,6 +16,13 @@ import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
+
+/** The owner has the request on the screen: the waiting device is told, once. */
+export function ownerOpened(admission: Admission, row: RequestRow): void {
+  if (row.isOwnerThere === true) return;
+  admission.storage.put("requests", row.id, { ...row, isOwnerThere: true });
+  admission.notices.device(row.device, { type: "waiting", request: row.id, matchCode: row.code, ownerSeen: true });
+}
 
 /** Counts a wrong match code; the third ends the request (PROTOCOL.md MC2). */
 export function checkMatchCode(admission: Admission, requestId: string, code: string): RoomResult<null> {
@@ -81,12 +88,15 @@ async function commitGrant(
       admission.saveGrant({ ...older, state: "revoked" });
       admission.storage.delete("owed", `grant-${older.id}`);
     }
+    // What an older grant opened ends with it, however much wider it was.
+    admission.storage.deleteSessionsOf(body.device);
     admission.saveDevice(device);
     settleOwedCut(admission, body.device);
     admission.saveGrant({ id, device: body.device, signed, state: "owed" });
     admission.storage.owe(message);
     admission.audit("owner", "allow", body.device, { access: body.access, notAfterMs: body.notAfterMs, kind: body.kind });
   });
+  admission.relay.endDevice(body.device, CLOSE_SESSION_OVER, "allowed anew");
   if (from !== null) endRequest(admission, from, "allowed", { type: "allowed", live: false });
   const result = await deliver(admission, message);
   admission.tellInbox();
@@ -138,8 +148,10 @@ export function deny(admission: Admission, input: { request: string; block: bool
   if (input.block) {
     admission.storage.transaction(() => {
       admission.storage.block(row.device);
+      admission.storage.deleteSessionsOf(row.device);
       admission.audit("owner", "device-blocked", row.device, {});
     });
+    admission.relay.endDevice(row.device, CLOSE_CUT, "blocked by the owner");
   }
   endRequest(admission, row, "denied", { type: "refused", blocked: input.block });
   return { ok: true, value: { device: row.device } };

@@ -1,217 +1,50 @@
-/** The room's side of the door: challenges, sessions, and devices that wait for the owner. */
-import { activationHash, deviceId, keyThumbprint, matchCode, requestId } from "../../core/digests.ts";
-import { firstToken, judgeToken, rotatedToken } from "../../core/device-token-policy.ts";
-import { CLOCK_SKEW_MS } from "../../core/grant-policy.ts";
-import { isSoundKey, verifyTagged } from "../../core/public-key.ts";
-import { readAsk, readGrant, readSession } from "../../core/statement.ts";
-import type { ReadStatement } from "../../core/statement.ts";
-import { challengeRequestSchema, fromDoorSchema, sessionRequestSchema } from "../../protocol/door-messages.ts";
-import type { ChallengeResponse, DoorError, FromDoor, ToDoor } from "../../protocol/door-messages.ts";
+/** The room's side of a waiting page: its key is proven, then it asks the owner (PROTOCOL.md RQ, MC). */
+import { addressGroup } from "../../core/client-ip.ts";
+import { deviceId, matchCode, requestId } from "../../core/digests.ts";
+import { verifyTagged } from "../../core/public-key.ts";
+import { readAsk } from "../../core/statement.ts";
+import { fromDoorSchema } from "../../protocol/door-messages.ts";
+import type { FromDoor, ToDoor } from "../../protocol/door-messages.ts";
 import {
-  ACTIVATION_MS,
+  MAX_DOOR_MESSAGES,
   MAX_JSON_BODY_BYTES,
+  MAX_REQUESTS_PER_ADDRESS,
   MAX_REQUESTS_PER_GATEWAY,
-  MAX_WAIT_SOCKETS,
-  NONCE_MS,
+  MAX_UNPROVEN_MESSAGES,
+  MAX_UNPROVEN_PER_ADDRESS,
+  MAX_UNPROVEN_WAITS,
+  MAX_WAIT_SOCKETS_PER_DEVICE,
   REQUEST_SILENCE_MS,
-  SESSION_MS,
+  WAIT_PROOF_MS,
 } from "../../protocol/limits.ts";
-import type { AskStatement, SessionStatement } from "../../protocol/statements.ts";
-import { toBase64url } from "../../protocol/statement-encoding.ts";
-import { DEVICE_TOKEN_COOKIE } from "../../protocol/words.ts";
-import { deviceTokenCookie, deviceTokenMac, mintDeviceToken, successorOf } from "../auth/device-token.ts";
-import { cookieValue, sealSessionCookie } from "../auth/session-cookie.ts";
+import type { AskStatement } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
-import { closeQuietly } from "./attachments.ts";
+import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { WaitAttachment } from "./attachments.ts";
+import { doorRefusal } from "./door-refusals.ts";
 import { endRequest, showCard } from "./pairing-requests.ts";
-import type { DeviceRow, GrantRow, RequestRow, SessionRow } from "./storage.ts";
+import type { RequestRow } from "./storage.ts";
 
-/** Nonces that may be open at once: a flood of challenges cannot fill the room. */
-const MAX_OPEN_NONCES = 500;
-
-const STATUS: Readonly<Record<DoorError, number>> = {
-  "bad-request": 400,
-  "not-allowed": 403,
-  "gateway-away": 503,
-  "token-missing": 403,
-  "token-frozen": 403,
-  clock: 400,
-  "refused-by-gateway": 403,
-  "too-many": 429,
-};
-
-function failure(code: DoorError): Response {
-  return Response.json({ error: { code, message: code } }, { status: STATUS[code], headers: { "cache-control": "no-store" } });
-}
-
-async function bodyOf(request: Request): Promise<unknown> {
-  const text = await request.text();
-  if (text.length > MAX_JSON_BODY_BYTES) return null;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return null;
-  }
-}
+const CLOSE_POLICY = 1008;
 
 export class Door {
   readonly #admission: Admission;
+  /** Sockets whose proof is being checked: a second message does not overtake it. */
+  readonly #checking = new WeakSet<WebSocket>();
 
   constructor(admission: Admission) {
     this.#admission = admission;
   }
 
-  /** Everything that the page needs to decide what to show, with fresh nonces of room and connector. */
-  async challenge(request: Request): Promise<Response> {
-    const parsed = challengeRequestSchema.safeParse(await bodyOf(request));
-    const admission = this.#admission;
-    const meta = admission.storage.meta();
-    if (!parsed.success || meta === null || !isSoundKey(parsed.data.key)) return failure("bad-request");
-    const { now, config } = admission.options;
-    if (admission.storage.nonceCount() >= MAX_OPEN_NONCES) return failure("too-many");
-    const device = await deviceId(meta.gateway, parsed.data.key);
-    const connector = admission.state() === "online" ? await admission.relay.nonce() : null;
-    const roomNonce = admission.newNonce();
-    admission.storage.addNonce(roomNonce, now() + NONCE_MS);
-    admission.options.wakeBy(now() + NONCE_MS);
-    const row = admission.device(device);
-    const isGood = row !== null && row.state !== "cut" && row.notAfterMs > now();
-    const standing = admission.storage.isBlocked(device)
-      ? "blocked"
-      : !isGood
-        ? "unknown"
-        : row.state === "allowed"
-          ? "allowed"
-          : "decided";
-    const answer: ChallengeResponse = {
-      gateway: meta.gateway,
-      gatewayName: meta.name,
-      gatewayState: admission.state(),
-      lastSeenMs: meta.lastSeenMs,
-      approveOrigin: config.approveOrigin,
-      serverTimeMs: now(),
-      roomNonce,
-      connector: connector === null ? null : { nonce: connector.nonce, key: connector.connectorKey },
-      device,
-      standing,
-      grant: isGood ? { id: row.grant, access: row.access, notAfterMs: row.notAfterMs } : null,
-    };
-    return Response.json(answer, { headers: { "cache-control": "no-store" } });
-  }
-
-  /** PROTOCOL.md SE1: room first, then the connector; only its yes makes the cookie. */
-  async session(request: Request): Promise<Response> {
-    const parsed = sessionRequestSchema.safeParse(await bodyOf(request));
-    const statement = parsed.success ? readSession(parsed.data.signed.statement) : null;
-    if (!parsed.success || statement === null) return failure("bad-request");
-    const admission = this.#admission;
-    const { now, env } = admission.options;
-    const checked = await this.#checkSession(statement, parsed.data.signed.signature, parsed.data.activationCode);
-    if (typeof checked === "string") return failure(checked);
-    const token = await this.#renewToken(checked, cookieValue(request.headers.get("cookie"), DEVICE_TOKEN_COOKIE));
-    if (typeof token === "string") return failure(token);
-    const session = toBase64url(admission.options.random(24));
-    const result = await admission.relay.command({
-      type: "session",
-      id: `session-${session}`,
-      session,
-      signed: parsed.data.signed,
-      ...(parsed.data.activationCode === undefined ? {} : { activationCode: parsed.data.activationCode }),
-    });
-    if (result === null) return failure("gateway-away");
-    if (!result.ok) return failure(result.refusal === "not-serving" ? "gateway-away" : "refused-by-gateway");
-    // The connector's answer took time: the owner may have cut the device meanwhile.
-    const current = admission.device(checked.id);
-    if (current === null || current.state !== "allowed" || current.grant !== checked.grant) return failure("not-allowed");
-    const expiresAtMs = statement.body.expMs;
-    const row: SessionRow = { id: session, device: checked.id, grant: checked.grant, access: checked.access, expiresAtMs };
-    admission.storage.transaction(() => {
-      admission.storage.put("sessions", session, row);
-      admission.saveDevice({ ...current, token: token.state, activation: null, lastSeenMs: now() });
-      if (current.token?.current !== token.state.current)
-        admission.audit("device", "token-rotated", checked.id, { isFirst: current.token === null });
-      admission.audit("device", "session-opened", checked.id, { access: checked.access });
-    });
-    admission.options.wakeBy(expiresAtMs);
-    const headers = new Headers({ "cache-control": "no-store" });
-    const { gateway } = admission.mustMeta();
-    headers.append("set-cookie", await sealSessionCookie(env, { session, gateway, device: checked.id, expiresAtMs }, now()));
-    headers.append("set-cookie", deviceTokenCookie(token.value, Math.floor((checked.notAfterMs - now()) / 1000)));
-    return Response.json({ expiresAtMs, access: checked.access }, { headers });
-  }
-
-  async #checkSession(
-    statement: ReadStatement<SessionStatement>,
-    signature: string,
-    activationCode: string | undefined,
-  ): Promise<DeviceRow | DoorError> {
-    const admission = this.#admission;
-    const identity = admission.identity();
-    const { body } = statement;
-    const nowMs = admission.options.now();
-    if (identity === null || body.gateway !== identity.gateway || body.origin !== identity.origin) return "bad-request";
-    if (!admission.storage.takeNonce(body.roomNonce, nowMs)) return "bad-request";
-    if (Math.abs(body.iatMs - nowMs) > CLOCK_SKEW_MS) return "clock";
-    const row = admission.device(body.device);
-    if (
-      row === null ||
-      row.state !== "allowed" ||
-      row.grant !== body.grant ||
-      row.notAfterMs <= nowMs ||
-      admission.storage.isBlocked(row.id)
-    )
-      return "not-allowed";
-    if (body.expMs > Math.min(row.notAfterMs, body.iatMs + SESSION_MS) || body.expMs <= nowMs) return "bad-request";
-    if (body.connectorKey !== (await keyThumbprint(identity.key))) return "bad-request";
-    if (!(await verifyTagged(row.key, "session", statement.bytes, signature))) return "not-allowed";
-    if (row.activation !== null) {
-      const grant = admission.storage.get<GrantRow>("grants", row.grant);
-      if (activationCode === undefined || grant === null || (await activationHash(activationCode)) !== row.activation) return "not-allowed";
-      const issuedAtMs = readGrant(grant.signed.statement)?.body.issuedAtMs ?? 0;
-      if (nowMs > issuedAtMs + ACTIVATION_MS) return "not-allowed";
-    }
-    return row;
-  }
-
-  /** PROTOCOL.md TK1-3. */
-  async #renewToken(
-    row: DeviceRow,
-    presented: string | null,
-  ): Promise<{ value: string; state: NonNullable<DeviceRow["token"]> } | DoorError> {
-    const admission = this.#admission;
-    const { env, now } = admission.options;
-    const { gateway } = admission.mustMeta();
-    const macOf = (token: string): Promise<string | null> => deviceTokenMac(env, gateway, row.id, token);
-    if (row.token === null) {
-      const value = mintDeviceToken();
-      return { value, state: firstToken((await macOf(value)) ?? "", now()) };
-    }
-    const mac = presented === null ? null : await macOf(presented);
-    if (presented === null || mac === null) return "token-missing";
-    const { verdict } = judgeToken(mac, row.token, now());
-    const value = await successorOf(env, presented);
-    if (verdict === "rotate") return { value, state: rotatedToken(row.token, (await macOf(value)) ?? "", now()) };
-    if (verdict === "repeat") return { value, state: row.token };
-    if (verdict === "freeze") {
-      const frozen = { ...row, token: { ...row.token, isFrozen: true } };
-      admission.storage.transaction(() => {
-        admission.saveDevice(frozen);
-        admission.audit("device", "token-copied", row.id, {});
-      });
-      admission.relay.endDevice(row.id, 4403, "this device's access was frozen");
-    }
-    return verdict === "freeze" || row.token.isFrozen ? "token-frozen" : "token-missing";
-  }
-
-  // --- waiting -----------------------------------------------------------------------------------------------------------------
-
   /** Accepts a door page's socket and hands it a nonce to prove its key with. */
   wait(address: string, country: string | null): Response {
     const admission = this.#admission;
-    const { ctx, now } = admission.options;
-    if (admission.storage.meta() === null) return failure("bad-request");
-    if (ctx.getWebSockets("wait").filter((ws) => ws.readyState === WebSocket.OPEN).length >= MAX_WAIT_SOCKETS) return failure("too-many");
+    const { ctx, now, wakeBy } = admission.options;
+    if (admission.storage.meta() === null) return doorRefusal("bad-request");
+    const unproven = this.#unproven();
+    const group = addressGroup(address);
+    const own = unproven.filter(({ attachment }) => addressGroup(attachment.address) === group).length;
+    if (unproven.length >= MAX_UNPROVEN_WAITS || own >= MAX_UNPROVEN_PER_ADDRESS) return doorRefusal("too-many");
     const { 0: client, 1: server } = new WebSocketPair();
     const nonce = admission.newNonce();
     ctx.acceptWebSocket(server, ["wait"]);
@@ -223,20 +56,51 @@ export class Door {
       country,
       device: null,
       request: null,
+      messages: 0,
     } satisfies WaitAttachment);
-    tell(server, { type: "hello", roomNonce: nonce, gatewayState: admission.state() });
+    wakeBy(now() + WAIT_PROOF_MS);
+    tell(server, { type: "hello", roomNonce: nonce, gatewayState: admission.state(), ...admission.restart() });
     return new Response(null, { status: 101, webSocket: client });
   }
 
   async message(ws: WebSocket, attachment: WaitAttachment, data: string | ArrayBuffer): Promise<void> {
+    const counted = { ...attachment, messages: attachment.messages + 1 };
+    const most = attachment.device === null ? MAX_UNPROVEN_MESSAGES : MAX_DOOR_MESSAGES;
+    if (counted.messages > most || this.#checking.has(ws)) return closeQuietly(ws, CLOSE_POLICY, "too many messages");
+    ws.serializeAttachment(counted);
     const message = readDoor(data);
-    if (message === null) return closeQuietly(ws, 1008, "bad message");
+    if (message === null) return closeQuietly(ws, CLOSE_POLICY, "bad message");
     if (message.type === "withdraw") {
       const row = attachment.request === null ? null : this.#admission.storage.get<RequestRow>("requests", attachment.request);
       if (row !== null) endRequest(this.#admission, row, "withdrawn", { type: "ended", why: "withdrawn" });
       return closeQuietly(ws, 1000, "");
     }
-    await this.#ask(ws, attachment, message);
+    this.#checking.add(ws);
+    try {
+      await this.#ask(ws, counted, message);
+    } finally {
+      this.#checking.delete(ws);
+    }
+  }
+
+  /** Closes sockets that proved no key in time: silence must not hold a place. @returns when the next one is due, in ms, or null */
+  endSilent(nowMs: number): number | null {
+    let next: number | null = null;
+    for (const { ws, attachment } of this.#unproven()) {
+      const endsAtMs = attachment.acceptedAtMs + WAIT_PROOF_MS;
+      if (endsAtMs <= nowMs) closeQuietly(ws, CLOSE_POLICY, "no proof in time");
+      else next = next === null ? endsAtMs : Math.min(next, endsAtMs);
+    }
+    return next;
+  }
+
+  #unproven(): { readonly ws: WebSocket; readonly attachment: WaitAttachment }[] {
+    const found = [];
+    for (const ws of this.#admission.options.ctx.getWebSockets("wait")) {
+      const attachment = ws.readyState === WebSocket.OPEN ? attachmentOf(ws) : null;
+      if (attachment?.kind === "wait" && attachment.device === null) found.push({ ws, attachment });
+    }
+    return found;
   }
 
   /** The page went away: its request stays for five minutes. */
@@ -260,6 +124,7 @@ export class Door {
     if (!(await verifyTagged(body.key, "ask", bytes, message.signed.signature))) return tell(ws, { type: "error", code: "bad-request" });
     const device = await deviceId(identity.gateway, body.key);
     if (admission.storage.isBlocked(device)) return tell(ws, { type: "refused", blocked: true });
+    if (admission.notices.waitingPages(device).length >= MAX_WAIT_SOCKETS_PER_DEVICE) return tell(ws, { type: "error", code: "too-many" });
     const known = admission.device(device);
     if (
       known !== null &&
@@ -274,7 +139,12 @@ export class Door {
     const row = await this.#requestFor(device, body, message.claims, attachment);
     if (ws.readyState !== WebSocket.OPEN) return;
     if (row === null) return tell(ws, { type: "busy" });
-    this.#join(ws, attachment, device, row.id, { type: "waiting", request: row.id, matchCode: row.code, ownerSeen: false });
+    this.#join(ws, attachment, device, row.id, {
+      type: "waiting",
+      request: row.id,
+      matchCode: row.code,
+      ownerSeen: row.isOwnerThere === true,
+    });
     showCard(admission, row);
     admission.options.wakeBy(admission.options.now() + REQUEST_SILENCE_MS);
   }
@@ -295,7 +165,9 @@ export class Door {
         return resumed;
       }
       const others = live.filter((row) => row.device !== device);
-      if (others.length >= MAX_REQUESTS_PER_GATEWAY) return null;
+      const group = addressGroup(from.address);
+      const neighbours = others.filter((row) => addressGroup(row.address) === group).length;
+      if (others.length >= MAX_REQUESTS_PER_GATEWAY || neighbours >= MAX_REQUESTS_PER_ADDRESS) return null;
       if (others.some((row) => row.code === code)) continue;
       for (const older of live)
         if (older.device === device) endRequest(this.#admission, older, "withdrawn", { type: "ended", why: "replaced" });

@@ -132,7 +132,7 @@ export class HttpExchange {
     if (this.#isOver) return;
     this.#over();
     if (!this.#isAnswered) this.#answer(response);
-    else this.#writer?.abort(new Error("ended")).catch(() => undefined);
+    else this.#writer?.abort(brokenOff()).catch(() => undefined);
   }
 
   /** Ends it towards the connector as well. */
@@ -169,6 +169,14 @@ export class HttpExchange {
     this.#wake(false);
     this.#host.forget(this.id);
   }
+}
+
+/**
+ * Why a body breaks off. Nothing awaits it: the runtime reports a response body that fails for any other reason than a lost connection as an
+ * uncaught error of this object, and it is `retryable` that makes one (workerd, jsg/util: createTunneledException).
+ */
+function brokenOff(): Error {
+  return Object.assign(new Error("ended"), { retryable: true });
 }
 
 /** A field that the platform cannot write is left out: one odd header of a plugin must not cost the whole answer. */

@@ -1,4 +1,5 @@
 /** The room's end of the connector's one link: proof, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
+import { addressGroup } from "../../core/client-ip.ts";
 import { linkProofFields } from "../../core/key-log.ts";
 import { verifyTagged } from "../../core/public-key.ts";
 import {
@@ -9,7 +10,13 @@ import {
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../../protocol/close-codes.ts";
-import { LINK_HANDSHAKE_MS, LINK_SILENCE_MS, MAX_CONTROL_CHARS, MAX_UNPROVEN_LINKS } from "../../protocol/limits.ts";
+import {
+  LINK_HANDSHAKE_MS,
+  LINK_SILENCE_MS,
+  MAX_CONTROL_CHARS,
+  MAX_UNPROVEN_LINKS,
+  MAX_UNPROVEN_PER_ADDRESS,
+} from "../../protocol/limits.ts";
 import { toRoomSchema } from "../../protocol/link-messages.ts";
 import type { LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
@@ -45,8 +52,9 @@ const MAX_BLOCK = (1 << 24) - 1;
 export class LinkLeg {
   readonly #options: LinkLegOptions;
   #current: { readonly ws: WebSocket; attachment: LinkAttachment } | null = null;
-  readonly #commands = new Map<string, (result: LinkResult | null) => void>();
-  readonly #nonces = new Map<string, (nonce: Nonce | null) => void>();
+  /** By command id. What is owed may be sent again while somebody still waits for the first answer. */
+  readonly #commands = new Map<string, ((result: LinkResult | null) => void)[]>();
+  readonly #nonces = new Map<string, { readonly resolve: (nonce: Nonce | null) => void; readonly askedAtMs: number }>();
   readonly #verifying = new WeakSet<WebSocket>();
   #block: number | null = null;
   #nextInBlock = 0;
@@ -92,15 +100,18 @@ export class LinkLeg {
   command(message: Extract<ToConnector, { id: string }>): Promise<LinkResult | null> {
     return new Promise((resolve) => {
       if (!this.send(message)) return resolve(null);
-      this.#commands.set(message.id, resolve);
+      this.#commands.set(message.id, [...(this.#commands.get(message.id) ?? []), resolve]);
     });
   }
 
+  /** A connector answers this by itself and at once: one that does not is gone, although nobody heard it go. */
   nonce(): Promise<Nonce | null> {
+    const askedAtMs = this.#options.now();
     const id = toBase64url(this.#options.random(12));
     return new Promise((resolve) => {
       if (!this.send({ type: "nonce-request", id })) return resolve(null);
-      this.#nonces.set(id, resolve);
+      this.#nonces.set(id, { resolve, askedAtMs });
+      this.#options.wakeBy(askedAtMs + LINK_SILENCE_MS);
     });
   }
 
@@ -115,9 +126,12 @@ export class LinkLeg {
   }
 
   /** Accepts a connector's socket and challenges it; nothing else happens before the proof (PROTOCOL.md LINK1). */
-  accept(): Response {
+  accept(clientIp: string): Response {
     const { ctx, now, random, wakeBy } = this.#options;
-    if (this.#unproven().length >= MAX_UNPROVEN_LINKS) return refusal(503, "Too many links at once.\n", true);
+    const unproven = this.#unproven();
+    const group = addressGroup(clientIp);
+    const own = unproven.filter(({ attachment }) => attachment.addressGroup === group).length;
+    if (unproven.length >= MAX_UNPROVEN_LINKS || own >= MAX_UNPROVEN_PER_ADDRESS) return refusal(503, "Too many links at once.\n", true);
     const { 0: client, 1: server } = new WebSocketPair();
     const nonce = toBase64url(random(32));
     const acceptedAtMs = now();
@@ -127,6 +141,7 @@ export class LinkLeg {
       phase: "hello",
       nonce,
       acceptedAtMs,
+      addressGroup: group,
       generation: 0,
       version: "",
       report: null,
@@ -185,6 +200,14 @@ export class LinkLeg {
       const deadlineMs = attachment.acceptedAtMs + LINK_HANDSHAKE_MS;
       if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_LINK_REFUSED, "no proof in time");
       else later(deadlineMs);
+    }
+    for (const { askedAtMs } of this.#nonces.values()) {
+      const deadlineMs = askedAtMs + LINK_SILENCE_MS;
+      if (deadlineMs > nowMs) later(deadlineMs);
+      else {
+        this.end(CLOSE_GATEWAY_GONE, "no sign of life");
+        break;
+      }
     }
     const link = this.#current;
     if (link === null || link.attachment.busySinceMs === null) return next;
@@ -287,14 +310,17 @@ export class LinkLeg {
         return admission.linkChanged({ up: true, report: message.report, version: link.attachment.version });
       }
       case "nonce": {
-        const resolve = this.#nonces.get(message.id);
+        const asked = this.#nonces.get(message.id);
         this.#nonces.delete(message.id);
-        return resolve?.({ nonce: message.nonce, connectorKey: message.connectorKey });
+        return asked?.resolve({ nonce: message.nonce, connectorKey: message.connectorKey });
       }
       case "result": {
-        const resolve = this.#commands.get(message.id);
+        const waiting = this.#commands.get(message.id);
         this.#commands.delete(message.id);
-        return resolve?.(message);
+        // Whoever asked may be gone with the room's memory; what was owed is settled all the same.
+        if (waiting === undefined) return admission.answered(message);
+        for (const resolve of waiting) resolve(message);
+        return;
       }
       case "cut-done":
       case "device":
@@ -308,8 +334,8 @@ export class LinkLeg {
   #gone(): void {
     this.#current = null;
     this.#options.onGone();
-    for (const resolve of this.#commands.values()) resolve(null);
-    for (const resolve of this.#nonces.values()) resolve(null);
+    for (const waiting of this.#commands.values()) for (const resolve of waiting) resolve(null);
+    for (const { resolve } of this.#nonces.values()) resolve(null);
     this.#commands.clear();
     this.#nonces.clear();
     this.#options.admission.linkChanged({ up: false, report: null, version: null });

@@ -7,11 +7,17 @@ import type { GrantRow, Owed } from "./storage.ts";
 /** Sends what is owed and settles it with the connector's answer; stays owed when the link goes first. @returns the answer, or null */
 export async function deliver(admission: Admission, message: Owed): Promise<LinkResult | null> {
   const result = await admission.relay.command(message);
-  if (result === null) return null;
+  if (result !== null) settle(admission, message, result);
+  return result;
+}
+
+/** Settles what was owed with the connector's answer. Twice is as good as once. */
+export function settle(admission: Admission, message: Owed, result: LinkResult): void {
+  // A cut that did not happen stays owed, and so does everything that only failed on the way.
+  if (!result.ok && (message.type === "cut" || result.refusal === "internal")) return;
   admission.storage.delete("owed", message.id);
   if (message.type === "grant") grantSettled(admission, message.grant, result);
   if (message.type === "cut") cutSettled(admission, message.device, result);
-  return result;
 }
 
 function grantSettled(admission: Admission, grantId: string, result: LinkResult): void {

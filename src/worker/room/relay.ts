@@ -57,6 +57,10 @@ export class Relay implements RelayForAdmission, StreamHost {
     return this.#options.now();
   }
 
+  wakeBy(atMs: number): void {
+    this.#options.wakeBy(atMs);
+  }
+
   sendFrame(frame: Uint8Array<ArrayBuffer>): void {
     this.#link.sendFrame(frame);
   }
@@ -94,8 +98,9 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   endExpired(nowMs: number): number | null {
-    const lifeMs = this.#link.checkLife(nowMs);
     this.#endWhere((session) => session.expiresAtMs <= nowMs, CLOSE_SESSION_OVER, "session over");
+    const lifeMs = this.#link.checkLife(nowMs);
+    for (const stream of this.#streams.sockets.values()) if (this.#guard(stream)) stream.resume();
     const endMs = this.#streams.firstEndMs();
     return lifeMs === null || endMs === null ? (lifeMs ?? endMs) : Math.min(lifeMs, endMs);
   }
@@ -116,8 +121,8 @@ export class Relay implements RelayForAdmission, StreamHost {
   // --- requests ------------------------------------------------------------------------------------------------------------
 
   /** A connector dials; room.ts forwards it. @returns 101 with a challenge, or 503 */
-  fetchLink(): Response {
-    return this.#link.accept();
+  fetchLink(clientIp: string): Response {
+    return this.#link.accept(clientIp);
   }
 
   /** Relays one request of an allowed device; the session comes from its cookie, checked by the Worker. */

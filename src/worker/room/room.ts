@@ -6,9 +6,10 @@ import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
-import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, removeOwnerKey } from "./decisions.ts";
+import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, ownerOpened, removeOwnerKey } from "./decisions.ts";
 import { Door } from "./door.ts";
-import { cardOf, requestLastSeenMs } from "./pairing-requests.ts";
+import { DoorSessions } from "./door-sessions.ts";
+import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
 import type { RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
@@ -29,7 +30,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   readonly #admission: Admission;
   readonly #relay: Relay;
   readonly #door: Door;
+  readonly #sessions: DoorSessions;
   #alarmAtMs: number | null = null;
+  /** Nothing is stored any more; what still arrives is answered as at a room that never was. */
+  #isRemoved = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -54,20 +58,22 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     });
     this.#admission.attach(this.#relay);
     this.#door = new Door(this.#admission);
+    this.#sessions = new DoorSessions(this.#admission);
   }
 
   override async fetch(request: Request): Promise<Response> {
+    if (this.#isRemoved) return refusal(404, "Not found.\n");
     try {
       const header = (name: string): string => request.headers.get(`x-gatehouse-${name}`) ?? "";
       switch (header("kind")) {
         case "link":
-          return this.#relay.fetchLink();
+          return this.#relay.fetchLink(header("client-ip"));
         case "stream":
           return await this.#relay.fetchStream(request, header("session"), header("client-ip"));
         case "challenge":
-          return await this.#door.challenge(request);
+          return await this.#sessions.challenge(request);
         case "session":
-          return await this.#door.session(request);
+          return await this.#sessions.session(request);
         case "wait":
           return this.#door.wait(header("client-ip"), header("country") || null);
         default:
@@ -79,6 +85,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   override async webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
+    if (this.#isRemoved) return closeQuietly(ws, 4403, "this gateway was removed");
     try {
       if (this.#relay.fastMessage(ws, data)) return;
       const attachment = attachmentOf(ws);
@@ -99,24 +106,32 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     this.#gone(ws, 1006, "");
   }
 
+  /** At least once, possibly late: what is over is told by its own time, and one part that fails never keeps the others from theirs. */
   override async alarm(): Promise<void> {
     this.#alarmAtMs = null;
+    if (this.#isRemoved) return;
     const nowMs = Date.now();
-    let next: number | null = null;
-    try {
-      const deadlines = [sweep(this.#admission, nowMs), this.#relay.endExpired(nowMs), this.#admission.trail.carry(nowMs)];
-      deadlines.push(await this.#admission.outbox.drain());
-      for (const atMs of deadlines) if (atMs !== null) next = next === null ? atMs : Math.min(next, atMs);
-    } catch {
-      next = nowMs + SWEEP_AGAIN_MS;
-    } finally {
-      if (next !== null) this.#wakeBy(next);
+    const parts = [
+      () => this.#relay.endExpired(nowMs),
+      () => this.#door.endSilent(nowMs),
+      () => sweep(this.#admission, nowMs),
+      () => this.#admission.trail.carry(nowMs),
+      () => this.#admission.outbox.drain(),
+    ];
+    for (const part of parts) {
+      try {
+        const next = await part();
+        if (next !== null) this.#wakeBy(next);
+      } catch {
+        this.#wakeBy(nowMs + SWEEP_AGAIN_MS);
+      }
     }
   }
 
   // --- RPC: every call names the account; any other answer than its own is `not-found` ---------------------------------------
 
   setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>> {
+    if (this.#isRemoved) return Promise.resolve(NOT_FOUND);
     const meta = this.#admission.storage.meta();
     if (meta !== null && (meta.gateway !== input.gateway || meta.account !== input.account)) return Promise.resolve(NOT_FOUND);
     const fresh = { key: null, generation: 0, acknowledged: 0, connectorVersion: null, lastSeenMs: null };
@@ -170,6 +185,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => {
       const row = this.#admission.storage.get<RequestRow>("requests", input.request);
       if (row === null) return Promise.resolve({ ok: false, failure: "request-over" });
+      ownerOpened(this.#admission, row);
       const card = cardOf(this.#admission, { ...row, lastSeenMs: requestLastSeenMs(this.#admission, row) });
       return Promise.resolve({
         ok: true,
@@ -251,21 +267,28 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   remove(input: { account: string }): Promise<RoomResult<null>> {
     return this.#for(input.account, async () => {
+      for (const row of this.#admission.storage.all<RequestRow>("requests"))
+        endRequest(this.#admission, row, "withdrawn", { type: "ended", why: "withdrawn" });
+      this.#admission.audit("owner", "gateway-removed", null, {});
+      // What D1 has not heard yet is told now; when it is away, the account's own history lacks the end of a gateway that is gone.
+      await this.#admission.outbox.drain();
       this.#relay.endLink(4410, "this gateway was removed");
+      this.#isRemoved = true;
       for (const ws of this.ctx.getWebSockets()) closeQuietly(ws, 4403, "this gateway was removed");
+      await this.ctx.storage.deleteAlarm();
       await this.#admission.storage.deleteAll();
-      // The next event starts from an empty object.
-      this.ctx.abort("gateway removed");
       return { ok: true, value: null };
     });
   }
 
   async #for<T>(account: string, work: () => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
+    if (this.#isRemoved) return NOT_FOUND;
     const meta = this.#admission.storage.meta();
     return meta === null || meta.account !== account ? NOT_FOUND : work();
   }
 
   #gone(ws: WebSocket, code: number, reason: string): void {
+    if (this.#isRemoved) return closeQuietly(ws);
     try {
       const attachment = attachmentOf(ws);
       if (attachment?.kind === "link") this.#relay.linkClosed(ws, code);
@@ -280,6 +303,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   #wakeBy(atMs: number): void {
+    if (this.#isRemoved) return;
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
     this.#alarmAtMs = atMs;
     void this.ctx.storage.setAlarm(atMs);

@@ -51,6 +51,8 @@ export interface RequestRow {
   readonly tries: number;
   readonly createdAtMs: number;
   readonly lastSeenMs: number;
+  /** The owner has opened the page that decides about it. */
+  readonly isOwnerThere?: boolean;
 }
 
 export interface GrantRow {
@@ -142,6 +144,11 @@ export class RoomStorage {
     for (const key of keys) this.put("owner_keys", key.credentialId, key);
   }
 
+  /** Ends what a device's sessions still allow. */
+  deleteSessionsOf(device: string): void {
+    for (const session of this.all<SessionRow>("sessions")) if (session.device === device) this.delete("sessions", session.id);
+  }
+
   owe(message: Owed): void {
     this.put("owed", message.id, message);
   }
@@ -158,20 +165,18 @@ export class RoomStorage {
     this.#storage.sql.exec("INSERT OR IGNORE INTO blocked (device) VALUES (?)", device);
   }
 
-  addNonce(nonce: string, expiresAtMs: number): void {
-    this.#storage.sql.exec("INSERT INTO nonces (nonce, expires_at_ms) VALUES (?, ?)", nonce, expiresAtMs);
+  /** Marks a nonce as used. @returns false when it was used before: only one caller ever wins */
+  useNonce(nonce: string, forgetAtMs: number): boolean {
+    return (
+      this.#storage.sql
+        .exec("INSERT OR IGNORE INTO nonces (nonce, expires_at_ms) VALUES (?, ?) RETURNING nonce", nonce, forgetAtMs)
+        .toArray().length > 0
+    );
   }
 
-  /** @returns whether it was there and not over; it is gone afterwards, so that only one caller ever wins */
-  takeNonce(nonce: string, nowMs: number): boolean {
-    const rows = this.#storage.sql
-      .exec<{ expires_at_ms: number }>("DELETE FROM nonces WHERE nonce = ? RETURNING expires_at_ms", nonce)
-      .toArray();
-    return rows[0] !== undefined && rows[0].expires_at_ms > nowMs;
-  }
-
-  nonceCount(): number {
-    return this.#storage.sql.exec<{ n: number }>("SELECT count(*) AS n FROM nonces").one().n;
+  /** @returns when the last used nonce may be forgotten, in ms, or null when none is kept */
+  lastNonceMs(): number | null {
+    return this.#storage.sql.exec<{ at: number | null }>("SELECT max(expires_at_ms) AS at FROM nonces").one().at;
   }
 
   dropOldNonces(nowMs: number): void {

@@ -1,5 +1,5 @@
 /** What ends by time alone: nonces, silent requests, sessions. Called by the alarm, as often and as late as it likes. */
-import { NONCE_MS, REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
+import { REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
 import type { Admission } from "./admission.ts";
 import { endRequest, requestLastSeenMs } from "./pairing-requests.ts";
 import type { RequestRow, SessionRow } from "./storage.ts";
@@ -8,7 +8,7 @@ import type { RequestRow, SessionRow } from "./storage.ts";
 export function sweep(admission: Admission, nowMs: number): number | null {
   const { storage } = admission;
   storage.dropOldNonces(nowMs);
-  let next: number | null = storage.nonceCount() > 0 ? nowMs + NONCE_MS : null;
+  let next: number | null = storage.lastNonceMs();
   const later = (atMs: number): void => {
     next = next === null ? atMs : Math.min(next, atMs);
   };

@@ -3,13 +3,23 @@ import { MessageAssembler, frameOf, piecesOf } from "../../core/message-frames.t
 import type { Message, Piece } from "../../core/message-frames.ts";
 import { encodeClose, sendableClose } from "../../core/close-code.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
+import { Pace } from "../../core/token-bucket.ts";
 import { CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
-import { BROWSER_BUFFER_HIGH_BYTES, CREDIT_STEP_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_PER_STREAM_BYTES } from "../../protocol/limits.ts";
+import {
+  BROWSER_BUFFER_HIGH_BYTES,
+  BROWSER_MESSAGES,
+  CREDIT_STEP_BYTES,
+  MAX_HELD_MESSAGES,
+  MAX_MESSAGE_BYTES,
+  MAX_QUEUED_PER_STREAM_BYTES,
+} from "../../protocol/limits.ts";
 import { utf8 } from "../../protocol/statement-encoding.ts";
 import { closeQuietly } from "./attachments.ts";
 import type { StreamAttachment } from "./attachments.ts";
+
+const CLOSE_POLICY = 1008;
 
 /** What a stream needs of its relay. */
 export interface StreamHost {
@@ -19,6 +29,8 @@ export interface StreamHost {
   mayHold(stream: WsStream): boolean;
   forget(stream: number): void;
   nowMs(): number;
+  /** Asks for an alarm not later than this; `resume` is called then. */
+  wakeBy(atMs: number): void;
 }
 
 export class WsStream {
@@ -29,6 +41,10 @@ export class WsStream {
   readonly #upstream: SendCredit;
   readonly #downstream: ReceiveCredit;
   readonly #assembler = new MessageAssembler();
+  /** Messages that came faster than a browser of ours ever sends wait here (PROTOCOL.md CR7). */
+  readonly #pace: Pace<string | ArrayBuffer>;
+  #pacedBytes = 0;
+  #isOver = false;
   /** Pieces that wait for credit; the last entry of the browser's close comes after them. */
   #queue: Piece[] = [];
   #queuedBytes = 0;
@@ -44,6 +60,7 @@ export class WsStream {
     this.#host = host;
     this.#upstream = new SendCredit(afterWake);
     this.#downstream = new ReceiveCredit(afterWake);
+    this.#pace = new Pace(BROWSER_MESSAGES, MAX_HELD_MESSAGES, host.nowMs());
   }
 
   get attachment(): StreamAttachment {
@@ -52,11 +69,40 @@ export class WsStream {
 
   /** Bytes in this object and in the runtime's send queue. */
   get heldBytes(): number {
-    return this.#queuedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
+    return this.#queuedBytes + this.#pacedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
   }
 
-  /** A message of the browser. */
+  /** A message of the browser: on its way at once, or held back when too many came. */
   fromBrowser(data: string | ArrayBuffer): void {
+    const nowMs = this.#host.nowMs();
+    if (this.#pace.pass(nowMs)) {
+      this.#forward(data);
+      if (!this.#isOver) this.#markHolding();
+      return;
+    }
+    const released = this.#pace.push(data, nowMs);
+    this.#pacedBytes += sizeOf(data);
+    if (released === "over" || this.#pacedBytes > MAX_QUEUED_PER_STREAM_BYTES + MAX_MESSAGE_BYTES)
+      return this.reset(CLOSE_POLICY, "too many messages");
+    this.#release(released);
+  }
+
+  /** Time went by: what was held back may go on. */
+  resume(): void {
+    if (this.#pace.heldCount > 0) this.#release(this.#pace.release(this.#host.nowMs()));
+  }
+
+  #release(messages: readonly (string | ArrayBuffer)[]): void {
+    for (const message of messages) {
+      this.#pacedBytes -= sizeOf(message);
+      if (!this.#isOver) this.#forward(message);
+    }
+    if (this.#isOver) return;
+    if (this.#pace.heldCount > 0) this.#host.wakeBy(this.#host.nowMs() + this.#pace.waitMs);
+    this.#markHolding();
+  }
+
+  #forward(data: string | ArrayBuffer): void {
     const bytes = typeof data === "string" ? utf8(data) : new Uint8Array(data);
     if (bytes.byteLength > MAX_MESSAGE_BYTES) return this.reset(1009, "message too large");
     for (const piece of piecesOf(bytes, typeof data === "string")) {
@@ -70,7 +116,7 @@ export class WsStream {
     // One message larger than the cap may wait alone; a second one behind it may not.
     const waitingBefore = this.#queuedBytes - bytes.byteLength;
     if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0) return this.reset(CLOSE_TOO_SLOW, "gateway too slow");
-    if (this.#probe()) this.#markHolding();
+    this.#probe();
   }
 
   /** The browser closed; what it sent before goes first. */
@@ -78,6 +124,8 @@ export class WsStream {
     const frame = encodeFrame(FRAME_CLOSE, 0, this.id, encodeClose(code, reason));
     const clean = sendableClose(code, reason);
     closeQuietly(this.ws, clean.code, clean.reason);
+    this.#release(this.#pace.drain());
+    if (this.#isOver) return;
     if (this.#queue.length > 0) {
       this.#closeAfterQueue = frame;
       return;
@@ -147,12 +195,14 @@ export class WsStream {
   /** CLOSE or RESET of the connector: the browser hears it as the gateway said it. */
   gatewayClosed(code: number, reason: string): void {
     const clean = sendableClose(code, reason);
+    this.#isOver = true;
     closeQuietly(this.ws, clean.code, clean.reason);
     this.#host.forget(this.id);
   }
 
   /** Ends both directions for a reason of our own. */
   reset(code: number, reason: string): void {
+    this.#isOver = true;
     this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
     closeQuietly(this.ws, code, reason);
     this.#host.forget(this.id);
@@ -177,19 +227,22 @@ export class WsStream {
     return this.#assembler.heldBytes <= BROWSER_BUFFER_HIGH_BYTES || this.#host.mayHold(this);
   }
 
-  /** @returns false when the gateway took nothing for too long and the stream is over */
-  #probe(): boolean {
+  #probe(): void {
     // Without a timer: asked again with every message that has to wait, and the connector grants by itself when the gateway reads.
     const what = this.#upstream.blocked(this.#host.nowMs());
     if (what === "stalled") this.reset(CLOSE_TOO_SLOW, "gateway too slow");
     else if (what === "probe") this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue())));
-    return what !== "stalled";
   }
 
   #markHolding(): void {
-    const holding = this.#queue.length > 0 || this.#assembler.isPartial;
+    const holding = this.#queue.length > 0 || this.#pace.heldCount > 0 || this.#assembler.isPartial;
     if (holding === this.#attachment.holding) return;
     this.#attachment = { ...this.#attachment, holding };
     this.ws.serializeAttachment(this.#attachment);
   }
+}
+
+/** Bytes that a message holds in memory, near enough: text counts by UTF-16 units. */
+function sizeOf(data: string | ArrayBuffer): number {
+  return typeof data === "string" ? data.length : data.byteLength;
 }

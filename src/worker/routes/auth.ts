@@ -7,6 +7,7 @@ import {
   handoffResponseSchema,
   meSchema,
   nonceResponseSchema,
+  passkeyNameSchema,
   recoverSchema,
   signInSchema,
   signOutSchema,
@@ -16,22 +17,22 @@ import {
 import { HANDOFF_CODE_MS, NONCE_MS } from "../../protocol/limits.ts";
 import { toBase32 } from "../../core/digests.ts";
 import { readOwnerKey } from "../../core/statement.ts";
-import { endSession, endedCookie, startSession } from "../auth/account-session.ts";
+import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../auth/one-time-code.ts";
 import { checkRegistration, checkSignIn } from "../auth/passkeys.ts";
-import { newRecoveryCodes, recoveryCodeMac } from "../auth/recovery-code.ts";
+import { newRecoveryCodes, recoveryCodeMacs } from "../auth/recovery-code.ts";
 import {
   accountById,
   accountCount,
   consumeRecoveryCode,
   deletePasskey,
-  deleteSessionsOf,
   insertAccount,
   insertAudit,
   insertPasskey,
   passkeyByCredential,
   passkeysOf,
   recoveryCodesLeft,
+  renamePasskey,
   replaceRecoveryCodes,
   touchPasskey,
 } from "../db/account-queries.ts";
@@ -46,10 +47,11 @@ export function newRowId(): string {
   return toBase32(crypto.getRandomValues(new Uint8Array(16)));
 }
 
-async function signUpMode(call: Pick<Call<unknown>, "env" | "config">): Promise<"open" | "invite" | "closed"> {
+/** `first`: open, but for the first account only; the insert decides who that is. */
+async function signUpMode(call: Pick<Call<unknown>, "env" | "config">): Promise<"open" | "first" | "invite"> {
   const { signUp } = call.config;
-  if (signUp === "open" || (signUp === "first" && (await accountCount(call.env.DB)) === 0)) return "open";
-  return "invite";
+  if (signUp === "open") return "open";
+  return signUp === "first" && (await accountCount(call.env.DB)) === 0 ? "first" : "invite";
 }
 
 async function auditAccount(env: Env, accountId: string, action: string): Promise<void> {
@@ -93,7 +95,7 @@ export const authRoutes = [
     run: async (call) => ({
       nonce: await issueNonce(call.env, NONCE_MS),
       rpId: call.config.rpId,
-      signUp: await signUpMode(call),
+      signUp: (await signUpMode(call)) === "invite" ? ("invite" as const) : ("open" as const),
       appOrigin: call.config.appOrigin,
     }),
   }),
@@ -110,7 +112,9 @@ export const authRoutes = [
       const nonce = await useNonce(env, body.nonce);
       const passkey = nonce === null ? null : await checkRegistration(config, nonce, body.response);
       if (passkey === null) throw new ApiError("passkey-refused");
-      if ((await signUpMode(call)) !== "open") {
+      if ((await passkeyByCredential(env.DB, passkey.credentialId)) !== null) throw new ApiError("passkey-refused");
+      const mode = await signUpMode(call);
+      if (mode === "invite") {
         const invitation = body.invitation === undefined ? null : await redeemCode(env, "invitation", body.invitation);
         if (invitation === null) throw new ApiError("closed-for-sign-up");
       }
@@ -127,7 +131,7 @@ export const authRoutes = [
         createdAtMs: nowMs,
         lastUsedAtMs: null,
       };
-      await insertAccount(env.DB, account, row, macs);
+      if (!(await insertAccount(env.DB, account, row, macs, mode === "first"))) throw new ApiError("closed-for-sign-up");
       await auditAccount(env, account.id, "signed-up");
       return signedIn(call, account.id, codes);
     },
@@ -160,7 +164,9 @@ export const authRoutes = [
     body: recoverSchema,
     answer: signedInSchema,
     run: async (call) => {
-      const account = await consumeRecoveryCode(call.env.DB, await recoveryCodeMac(call.env, call.body.code), Date.now());
+      let account: string | null = null;
+      for (const mac of await recoveryCodeMacs(call.env, call.body.code))
+        account ??= await consumeRecoveryCode(call.env.DB, mac, Date.now());
       if (account === null) throw new ApiError("code-invalid");
       await auditAccount(call.env, account, "signed-in-with-recovery-code");
       return signedIn(call, account);
@@ -193,7 +199,7 @@ export const authRoutes = [
     run: async ({ body, env, config, session }) => {
       const nonce = await useNonce(env, body.nonce);
       const passkey = nonce === null ? null : await checkRegistration(config, nonce, body.response);
-      if (passkey === null) throw new ApiError("passkey-refused");
+      if (passkey === null || (await passkeyByCredential(env.DB, passkey.credentialId)) !== null) throw new ApiError("passkey-refused");
       const row = {
         credentialId: passkey.credentialId,
         accountId: session.account,
@@ -230,6 +236,19 @@ export const authRoutes = [
         ),
       );
       return { delivered: results.filter((result) => result.ok).length };
+    },
+  }),
+  route<z.infer<typeof passkeyNameSchema>>({
+    method: "PATCH",
+    path: "/api/auth/passkeys/:id",
+    summary: "Renames a passkey",
+    auth: "account",
+    body: passkeyNameSchema,
+    run: async ({ body, env, session, param }) => {
+      const own = await passkeysOf(env.DB, session.account);
+      if (!own.some((row) => row.credentialId === param("id"))) throw new ApiError("not-found");
+      await renamePasskey(env.DB, session.account, param("id"), body.name);
+      return {};
     },
   }),
   route({
@@ -277,11 +296,8 @@ export const authRoutes = [
     auth: "account",
     body: signOutSchema,
     run: async ({ body, env, session }) => {
-      if (body.everywhere) {
-        await deleteSessionsOf(env.DB, session.account);
-        await env.INBOX.getByName(session.account).closeSockets();
-        await auditAccount(env, session.account, "signed-out-everywhere");
-      } else await endSession(env, session);
+      if (body.everywhere) await endAllSessions(env, session.account);
+      else await endSession(env, session);
       return { json: {}, cookies: [endedCookie()] };
     },
   }),

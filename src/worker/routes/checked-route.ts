@@ -6,6 +6,7 @@ import { apiErrorSchema } from "../../protocol/api.ts";
 import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
 import { currentSession } from "../auth/account-session.ts";
 import type { AccountSession, Audience } from "../auth/account-session.ts";
+import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
@@ -62,8 +63,8 @@ function checkOrigin(request: Request, own: string, auth: AnyRoute["auth"]): voi
 async function readBody(request: Request, schema: z.ZodType | undefined): Promise<unknown> {
   if (schema === undefined) return undefined;
   if (!(request.headers.get("content-type") ?? "").startsWith("application/json")) throw new ApiError("bad-request");
-  const text = await request.text();
-  if (text.length > MAX_JSON_BODY_BYTES) throw new ApiError("too-large");
+  const text = await boundedText(request, MAX_JSON_BODY_BYTES);
+  if (text === null) throw new ApiError("too-large");
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -15,15 +15,15 @@ import {
 } from "../../protocol/api.ts";
 import { enrolmentCommitment, transcriptBytes } from "../../core/check-words.ts";
 import { isSoundKey, verifyRaw } from "../../core/public-key.ts";
-import { ENROLMENT_CODE_MS } from "../../protocol/limits.ts";
+import { ENROLMENT_CODE_MS, MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
 import { fromBase64url, joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import { connectorKeySchema, ownerKeySchema } from "../../protocol/statements.ts";
 import type { ConnectorKey, OwnerKey } from "../../protocol/statements.ts";
-import { mac, signingKey } from "../auth/mac-keys.ts";
+import { mac, verifyingKeys } from "../auth/mac-keys.ts";
 import { redeemCode } from "../auth/one-time-code.ts";
 import { isSameText } from "../auth/session-cookie.ts";
-import { passkeysOf } from "../db/account-queries.ts";
-import { enrolmentById, gatewayOf, insertEnrolment, saveConnector, stepEnrolment } from "../db/gateway-queries.ts";
+import { insertAudit, passkeysOf } from "../db/account-queries.ts";
+import { enrolmentById, gatewayOf, gatewaysOf, insertEnrolment, saveConnector, stepEnrolment } from "../db/gateway-queries.ts";
 import type { EnrolmentRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
 import { ApiError } from "../respond.ts";
@@ -35,13 +35,15 @@ import type { Call } from "./checked-route.ts";
 const enrolmentPayloadSchema = z.object({ enrolment: z.string() });
 const ownerKeysSchema = z.array(ownerKeySchema);
 
-async function ticketMac(env: Env, enrolment: string, ticket: string): Promise<string> {
-  return toBase64url(await mac(await signingKey(env, "one-time-code"), joined(["ticket", enrolment, ticket])));
+/** Under each live secret, the newest first. */
+async function ticketMacs(env: Env, enrolment: string, ticket: string): Promise<readonly string[]> {
+  const covered = joined(["ticket", enrolment, ticket]);
+  return Promise.all((await verifyingKeys(env, "one-time-code")).map(async (key) => toBase64url(await mac(key, covered))));
 }
 
 async function newTicket(env: Env, enrolment: string): Promise<{ ticket: string; tag: string }> {
   const ticket = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-  return { ticket, tag: await ticketMac(env, enrolment, ticket) };
+  return { ticket, tag: (await ticketMacs(env, enrolment, ticket))[0] ?? "" };
 }
 
 function ownerKeysOf(row: EnrolmentRow): OwnerKey[] {
@@ -69,10 +71,23 @@ async function tellPage(env: Env, row: EnrolmentRow): Promise<void> {
       .catch(() => undefined);
 }
 
+/** Somebody guessed at an enrolment code until it was dead: its owner sees a failed enrolment, and why in the activity. */
+async function codeDied(env: Env, payload: unknown): Promise<void> {
+  const parsed = enrolmentPayloadSchema.safeParse(payload);
+  if (!parsed.success) return;
+  const row = await stepEnrolment(env.DB, { id: parsed.data.enrolment, from: "open", nowMs: Date.now(), set: { state: "failed" } });
+  if (row === null || row.accountId === null) return;
+  const event = { accountId: row.accountId, gatewayId: row.gatewayId, deviceId: null, actor: "device", action: "enrolment-code-guessed" };
+  await insertAudit(env.DB, { ...event, id: newRowId(), detail: "{}", atMs: Date.now() });
+  await tellPage(env, row);
+}
+
 async function byTicket(call: Call<z.infer<typeof ticketSchema>>): Promise<EnrolmentRow> {
   const row = await enrolmentById(call.env.DB, call.body.enrolment);
-  if (row === null || row.ticketMac === null || !isSameText(row.ticketMac, await ticketMac(call.env, row.id, call.body.ticket)))
-    throw new ApiError("not-found");
+  if (row === null || row.ticketMac === null) throw new ApiError("not-found");
+  const { ticketMac } = row;
+  const macs = await ticketMacs(call.env, row.id, call.body.ticket);
+  if (!macs.some((each) => isSameText(ticketMac, each))) throw new ApiError("not-found");
   return row;
 }
 
@@ -120,14 +135,14 @@ export const pageEnrolmentRoutes = [
       const { env, config, session, body } = call;
       const before = await ownEnrolment(call, true);
       if (before.accountId !== null || stateOf(before) !== "open") throw new ApiError("code-invalid");
+      if ((await gatewaysOf(env.DB, session.account)).length >= MAX_GATEWAYS_PER_ACCOUNT) throw new ApiError("too-many");
+      // One account wins the link before anything is made for it.
+      const won = { state: "redeemed", accountId: session.account } as const;
+      if ((await stepEnrolment(env.DB, { id: before.id, from: "open", nowMs: Date.now(), set: won })) === null)
+        throw new ApiError("conflict");
       const gateway = await createGateway(env, session.account, body.name);
-      const row = await stepEnrolment(env.DB, {
-        id: before.id,
-        from: "open",
-        nowMs: Date.now(),
-        set: { state: "redeemed", accountId: session.account, gatewayId: gateway.id },
-      });
-      if (row === null) throw new ApiError("conflict");
+      const named = { id: before.id, from: "redeemed", nowMs: Date.now(), set: { gatewayId: gateway.id } } as const;
+      if ((await stepEnrolment(env.DB, named)) === null) throw new ApiError("conflict");
       return (await viewGateway(env, config, gateway)).gateway;
     },
   }),
@@ -160,7 +175,7 @@ export const connectorRoutes = [
     answer: enrolmentStartedSchema,
     run: async ({ env, body }) => {
       if (!isSoundKey(body.key)) throw new ApiError("bad-request");
-      const payload = enrolmentPayloadSchema.safeParse(await redeemCode(env, "enrolment", body.code));
+      const payload = enrolmentPayloadSchema.safeParse(await redeemCode(env, "enrolment", body.code, (dead) => codeDied(env, dead)));
       if (!payload.success) throw new ApiError("code-invalid");
       const { ticket, tag } = await newTicket(env, payload.data.enrolment);
       const set = {

@@ -4,10 +4,11 @@ import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
 import { DOOR_PREFIX } from "../../protocol/words.ts";
 import { isGatewayId } from "../auth/gateway-id.ts";
 import { openSessionCookie } from "../auth/session-cookie.ts";
+import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { errorResponse } from "../respond.ts";
-import { REFUSED_HEADER } from "../room/parts.ts";
+import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
 
 const DOOR_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -26,8 +27,9 @@ function escaped(text: string): string {
 async function doorPage(env: Env, request: Request, activation?: { readonly code: string; readonly state: string }): Promise<Response> {
   const page = await env.ASSETS.fetch(new URL("/door/", request.url).href);
   let html = await page.text();
+  // A function: in a replacement text `$&` and its kin would mean something.
   if (activation !== undefined)
-    html = html.replace("<body", `<body data-code="${escaped(activation.code)}" data-state="${escaped(activation.state)}"`);
+    html = html.replace("<body", () => `<body data-code="${escaped(activation.code)}" data-state="${escaped(activation.state)}"`);
   const headers = {
     "content-type": "text/html; charset=utf-8",
     "cache-control": "no-store",
@@ -39,15 +41,17 @@ async function doorPage(env: Env, request: Request, activation?: { readonly code
   return new Response(html, { headers });
 }
 
-function toRoom(request: Request, env: Env, gateway: string, extra: Readonly<Record<string, string>>): Promise<Response> {
-  const headers = new Headers(request.headers);
-  for (const name of headers.keys()) if (name.startsWith("x-gatehouse-")) headers.delete(name);
+/** @param body what was read of it already; else it goes on as it comes */
+function toRoom(request: Request, env: Env, gateway: string, extra: Readonly<Record<string, string>>, body?: string): Promise<Response> {
+  // Taken out first and all at once: deleting while reading may skip a neighbour.
+  const headers = new Headers([...request.headers].filter(([name]) => !name.startsWith(INTERNAL_HEADER_PREFIX)));
   const observed = request.headers.get("cf-connecting-ip");
   headers.set("x-gatehouse-client-ip", visitorAddress(observed));
   const { country } = (request.cf ?? {}) as { country?: unknown };
   if (typeof country === "string") headers.set("x-gatehouse-country", country);
   for (const [name, value] of Object.entries(extra)) headers.set(`x-gatehouse-${name}`, value);
-  return env.ROOM.getByName(gateway).fetch(new Request(request, { headers, redirect: "manual" }));
+  const forwarded = new Request(request, { headers, redirect: "manual", ...(body === undefined ? {} : { body }) });
+  return env.ROOM.getByName(gateway).fetch(forwarded);
 }
 
 function isNavigation(request: Request): boolean {
@@ -111,16 +115,16 @@ async function handleDoor(request: Request, env: Env, gateway: string, origin: s
   if (kind === null) return errorResponse("not-found");
   const site = request.headers.get("sec-fetch-site");
   if (request.headers.get("origin") !== origin || (site !== null && site !== "same-origin")) return errorResponse("wrong-origin");
-  if (Number(request.headers.get("content-length") ?? 0) > MAX_JSON_BODY_BYTES) return errorResponse("too-large");
   if (await isOverLimit(request, env)) return errorResponse("too-many");
-  return toRoom(request, env, gateway, { kind });
+  const body = await boundedText(request, MAX_JSON_BODY_BYTES);
+  return body === null ? errorResponse("too-large") : toRoom(request, env, gateway, { kind }, body);
 }
 
 /** Way back from the approval page: the code travels in a body, and the page compares `state` with what it kept. */
 async function activate(request: Request, env: Env): Promise<Response> {
   if (request.headers.get("origin") !== readConfig(env).approveOrigin) return errorResponse("wrong-origin");
-  const text = await request.text();
-  if (text.length > MAX_JSON_BODY_BYTES) return errorResponse("too-large");
+  const text = await boundedText(request, MAX_JSON_BODY_BYTES);
+  if (text === null) return errorResponse("too-large");
   const form = new URLSearchParams(text);
   return doorPage(env, request, { code: form.get("code") ?? "", state: form.get("state") ?? "" });
 }

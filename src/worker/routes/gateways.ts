@@ -1,8 +1,8 @@
 /** App origin: session, gateways, devices, requests, activity, invitations. */
 import { z } from "zod";
 import {
+  activitySchema,
   appMeSchema,
-  auditEventSchema,
   gatewayCreatedSchema,
   gatewayDetailSchema,
   gatewayNameSchema,
@@ -13,12 +13,12 @@ import {
   waitingCardSchema,
 } from "../../protocol/api.ts";
 import { sha256 } from "../../core/digests.ts";
-import { ENROLMENT_CODE_MS, INVITATION_MS, MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
+import { ENROLMENT_CODE_MS, INVITATION_MS, MAX_GATEWAYS_PER_ACCOUNT, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../protocol/limits.ts";
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
-import { endSession, endedCookie, startSession } from "../auth/account-session.ts";
+import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, redeemCode } from "../auth/one-time-code.ts";
-import { accountById, auditOf, deleteSessionsOf } from "../db/account-queries.ts";
-import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway } from "../db/gateway-queries.ts";
+import { accountById, auditOf } from "../db/account-queries.ts";
+import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolments } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
 import { auditExport } from "../services/audit-export.ts";
@@ -29,7 +29,25 @@ import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";
 import { ownRoom, valueOf } from "./decisions.ts";
 
+const HOUR_MS = 3_600_000;
+
 const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string() });
+
+/** Before anything is made: codes that nobody uses are not made without end. */
+async function mayEnrol({ env, session }: Call<unknown>): Promise<void> {
+  if ((await unusedEnrolments(env.DB, session.account, Date.now() - HOUR_MS)) >= MAX_UNUSED_ENROLMENTS_PER_HOUR)
+    throw new ApiError("too-many", { retryAfterSeconds: ENROLMENT_CODE_MS / 1000 });
+}
+
+const ACTIVITY_PAGE = 100;
+
+/** Place of an event in the activity: time and id, because one millisecond may hold several. @throws ApiError bad-request */
+function readPlace(text: string | undefined): { readonly atMs: number; readonly id: string } | null {
+  if (text === undefined) return null;
+  const [, atMs, id] = /^(\d{1,15})\.([a-z2-7]{26})$/.exec(text) ?? [];
+  if (atMs === undefined || id === undefined) throw new ApiError("bad-request");
+  return { atMs: Number(atMs), id };
+}
 
 async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
   const { env, config } = call;
@@ -81,10 +99,8 @@ export const gatewayRoutes = [
     auth: "account",
     body: signOutSchema,
     run: async ({ body, env, session }) => {
-      if (body.everywhere) {
-        await deleteSessionsOf(env.DB, session.account);
-        await env.INBOX.getByName(session.account).closeSockets();
-      } else await endSession(env, session);
+      if (body.everywhere) await endAllSessions(env, session.account);
+      else await endSession(env, session);
       return { json: {}, cookies: [endedCookie()] };
     },
   }),
@@ -128,6 +144,7 @@ export const gatewayRoutes = [
     run: async (call) => {
       const { env, session, body } = call;
       if ((await gatewaysOf(env.DB, session.account)).length >= MAX_GATEWAYS_PER_ACCOUNT) throw new ApiError("too-many");
+      await mayEnrol(call);
       return newEnrolment(call, await createGateway(env, session.account, body.name));
     },
   }),
@@ -137,7 +154,11 @@ export const gatewayRoutes = [
     summary: "A new enrolment code for a gateway that has one already",
     auth: "account",
     answer: gatewayCreatedSchema,
-    run: async (call) => newEnrolment(call, (await ownRoom(call)).row),
+    run: async (call) => {
+      const { row } = await ownRoom(call);
+      await mayEnrol(call);
+      return newEnrolment(call, row);
+    },
   }),
   route({
     method: "GET",
@@ -167,9 +188,10 @@ export const gatewayRoutes = [
     auth: "account",
     run: async (call) => {
       const { row, room, account } = await ownRoom(call);
+      // The room first: a gateway that nobody sees any more must not go on serving. A room that is gone already is fine.
+      const removed = await room.remove({ account });
+      if (!removed.ok && removed.failure !== "not-found") throw new ApiError("conflict");
       await deleteGateway(call.env.DB, account, row.id);
-      // The room ends itself while it answers; its sockets are closed either way.
-      await room.remove({ account }).catch(() => undefined);
       return {};
     },
   }),
@@ -234,22 +256,27 @@ export const gatewayRoutes = [
     auth: "account",
     run: ({ env, session, request }) => {
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") throw new ApiError("bad-request");
-      const headers = { upgrade: "websocket", "x-gatehouse-account-session-expires": String(session.expiresAtMs) };
+      const headers = {
+        upgrade: "websocket",
+        "x-gatehouse-account-session": session.selector,
+        "x-gatehouse-account-session-expires": String(session.expiresAtMs),
+      };
       return env.INBOX.getByName(session.account).fetch(new Request(request.url, { headers }));
     },
   }),
   route({
     method: "GET",
     path: "/api/activity",
-    summary: "What happened, newest first",
+    summary: "What happened, newest first; `before` is the `next` of an earlier answer",
     auth: "account",
-    answer: z.object({ events: z.array(auditEventSchema) }),
+    answer: activitySchema,
     run: async ({ env, session, query }) => {
-      const before = Number(query("before") ?? Number.MAX_SAFE_INTEGER);
+      const after = readPlace(query("before"));
       const [rows, gateways] = await Promise.all([
-        auditOf(env.DB, session.account, Number.isSafeInteger(before) ? before : Number.MAX_SAFE_INTEGER, query("gateway") ?? null),
+        auditOf(env.DB, session.account, { after, gatewayId: query("gateway") ?? null, limit: ACTIVITY_PAGE }),
         gatewaysOf(env.DB, session.account),
       ]);
+      const last = rows.length === ACTIVITY_PAGE ? rows.at(-1) : undefined;
       const names = new Map(gateways.map((row) => [row.id, row.name]));
       const events = rows.map((row) => ({
         id: row.id,
@@ -261,7 +288,7 @@ export const gatewayRoutes = [
         action: row.action,
         detail: JSON.parse(row.detail) as Record<string, string>,
       }));
-      return { events };
+      return { events, next: last === undefined ? null : `${last.atMs}.${last.id}` };
     },
   }),
   route({

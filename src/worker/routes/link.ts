@@ -1,4 +1,5 @@
 /** Where connectors dial: `/link/<gateway>` on the app origin (PROTOCOL.md LINK). */
+import { visitorAddress } from "../../core/client-ip.ts";
 import { isGatewayId } from "../auth/gateway-id.ts";
 import type { Env } from "../env.ts";
 import { errorResponse } from "../respond.ts";
@@ -9,5 +10,6 @@ export async function handleLink(request: Request, env: Env, gateway: string): P
   // A browser always sends Origin: no page may act as a connector.
   if (!isUpgrade || request.headers.has("origin") || !(await isGatewayId(env, gateway))) return errorResponse("not-found");
   const headers = new Headers({ upgrade: "websocket", "x-gatehouse-kind": "link" });
+  headers.set("x-gatehouse-client-ip", visitorAddress(request.headers.get("cf-connecting-ip")));
   return env.ROOM.getByName(gateway).fetch(new Request(request.url, { headers }));
 }

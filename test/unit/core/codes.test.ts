@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { checkWords, enrolmentCommitment } from "../../../src/core/check-words.ts";
 import { firstToken, judgeToken, rotatedToken } from "../../../src/core/device-token-policy.ts";
-import { deviceId, matchCode, requestId } from "../../../src/core/digests.ts";
+import { deviceId, matchCode, requestId, grantId } from "../../../src/core/digests.ts";
 import { TOKEN_RANDOM_BYTES, crc32, readToken, writeToken } from "../../../src/core/token.ts";
 import { fromBase64url, joined, toBase64url } from "../../../src/protocol/statement-encoding.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
@@ -23,6 +23,15 @@ test("[ID1] [ID2] ids follow from gateway, key, access and nonce: any change giv
     deviceId(GATEWAY, KEY),
   ]);
   expect(new Set([base, ...others]).size).toBe(6);
+});
+
+test("[ID3] a grant's id follows from its signed bytes: one other bit, another grant", async () => {
+  const bytes = new Uint8Array(64);
+  const id = await grantId(bytes);
+  expect(id).toMatch(/^[a-z2-7]{26}$/);
+  expect(await grantId(new Uint8Array(64))).toBe(id);
+  const others = await Promise.all(Array.from({ length: 64 }, (_, at) => grantId(bytes.with(at, 1))));
+  expect(new Set([id, ...others]).size).toBe(65);
 });
 
 test("[ID1] the order of a key's members does not matter", async () => {

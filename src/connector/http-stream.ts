@@ -1,0 +1,153 @@
+/** One HTTP exchange: frames of the room on one side, a request to the gateway's port on the other. Bodies are never held whole. */
+import http from "node:http";
+import { encodeClose } from "../core/close-code.ts";
+import { fromGateway } from "../core/header-filter.ts";
+import type { Piece } from "../core/message-frames.ts";
+import { ReceiveCredit } from "../core/stream-credit.ts";
+import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
+import {
+  FRAME_CREDIT,
+  FRAME_DATA,
+  FRAME_END,
+  FRAME_OPENED,
+  FRAME_PROBE,
+  FRAME_RESET,
+  decodeU32,
+  encodeFrame,
+  encodeU32,
+} from "../protocol/frame.ts";
+import type { Frame } from "../protocol/frame.ts";
+import { MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
+import { utf8 } from "../protocol/statement-encoding.ts";
+import { Outgoing } from "./outgoing.ts";
+import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
+import type { Stream, StreamParts } from "./stream.ts";
+
+export class HttpStream implements Stream {
+  readonly device: string;
+  readonly expiresAtMs: number;
+  readonly #parts: StreamParts & { readonly agent: http.Agent };
+  readonly #out: Outgoing;
+  readonly #receive = new ReceiveCredit();
+  #request: http.ClientRequest | null = null;
+  #response: http.IncomingMessage | null = null;
+  #isOver = false;
+  /** What the request's stated length leaves for DATA: a byte more or less would be read as another request. */
+  #bodyLeft: number;
+
+  constructor(parts: StreamParts & { readonly agent: http.Agent }) {
+    this.#parts = parts;
+    this.device = parts.open.device;
+    this.expiresAtMs = parts.expiresAtMs;
+    const length = parts.headers["content-length"];
+    this.#bodyLeft = !parts.open.hasBody ? 0 : length === undefined ? Infinity : Number(length);
+    this.#out = new Outgoing(
+      { ...parts, forget: () => this.#done() },
+      () => this.#response?.resume(),
+      () => this.end(CLOSE_TOO_SLOW, "too slow", true),
+    );
+  }
+
+  start(): void {
+    const { open, headers, target, agent } = this.#parts;
+    let request: http.ClientRequest;
+    try {
+      request = http.request({
+        host: target.host,
+        port: target.port,
+        method: open.method,
+        path: open.path,
+        headers,
+        agent,
+        setHost: false,
+      });
+    } catch {
+      // A method or a header field that cannot be written: the library throws, and the other streams go on.
+      return this.end(CLOSE_PROTOCOL, "bad open", true);
+    }
+    this.#request = request;
+    request.on("response", (response) => this.#answered(response));
+    request.on("upgrade", (_response, socket) => {
+      socket.destroy();
+      this.end(CLOSE_PROTOCOL, "unexpected upgrade", true);
+    });
+    request.on("error", () => this.end(CLOSE_GATEWAY_GONE, "gateway did not answer", true));
+    if (!open.hasBody) request.end();
+  }
+
+  #answered(response: http.IncomingMessage): void {
+    if (this.#isOver) return void response.destroy();
+    this.#response = response;
+    const { id, sendFrame } = this.#parts;
+    const headers = fromGateway(headerPairs(response.rawHeaders));
+    sendFrame(encodeFrame(FRAME_OPENED, 0, id, utf8(JSON.stringify({ status: response.statusCode ?? 502, headers }))));
+    response.on("data", (chunk: Buffer) => {
+      this.#out.send(bodyPieces(chunk));
+      if (this.#out.queuedBytes > PAUSE_ABOVE_BYTES) response.pause();
+    });
+    response.on("end", () => this.#out.finish(encodeFrame(FRAME_END, 0, id)));
+    response.on("error", () => this.end(CLOSE_GATEWAY_GONE, "gateway broke off", true));
+    response.on("aborted", () => this.end(CLOSE_GATEWAY_GONE, "gateway broke off", true));
+  }
+
+  frame(frame: Frame): void {
+    switch (frame.type) {
+      case FRAME_DATA: {
+        const bytes = frame.payload.byteLength;
+        if (!this.#receive.receive(bytes)) return this.end(CLOSE_TOO_SLOW, "more than granted", true);
+        this.#bodyLeft -= bytes;
+        if (this.#bodyLeft < 0) return this.end(CLOSE_PROTOCOL, "body longer than stated", true);
+        this.#request?.write(frame.payload, () => this.#consumed(bytes));
+        return;
+      }
+      case FRAME_END:
+        if (this.#bodyLeft > 0 && this.#bodyLeft < Infinity) return this.end(CLOSE_PROTOCOL, "body shorter than stated", true);
+        this.#request?.end();
+        return;
+      case FRAME_CREDIT:
+        return this.#out.granted(decodeU32(frame.payload) ?? 0);
+      case FRAME_PROBE: {
+        if ((this.#request?.writableLength ?? 0) > PAUSE_ABOVE_BYTES) return;
+        const grant = this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
+        if (grant > 0) this.#credit(grant);
+        return;
+      }
+      default:
+        return this.end(1001, "ended", false);
+    }
+  }
+
+  #consumed(bytes: number): void {
+    if (this.#isOver) return;
+    const grant = this.#receive.consume(bytes);
+    if (grant > 0) this.#credit(grant);
+  }
+
+  #credit(bytes: number): void {
+    this.#parts.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.#parts.id, encodeU32(bytes)));
+  }
+
+  #done(): void {
+    this.#isOver = true;
+    // An answer before the upload's end: the connection waits for the rest, which nobody sends any more.
+    if (this.#request?.writableEnded === false) this.#request.destroy();
+    this.#parts.forget();
+  }
+
+  end(code: number, reason: string, tell: boolean): void {
+    if (this.#isOver) return;
+    this.#done();
+    if (tell) this.#parts.sendFrame(encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason)));
+    this.#request?.destroy();
+    this.#response?.destroy();
+  }
+
+  tick(): void {
+    this.#out.tick();
+  }
+}
+
+function* bodyPieces(chunk: Buffer): Generator<Piece> {
+  for (let at = 0; at < chunk.byteLength; at += MAX_FRAME_PAYLOAD_BYTES)
+    yield { payload: chunk.subarray(at, at + MAX_FRAME_PAYLOAD_BYTES), flags: 0 };
+}

@@ -1,0 +1,111 @@
+/** `gatehouse install` and `gatehouse uninstall`: starting with the machine, and leaving it as it was found. */
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { EXIT } from "./exit-codes.ts";
+import { keyLogPath } from "./key-log-file.ts";
+import { askRunning } from "./local-control.ts";
+import { ControlLeg } from "./openclaw/control-leg.ts";
+import { discoverGateway } from "./openclaw/discover.ts";
+import { applySettings, planRestore, settingsDiff } from "./openclaw/settings.ts";
+import type { SettingChange } from "./openclaw/settings.ts";
+import type { Options } from "./options.ts";
+
+const RESTORE_WITHIN_MS = 15_000;
+
+/** One word of systemd's ExecStart (systemd.service(5), "Command lines"). */
+function unitWord(text: string): string {
+  const escaped = text.replaceAll("%", "%%").replaceAll("$", "$$$$");
+  return /[\s"'\\;]/.test(escaped) ? `"${escaped.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : escaped;
+}
+
+/** @returns a systemd user unit that keeps `gatehouse run` alive, except after an end that dialling again would not change */
+export function serviceUnit(words: readonly string[]): string {
+  return `[Unit]
+Description=Gatehouse connector
+After=network-online.target
+
+[Service]
+ExecStart=${words.map(unitWord).join(" ")}
+Restart=on-failure
+RestartSec=5
+RestartPreventExitStatus=${EXIT.usage} ${EXIT.refused} ${EXIT.superseded}
+
+[Install]
+WantedBy=default.target
+`;
+}
+
+/** Prints; changes nothing. @returns the exit code */
+export function install({ terminal, files }: Options): number {
+  const program = path.join(import.meta.dirname, "gatehouse.mjs");
+  const words = [process.execPath, program, "run", "--state", files.dir];
+  const unit = serviceUnit(words);
+  const systemd = existsSync("/run/systemd/system");
+  const how = systemd
+    ? "Save this as ~/.config/systemd/user/gatehouse.service, then run:\n  systemctl --user enable --now gatehouse\n  loginctl enable-linger"
+    : `There is no systemd here. Let this machine start the command in its own way:\n  ${words.map((word) => (/\s/.test(word) ? `"${word}"` : word)).join(" ")}\nWhere there is systemd, it is this unit:`;
+  const isFleeting = program.includes(`${path.sep}_npx${path.sep}`);
+  const note = isFleeting
+    ? "\nThe program lies in npx's cache, which may be emptied. Install it for good with `npm install -g`, then run this again."
+    : "";
+  terminal.say("install", `${how}\n\n${unit}${note}`, { unit, command: words, systemd, fleeting: isFleeting });
+  return EXIT.done;
+}
+
+const AWAY_TEXTS = {
+  "not-running": "OpenClaw does not answer. Start it",
+  starting: "OpenClaw does not answer yet. Wait until it has started",
+  restarting: "OpenClaw restarts. Wait until it has started",
+  "auth-failed": "OpenClaw refuses the secret. Set OPENCLAW_GATEWAY_TOKEN to its own",
+  "no-secret": "OpenClaw's secret was not found. Set OPENCLAW_GATEWAY_TOKEN",
+} as const;
+
+/** Takes our changes back through the gateway's own RPC. @returns what was written; throws Error with a cure when the gateway is not reached */
+async function restore(applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
+  let why: keyof typeof AWAY_TEXTS = "not-running";
+  let timer: NodeJS.Timeout | undefined;
+  let leg: ControlLeg | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(
+        () => reject(new Error(`${AWAY_TEXTS[why]}, then run this again: its settings were not put back and nothing was deleted.`)),
+        RESTORE_WITHIN_MS,
+      );
+      leg = new ControlLeg(() => discoverGateway(process.env), {
+        onState: (state) => {
+          if (state.state === "ready") resolve();
+          else ({ why } = state);
+        },
+        onEvent: () => undefined,
+      });
+      leg.start();
+    });
+    return leg === undefined ? [] : await applySettings(leg, (config) => planRestore(config, applied));
+  } finally {
+    clearTimeout(timer);
+    leg?.stop();
+  }
+}
+
+/** @returns the exit code; throws Error with a cure when the gateway is not reached: then nothing was deleted */
+export async function uninstall(options: Options): Promise<number> {
+  const { terminal, files, yes } = options;
+  if (!yes && !(terminal.isInteractive && (await terminal.confirm(`Put OpenClaw's settings back and delete ${files.dir}?`)))) {
+    terminal.fail("needs-confirmation", "Nothing was changed. Run again with --yes.");
+    return EXIT.needsConfirmation;
+  }
+  if ((await askRunning(files.dir, { ask: "status" })) !== null) {
+    terminal.fail("running", "The connector is running. Stop it first, then run this again.");
+    return EXIT.failed;
+  }
+  const applied = (files.read("settings") ?? []).map(({ path: where, before, after }) => ({ path: where, before, after }));
+  if (applied.length > 0) {
+    const restored = await restore(applied);
+    const text = restored.length === 0 ? "OpenClaw's settings were as before already." : `Put back:\n${settingsDiff(restored)}`;
+    terminal.say("settings-restored", text, { changes: restored });
+  }
+  const isGone = files.removeAll([path.basename(keyLogPath(files)), "control.sock"]);
+  const kept = isGone ? "" : ` ${files.dir} stays: it holds files that are not Gatehouse's.`;
+  terminal.say("uninstalled", `Removed.${kept} Delete the gateway in the dashboard to free its address.`, { folderRemoved: isGone });
+  return EXIT.done;
+}

@@ -1,0 +1,38 @@
+/** What one stream is to the table of streams, and what each kind is made of. */
+import type { Frame } from "../protocol/frame.ts";
+import type { StreamOpen } from "../protocol/link-messages.ts";
+import type { GatewayTarget } from "./openclaw/openclaw-port.ts";
+
+export interface Stream {
+  readonly device: string;
+  readonly expiresAtMs: number;
+  /** Turns to the gateway; called once, when the table holds the stream. */
+  start(): void;
+  frame(frame: Frame): void;
+  /** Ends the gateway's side; `tell` also ends the room's. */
+  end(code: number, reason: string, tell: boolean): void;
+  tick(): void;
+}
+
+/** What every stream gets from the table that holds it. */
+export interface StreamParts {
+  readonly id: number;
+  readonly open: StreamOpen;
+  readonly headers: Record<string, string | string[]>;
+  readonly expiresAtMs: number;
+  readonly target: GatewayTarget;
+  readonly sendFrame: (frame: Uint8Array<ArrayBuffer>) => void;
+  readonly now: () => number;
+  /** The stream is over: the table drops it. */
+  readonly forget: () => void;
+}
+
+/** Above this the gateway's socket is paused until the room has taken what waits. */
+export const PAUSE_ABOVE_BYTES = 512 * 1024;
+
+/** @returns name and value pairs of Node's flat list of raw header fields, as the gateway sent them */
+export function headerPairs(raw: readonly string[]): [string, string][] {
+  const out: [string, string][] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) out.push([raw[i] ?? "", raw[i + 1] ?? ""]);
+  return out;
+}

@@ -1,0 +1,227 @@
+/** One visitor's WebSocket: frames of the room on one side, a socket at the gateway's port on the other. */
+import type http from "node:http";
+import { WebSocket } from "ws";
+import { decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
+import { fromGateway } from "../core/header-filter.ts";
+import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
+import { ReceiveCredit } from "../core/stream-credit.ts";
+import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
+import {
+  FRAME_CLOSE,
+  FRAME_CREDIT,
+  FRAME_DATA,
+  FRAME_END,
+  FRAME_OPENED,
+  FRAME_PROBE,
+  FRAME_RESET,
+  decodeU32,
+  encodeFrame,
+  encodeU32,
+} from "../protocol/frame.ts";
+import type { Frame } from "../protocol/frame.ts";
+import {
+  CHALLENGE_WAIT_MS,
+  MAX_FIRST_MESSAGE_BYTES,
+  MAX_FRAME_PAYLOAD_BYTES,
+  MAX_MESSAGE_BYTES,
+  OPEN_TIMEOUT_MS,
+} from "../protocol/limits.ts";
+import { utf8 } from "../protocol/statement-encoding.ts";
+import type { HandshakeWatch } from "./openclaw/openclaw-port.ts";
+import type { HandshakePlaces } from "./handshake-places.ts";
+import { Outgoing } from "./outgoing.ts";
+import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
+import type { Stream, StreamParts } from "./stream.ts";
+
+export interface WsStreamParts extends StreamParts {
+  readonly watch: HandshakeWatch;
+  readonly places: HandshakePlaces;
+}
+
+export class WsStream implements Stream {
+  readonly device: string;
+  readonly expiresAtMs: number;
+  readonly #parts: WsStreamParts;
+  readonly #out: Outgoing;
+  readonly #receive = new ReceiveCredit();
+  readonly #assembler = new MessageAssembler();
+  #socket: WebSocket | null = null;
+  #isOpened = false;
+  #isOver = false;
+  #isFirst = true;
+  #release: () => void = () => undefined;
+  #openTimer: NodeJS.Timeout | undefined;
+  #releaseTimer: NodeJS.Timeout | undefined;
+
+  constructor(parts: WsStreamParts) {
+    this.#parts = parts;
+    this.device = parts.open.device;
+    this.expiresAtMs = parts.expiresAtMs;
+    this.#out = new Outgoing(
+      parts,
+      () => this.#socket?.resume(),
+      () => this.end(CLOSE_TOO_SLOW, "too slow", true),
+    );
+  }
+
+  start(): void {
+    this.#parts.places.take((release) => {
+      this.#release = release;
+      if (this.#isOver) return release();
+      try {
+        this.#dial();
+      } catch {
+        // A subprotocol or a header field that cannot be written: the library throws, and the other streams go on.
+        this.end(CLOSE_PROTOCOL, "bad open", true);
+      }
+    });
+  }
+
+  #dial(): void {
+    const { open, headers, target } = this.#parts;
+    const host = target.host.includes(":") ? `[${target.host}]` : target.host;
+    const offered = headers["sec-websocket-protocol"];
+    const protocols = typeof offered === "string" ? offered.split(",").map((each) => each.trim()) : [];
+    const own = { ...headers };
+    delete own["sec-websocket-protocol"];
+    const socket = new WebSocket(`ws://${host}:${target.port}${open.path}`, protocols, {
+      headers: own,
+      perMessageDeflate: false,
+      maxPayload: MAX_MESSAGE_BYTES,
+      handshakeTimeout: OPEN_TIMEOUT_MS,
+      followRedirects: false,
+    });
+    this.#socket = socket;
+    socket.on("open", () => {
+      // R9: the page waits 750 ms for the challenge and then fails for good, so its upgrade is answered with the challenge at hand.
+      this.#openTimer = setTimeout(() => this.#opened(), CHALLENGE_WAIT_MS);
+      // By then OpenClaw has ended a socket without a handshake; one that is still open is a plugin's and needs no place.
+      this.#releaseTimer = setTimeout(this.#release, OPEN_TIMEOUT_MS);
+    });
+    socket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (!this.#isOpened) {
+        this.#opened();
+      }
+      this.#fromGateway(data, isBinary);
+    });
+    socket.on("unexpected-response", (_request, response) => this.#quote(response));
+    socket.on("error", () => undefined);
+    socket.on("close", (code, reason) => {
+      this.#release();
+      clearTimeout(this.#releaseTimer);
+      if (this.#isOver) return;
+      this.#isOver = true;
+      clearTimeout(this.#openTimer);
+      if (!this.#isOpened) {
+        this.#parts.sendFrame(encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(CLOSE_GATEWAY_GONE, "gateway closed")));
+        this.#parts.forget();
+      } else this.#out.finish(encodeFrame(FRAME_CLOSE, 0, this.#parts.id, encodeClose(code, reason.toString("utf8"))));
+    });
+  }
+
+  #opened(): void {
+    if (this.#isOpened || this.#isOver) return;
+    this.#isOpened = true;
+    clearTimeout(this.#openTimer);
+    const protocol = this.#socket?.protocol ?? "";
+    const headers = protocol === "" ? [] : [["sec-websocket-protocol", protocol]];
+    this.#parts.sendFrame(encodeFrame(FRAME_OPENED, 0, this.#parts.id, utf8(JSON.stringify({ status: 101, headers }))));
+  }
+
+  /** The gateway refused the upgrade with an HTTP answer: passed on as it is. */
+  #quote(response: http.IncomingMessage): void {
+    this.#isOver = true;
+    this.#release();
+    const { id, sendFrame, forget } = this.#parts;
+    const headers = fromGateway(headerPairs(response.rawHeaders));
+    sendFrame(encodeFrame(FRAME_OPENED, 0, id, utf8(JSON.stringify({ status: response.statusCode ?? 502, headers }))));
+    const chunks: Buffer[] = [];
+    response.on("data", (chunk: Buffer) => {
+      if (chunks.length < 4) chunks.push(chunk);
+    });
+    response.on("end", () => {
+      const body = Buffer.concat(chunks).subarray(0, MAX_FRAME_PAYLOAD_BYTES);
+      if (body.byteLength > 0) sendFrame(encodeFrame(FRAME_DATA, 0, id, body));
+      sendFrame(encodeFrame(FRAME_END, 0, id));
+      forget();
+    });
+  }
+
+  #fromGateway(data: Buffer, isBinary: boolean): void {
+    const { watch } = this.#parts;
+    if (!isBinary && !watch.isDone) {
+      watch.fromGateway(data.toString("utf8"));
+      if (watch.isDone) this.#release();
+    }
+    this.#out.send(piecesOf(data, !isBinary));
+    if (this.#out.queuedBytes > PAUSE_ABOVE_BYTES) this.#socket?.pause();
+  }
+
+  frame(frame: Frame): void {
+    switch (frame.type) {
+      case FRAME_DATA:
+        return this.#fromRoom(frame);
+      case FRAME_CREDIT:
+        return this.#out.granted(decodeU32(frame.payload) ?? 0);
+      case FRAME_PROBE: {
+        const grant =
+          (this.#socket?.bufferedAmount ?? 0) > PAUSE_ABOVE_BYTES ? 0 : this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
+        if (grant > 0) this.#credit(grant);
+        return;
+      }
+      case FRAME_CLOSE:
+      case FRAME_RESET: {
+        const close = decodeClose(frame.payload) ?? { code: 1000, reason: "" };
+        return this.end(close.code, close.reason, false);
+      }
+      default:
+        return this.end(CLOSE_PROTOCOL, "unexpected frame", true);
+    }
+  }
+
+  #fromRoom(frame: Frame): void {
+    if (!this.#isOpened) return this.end(CLOSE_PROTOCOL, "data before opened", true);
+    if (!this.#receive.receive(frame.payload.byteLength)) return this.end(CLOSE_TOO_SLOW, "more than granted", true);
+    const bytes = frame.payload.byteLength;
+    const message = this.#assembler.push(frame);
+    if (typeof message === "string") return this.end(message === "message_too_large" ? 1009 : CLOSE_PROTOCOL, message, true);
+    if (message === null) return this.#consumed(bytes);
+    const { watch } = this.#parts;
+    let data: string | Uint8Array = message.data;
+    if (this.#isFirst && message.isText && message.data.byteLength <= MAX_FIRST_MESSAGE_BYTES) {
+      const text = new TextDecoder().decode(message.data);
+      data = watch.firstFromBrowser(text);
+    }
+    if (this.#isFirst && (!message.isText || watch.isDone)) this.#release();
+    this.#isFirst = false;
+    this.#socket?.send(data, { binary: !message.isText }, () => this.#consumed(bytes));
+  }
+
+  #consumed(bytes: number): void {
+    if (this.#isOver) return;
+    const grant = this.#receive.consume(bytes);
+    if (grant > 0) this.#credit(grant);
+  }
+
+  #credit(bytes: number): void {
+    this.#parts.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.#parts.id, encodeU32(bytes)));
+  }
+
+  end(code: number, reason: string, tell: boolean): void {
+    clearTimeout(this.#openTimer);
+    this.#release();
+    this.#isOver = true;
+    this.#parts.forget();
+    if (tell) this.#parts.sendFrame(encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason)));
+    const socket = this.#socket;
+    if (socket === null) return;
+    if (code === 1006 || code === CLOSE_CUT || socket.readyState !== WebSocket.OPEN) return socket.terminate();
+    const clean = sendableClose(code, reason);
+    socket.resume();
+    socket.close(clean.code, clean.reason);
+  }
+
+  tick(): void {
+    this.#out.tick();
+  }
+}

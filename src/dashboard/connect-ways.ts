@@ -1,0 +1,101 @@
+/** How the connector is started where OpenClaw runs: one way per kind of machine, only with flags and variables that it has. */
+import { TEXTS } from "./texts.ts";
+
+export interface Step {
+  readonly text: string;
+  /** Something to run or to save; none for a remark. */
+  readonly code?: string;
+  /** Name of its copy button. */
+  readonly copy?: string;
+}
+
+export interface Way {
+  readonly id: "npx" | "docker" | "compose" | "kubernetes" | "windows";
+  readonly label: string;
+  readonly steps: readonly Step[];
+}
+
+/** Has npx, and a Node that the connector runs on. */
+const IMAGE = "node:24-slim";
+
+/**
+ * @param command as the API gives it: `npx -y <package> up <code>`
+ * @returns the ways, the plain one first
+ */
+export function connectWays(command: string): readonly Way[] {
+  const program = command.replace(/ up \S+$/, "");
+  const ways = TEXTS.ways;
+  const compose = `services:
+  gatehouse:
+    image: ${IMAGE}
+    network_mode: "service:openclaw"
+    environment:
+      GATEHOUSE_STATE: /state
+      OPENCLAW_GATEWAY_TOKEN: \${OPENCLAW_GATEWAY_TOKEN}
+    volumes:
+      - gatehouse:/state
+    command: ${program} run
+    restart: unless-stopped
+volumes:
+  gatehouse:`;
+  const sidecar = `- name: gatehouse
+  image: ${IMAGE}
+  command: ["sh", "-c", "until [ -f /state/gateway.json ]; do sleep 2; done; exec ${program} run"]
+  env:
+    - name: GATEHOUSE_STATE
+      value: /state
+    - name: OPENCLAW_GATEWAY_TOKEN
+      valueFrom:
+        secretKeyRef:
+          name: openclaw
+          key: token
+  volumeMounts:
+    - name: gatehouse
+      mountPath: /state`;
+  return [
+    { id: "npx", label: ways.npx, steps: [{ text: ways.npxRun, code: command, copy: ways.copyCommand }, { text: ways.npxNote }] },
+    {
+      id: "docker",
+      label: ways.docker,
+      steps: [
+        {
+          text: ways.dockerRun,
+          code: `docker run -it --name gatehouse --network container:openclaw -e OPENCLAW_GATEWAY_TOKEN -e GATEHOUSE_STATE=/state -v gatehouse:/state ${IMAGE} ${command}`,
+          copy: ways.copyCommand,
+        },
+        {
+          text: ways.dockerKeep,
+          code: `docker rm gatehouse; docker run -d --name gatehouse --restart unless-stopped --network container:openclaw -e OPENCLAW_GATEWAY_TOKEN -e GATEHOUSE_STATE=/state -v gatehouse:/state ${IMAGE} ${program} run`,
+          copy: ways.copySecond,
+        },
+        { text: ways.dockerNote },
+      ],
+    },
+    {
+      id: "compose",
+      label: ways.compose,
+      steps: [
+        { text: ways.composeFile, code: compose, copy: ways.copyFile },
+        { text: ways.composeRun, code: `docker compose run --rm gatehouse ${command}`, copy: ways.copyCommand },
+        { text: ways.composeUp, code: "docker compose up -d gatehouse", copy: ways.copySecond },
+      ],
+    },
+    {
+      id: "kubernetes",
+      label: ways.kubernetes,
+      steps: [
+        { text: ways.kubernetesSidecar, code: sidecar, copy: ways.copyFile },
+        { text: ways.kubernetesExec, code: `kubectl exec -it deploy/openclaw -c gatehouse -- ${command}`, copy: ways.copyCommand },
+        { text: ways.kubernetesEnd },
+      ],
+    },
+    {
+      id: "windows",
+      label: ways.windows,
+      steps: [
+        { text: ways.windowsWsl, code: command, copy: ways.copyCommand },
+        { text: ways.windowsNative, code: command.replace(/^npx /, "npx.cmd "), copy: ways.copySecond },
+      ],
+    },
+  ];
+}

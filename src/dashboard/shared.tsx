@@ -1,0 +1,47 @@
+/** What every view may ask: who is signed in, what waits, what time it is. */
+import { createContext } from "preact";
+import { useContext, useEffect, useState } from "preact/hooks";
+import type { WaitingCard } from "../protocol/api.ts";
+import { age } from "./texts.ts";
+
+export interface Me {
+  readonly account: { readonly id: string; readonly name: string };
+  readonly approveOrigin: string;
+  readonly version: string;
+}
+
+export interface Shared {
+  readonly me: Me;
+  /** Devices that wait for this person. */
+  readonly cards: readonly WaitingCard[];
+  /** Counts what changed, so that views load again. */
+  readonly changed: number;
+  /** An answer said that nobody is signed in here any more. */
+  readonly signedOut: () => void;
+}
+
+const SharedContext = createContext<Shared | null>(null);
+export const ShareProvider = SharedContext.Provider;
+
+export function useShared(): Shared {
+  const shared = useContext(SharedContext);
+  if (shared === null) throw new Error("outside the shell");
+  return shared;
+}
+
+/** @returns the time, renewed every `everyMs`; not at all when null */
+export function useNow(everyMs: number | null): number {
+  const [nowMs, setNow] = useState(Date.now());
+  useEffect(() => {
+    if (everyMs === null) return undefined;
+    const timer = setInterval(() => setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return nowMs;
+}
+
+/** A moment, as an age that renews itself; the exact time on hover. Never inside a live region. */
+export function Ago({ ms }: { readonly ms: number }) {
+  const nowMs = useNow(10_000);
+  return <time dateTime={new Date(ms).toISOString()}>{age(ms, nowMs)}</time>;
+}

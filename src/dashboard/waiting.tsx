@@ -1,0 +1,34 @@
+/** Cards of the devices that wait for a decision. */
+import { Ago, useShared } from "./shared.tsx";
+import { ACCESS, TEXTS } from "./texts.ts";
+
+export function WaitingCards() {
+  const { cards, me } = useShared();
+  return (
+    <>
+      {cards.map((card, i) => {
+        const query = new URLSearchParams({ gateway: card.gateway, request: card.id, back: location.pathname });
+        return (
+          <section class="card waiting" key={card.id} aria-label={TEXTS.waitingLabel(card.claims.name, card.gatewayName)}>
+            <h2>{TEXTS.waitingTitle(card.gatewayName)}</h2>
+            <dl>
+              <dt>{TEXTS.says}</dt>
+              <dd>{card.claims.name}</dd>
+              <dt>{TEXTS.seenFrom}</dt>
+              <dd>{[card.observed.address, card.observed.country].filter((each) => each !== null).join(", ")}</dd>
+              <dt>{TEXTS.wants}</dt>
+              <dd>{ACCESS[card.requestedAccess]}</dd>
+              <dt>{TEXTS.asked}</dt>
+              <dd>
+                <Ago ms={card.createdAtMs} />
+              </dd>
+            </dl>
+            <a class={`button ${i === 0 ? "primary" : ""}`} href={`${me.approveOrigin}/decide?${query.toString()}`}>
+              {TEXTS.review}
+            </a>
+          </section>
+        );
+      })}
+    </>
+  );
+}

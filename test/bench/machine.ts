@@ -1,0 +1,82 @@
+/** What the figures depend on: the machine, its load, and the memory of processes. Reads /proc where there is one (Linux); elsewhere null. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+const MIB = 1024 * 1024;
+
+/** @returns the process and all below it, by process id */
+export function processTree(pid: number): number[] {
+  const file = `/proc/${pid}/task/${pid}/children`;
+  if (!existsSync(file)) return [pid];
+  try {
+    const below = readFileSync(file, "utf8").trim().split(" ").filter((text) => text !== "").map(Number); // prettier-ignore
+    return [pid, ...below.flatMap(processTree)];
+  } catch {
+    return [pid];
+  }
+}
+
+/** @returns resident MiB of these processes and their children together, or null where the system does not tell */
+export function residentMib(pids: readonly number[]): number | null {
+  let bytes = 0;
+  for (const pid of pids.flatMap(processTree)) {
+    const file = `/proc/${pid}/status`;
+    if (!existsSync(file)) continue;
+    bytes += Number(/VmRSS:\s+(\d+)/.exec(readFileSync(file, "utf8"))?.[1] ?? 0) * 1024;
+  }
+  return bytes === 0 ? null : bytes / MIB;
+}
+
+interface CpuTimes {
+  readonly busyMs: number;
+  readonly ownMs: number;
+}
+
+function cpuTimes(): CpuTimes {
+  const busyMs = os.cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
+  let ownTicks = 0;
+  for (const pid of processTree(process.pid)) {
+    const file = `/proc/${pid}/stat`;
+    if (!existsSync(file)) continue;
+    // Fields 14 to 17 of proc_pid_stat(5), counted after the name in parentheses, which may hold spaces: user, system, ended children's.
+    const fields = readFileSync(file, "utf8").split(") ")[1]?.split(" ") ?? [];
+    ownTicks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+  }
+  return { busyMs, ownMs: ownTicks * 10 };
+}
+
+/** Cores that processes other than this one and its children kept busy; made before, asked after. */
+export class ForeignLoad {
+  readonly #before = cpuTimes();
+  readonly #startedAt = performance.now();
+
+  /** @returns cores, 0 and up */
+  cores(): number {
+    const after = cpuTimes();
+    const foreignMs = after.busyMs - this.#before.busyMs - (after.ownMs - this.#before.ownMs);
+    return Math.max(0, foreignMs / (performance.now() - this.#startedAt));
+  }
+}
+
+/** @returns the full path of a command, also in the folders of daemons, or null */
+export function commandPath(name: string): string | null {
+  const folders = [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/sbin", "/sbin", "/usr/local/sbin"];
+  return folders.map((folder) => path.join(folder, name)).find((file) => existsSync(file)) ?? null;
+}
+
+/** @returns one line about where the figures come from */
+export function machineLine(): string {
+  const model = os.cpus()[0]?.model ?? "unknown processor";
+  const workerd = JSON.parse(readFileSync(path.join(import.meta.dirname, "../../node_modules/workerd/package.json"), "utf8")) as {
+    version: string;
+  };
+  let system = `${os.type()} ${os.release()}`;
+  try {
+    system = /PRETTY_NAME="(.*)"/.exec(execFileSync("cat", ["/etc/os-release"], { encoding: "utf8" }))?.[1] ?? system;
+  } catch {
+    // Not a Linux distribution.
+  }
+  return `${os.availableParallelism()} cores (${model}), ${Math.round(os.totalmem() / MIB / 1024)} GiB, ${system}, Node ${process.version}, workerd ${workerd.version}`;
+}

@@ -1,0 +1,57 @@
+/**
+ * One workerd with one Worker, as a process: `workerd.ts gatehouse <port> <state folder>` or `workerd.ts mux <port> <state folder>`. Without the
+ * second workerd that `wrangler dev` puts in front for its own purposes: on Cloudflare there is none either, and it would hide what relays cost.
+ */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { build } from "esbuild";
+import { Miniflare, convertV4MiniflareOptions } from "miniflare";
+import { unstable_getMiniflareWorkerOptions as workerOptionsOf } from "wrangler";
+import { root } from "../../../scripts/children.ts";
+
+type V4Options = Parameters<typeof convertV4MiniflareOptions>[0];
+
+const [kind, portText = "", stateDir = ""] = process.argv.slice(2);
+const port = Number(portText);
+const common = {
+  host: "127.0.0.1",
+  port,
+  resourcePersistencePath: path.join(stateDir, "workerd/v3"),
+};
+
+async function muxScript(): Promise<string> {
+  const entryPoints = [path.join(import.meta.dirname, "mux-object.ts")];
+  const { outputFiles } = await build({ entryPoints, bundle: true, write: false, format: "esm", external: ["cloudflare:workers"] });
+  return outputFiles[0]?.text ?? "";
+}
+
+function gatehouseBindings(): Record<string, string> {
+  return {
+    APP_ORIGIN: `http://localhost:${port}`,
+    APPROVE_ORIGIN: `http://approve.localhost:${port}`,
+    GATEWAY_DOMAIN: `localhost:${port}`,
+    SIGN_UP: "first",
+    GATEHOUSE_SECRET: process.env["GATEHOUSE_SECRET"] ?? "",
+  };
+}
+
+const config = path.join(root, "wrangler.toml");
+const { workerOptions } = workerOptionsOf(config);
+const own =
+  kind === "mux"
+    ? {
+        modules: true,
+        script: await muxScript(),
+        compatibilityDate: workerOptions.compatibilityDate,
+        durableObjects: { MUX: { className: "Mux", useSQLite: true } },
+      }
+    : {
+        ...workerOptions,
+        modules: true,
+        script: readFileSync(path.join(root, "dist/worker/index.js"), "utf8"),
+        bindings: gatehouseBindings(),
+      };
+const runtime = new Miniflare(convertV4MiniflareOptions({ ...common, ...own } as V4Options));
+await runtime.ready;
+process.stdout.write("ready\n");
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void runtime.dispose().then(() => process.exit(0)));

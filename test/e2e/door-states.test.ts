@@ -1,0 +1,175 @@
+/** The door in browsers and moments that are not the usual ones: old browsers, blocked storage, an owner who looks, a gateway that restarts or is away. */
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startDemoGateway } from "../../src/demo/gateway.ts";
+import type { DemoGateway } from "../../src/demo/gateway.ts";
+import { launch, profile, withPasskeys } from "../support/browser.ts";
+import { allow, ask, claim, review } from "../support/journey.ts";
+import { look } from "../support/look.ts";
+import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
+import type { RunningConnector, Stack } from "../support/stack.ts";
+
+const TOKEN = "demo-token-of-the-door-tests";
+
+let stack: Stack;
+let gateway: DemoGateway;
+let connector: RunningConnector;
+let browser: Browser;
+let owner: Page;
+let gatewayPath: string;
+let origin: string;
+
+function connect(args: readonly string[], stateDir: string): RunningConnector {
+  return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort: gateway.port, token: TOKEN });
+}
+
+async function newDevice(): Promise<Page> {
+  const page = await (await profile(browser, { width: 360, height: 740 })).newPage();
+  page.setDefaultTimeout(30_000);
+  return page;
+}
+
+function heading(page: Page, name: string): Promise<void> {
+  return page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
+}
+
+async function toDashboard(): Promise<void> {
+  await owner.goto(stack.control.appOrigin + gatewayPath);
+}
+
+beforeAll(async () => {
+  [stack, browser, gateway] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
+  connector = connect(["up", "--yes"], await scratch());
+  const link = await connector.until((event) => event.event === "claim-link", "claim link");
+  owner = await newDevice();
+  await withPasskeys(owner);
+  gatewayPath = await claim(owner, String(link["url"]), "Home");
+  await connector.until(isOnline, "online");
+  origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await connector?.stop();
+  await gateway?.stop();
+  await stack?.stop();
+});
+
+test("a browser without Ed25519 uses P-256: it asks, the owner's opening is shown at the door, and it gets in", async () => {
+  const device = await newDevice();
+  await device.addInitScript(() => {
+    // Only where the door is: the demo's own page needs Ed25519.
+    const isDoor = (): boolean => document.querySelector('script[src="/.gatehouse/door.js"]') !== null;
+    const plain = crypto.subtle.generateKey.bind(crypto.subtle) as (...rest: unknown[]) => Promise<CryptoKeyPair>;
+    crypto.subtle.generateKey = ((algorithm: { name?: string } | string, ...rest: unknown[]) =>
+      (typeof algorithm === "string" ? algorithm : algorithm.name) === "Ed25519" && isDoor()
+        ? Promise.reject(new DOMException("Unrecognized name.", "NotSupportedError"))
+        : plain(algorithm, ...rest)) as typeof crypto.subtle.generateKey;
+  });
+  const challenged = device.waitForRequest((request) => request.url().endsWith("/api/challenge"));
+  const digits = await ask(device, origin);
+  expect((await challenged).postDataJSON()).toMatchObject({ key: { kty: "EC", crv: "P-256" } });
+  await device.getByText("Tell the owner these four digits.").waitFor();
+  expect(await device.getByText("The owner is looking at it.").count()).toBe(0);
+  await toDashboard();
+  await review(owner);
+  await device.getByRole("status").getByText("The owner is looking at it.").waitFor();
+  expect(await device.locator("#digits").textContent()).toBe(digits);
+  await look(device, "door-owner-looks");
+  await device.reload();
+  await device.getByRole("button", { name: "Ask the owner" }).click();
+  await device.getByText("The owner is looking at it.").waitFor();
+  await allow(owner, digits);
+  await device.getByText("Connected. This device may").waitFor();
+  await device.context().close();
+});
+
+test.each([
+  ["none at all", () => Object.defineProperty(globalThis, "indexedDB", { get: () => { throw new DOMException("denied", "SecurityError"); } })],
+  ["an open that fails", () => { IDBFactory.prototype.open = () => { throw new DOMException("denied", "InvalidStateError"); }; }],
+  ["one that cannot hold keys, as in old private windows", () => { IDBObjectStore.prototype.add = () => { throw new DOMException("no clone", "DataCloneError"); }; }],
+] as const)("storage is blocked (%s): the door says so and what helps, and asks nobody", async (_how, block) => {
+  const device = await newDevice();
+  await device.addInitScript(block);
+  await device.goto(origin);
+  await heading(device, "This browser stores nothing");
+  await device.getByRole("alert").getByText("Use a normal window, not a private one").waitFor();
+  expect(await device.getByRole("button").allTextContents()).toEqual(["Try again"]);
+  await look(device, "door-no-storage");
+  await device.context().close();
+}); // prettier-ignore
+
+test("a private window is warned of before anybody is asked", async () => {
+  const device = await newDevice();
+  await device.goto(origin);
+  await device.getByText("In a private window this is forgotten").waitFor();
+  await device.context().close();
+});
+
+test("a restart that the gateway announced shows how long it takes, until the gateway is back", async () => {
+  const waiting = await newDevice();
+  await ask(waiting, origin);
+  await waiting.getByText("Asked at").waitFor();
+  const { port } = gateway;
+  await gateway.stop(20_000);
+  await waiting.getByText("The gateway is restarting, about 20 s.").waitFor();
+  const visitor = await newDevice();
+  await visitor.goto(origin);
+  await visitor.getByText("The gateway is restarting, about 20 s.").waitFor();
+  await look(visitor, "door-restarting");
+  await visitor.getByRole("button", { name: "I am the owner" }).focus();
+  gateway = await startDemoGateway({ port, token: TOKEN });
+  await waiting.getByText("Asked at").waitFor();
+  await visitor.getByText("In a private window").waitFor();
+  // The view renewed itself under the person's hands.
+  expect(await visitor.evaluate(() => document.activeElement?.textContent)).toBe("I am the owner");
+  await waiting.getByRole("button", { name: "Stop asking" }).click();
+  await heading(waiting, "This device is new here");
+  await waiting.context().close();
+  await visitor.context().close();
+});
+
+test("[GR2] the owner's own way while the gateway is away: said before the passkey, which is asked for once the gateway is back", async () => {
+  const { stateDir } = connector;
+  await connector.stop();
+  await toDashboard();
+  await owner.getByText("Machine offline").waitFor();
+  await owner.getByRole("link", { name: "Open" }).click();
+  await heading(owner, "“Home” is away");
+  await owner.getByRole("status").getByText("Its machine is off or without internet.").waitFor();
+  expect(await owner.getByRole("button").count()).toBe(0);
+  await look(owner, "owner-away");
+  connector = connect(["run"], stateDir);
+  await heading(owner, "Open “Home” on this device?");
+  await look(owner, "owner-here");
+  await owner.getByRole("button", { name: "Open" }).click();
+  await owner.getByText("Connected. This device may").waitFor();
+});
+
+test("Stay here stops the way back; the digits' third error, a denial and a decision made meanwhile end with the way back", async () => {
+  const device = await newDevice();
+  const digits = await ask(device, origin);
+  await toDashboard();
+  await review(owner);
+  for (const left of ["2 tries left", "1 try left"]) {
+    await allow(owner, digits === "0000" ? "1111" : "0000");
+    await owner.getByText(left).waitFor();
+  }
+  await look(owner, "decide-wrong");
+  await allow(owner, digits === "0000" ? "1111" : "0000");
+  await heading(owner, "This request is over");
+  await owner.getByRole("button", { name: "Stay here" }).click();
+  await owner.getByText("You stay on this page.").waitFor();
+  await look(owner, "request-over");
+  await heading(device, "The digits did not match");
+  await look(device, "door-wrong-digits");
+  await device.getByRole("button", { name: "Ask again" }).click();
+  await device.locator("#digits:not([hidden])").waitFor();
+  await owner.getByRole("link", { name: "Back to Gatehouse" }).click();
+  await review(owner);
+  await owner.getByRole("button", { name: "Deny" }).click();
+  await heading(device, "The owner said no");
+  await owner.getByText("You go back to Gatehouse in 5 seconds.").waitFor();
+  await owner.waitForURL(stack.control.appOrigin + gatewayPath);
+  await device.context().close();
+});

@@ -1,0 +1,202 @@
+/** A person and devices without a browser, over the same HTTP API that the pages use: sign-up, claim, allow, open a session, cut. For load. */
+import { createHmac } from "node:crypto";
+import http from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
+import { claimTranscript } from "../../src/core/check-words.ts";
+import { activationHash, sha256 } from "../../src/core/digests.ts";
+import type { EnrolmentView, Receipt } from "../../src/protocol/api.ts";
+import type { ChallengeResponse } from "../../src/protocol/door-messages.ts";
+import { SESSION_MS } from "../../src/protocol/limits.ts";
+import { fromBase64url, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
+import type { ControlPlane } from "../../scripts/control-plane.ts";
+import { newAuthenticator } from "./fake-authenticator.ts";
+import type { Authenticator } from "./fake-authenticator.ts";
+import { grantBytes, newDevice } from "./fake-device.ts";
+import type { RunningConnector } from "./stack.ts";
+
+/** Keeps sockets open, as a browser does. */
+const agent = new http.Agent({ keepAlive: true });
+const POLL_MS = 50;
+
+interface Answer<T> {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: T;
+}
+
+interface Asked {
+  readonly method?: string;
+  readonly body?: object;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/**
+ * One request to an origin of the local control plane, as a page of that origin sends it. Dials loopback, because names below `localhost`
+ * do not resolve everywhere outside browsers.
+ *
+ * @throws Error with status and body for any answer that is not 2xx
+ */
+async function call<T>(origin: string, path: string, asked: Asked = {}): Promise<Answer<T>> {
+  const { host, port } = new URL(origin);
+  const body = asked.body === undefined ? undefined : JSON.stringify(asked.body);
+  const headers = { host, origin, ...(body === undefined ? {} : { "content-type": "application/json" }), ...asked.headers };
+  const answer = await new Promise<Answer<string>>((resolve, reject) => {
+    const request = http.request({
+      host: "127.0.0.1",
+      port,
+      path,
+      method: asked.method ?? (body === undefined ? "GET" : "POST"),
+      headers,
+      agent,
+    });
+    request.on("error", reject);
+    request.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks).toString("utf8") }),
+      );
+    });
+    request.end(body);
+  });
+  if (answer.status < 200 || answer.status > 299) throw new Error(`${path} answered ${answer.status}: ${answer.body.slice(0, 300)}`);
+  return { ...answer, body: (answer.body === "" ? null : JSON.parse(answer.body)) as T };
+}
+
+function cookieOf(headers: IncomingHttpHeaders): string {
+  return (headers["set-cookie"] ?? []).map((line) => line.split(";", 1)[0] ?? "").join("; ");
+}
+
+/** CBOR (RFC 8949 §3) of what an attestation without statement holds; every length here is below 2^16. */
+function cborHead(major: number, length: number): number[] {
+  if (length < 24) return [(major << 5) | length];
+  return length < 256 ? [(major << 5) | 24, length] : [(major << 5) | 25, length >> 8, length & 255];
+}
+const cborText = (text: string): number[] => [...cborHead(3, utf8(text).byteLength), ...utf8(text)];
+const cborBytes = (bytes: Uint8Array): number[] => [...cborHead(2, bytes.byteLength), ...bytes];
+
+/** RegistrationResponseJSON of a passkey for a server nonce, attestation `none` (WebAuthn L3 §6.5, §8.7). */
+async function registration(authenticator: Authenticator, origin: string, nonce: string): Promise<object> {
+  const { credentialId, key } = authenticator.ownerKey;
+  if (key.kty !== "EC") throw new TypeError("an ES256 key was expected");
+  const id = fromBase64url(credentialId) ?? new Uint8Array();
+  // COSE_Key (RFC 9052 §7): EC2, ES256, P-256, x, y.
+  const cose = [0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, ...cborBytes(fromBase64url(key.x) ?? new Uint8Array()), 0x22];
+  cose.push(...cborBytes(fromBase64url(key.y) ?? new Uint8Array()));
+  const rpIdHash = await sha256(utf8(new URL(origin).hostname));
+  // User present, user verified, attested credential data; counter and AAGUID zero.
+  const authData = Uint8Array.from([...rpIdHash, 0x45, 0, 0, 0, 0, ...new Uint8Array(16), 0, id.byteLength, ...id, ...cose]);
+  const attestation = [0xa3, ...cborText("fmt"), ...cborText("none"), ...cborText("attStmt"), 0xa0, ...cborText("authData")];
+  attestation.push(...cborBytes(authData));
+  const challenge = toBase64url(await sha256(tagged("register", fromBase64url(nonce) ?? new Uint8Array())));
+  const clientData = utf8(JSON.stringify({ type: "webauthn.create", challenge, origin, crossOrigin: false }));
+  return {
+    id: credentialId,
+    rawId: credentialId,
+    type: "public-key",
+    clientExtensionResults: {},
+    response: { clientDataJSON: toBase64url(clientData), attestationObject: toBase64url(Uint8Array.from(attestation)) },
+  };
+}
+
+export interface AdmittedDevice {
+  readonly id: string;
+  /** Headers of its browser's WebSocket upgrade, `Host` included: dial 127.0.0.1. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface Person {
+  readonly authenticator: Authenticator;
+  /** Claims the machine behind a connector's claim link. @returns the gateway's id */
+  claim(connector: RunningConnector, name: string): Promise<string>;
+  /**
+   * Allows one new device of this person and opens its session: grant signed by the passkey, checked by room and connector, session signed
+   * by the device's own key. `number` gives each device an address of its own.
+   */
+  admit(gateway: string, number: number): Promise<AdmittedDevice>;
+  /** *Cut now*. @returns the receipt */
+  cut(gateway: string, device: string): Promise<Receipt>;
+  /** GET of the dashboard's API. */
+  get<T>(path: string): Promise<T>;
+}
+
+/** Signs a new person up with a passkey of software and signs the dashboard in. */
+export async function newPerson(control: ControlPlane): Promise<Person> {
+  const { appOrigin, approveOrigin } = control;
+  const authenticator = await newAuthenticator(approveOrigin);
+  const { body: fresh } = await call<{ nonce: string }>(approveOrigin, "/api/auth/nonce", { body: {} });
+  const signUp = {
+    nonce: fresh.nonce,
+    name: "Ada",
+    userHandle: toBase64url(crypto.getRandomValues(new Uint8Array(32))),
+    response: await registration(authenticator, approveOrigin, fresh.nonce),
+  };
+  const approve = { cookie: cookieOf((await call(approveOrigin, "/api/auth/sign-up", { body: signUp })).headers) };
+  const verifier = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+  const challenge = toBase64url(await sha256(utf8(verifier)));
+  const { body: handoff } = await call<{ code: string }>(approveOrigin, "/api/auth/handoff", { body: { challenge }, headers: approve });
+  const app = { cookie: cookieOf((await call(appOrigin, "/api/session", { body: { code: handoff.code, verifier } })).headers) };
+
+  const originOf = (gateway: string): string => appOrigin.replace("://", `://${gateway}.`);
+
+  async function claim(connector: RunningConnector, name: string): Promise<string> {
+    const link = new URL(String((await connector.until((event) => event.event === "claim-link", "claim link"))["url"]));
+    const [enrolment = "", secret = ""] = link.hash.slice(1).split(".");
+    const { body: gateway } = await call<{ id: string }>(appOrigin, `/api/enrolments/${enrolment}/claim`, { body: { name }, headers: app });
+    const { body: view } = await call<EnrolmentView>(appOrigin, `/api/enrolments/${enrolment}`, { headers: app });
+    const { connectorKey, commitment, ownerKeys } = view;
+    if (connectorKey === null || commitment === null) throw new Error("the connector promised nothing");
+    const pageNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+    const transcript = claimTranscript({ gateway: gateway.id, connectorKey, ownerKeys, commitment, pageNonce });
+    const mac = createHmac("sha256", Buffer.from(secret, "base64url")).update(transcript).digest("base64url");
+    const body = { nonce: pageNonce, mac };
+    await call(appOrigin, `/api/enrolments/${enrolment}/nonce`, { body, headers: app });
+    return gateway.id;
+  }
+
+  async function admit(gateway: string, number: number): Promise<AdmittedDevice> {
+    const origin = originOf(gateway);
+    const device = await newDevice();
+    // An address per device: what limits strangers counts by address.
+    const headers = { "cf-connecting-ip": `198.18.${(number >> 8) & 255}.${number & 255}` };
+    const activationCode = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+    const changes = { kind: "owner", request: null, activation: await activationHash(activationCode), name: `Device ${number}` } as const;
+    const signed = await authenticator.sign("grant", await grantBytes(gateway, device.key, Date.now(), changes));
+    await call(approveOrigin, `/api/decisions/${gateway}/owner`, { body: { signed }, headers: approve });
+    const { body: asked } = await call<ChallengeResponse>(origin, "/.gatehouse/api/challenge", { body: { key: device.key }, headers });
+    if (asked.connector === null || asked.grant === null) throw new Error(`the gateway is away: ${asked.gatewayState}`);
+    const statement = await device.session({
+      gateway,
+      device: asked.device,
+      grant: asked.grant.id,
+      origin,
+      roomNonce: asked.roomNonce,
+      connectorNonce: asked.connector.nonce,
+      connectorKey: asked.connector.key,
+      iatMs: asked.serverTimeMs,
+      expMs: Math.min(asked.serverTimeMs + SESSION_MS, asked.grant.notAfterMs),
+    });
+    const opened = await call(origin, "/.gatehouse/api/session", { body: { signed: statement, activationCode }, headers });
+    return { id: asked.device, headers: { ...headers, host: new URL(origin).host, origin, cookie: cookieOf(opened.headers) } };
+  }
+
+  return {
+    authenticator,
+    claim,
+    admit,
+    cut: async (gateway, device) =>
+      (await call<Receipt>(appOrigin, `/api/gateways/${gateway}/devices/${device}/cut`, { body: {}, headers: app })).body,
+    get: async <T>(path: string) => (await call<T>(appOrigin, path, { headers: app })).body,
+  };
+}
+
+/** Waits until the dashboard's API calls the gateway online. */
+export async function untilOnline(person: Person, gateway: string): Promise<void> {
+  for (;;) {
+    const { gateways } = await person.get<{ gateways: { id: string; state: string }[] }>("/api/gateways");
+    if (gateways.find((each) => each.id === gateway)?.state === "online") return;
+    await new Promise((resolve) => {
+      setTimeout(resolve, POLL_MS);
+    });
+  }
+}

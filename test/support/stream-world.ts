@@ -1,0 +1,81 @@
+/** A connector's streams between a scripted room and a server on loopback; clock and probe timer are the test's. */
+import { vi } from "vitest";
+import { Streams } from "../../src/connector/streams.ts";
+import { PROBE_INTERVAL_MS } from "../../src/protocol/limits.ts";
+import type { StreamOpen } from "../../src/protocol/link-messages.ts";
+import { ConnectorState } from "./connector-state.ts";
+import type { AllowedDevice } from "./connector-state.ts";
+import { LocalGateway, StubOpenclaw } from "./local-gateway.ts";
+import { ScriptedRoom } from "./scripted-room.ts";
+import type { ScriptedStream } from "./scripted-room.ts";
+
+export class StreamWorld {
+  readonly state: ConnectorState;
+  readonly gateway: LocalGateway;
+  readonly openclaw: StubOpenclaw;
+  readonly room = new ScriptedRoom();
+  readonly streams: Streams;
+  readonly device: AllowedDevice;
+  readonly deviceEvents: string[] = [];
+  #lastId = 0;
+
+  private constructor(state: ConnectorState, gateway: LocalGateway, device: AllowedDevice) {
+    this.state = state;
+    this.gateway = gateway;
+    this.device = device;
+    this.openclaw = new StubOpenclaw(gateway.port);
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout"] });
+    this.streams = new Streams({
+      gateway: this.openclaw,
+      admitted: state.admitted,
+      sendFrame: (frame) => this.room.received(frame),
+      onDevice: (_device, event) => this.deviceEvents.push(event),
+      now: () => state.nowMs,
+    });
+    this.room.deliver = (frame) => this.streams.frame(frame);
+  }
+
+  static async start(): Promise<StreamWorld> {
+    const state = await ConnectorState.create();
+    return new StreamWorld(state, await LocalGateway.start(), await state.allow());
+  }
+
+  /** A visitor comes: the room opens one more stream. */
+  open(changes: Partial<StreamOpen> = {}): ScriptedStream {
+    this.#lastId += 1;
+    const stream = this.room.stream(this.#lastId);
+    stream.open({
+      kind: "ws",
+      method: "GET",
+      path: "/",
+      headers: [["host", "gw.localhost:8787"]],
+      session: this.device.session,
+      device: this.device.device,
+      access: "full",
+      clientIp: "198.51.100.7",
+      host: "gw.localhost:8787",
+      hasBody: false,
+      ...changes,
+    });
+    return stream;
+  }
+
+  /** Time goes by, one probe interval at a time. */
+  pass(ms: number): void {
+    for (let gone = 0; gone < ms; gone += PROBE_INTERVAL_MS) {
+      this.state.nowMs += PROBE_INTERVAL_MS;
+      vi.advanceTimersByTime(PROBE_INTERVAL_MS);
+    }
+  }
+
+  /** Lets events come in until something holds; fails with the test's own time limit. */
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async stop(): Promise<void> {
+    this.streams.close();
+    vi.useRealTimers();
+    await this.gateway.stop();
+  }
+}

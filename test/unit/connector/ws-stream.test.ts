@@ -1,0 +1,273 @@
+/** A visitor's WebSocket between room and gateway: what was sent arrives as sent, with credit, and ends with the code it ended with. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { FLAG_FIN, FLAG_TEXT } from "../../../src/protocol/frame.ts";
+import { INITIAL_CREDIT_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_LOCAL_HANDSHAKES, PROBE_COUNT_LOST } from "../../../src/protocol/limits.ts";
+import type { GatewaySocket } from "../../support/local-gateway.ts";
+import type { ScriptedStream } from "../../support/scripted-room.ts";
+import { StreamWorld } from "../../support/stream-world.ts";
+
+let world: StreamWorld;
+
+beforeEach(async () => {
+  world = await StreamWorld.start();
+});
+
+afterEach(() => world.stop());
+
+/** A stream whose gateway has said its first word. */
+async function opened(changes: object = {}): Promise<{ stream: ScriptedStream; socket: GatewaySocket }> {
+  const stream = world.open(changes);
+  const socket = await world.gateway.sockets.next();
+  socket.ws.send("challenge");
+  await stream.expect("opened");
+  await stream.expect("data");
+  return { stream, socket };
+}
+
+/** A whole message of the gateway as the room puts it together. */
+async function message(stream: ScriptedStream): Promise<{ bytes: Buffer; isText: boolean }> {
+  const parts: Uint8Array[] = [];
+  for (;;) {
+    const frame = await stream.expect("data");
+    parts.push(frame.bytes);
+    if (frame.isFin) return { bytes: Buffer.concat(parts), isText: frame.isText };
+  }
+}
+
+test("[ST3] the upgrade is answered only with the gateway's first word at hand, and with the subprotocol it chose", async () => {
+  const stream = world.open({ headers: [["sec-websocket-protocol", "one, two"]], path: "/chat?x=1" });
+  const socket = await world.gateway.sockets.next();
+  expect(socket.request.url).toBe("/chat?x=1");
+  expect(stream.frames.count).toBe(0);
+  socket.ws.send("challenge");
+  expect(await stream.next()).toEqual({ is: "opened", status: 101, headers: [["sec-websocket-protocol", "one"]] });
+  expect(await message(stream)).toEqual({ bytes: Buffer.from("challenge"), isText: true });
+});
+
+test("[ST3] a socket whose gateway says nothing first is answered all the same, after five seconds", async () => {
+  const stream = world.open();
+  const socket = await world.gateway.sockets.next();
+  // Probes, the answer, the place.
+  await world.until(() => vi.getTimerCount() === 3);
+  vi.advanceTimersByTime(4_999);
+  expect(stream.frames.count).toBe(0);
+  vi.advanceTimersByTime(1);
+  expect(await stream.next()).toEqual({ is: "opened", status: 101, headers: [] });
+  stream.text("hello");
+  expect(await socket.messages.next()).toEqual({ data: Buffer.from("hello"), isBinary: false });
+});
+
+test("[ST3] a gateway that refuses the upgrade is quoted with status, fields and body", async () => {
+  world.gateway.refuses = { status: 503, body: "too many" };
+  const stream = world.open();
+  const answer = await stream.expect("opened");
+  expect(answer.status).toBe(503);
+  expect(answer.headers).toContainEqual(["x-why", "full"]);
+  expect(Buffer.from((await stream.expect("data")).bytes).toString()).toBe("too many");
+  await stream.expect("end");
+  expect(world.streams.count).toBe(0);
+});
+
+test("[ST2] messages cross as sent: kind, boundaries, order, empty ones, and longer than a frame", async () => {
+  const { stream, socket } = await opened();
+  const long = Buffer.alloc(2 * MAX_FRAME_PAYLOAD_BYTES + 5, 7);
+  socket.ws.send("");
+  socket.ws.send(Buffer.alloc(0));
+  socket.ws.send("grüße");
+  socket.ws.send(long);
+  for (const [bytes, isText] of [
+    [Buffer.alloc(0), true],
+    [Buffer.alloc(0), false],
+    [Buffer.from("grüße"), true],
+    [long, false],
+  ] as const)
+    // prettier-ignore
+    expect(await message(stream)).toEqual({ bytes, isText });
+  stream.data(Buffer.from("gr"), FLAG_TEXT);
+  stream.data(Buffer.from("üße"), FLAG_TEXT | FLAG_FIN);
+  stream.data(new Uint8Array());
+  stream.data(long.subarray(0, MAX_FRAME_PAYLOAD_BYTES), 0);
+  stream.data(long.subarray(0, 3));
+  expect(await socket.messages.next()).toEqual({ data: Buffer.from("grüße"), isBinary: false });
+  expect(await socket.messages.next()).toEqual({ data: Buffer.alloc(0), isBinary: true });
+  expect(await socket.messages.next()).toEqual({ data: long.subarray(0, MAX_FRAME_PAYLOAD_BYTES + 3), isBinary: true });
+});
+
+test("only the first message of the browser is read for the handshake; every other one is the same bytes", async () => {
+  const { stream, socket } = await opened();
+  stream.text("no-secret");
+  stream.text("no-secret");
+  expect((await socket.messages.next()).data.toString()).toBe("the-secret");
+  expect((await socket.messages.next()).data.toString()).toBe("no-secret");
+});
+
+test("[ST2] a message whose kind changes half way ends the stream with 1002 at both ends", async () => {
+  const { stream, socket } = await opened();
+  stream.data(Buffer.from("a"), FLAG_TEXT);
+  stream.data(Buffer.from("b"), FLAG_FIN);
+  expect(await stream.next()).toMatchObject({ is: "reset", code: 1002 });
+  expect(await socket.closed).toMatchObject({ code: 1002 });
+});
+
+test("[ST1] data before the upgrade was answered ends the stream, not the connector", async () => {
+  const stream = world.open();
+  stream.text("too early");
+  expect(await stream.next()).toMatchObject({ is: "reset", code: 1002 });
+  expect(world.streams.count).toBe(0);
+});
+
+test.each<[string, (socket: GatewaySocket) => void, { code: number; reason: string }]>([
+  ["its own code and reason", ({ ws }) => ws.close(4001, "näher"), { code: 4001, reason: "näher" }],
+  ["1008", ({ ws }) => ws.close(1008, "pairing required"), { code: 1008, reason: "pairing required" }],
+  ["no code", ({ ws }) => ws.close(), { code: 1005, reason: "" }],
+  ["no close at all", ({ ws }) => ws.terminate(), { code: 1006, reason: "" }],
+])("[ST5] a gateway that ends with %s: the room hears exactly that", async (_what, end, close) => {
+  const { stream, socket } = await opened();
+  end(socket);
+  expect(await stream.next()).toEqual({ is: "close", ...close });
+  expect(world.streams.count).toBe(0);
+});
+
+test.each<[string, number, string, { code: number; reason: string }]>([
+  ["its own code and reason", 3001, "bye", { code: 3001, reason: "bye" }],
+  ["no code", 1005, "", { code: 1000, reason: "" }],
+  ["a code that may not be sent", 1015, "tls", { code: 1000, reason: "tls" }],
+  ["no close at all", 1006, "", { code: 1006, reason: "" }],
+  ["a reserved code", 2000, "x", { code: 1000, reason: "x" }],
+])("[ST5] a browser that ends with %s: the gateway hears what may be said", async (_what, code, reason, close) => {
+  const { stream, socket } = await opened();
+  stream.close(code, reason);
+  expect(await socket.closed).toEqual(close);
+  expect([stream.frames.count, world.streams.count]).toEqual([0, 0]);
+});
+
+test("[ST5] [ST6] everything that the gateway said before its close arrives before the close", async () => {
+  const { stream, socket } = await opened();
+  const long = Buffer.alloc(INITIAL_CREDIT_BYTES + 100_000, 1);
+  socket.ws.send(long);
+  socket.ws.close(4002, "done");
+  let bytes = 0;
+  for (let sent = 0; sent < 4; sent += 1) bytes += (await stream.expect("data")).bytes.byteLength;
+  expect((await stream.next()).is).toBe("probe");
+  stream.credit(INITIAL_CREDIT_BYTES);
+  while (bytes < long.byteLength) bytes += (await stream.expect("data")).bytes.byteLength;
+  expect(bytes).toBe(long.byteLength);
+  expect(await stream.next()).toEqual({ is: "close", code: 4002, reason: "done" });
+});
+
+test("[ST8] a reset of the room is answered by nothing, and the gateway's socket ends", async () => {
+  const { stream, socket } = await opened();
+  stream.reset(4413, "too slow");
+  expect(await socket.closed).toEqual({ code: 4413, reason: "too slow" });
+  stream.probe(0);
+  stream.close(1000);
+  expect(stream.frames.count).toBe(0);
+});
+
+test("[CR1] [CR4] without credit nothing more leaves: a probe at once and every second, and 4413 after ten without an answer", async () => {
+  const { stream, socket } = await opened();
+  const first = Buffer.from("challenge").byteLength;
+  socket.ws.send(Buffer.alloc(INITIAL_CREDIT_BYTES, 1));
+  let left = INITIAL_CREDIT_BYTES - first;
+  while (left >= MAX_FRAME_PAYLOAD_BYTES) left -= (await stream.expect("data")).bytes.byteLength;
+  expect(await stream.next()).toEqual({ is: "probe", value: left });
+  for (let second = 1; second < 10; second += 1) {
+    world.pass(1_000);
+    expect(await stream.next()).toEqual({ is: "probe", value: left });
+  }
+  // A grant of nothing says that the receiver lives: the ten seconds begin again.
+  stream.credit(0);
+  for (let second = 1; second < 10; second += 1) {
+    world.pass(1_000);
+    expect(await stream.next()).toEqual({ is: "probe", value: left });
+  }
+  world.pass(1_000);
+  expect(await stream.next()).toEqual({ is: "reset", code: 4413, reason: "too slow" });
+  expect(await socket.closed).toEqual({ code: 4413, reason: "too slow" });
+});
+
+test("[CR3] a grant lets exactly what it covers go on", async () => {
+  const { stream, socket } = await opened();
+  socket.ws.send(Buffer.alloc(2 * INITIAL_CREDIT_BYTES, 1));
+  for (let sent = 0; sent < 4; sent += 1) await stream.expect("data");
+  expect((await stream.next()).is).toBe("probe");
+  stream.credit(2 * MAX_FRAME_PAYLOAD_BYTES);
+  expect((await stream.next()).is).toBe("data");
+  expect((await stream.next()).is).toBe("data");
+  expect((await stream.next()).is).toBe("probe");
+  expect(stream.frames.count).toBe(0);
+});
+
+test("[CR3] the connector grants what the gateway's socket took, in steps of 64 KiB", async () => {
+  const { stream, socket } = await opened();
+  stream.data(Buffer.alloc(40_000, 1));
+  await socket.messages.next();
+  stream.data(Buffer.alloc(40_000, 1));
+  await socket.messages.next();
+  expect(await stream.next()).toEqual({ is: "credit", value: 80_000 });
+});
+
+test("[CR4] [CR5] a probe of the room is answered with what was taken and not granted; a lost count with a full window", async () => {
+  const { stream, socket } = await opened();
+  stream.data(Buffer.alloc(1_000, 1));
+  await socket.messages.next();
+  stream.probe(INITIAL_CREDIT_BYTES - 1_000);
+  expect(await stream.next()).toEqual({ is: "credit", value: 1_000 });
+  stream.probe(PROBE_COUNT_LOST);
+  expect(await stream.next()).toEqual({ is: "credit", value: INITIAL_CREDIT_BYTES });
+});
+
+test("[CR2] a room that sends more than two windows at once has its stream reset with 4413", async () => {
+  const { stream, socket } = await opened();
+  for (let sent = 0; sent < 8; sent += 1) stream.data(Buffer.alloc(MAX_FRAME_PAYLOAD_BYTES, 1));
+  expect(stream.frames.count).toBe(0);
+  stream.data(Buffer.alloc(MAX_FRAME_PAYLOAD_BYTES, 1));
+  expect(await stream.expect("reset")).toMatchObject({ code: 4413 });
+  expect(await socket.closed).toMatchObject({ code: 4413 });
+});
+
+test("an HTTP frame on a WebSocket ends the stream with 1002", async () => {
+  const { stream, socket } = await opened();
+  stream.end();
+  expect(await stream.next()).toMatchObject({ is: "reset", code: 1002 });
+  expect(await socket.closed).toMatchObject({ code: 1002 });
+});
+
+test("at most 24 sockets wait for the gateway's handshake; the 25th gets its turn when one is through, and what left meanwhile is passed over", async () => {
+  const streams = Array.from({ length: MAX_LOCAL_HANDSHAKES + 3 }, () => world.open());
+  const [, , second] = streams;
+  const sockets: GatewaySocket[] = [];
+  for (let index = 0; index < MAX_LOCAL_HANDSHAKES; index += 1) sockets.push(await world.gateway.sockets.next());
+  // A full turn through the gateway: had a 25th been dialled, it would have been heard by now.
+  world.open({ kind: "http" });
+  await world.gateway.exchanges.next();
+  expect(world.gateway.heard).toBe(MAX_LOCAL_HANDSHAKES + 1);
+  streams[MAX_LOCAL_HANDSHAKES]?.reset(1001, "gone");
+  sockets[0]?.ws.send("challenge");
+  sockets[0]?.ws.send("hello-ok");
+  sockets.push(await world.gateway.sockets.next());
+  expect(world.deviceEvents).toEqual(["connected"]);
+  second?.close(1000);
+  sockets.push(await world.gateway.sockets.next());
+  expect(world.gateway.heard).toBe(MAX_LOCAL_HANDSHAKES + 3);
+  expect(world.gateway.sockets.count).toBe(0);
+});
+
+test("a plugin's socket, which makes no handshake, gives its place back: at its first binary message, at its end, or after 15 s", async () => {
+  for (let index = 0; index < MAX_LOCAL_HANDSHAKES; index += 1) world.open();
+  const sockets: GatewaySocket[] = [];
+  for (let index = 0; index < MAX_LOCAL_HANDSHAKES; index += 1) sockets.push(await world.gateway.sockets.next());
+  for (const [index, socket] of sockets.entries()) {
+    socket.ws.send("challenge");
+    await world.room.stream(index + 1).expect("opened");
+  }
+  world.open();
+  world.room.stream(1).data(Buffer.from([1]));
+  await world.gateway.sockets.next();
+  world.open();
+  sockets[1]?.ws.close();
+  await world.gateway.sockets.next();
+  world.open();
+  vi.advanceTimersByTime(15_000);
+  await world.gateway.sockets.next();
+});

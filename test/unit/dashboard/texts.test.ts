@@ -1,0 +1,40 @@
+import { readFileSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { age, ahead } from "../../../src/dashboard/texts.ts";
+
+const NOW = 1_800_000_000_000;
+const HOUR = 3_600_000;
+
+test.each([
+  [0, "0 s ago"],
+  [-5_000, "0 s ago"],
+  [59_000, "59 s ago"],
+  [90_000, "2 min ago"],
+  [2 * HOUR, "2 h ago"],
+] as const)("%i ms ago is %s", (passed, expected) => expect(age(NOW - passed, NOW)).toBe(expected));
+
+test("longer ago than a day is a date", () => expect(age(NOW - 25 * HOUR, NOW)).not.toContain("ago"));
+
+test.each([
+  [-1, "in less than a minute"],
+  [59_000, "in less than a minute"],
+  [119_000, "in 1 min"],
+  [HOUR - 1, "in 59 min"],
+  [47 * HOUR, "in 47 h"],
+  [89.9 * 24 * HOUR, "in 89 days"],
+] as const)("%i ms ahead never promises more than is left: %s", (left, expected) => expect(ahead(NOW + left, NOW)).toBe(expected));
+
+test("views hold no sentence of their own: every text is in texts.ts", () => {
+  const folder = path.resolve(import.meta.dirname, "../../../src/dashboard");
+  const wrong: string[] = [];
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".tsx"))) {
+    const text = readFileSync(path.join(folder, file), "utf8");
+    // Text between tags, and labels in attributes.
+    for (const match of text.matchAll(
+      /^\s*[A-Z][a-z]+ [a-z]+[^=(){};]*$|>\s*[A-Z][a-z]+[\w ,.]*<\/|(?:label|title|text|aria-label)="[A-Z]/gm,
+    ))
+      if (!/^\s*(?:\/\/|\*|\/\*)/.test(match[0])) wrong.push(`${file}: ${match[0].trim()}`);
+  }
+  expect(wrong).toEqual([]);
+});
