@@ -15,6 +15,7 @@ Usage: gatehouse <command> [options]
   policy           what remote approval may give at most: --max-access, --max-days, --confirm
   confirm [device] the word that the policy asks for; without a device: what waits for it
   lock             the key log: show, verify [file], resume (after an alarm)
+  audit            head of the audit chain that is anchored here; audit verify <file> checks an export
   reset            forget gateway, owners and devices; it has to be claimed again
 
   install          print how to start the connector with the machine
@@ -24,6 +25,7 @@ Usage: gatehouse <command> [options]
   --app <origin>   control plane (else the one this program came from)
   --check-words "<words>"   confirm an enrolment without a terminal: the words must match
   --max-access full|chat|look, --max-days <days>, --confirm never|first|full   for policy
+  --head <seq>:<hash>   for audit verify: the entry that the export must hold
   --all            for revoke: every device
   --yes            apply the settings that OpenClaw needs without asking
   --json           one JSON object per line

@@ -86,6 +86,7 @@ export async function performOnHost(log: KeyLog, files: StateFiles, action: Host
       files.remove("alarm");
       // Whatever the room says next is the new beginning; it cannot be told apart from the old story any more.
       files.remove("roomHead");
+      if (alarm.alarm === "audit-rewound") files.remove("auditHead");
       return { ok: true, text: `The alarm (${alarm.alarm}) is settled. New devices are admitted again.` };
     }
   }

@@ -17,6 +17,7 @@ import { joined } from "../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL } from "../protocol/version.ts";
 import { ROOM_PING, ROOM_PONG } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
+import { AuditAnchor } from "./audit-anchor.ts";
 import type { Identity } from "./identity.ts";
 import { LogWriteError } from "./key-log-file.ts";
 import type { KeyLog } from "./key-log-file.ts";
@@ -50,6 +51,7 @@ const NONCE_BYTES = 32;
 export class Link {
   readonly #options: LinkOptions;
   readonly #streams: Streams;
+  readonly #audit: AuditAnchor;
   #socket: WebSocket | null = null;
   #isUp = false;
   #isStopped = false;
@@ -75,6 +77,13 @@ export class Link {
       },
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
+    });
+    this.#audit = new AuditAnchor({
+      files: options.files,
+      gateway: options.log.state.gateway,
+      now: options.now,
+      send: (message) => this.#send(message),
+      onRewound: () => this.#alarm("audit-rewound"),
     });
     options.log.onAppend = (line) => this.#sendLog([line]);
     options.gateway.onReport((report) => {
@@ -246,7 +255,10 @@ export class Link {
         this.#send({ type: "ack", generation: message.generation });
         this.#send({ type: "report", report: gateway.report });
         this.#options.onStatus({ state: "up" });
-        if (this.#protocol >= 2) this.#compareHeads(message.head ?? null);
+        if (this.#protocol >= 2) {
+          this.#compareHeads(message.head ?? null);
+          this.#audit.linkUp();
+        }
         for (const cut of admitted.cuts())
           if (cut.by === "host") this.#send({ type: "cut-done", device: cut.device, removed: cut.removed, atMs: cut.atMs, by: "host" });
         return this.#finishCuts();
@@ -291,6 +303,8 @@ export class Link {
       }
       case "log-ack":
         return files.write("roomHead", message.head);
+      case "audit-head":
+        return this.#audit.take(message);
       case "cut": {
         const startedAt = performance.now();
         const { streamsClosed, removed, done } = await this.#cut(message.device, "owner");
@@ -351,15 +365,18 @@ export class Link {
 
   /** PROTOCOL.md KL6: whether room and machine tell the same story, and what the room lacks of it. */
   #compareHeads(room: KeyLogHead | null): void {
-    const { files, log, now, onAlarm } = this.#options;
+    const { files, log } = this.#options;
     const { alarm, sendFrom } = compareHeads(log.state, room, files.read("roomHead"));
-    if (alarm !== null) {
-      const atMs = now();
-      files.write("alarm", { alarm, atMs });
-      onAlarm(alarm);
-      this.#send({ type: "alarm", alarm, atMs });
-    }
+    if (alarm !== null) this.#alarm(alarm);
     if (sendFrom !== null) for (const line of log.linesFrom(sendFrom)) this.#sendLog([line]);
+  }
+
+  #alarm(alarm: KeyLogAlarm): void {
+    const { files, now, onAlarm } = this.#options;
+    const atMs = now();
+    files.write("alarm", { alarm, atMs });
+    onAlarm(alarm);
+    this.#send({ type: "alarm", alarm, atMs });
   }
 
   #sendLog(lines: readonly string[]): void {

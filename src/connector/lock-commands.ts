@@ -22,6 +22,8 @@ const ALARM_TEXTS = {
   "log-rolled-back":
     "The control plane knows entries that this machine does not have: this machine was restored from an old copy, or another one runs with its key.",
   fork: "The control plane knows another history of this gateway: another machine runs with its key, or somebody tampers with it.",
+  "audit-rewound":
+    "The control plane's audit chain lost or changed entries that this machine knows: it was restored from an old copy, or somebody tampers with it.",
 } as const;
 
 async function act(host: Host, action: HostAction): Promise<number> {
@@ -163,7 +165,18 @@ export async function reset({ terminal, files, yes }: Host): Promise<number> {
     return EXIT.needsConfirmation;
   }
   rmSync(keyLogPath(files), { force: true });
-  for (const name of ["gateway", "head", "roomHead", "alarm", "sessions", "bindings", "cuts", "enrolment", "identity"] as const)
+  for (const name of [
+    "gateway",
+    "head",
+    "roomHead",
+    "auditHead",
+    "alarm",
+    "sessions",
+    "bindings",
+    "cuts",
+    "enrolment",
+    "identity",
+  ] as const)
     files.remove(name);
   terminal.say("reset", "Forgotten. Claim the gateway again with: gatehouse up");
   return EXIT.done;

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { audit } from "./audit-commands.ts";
 import { doctor } from "./doctor.ts";
 import { ControlPlaneError } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -39,6 +40,7 @@ async function main(argv: readonly string[]): Promise<number> {
       "max-access": { type: "string" },
       "max-days": { type: "string" },
       confirm: { type: "string" },
+      head: { type: "string" },
       help: { type: "boolean", short: "h" },
       version: { type: "boolean", short: "v" },
     },
@@ -66,6 +68,7 @@ async function main(argv: readonly string[]): Promise<number> {
     policy: (options) => policy(options, { maxAccess: values["max-access"], maxDays: values["max-days"], confirm: values.confirm }),
     confirm: (options) => confirm(options, argument),
     lock: (options) => lock(options, argument, more),
+    audit: (options) => audit(options, argument, more, values.head),
     reset,
     install,
     uninstall,

@@ -1,5 +1,6 @@
 /** `up` and `run`: enrols when needed, then keeps the link until a signal or a final refusal. */
 import { Admitted } from "./admitted.ts";
+import { anchoredHead } from "./audit-anchor.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
 import { performOnHost } from "./host-actions.ts";
@@ -120,6 +121,7 @@ export async function serve(options: Options): Promise<number> {
         streams: link.streamCount,
         head: log.state.head,
         alarm: files.read("alarm")?.alarm ?? null,
+        auditHead: anchoredHead(files, file.gateway),
         version: VERSION,
       }),
       cut: (device) =>

@@ -4,6 +4,7 @@ import {
 } from "node:fs"; // prettier-ignore
 import path from "node:path";
 import { z } from "zod";
+import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
 import { connectorKeySchema, gatewayIdSchema } from "../protocol/statements.ts";
 
@@ -30,6 +31,8 @@ const cutsSchema = z.array(
 );
 /** What stops new admissions until somebody at the machine has looked. */
 const alarmSchema = z.object({ alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
+/** Newest head of the audit chain that the room proved, of which gateway, and when. */
+const anchoredHeadSchema = auditHeadSchema.extend({ gateway: gatewayIdSchema, atMs: z.int() });
 /** `before` is left out where nothing was set: JSON has no undefined. */
 const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }));
 const pendingSchema = z.object({
@@ -46,6 +49,7 @@ const FILES = {
   head: keyLogHeadSchema,
   roomHead: keyLogHeadSchema,
   alarm: alarmSchema,
+  auditHead: anchoredHeadSchema,
   sessions: sessionsSchema,
   bindings: bindingsSchema,
   cuts: cutsSchema,

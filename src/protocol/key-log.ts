@@ -77,5 +77,5 @@ export const keyLogHeadSchema = z.strictObject({ seq: z.int().min(0), hash: hash
 export type KeyLogHead = z.infer<typeof keyLogHeadSchema>;
 
 /** What makes a connector stop admitting anybody new, until the person at the machine has looked. */
-export const KEY_LOG_ALARMS = ["room-rolled-back", "log-rolled-back", "fork"] as const;
+export const KEY_LOG_ALARMS = ["room-rolled-back", "log-rolled-back", "fork", "audit-rewound"] as const;
 export type KeyLogAlarm = (typeof KEY_LOG_ALARMS)[number];

@@ -140,3 +140,11 @@ export const MAX_GATEWAYS_PER_ACCOUNT = 50;
 export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */
 export const MAX_KEY_LOG_LINE_CHARS = 40 * KIB;
+
+// --- audit chain -----------------------------------------------------------------------------------------------------------
+
+/** Entries that may be without an anchor at the connector before the room sends the head, and how long activity may be. */
+export const AUDIT_ANCHOR_EVENTS = 64;
+export const AUDIT_ANCHOR_MS = 60_000;
+/** Digests in one `audit-head`: 46 characters each, so that they fit one control message. A longer way is gone in steps. */
+export const MAX_AUDIT_DIGESTS = 1_000;

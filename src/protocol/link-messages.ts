@@ -1,7 +1,8 @@
 /** Control messages on the link: JSON text, one object with `type`. Unknown members are dropped, unknown types counted and ignored. */
 import { z } from "zod";
+import { auditHeadSchema } from "./audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
-import { MAX_KEY_LOG_LINE_CHARS } from "./limits.ts";
+import { MAX_AUDIT_DIGESTS, MAX_KEY_LOG_LINE_CHARS } from "./limits.ts";
 import {
   connectorKeySchema,
   digestIdSchema,
@@ -61,11 +62,21 @@ export const ownerKeyMessageSchema = z.object({ type: z.literal("owner-key"), id
 export const ownerRemoveMessageSchema = z.object({ type: z.literal("owner-remove"), id: idSchema, signed: signedByOwnerSchema });
 /** The room's copy of the key log now ends here. Since version 2. */
 export const logAckSchema = z.object({ type: z.literal("log-ack"), head: keyLogHeadSchema });
+/**
+ * The audit chain's head, with the digests of the entries after place `from`, which lead from the anchored head to it (PROTOCOL.md AU3). Only to
+ * a connector that said `audit-anchor` on this link. Since version 2.
+ */
+export const auditHeadMessageSchema = z.object({
+  type: z.literal("audit-head"),
+  from: z.int().min(0).nullable(),
+  digests: z.array(hashSchema).max(MAX_AUDIT_DIGESTS),
+  head: auditHeadSchema,
+});
 /** Whether a device waits at the door or a stream is open: the connector then beats every HEARTBEAT_BUSY_MS. */
 export const attentionSchema = z.object({ type: z.literal("attention"), busy: z.boolean() });
 
 export const toConnectorSchema = z.discriminatedUnion("type", [
-  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, logAckSchema, attentionSchema,
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema,
 ]); // prettier-ignore
 export type ToConnector = z.infer<typeof toConnectorSchema>;
 
@@ -149,6 +160,8 @@ export const cutDoneSchema = z.object({
 export const logMessageSchema = z.object({ type: z.literal("log"), lines: z.array(z.string().max(MAX_KEY_LOG_LINE_CHARS)).min(1).max(64) });
 /** The connector admits nobody new until somebody at the machine has looked. Since version 2. */
 export const alarmMessageSchema = z.object({ type: z.literal("alarm"), alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
+/** The newest head of the audit chain that this connector has on disk; null: none. After `ack`, and after every head that it took. Since version 2. */
+export const auditAnchorSchema = z.object({ type: z.literal("audit-anchor"), head: auditHeadSchema.nullable() });
 /** OpenClaw's own pairing for an allowed device: seen, finished, connected. For activity and the bench. */
 export const deviceEventSchema = z.object({
   type: z.literal("device"),
@@ -169,6 +182,7 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   deviceEventSchema,
   logMessageSchema,
   alarmMessageSchema,
+  auditAnchorSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;
 

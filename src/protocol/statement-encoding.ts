@@ -9,6 +9,8 @@ export type StatementType =
   | "owner-key"
   | "owner-remove"
   | "key-log"
+  | "audit"
+  | "receipt"
   | "words"
   | "claim"
   | "match"

@@ -9,7 +9,7 @@ const source = path.join(root, "src");
 /** Tier -> tiers and packages it may import, with the reason in one place: README, "Map". */
 const ALLOWED: Readonly<Record<string, { readonly tiers: readonly string[]; readonly packages: readonly RegExp[] }>> = {
   protocol: { tiers: [], packages: [/^zod$/] },
-  core: { tiers: ["protocol"], packages: [/^zod$/] },
+  core: { tiers: ["protocol"], packages: [/^zod$/, /^@noble\/hashes\/sha2\.js$/] },
   worker: { tiers: ["protocol", "core"], packages: [/^(hono|zod|cloudflare:workers)$/, /^drizzle-orm/, /^@simplewebauthn\/server/] },
   connector: { tiers: ["protocol", "core"], packages: [/^node:/, /^(ws|zod)$/] },
   demo: { tiers: ["protocol", "core"], packages: [/^node:/, /^ws$/] },

@@ -166,6 +166,9 @@ export const auditEvents = sqliteTable(
     /** Flat JSON, no content and no secrets. */
     detail: text("detail").notNull(),
     atMs: integer("at_ms").notNull(),
+    /** Place and hash in the gateway's audit chain (PROTOCOL.md AU). */
+    seq: integer("seq"),
+    hash: text("hash"),
   },
   (table) => [index("audit_events_account_time").on(table.accountId, table.atMs), uniqueIndex("audit_events_id").on(table.id)],
 );

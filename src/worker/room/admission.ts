@@ -8,6 +8,8 @@ import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
+import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
+import { AuditTrail } from "./audit-trail.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
 import { deliver, settle } from "./owed.ts";
@@ -28,6 +30,7 @@ export class Admission implements AdmissionForRelay {
   readonly options: AdmissionOptions;
   readonly storage: RoomStorage;
   readonly outbox: Outbox;
+  readonly trail: AuditTrail;
   readonly notices: Notices;
   readonly keyLog: KeyLogCopy;
   /** Cut devices, asked for every frame; the rows are the truth. */
@@ -39,6 +42,7 @@ export class Admission implements AdmissionForRelay {
     this.options = options;
     this.storage = new RoomStorage(options.ctx.storage);
     this.outbox = new Outbox({ ...options, storage: this.storage });
+    this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
     this.notices = new Notices(options.ctx, options.env, this.storage);
     this.keyLog = new KeyLogCopy(this);
     this.#cut = new Set(
@@ -138,6 +142,8 @@ export class Admission implements AdmissionForRelay {
       void this.keyLog.take(message.lines);
     } else if (message.type === "alarm") {
       this.keyLog.alarm(message.alarm);
+    } else if (message.type === "audit-anchor") {
+      this.trail.anchored(message.head);
     } else if (message.type === "device") {
       this.audit(
         "device",
@@ -209,8 +215,8 @@ export class Admission implements AdmissionForRelay {
     }
   }
 
-  audit(actor: string, action: string, device: string | null, detail: Record<string, string | number | boolean>): void {
-    this.outbox.audit(actor, action, device, detail);
+  audit(actor: string, action: string, device: string | null, detail: AuditDetail): AuditEntry | null {
+    return this.trail.add(actor, action, device, detail);
   }
 
   tellInbox(): void {

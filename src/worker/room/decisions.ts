@@ -30,9 +30,11 @@ export function checkMatchCode(admission: Admission, requestId: string, code: st
   if (row === null) return { ok: false, failure: "request-over" };
   if (isSameText(code, row.code)) return { ok: true, value: null };
   const tries = row.tries + 1;
+  admission.storage.transaction(() => {
+    admission.audit("owner", "wrong-match-code", row.device, { tries });
+    if (tries < MATCH_CODE_TRIES) admission.storage.put("requests", row.id, { ...row, tries });
+  });
   if (tries >= MATCH_CODE_TRIES) endRequest(admission, row, "wrong-code", { type: "ended", why: "wrong-code" });
-  else admission.storage.put("requests", row.id, { ...row, tries });
-  admission.audit("owner", "wrong-match-code", row.device, { tries });
   return { ok: false, failure: "match-code-wrong", triesLeft: MATCH_CODE_TRIES - tries };
 }
 
@@ -144,8 +146,11 @@ export function deny(admission: Admission, input: { request: string; block: bool
   const row = admission.storage.get<RequestRow>("requests", input.request);
   if (row === null) return { ok: false, failure: "request-over" };
   if (input.block) {
-    admission.storage.block(row.device);
-    admission.storage.deleteSessionsOf(row.device);
+    admission.storage.transaction(() => {
+      admission.storage.block(row.device);
+      admission.storage.deleteSessionsOf(row.device);
+      admission.audit("owner", "device-blocked", row.device, {});
+    });
     admission.relay.endDevice(row.device, CLOSE_CUT, "blocked by the owner");
   }
   endRequest(admission, row, "denied", { type: "refused", blocked: input.block });
@@ -184,9 +189,14 @@ export async function addOwnerKey(admission: Admission, account: string, signed:
   const expected = { type: "owner-key", body: statement.bytes, origin: config.approveOrigin, rpId: config.rpId, ownerKeys: keys } as const;
   if (typeof (await verifyAssertion(signed.assertion, expected)) === "string") return REFUSED;
   const { credentialId, key } = statement.body;
-  if (!keys.some((each) => each.credentialId === credentialId)) admission.storage.put("owner_keys", credentialId, { credentialId, key });
   const message = { type: "owner-key", id: `owner-${credentialId.slice(0, 40)}`, signed } as const;
-  admission.storage.owe(message);
+  admission.storage.transaction(() => {
+    if (!keys.some((each) => each.credentialId === credentialId)) {
+      admission.storage.put("owner_keys", credentialId, { credentialId, key });
+      admission.audit("owner", "owner-key-added", null, {});
+    }
+    admission.storage.owe(message);
+  });
   await deliver(admission, message);
   return { ok: true, value: null };
 }
@@ -200,10 +210,12 @@ export async function removeOwnerKey(admission: Admission, account: string, sign
   const ownerKeys = admission.storage.ownerKeys().filter((key) => key.credentialId !== credentialId);
   const expected = { type: "owner-remove", body: statement.bytes, origin: config.approveOrigin, rpId: config.rpId, ownerKeys } as const;
   if (typeof (await verifyAssertion(signed.assertion, expected)) === "string") return REFUSED;
-  admission.storage.delete("owner_keys", credentialId);
   const message = { type: "owner-remove", id: `owner-gone-${credentialId.slice(0, 40)}`, signed } as const;
-  admission.storage.owe(message);
-  admission.audit("owner", "owner-key-removed", null, {});
+  admission.storage.transaction(() => {
+    admission.storage.delete("owner_keys", credentialId);
+    admission.storage.owe(message);
+    admission.audit("owner", "owner-key-removed", null, {});
+  });
   await deliver(admission, message);
   return { ok: true, value: null };
 }

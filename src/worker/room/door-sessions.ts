@@ -135,6 +135,8 @@ export class DoorSessions {
     admission.storage.transaction(() => {
       admission.storage.put("sessions", session, row);
       admission.saveDevice({ ...current, token: token.state, activation: null, lastSeenMs: now() });
+      if (current.token?.current !== token.state.current)
+        admission.audit("device", "token-rotated", checked.id, { isFirst: current.token === null });
       admission.audit("device", "session-opened", checked.id, { access: checked.access });
     });
     admission.options.wakeBy(expiresAtMs);

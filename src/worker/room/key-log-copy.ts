@@ -47,11 +47,20 @@ export class KeyLogCopy {
       const hash = await lineHash(line);
       storage.transaction(() => {
         storage.addToKeyLog({ seq: entry.seq, hash, line, grant });
+        this.#record(entry);
         this.#follow(entry);
       });
     }
     const head = storage.keyLogHead();
     if (head !== null) relay.send({ type: "log-ack", head });
+  }
+
+  /** What the person at the machine said; what the owner said remotely is recorded where it was decided. */
+  #record({ body, seq }: KeyLogEntry): void {
+    const isOfOwner = "authority" in body && body.authority.by === "owner";
+    if (isOfOwner || body.type === "grant" || body.type === "activate" || (body.type === "revoke" && body.by === "relay")) return;
+    const detail = body.type === "policy" ? { ...body.policy, entry: seq } : { entry: seq };
+    this.#admission.audit("host", `log-${body.type}`, body.type === "revoke" ? body.device : null, detail);
   }
 
   /** What was taken away on the machine is taken away here, also when this room was restored from an old copy. */

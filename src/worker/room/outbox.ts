@@ -1,5 +1,4 @@
 /** What D1 must hear: committed in the room first, drained by the alarm, in order and idempotently. */
-import { toBase32 } from "../../core/digests.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
 import { writeOutboxEvent } from "../db/room-writes.ts";
 import type { Env } from "../env.ts";
@@ -9,7 +8,6 @@ export interface OutboxOptions {
   readonly env: Env;
   readonly storage: RoomStorage;
   readonly now: () => number;
-  readonly random: (bytes: number) => Uint8Array;
   readonly wakeBy: (atMs: number) => void;
 }
 
@@ -28,26 +26,6 @@ export class Outbox {
   add(event: OutboxEvent): void {
     this.#options.storage.toOutbox(event);
     this.#options.wakeBy(this.#options.now());
-  }
-
-  audit(actor: string, action: string, device: string | null, detail: Record<string, string | number | boolean>): void {
-    const { storage, random, now } = this.#options;
-    const meta = storage.meta();
-    if (meta === null) return;
-    const id = toBase32(random(16));
-    this.add({
-      kind: "audit",
-      row: {
-        id,
-        accountId: meta.account,
-        gatewayId: meta.gateway,
-        deviceId: device,
-        actor,
-        action,
-        detail: JSON.stringify(detail),
-        atMs: now(),
-      },
-    });
   }
 
   /** Drains in order; stops at the first failure. @returns when to try again, or null when all is written */

@@ -19,7 +19,7 @@ export function endRequest(admission: Admission, row: RequestRow, outcome: Outco
       kind: "request",
       row: { id: row.id, gatewayId: gateway, deviceId: row.device, outcome, createdAtMs: row.createdAtMs, decidedAtMs },
     });
-    outbox.audit(outcome === "allowed" || outcome === "denied" ? "owner" : "device", `request-${outcome}`, row.device, {});
+    admission.audit(outcome === "allowed" || outcome === "denied" ? "owner" : "device", `request-${outcome}`, row.device, {});
   });
   notices.device(row.device, tell);
   admission.relay.setWaiting(storage.all("requests").length > 0);

@@ -59,6 +59,8 @@ export interface RoomRpc {
   removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
   /** A page of the key log's copy, from place `from` on; empty at its end. */
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
+  /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out. */
+  auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>>;
   /** Deletes everything and ends every socket. */
   remove(input: { account: string }): Promise<RoomResult<null>>;
   /** Gateway-origin traffic and the link, with the headers that routes/gateway-origin.ts sets. */

@@ -23,6 +23,8 @@ const CLOSE_INTERNAL = 1011;
 const SWEEP_AGAIN_MS = 60_000;
 /** Lines of a key log in one answer: each is at most 40 KiB, an RPC answer at most 32 MiB. */
 const KEY_LOG_PAGE = 200;
+/** Lines of the audit chain in one answer: each is a few hundred bytes. */
+const AUDIT_PAGE = 500;
 
 export class Room extends DurableObject<Env> implements RoomRpc {
   readonly #admission: Admission;
@@ -113,6 +115,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       () => this.#relay.endExpired(nowMs),
       () => this.#door.endSilent(nowMs),
       () => sweep(this.#admission, nowMs),
+      () => this.#admission.trail.carry(nowMs),
       () => this.#admission.outbox.drain(),
     ];
     for (const part of parts) {
@@ -140,10 +143,12 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => {
       const meta = this.#admission.mustMeta();
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
-      this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
-      this.#admission.storage.setOwnerKeys(input.ownerKeys);
-      this.#admission.storage.clearKeyLog();
-      this.#admission.audit("owner", "connector-enrolled", null, {});
+      this.#admission.storage.transaction(() => {
+        this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
+        this.#admission.storage.setOwnerKeys(input.ownerKeys);
+        this.#admission.storage.clearKeyLog();
+        this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
+      });
       this.#admission.tellInbox();
       return done();
     });
@@ -220,7 +225,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => {
       const row = this.#admission.device(input.device);
       if (row === null) return Promise.resolve(NOT_FOUND);
-      this.#admission.saveDevice({ ...row, name: input.name });
+      this.#admission.storage.transaction(() => {
+        this.#admission.saveDevice({ ...row, name: input.name });
+        this.#admission.audit("owner", "device-renamed", row.id, {});
+      });
       return done();
     });
   }
@@ -248,6 +256,13 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () =>
       Promise.resolve({ ok: true, value: this.#admission.storage.keyLogLines(input.from, KEY_LOG_PAGE) }),
     );
+  }
+
+  auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>> {
+    return this.#for(input.account, () => {
+      if (input.isExport) this.#admission.audit("owner", "audit-exported", null, {});
+      return Promise.resolve({ ok: true, value: this.#admission.storage.auditLines(input.from, AUDIT_PAGE) });
+    });
   }
 
   remove(input: { account: string }): Promise<RoomResult<null>> {

@@ -1,6 +1,7 @@
 /** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
 import type { TokenState } from "../../core/device-token-policy.ts";
 import type { Receipt } from "../../protocol/api.ts";
+import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims } from "../../protocol/door-messages.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
@@ -69,6 +70,11 @@ export interface SessionRow {
   readonly expiresAtMs: number;
 }
 
+export interface AuditAnchor {
+  readonly generation: number;
+  readonly head: AuditHead | null;
+}
+
 /** Commands that stay until their result came. */
 export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" }>;
 
@@ -85,6 +91,9 @@ export class RoomStorage {
     storage.sql.exec("CREATE TABLE IF NOT EXISTS blocked (device TEXT PRIMARY KEY)");
     storage.sql.exec("CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL)");
     storage.sql.exec("CREATE TABLE IF NOT EXISTS key_log (seq INTEGER PRIMARY KEY, hash TEXT NOT NULL, line TEXT NOT NULL, grant_id TEXT)");
+    storage.sql.exec(
+      "CREATE TABLE IF NOT EXISTS audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hash TEXT NOT NULL, digest TEXT NOT NULL, line TEXT NOT NULL)",
+    );
     storage.sql.exec("CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL)");
   }
 
@@ -217,6 +226,58 @@ export class RoomStorage {
   /** A new claim starts a new log. */
   clearKeyLog(): void {
     this.#storage.sql.exec("DELETE FROM key_log");
+  }
+
+  /** The end of the audit chain, or null before the first entry. */
+  lastAudit(): { readonly seq: number; readonly atMs: number; readonly hash: string } | null {
+    const rows = this.#storage.sql
+      .exec<{ seq: number; atMs: number; hash: string }>("SELECT seq, at_ms AS atMs, hash FROM audit ORDER BY seq DESC LIMIT 1")
+      .toArray();
+    return rows[0] ?? null;
+  }
+
+  addAudit(row: {
+    readonly seq: number;
+    readonly atMs: number;
+    readonly hash: string;
+    readonly digest: string;
+    readonly line: string;
+  }): void {
+    const { seq, atMs, hash, digest, line } = row;
+    this.#storage.sql.exec("INSERT INTO audit (seq, at_ms, hash, digest, line) VALUES (?, ?, ?, ?, ?)", seq, atMs, hash, digest, line);
+  }
+
+  /** Time of one entry of the audit chain, in ms. */
+  auditTime(seq: number): number | null {
+    return this.#storage.sql.exec<{ at_ms: number }>("SELECT at_ms FROM audit WHERE seq = ?", seq).toArray()[0]?.at_ms ?? null;
+  }
+
+  /** What leads on from place `from`, oldest first. */
+  auditWay(from: number, limit: number): { readonly seq: number; readonly hash: string; readonly digest: string }[] {
+    return this.#storage.sql
+      .exec<{ seq: number; hash: string; digest: string }>(
+        "SELECT seq, hash, digest FROM audit WHERE seq > ? ORDER BY seq LIMIT ?",
+        from,
+        limit,
+      )
+      .toArray();
+  }
+
+  /** Oldest first, at most `limit` lines from place `seq` on. */
+  auditLines(seq: number, limit: number): string[] {
+    return this.#storage.sql
+      .exec<{ line: string }>("SELECT line FROM audit WHERE seq >= ? ORDER BY seq LIMIT ?", seq, limit)
+      .toArray()
+      .map((row) => row.line);
+  }
+
+  /** What the connector said that it has of the audit chain, and on which link. */
+  auditAnchor(): AuditAnchor | null {
+    return this.get<AuditAnchor>("meta", "audit-anchor");
+  }
+
+  setAuditAnchor(anchor: AuditAnchor): void {
+    this.put("meta", "audit-anchor", anchor);
   }
 
   saveReceipt(receipt: Receipt): void {

@@ -21,6 +21,7 @@ import { accountById, auditOf } from "../db/account-queries.ts";
 import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolments } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
+import { auditExport } from "../services/audit-export.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
 import { VERSION } from "../version.ts";
 import { newRowId } from "./auth.ts";
@@ -226,6 +227,18 @@ export const gatewayRoutes = [
     run: async (call) => {
       const { room, account } = await ownRoom(call);
       return valueOf(await room.receipt({ account, device: call.param("device") }));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/gateways/:gateway/audit.jsonl",
+    summary: "The gateway's whole audit chain, one JSON object on a line",
+    auth: "account",
+    run: async (call) => {
+      const { row, room, account } = await ownRoom(call);
+      const page = async (from: number): Promise<readonly string[]> =>
+        valueOf(await room.auditLines({ account, from, isExport: from === 0 }));
+      return auditExport(row.id, page);
     },
   }),
   route({

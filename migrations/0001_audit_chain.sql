@@ -1,0 +1,2 @@
+ALTER TABLE `audit_events` ADD `seq` integer;--> statement-breakpoint
+ALTER TABLE `audit_events` ADD `hash` text;
