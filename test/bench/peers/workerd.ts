@@ -36,7 +36,9 @@ function gatehouseBindings(): Record<string, string> {
 }
 
 const config = path.join(root, "wrangler.toml");
-const { workerOptions } = workerOptionsOf(config);
+const { workerOptions: read } = workerOptionsOf(config);
+// Rules for finding modules: the built Worker is one, and this runtime takes none.
+const { modulesRules: _rules, ...workerOptions } = read as typeof read & { readonly modulesRules?: unknown };
 const own =
   kind === "mux"
     ? {
