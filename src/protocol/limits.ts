@@ -136,6 +136,10 @@ export const RECOVERY_CODE_COUNT = 10;
 export const MAX_STATEMENT_BYTES = 4 * KIB;
 export const MAX_NAME_CHARS = 64;
 export const MAX_GATEWAYS_PER_ACCOUNT = 50;
+/** Passkeys of one account: each is a row, and an owner key in the next gateway's log (MAX_OWNER_KEYS). */
+export const MAX_PASSKEYS_PER_ACCOUNT = 10;
+/** Invitations of one account that nobody has used yet. */
+export const MAX_OPEN_INVITATIONS = 20;
 /** Owner passkeys that a gateway's key log holds at once. */
 export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */

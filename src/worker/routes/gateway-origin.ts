@@ -8,6 +8,7 @@ import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { errorResponse } from "../respond.ts";
+import { strangerKey } from "./checked-route.ts";
 import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
 
 const DOOR_CSP =
@@ -61,6 +62,16 @@ function isNavigation(request: Request): boolean {
 }
 
 /**
+ * Whether a page of another origin loads this as its part: image, script, frame. Gateways share a registrable domain, so SameSite does not keep
+ * a hostile one from that; coming here as a person does (a link) is fine. Browsers say so in Sec-Fetch-*; others carry no cookie of ours.
+ */
+function isEmbeddedElsewhere(request: Request): boolean {
+  const site = request.headers.get("sec-fetch-site");
+  if (site !== "same-site" && site !== "cross-site") return false;
+  return request.headers.get("sec-fetch-mode") !== "navigate" || request.headers.get("sec-fetch-dest") !== "document";
+}
+
+/**
  * Answers any request to `<label>.<GATEWAY_DOMAIN>`.
  *
  * @param label first label of the host; anything but an id of ours ends here, before a room exists
@@ -77,8 +88,9 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
     if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
     return plain(401, "Open this address in a browser to sign this device in.\n");
   }
-  // Another site's page must not use the cookie: exact Origin on upgrades and on everything that may change something.
-  if ((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) return plain(403, "This request came from another site.\n");
+  // Another page must not use the cookie: exact Origin on upgrades and on everything that may change something.
+  if (((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) || isEmbeddedElsewhere(request))
+    return plain(403, "This request came from another site.\n");
   const answer = await toRoom(request, env, label, { kind: "stream", session: cookie.session });
   if (!answer.headers.has(REFUSED_HEADER)) return answer;
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
@@ -130,7 +142,6 @@ async function activate(request: Request, env: Env): Promise<Response> {
 }
 
 async function isOverLimit(request: Request, env: Env): Promise<boolean> {
-  const key = request.headers.get("cf-connecting-ip") ?? "local";
-  const { success } = await env.STRANGER_LIMIT.limit({ key });
+  const { success } = await env.STRANGER_LIMIT.limit({ key: strangerKey(request) });
   return !success;
 }
