@@ -95,6 +95,10 @@ export const REQUEST_SILENCE_MS = 5 * 60_000;
 export const DOOR_PING_MS = 20_000;
 /** Of these from one address (an IPv6 /64 counts as one): one visitor cannot keep the others from asking. */
 export const MAX_REQUESTS_PER_ADDRESS = 2;
+/** New requests within this time, per gateway and from one address: more are told `busy`, so that asking and withdrawing fills no history. */
+export const NEW_REQUESTS_MS = 3_600_000;
+export const MAX_NEW_REQUESTS_PER_GATEWAY = 120;
+export const MAX_NEW_REQUESTS_PER_ADDRESS = 30;
 /** Open sockets at the door that have not proven a key yet, per gateway: bounds memory before anybody is allowed. */
 export const MAX_UNPROVEN_WAITS = 16;
 /** A socket at the door must prove its key within this time, or its place is given away. */
