@@ -1,5 +1,6 @@
 /** What strangers and signed-in accounts may cost: every limit says when to come back, and none of them keeps the owner out. */
 import { afterEach, expect, test, vi } from "vitest";
+import { FRAME_OPEN } from "../../src/protocol/frame.ts";
 import { MAX_OPEN_INVITATIONS, MAX_PASSKEYS_PER_ACCOUNT } from "../../src/protocol/limits.ts";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { issueCode } from "../../src/worker/auth/one-time-code.ts";
@@ -62,7 +63,24 @@ test("[case 24] an account over its budget, and strangers over theirs, keep no a
   const over = { ...env, STRANGER_LIMIT: refusing, ACCOUNT_LIMIT: refusing } as unknown as Env;
   const headers = { upgrade: "websocket", origin: world.origin, cookie: session ?? "" };
   void handle(new Request(`${world.origin}/`, { headers }), over);
-  expect((await connector.nextFrame(1)).streamId).toBeGreaterThan(0);
+  expect((await connector.nextFrame(FRAME_OPEN)).streamId).toBeGreaterThan(0);
+});
+
+test("[case 18] with D1, inbox, pages and limits all failing, an allowed device's request goes through as ever", async () => {
+  const world = await newGateway();
+  const connector = await world.connect();
+  const device = await allowedDevice(world);
+  const { session } = await openSession(world, device);
+  const touched: string[] = [];
+  const failing = (name: string) =>
+    new Proxy({}, { get: (_target, member) => () => (touched.push(`${name}.${String(member)}`), Promise.reject(new Error("down"))) });
+  const names = ["DB", "INBOX", "ASSETS", "STRANGER_LIMIT", "ACCOUNT_LIMIT"];
+  const down = { ...env, ...Object.fromEntries(names.map((name) => [name, failing(name)])) } as unknown as Env;
+  for (const headers of [{ upgrade: "websocket", origin: world.origin }, { "sec-fetch-mode": "navigate" }]) {
+    void handle(new Request(`${world.origin}/`, { headers: { ...headers, cookie: session ?? "" } }), down);
+    expect((await connector.nextFrame(FRAME_OPEN)).streamId).toBeGreaterThan(0);
+  }
+  expect(touched).toEqual([]);
 });
 
 test("an account has so many passkeys and unused invitations, and no more; one that was used makes room", async () => {
@@ -140,6 +158,6 @@ test("[case 39] a page of another origin cannot load a gateway's pages as its pa
     { "sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" },
   ]) {
     void get(headers);
-    await connector.nextFrame(1);
+    await connector.nextFrame(FRAME_OPEN);
   }
 });

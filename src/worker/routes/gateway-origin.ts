@@ -16,6 +16,12 @@ const DOOR_CSP =
 
 const ASSETS: Readonly<Record<string, string>> = { "door.js": "/door/door.js", "door.css": "/door/door.css" };
 
+/**
+ * The one place of a service worker, the stock page's own. A worker from anywhere else, say from what an agent wrote into its canvas, would stand
+ * before the door of this browser for good, also after a cut.
+ */
+const SERVICE_WORKER = "/sw.js";
+
 function plain(status: number, text: string): Response {
   return new Response(text, { status, headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" } });
 }
@@ -82,6 +88,8 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   const origin = readConfig(env).gatewayOrigin(label);
   const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
   const isSafe = request.method === "GET" || request.method === "HEAD";
+  // Browsers mark the loading of a service worker's script, and no page can leave the mark out.
+  if (request.headers.has("service-worker") && url.pathname !== SERVICE_WORKER) return plain(404, "Not found.\n");
   if (url.pathname === "/.gatehouse" || url.pathname.startsWith(DOOR_PREFIX)) return handleDoor(request, env, label, origin, url);
   const cookie = await openSessionCookie(env, request, label, Date.now());
   if (cookie === null) {
