@@ -26,7 +26,7 @@ test.each([
   ["2026.7.30", false],
   ["latest", false],
   ["", false],
-])("OpenClaw %s is served: %s", (version, isServed) => {
+])("[case 43] OpenClaw %s is served: %s", (version, isServed) => {
   expect(isSupportedVersion(version)).toBe(isServed);
 });
 
@@ -170,7 +170,7 @@ test.each([
   ["a node role", { role: "node", scopes: [] }],
   ["an unknown scope", { role: "operator", scopes: ["operator.root"] }],
   ["another key under the same id", { role: "operator", scopes: [], publicKey: "swapped" }],
-])("a request with %s is not approved", async (_what, changes) => {
+])("[case 37] a request with %s is not approved", async (_what, changes) => {
   const calls: [string, object][] = [];
   const request = { requestId: "r", deviceId: "dev", publicKey: "key", ...changes };
   expect(await approveKey(gatewayWith([request], calls), { id: "dev", publicKey: "key" })).toBe(false);

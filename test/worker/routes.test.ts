@@ -13,11 +13,14 @@ async function winners(work: () => Promise<unknown>): Promise<number> {
   return results.filter((result) => result !== null).length;
 }
 
-test.each(["handoff", "enrolment", "invitation"] as const)("60 parallel redemptions of one %s code: exactly one wins", async (kind) => {
-  const { code } = await issueCode(env, kind, { a: 1 }, 60_000);
-  expect(await winners(() => redeemCode(env, kind, code))).toBe(1);
-  expect(await redeemCode(env, kind, code)).toBe(null);
-});
+test.each(["handoff", "enrolment", "invitation"] as const)(
+  "[case 33] 60 parallel redemptions of one %s code: exactly one wins",
+  async (kind) => {
+    const { code } = await issueCode(env, kind, { a: 1 }, 60_000);
+    expect(await winners(() => redeemCode(env, kind, code))).toBe(1);
+    expect(await redeemCode(env, kind, code)).toBe(null);
+  },
+);
 
 test("60 parallel uses of one sign-in nonce, and of one recovery code: exactly one wins", async () => {
   const nonce = await issueNonce(env, 60_000);

@@ -51,7 +51,7 @@ test("[GR1] a grant of the pinned owner for this gateway is kept", async () => {
   expect(await judged()).toBe("ok");
 });
 
-test("[OS1] a sign-in assertion over the same bytes is no grant", async () => {
+test("[OS1] [case 29] a sign-in assertion over the same bytes is no grant", async () => {
   expect(await judged({}, {}, "login")).toBe("bad-signature");
 });
 
@@ -67,7 +67,7 @@ test.each([
   expect(await judged({}, overrides)).toBe("bad-signature");
 });
 
-test("[OS1] a passkey that the connector did not pin is nobody", async () => {
+test("[OS1] [case 29] a passkey that the connector did not pin is nobody", async () => {
   const stranger = await newAuthenticator(APPROVE);
   const result = await judgeGrant(pinned, await stranger.sign("grant", await grantBytes(GATEWAY, device.key, NOW)), NOW);
   expect(result).toEqual({ ok: false, refusal: "unknown-owner-key" });
@@ -181,7 +181,7 @@ test("[SE1] a session of a granted device is admitted", async () => {
   expect(await session()).toBe("ok");
 });
 
-test("[SE1] refused: nonce not ours or used, key of another connector, other gateway or origin", async () => {
+test("[SE1] [case 30] refused: nonce not ours or used, key of another connector, other gateway or origin", async () => {
   expect(await session({ hasNonce: false })).toBe("bad-nonce");
   expect(await session({ body: { connectorKey: NONCE } })).toBe("wrong-gateway");
   expect(await session({ body: { gateway: "zzzzzzzzzzzzzzzzzzzzzzz" } })).toBe("wrong-gateway");
