@@ -122,6 +122,8 @@ export const APPLY_BY_OFFLINE_MS = 24 * 3_600_000;
 export const NONCE_MS = 5 * 60_000;
 /** Activation code of the same-device way: first session within this time. */
 export const ACTIVATION_MS = 2 * 60_000;
+/** After a device's proof at the door its first new OpenClaw key is paired within this time: a page loads, a gateway restarts. */
+export const HANDOVER_MS = 2 * 60_000;
 /** Previous device token stays good for a lost reply, until the current one is used, at most this long. */
 export const TOKEN_OVERLAP_MS = 10 * 60_000;
 export const ENROLMENT_CODE_MS = 10 * 60_000;
