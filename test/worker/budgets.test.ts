@@ -1,12 +1,22 @@
 /** What strangers and signed-in accounts may cost: every limit says when to come back, and none of them keeps the owner out. */
+import { runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { FRAME_OPEN } from "../../src/protocol/frame.ts";
-import { MAX_OPEN_INVITATIONS, MAX_PASSKEYS_PER_ACCOUNT } from "../../src/protocol/limits.ts";
+import {
+  MAX_NEW_REQUESTS_PER_GATEWAY,
+  MAX_OPEN_INVITATIONS,
+  MAX_PASSKEYS_PER_ACCOUNT,
+  MAX_REQUESTS_PER_GATEWAY,
+  MAX_UNPROVEN_WAITS,
+} from "../../src/protocol/limits.ts";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { issueCode } from "../../src/worker/auth/one-time-code.ts";
 import type { Env } from "../../src/worker/env.ts";
+import { activationHash, grantId } from "../../src/core/digests.ts";
+import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
-import { allowedDevice, ask, config, env, newGateway, newPerson, openSession } from "./world.ts";
+import { grantBytes, newDevice } from "../support/fake-device.ts";
+import { allowedDevice, ask, askOwner, config, env, newGateway, newPerson, openSession } from "./world.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -64,6 +74,36 @@ test("[case 24] an account over its budget, and strangers over theirs, keep no a
   const headers = { upgrade: "websocket", origin: world.origin, cookie: session ?? "" };
   void handle(new Request(`${world.origin}/`, { headers }), over);
   expect((await connector.nextFrame(FRAME_OPEN)).streamId).toBeGreaterThan(0);
+});
+
+test("[case 24] [case 35] the owner gets in on a new device while strangers hold every place, have spent the hour's requests and fail proofs without end", async () => {
+  const world = await newGateway();
+  await world.connect();
+  const allowed = await allowedDevice(world);
+  for (let i = 0; i < MAX_REQUESTS_PER_GATEWAY; i += 1) await askOwner(world);
+  for (let i = 0; i < MAX_UNPROVEN_WAITS; i += 1) {
+    const response = await ask(`${world.origin}/.gatehouse/wait`, { headers: { upgrade: "websocket" } });
+    response.webSocket?.accept();
+  }
+  expect((await ask(`${world.origin}/.gatehouse/wait`, { headers: { upgrade: "websocket" } })).status).toBe(429);
+  await runInDurableObject(world.room, (_room, state) => {
+    const made = Array.from({ length: MAX_NEW_REQUESTS_PER_GATEWAY }, () => ({ atMs: Date.now(), group: "x" }));
+    new RoomStorage(state.storage).asksMade = made;
+  });
+  const thief = await newDevice();
+  for (let i = 0; i < 40; i += 1) await openSession(world, allowed, { signer: thief });
+  expect((await openSession(world, allowed, { signer: thief })).status).toBe(429);
+  const [device, code] = [await newDevice(), "the-code-in-the-owners-browser"];
+  const bytes = await grantBytes(world.gateway, device.key, Date.now(), { kind: "owner", request: null, activation: await activationHash(code) }); // prettier-ignore
+  const signed = await world.person.authenticator.sign("grant", bytes);
+  const cookie = await world.person.cookie("approve");
+  const granted = await ask(`${config.approveOrigin}/api/decisions/${world.gateway}/owner`, { method: "POST", cookie, body: { signed } });
+  const { device: id }: { device: string } = await granted.json();
+  expect(await openSession(world, { id, grant: await grantId(bytes), device }, { activationCode: code })).toMatchObject({ status: 200 });
+  // And the first card is still decided.
+  const [first] = await runInDurableObject(world.room, (_room, state) => new RoomStorage(state.storage).all<{ id: string }>("requests"));
+  const denied = `${config.approveOrigin}/api/decisions/${world.gateway}/requests/${first?.id ?? ""}/deny`;
+  expect((await ask(denied, { method: "POST", cookie, body: { block: true } })).status).toBe(200);
 });
 
 test("[case 18] with D1, inbox, pages and limits all failing, an allowed device's request goes through as ever", async () => {
