@@ -20,7 +20,7 @@ test.each(KEYS)("[case 32] a device key (%s) asks for nothing and is told no mor
   const honest = await newDevice();
   // Whoever holds such a key signs with anything: here the signature is another key's, which a small-order point would accept.
   const forged = { ...honest, key, ask: (body: object) => honest.ask({ ...body, key } as never) };
-  const asked = await askOwner(world, forged as unknown as typeof honest);
+  const asked = await askOwner(world, forged);
   expect(await asked.next("error")).toEqual({ type: "error", code: "bad-request" });
   const challenge = await ask(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", body: { key } });
   expect([challenge.status, await challenge.json()]).toMatchObject([400, { error: { code: "bad-request" } }]);
@@ -49,7 +49,7 @@ test.each(KEYS)("[case 32] a grant for a device key (%s), though the owner signe
   await world.connect();
   const waiting = await askOwner(world);
   const before = await dump(world.room);
-  const { signed } = await grantFor(world, { ...waiting, device: { ...waiting.device, key } as unknown as typeof waiting.device }, { kind: "owner", request: null, activation: "A".repeat(43) }); // prettier-ignore
+  const { signed } = await grantFor(world, { ...waiting, device: { ...waiting.device, key } }, { kind: "owner", request: null, activation: "A".repeat(43) }); // prettier-ignore
   expect(await world.room.ownerGrant({ account: world.person.id, signed })).toEqual({ ok: false, failure: "grant-refused" });
   expect(await dump(world.room)).toBe(before);
 });

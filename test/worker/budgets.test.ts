@@ -27,7 +27,7 @@ function counting(name: "STRANGER_LIMIT" | "ACCOUNT_LIMIT", allows: boolean): { 
   const keys: string[] = [];
   const limit = ({ key }: { key: string }) => Promise.resolve({ success: allows || (keys.push(key), false) });
   const noting = ({ key }: { key: string }) => Promise.resolve({ success: (keys.push(key), true) });
-  return { env: { ...env, [name]: { limit: allows ? noting : limit } } as unknown as Env, keys };
+  return { env: { ...env, [name]: { limit: allows ? noting : limit } }, keys };
 }
 
 test("a stranger's budget belongs to an address or a whole /64, at sign-in, at the door and for codes", async () => {
