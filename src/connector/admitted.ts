@@ -4,7 +4,7 @@ import { grantId } from "../core/digests.ts";
 import type { KeyLogProblem } from "../core/key-log.ts";
 import { readGrant } from "../core/statement.ts";
 import type { KeyLogBody } from "../protocol/key-log.ts";
-import { NONCE_MS } from "../protocol/limits.ts";
+import { HANDOVER_MS, NONCE_MS } from "../protocol/limits.ts";
 import type { Refusal, StreamOpen } from "../protocol/link-messages.ts";
 import type { SignedByOwner } from "../protocol/statements.ts";
 import type { Access } from "../protocol/words.ts";
@@ -26,6 +26,8 @@ export class Admitted implements BindingStore {
   readonly #now: () => number;
   readonly #sessions: Map<string, HeldSession>;
   readonly #nonces = new Map<string, number>();
+  /** When each session's device proved itself here, and the one new OpenClaw key that came with it. Not on disk: after a restart the door is asked anew. */
+  readonly #proven = new Map<string, { readonly atMs: number; openclawDevice: string | null }>();
   /** Cut, but the disk has not taken it yet: denied all the same. */
   readonly #denied = new Set<string>();
 
@@ -95,6 +97,9 @@ export class Admitted implements BindingStore {
     const grant = this.#log.state.grants.get(session.grant);
     if (grant !== undefined && !grant.isActivated) await this.#log.append({ type: "activate", grant: grant.id }, this.#now());
     this.#sessions.set(session.session, session);
+    const nowMs = this.#now();
+    for (const [old, { atMs }] of this.#proven) if (nowMs - atMs > HANDOVER_MS) this.#proven.delete(old);
+    this.#proven.set(session.session, { atMs: nowMs, openclawDevice: null });
     this.#saveSessions();
   }
 
@@ -166,6 +171,14 @@ export class Admitted implements BindingStore {
     const own = all[device] ?? [];
     if (own.includes(openclawDevice)) return;
     this.#files.write("bindings", { ...all, [device]: [...own, openclawDevice] });
+  }
+
+  mayHandOver(open: Pick<StreamOpen, "session" | "device">, openclawDevice: string): boolean {
+    if (this.bound(open.device).includes(openclawDevice)) return true;
+    const proof = this.#proven.get(open.session);
+    if (proof === undefined || this.#now() - proof.atMs > HANDOVER_MS) return false;
+    proof.openclawDevice ??= openclawDevice;
+    return proof.openclawDevice === openclawDevice;
   }
 
   unbind(device: string, openclawDevice: string): void {

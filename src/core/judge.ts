@@ -96,7 +96,7 @@ export async function judgeSession(pinned: Pinned, input: SessionInput): Promise
   if (!grant.isConfirmed) return no("needs-host");
   const { nowMs } = input;
   const { statement } = grant;
-  if (statement.notAfterMs <= nowMs || body.expMs <= nowMs - CLOCK_SKEW_MS) return no("expired");
+  if (statement.notAfterMs <= nowMs || body.expMs <= body.iatMs) return no("expired");
   if (body.expMs > body.iatMs + SESSION_MS || body.expMs > statement.notAfterMs) return no("expired");
   if (!(await verifyTagged(statement.key, "session", bytes, input.signed.signature))) return no("bad-signature");
   if (!grant.isActivated) {

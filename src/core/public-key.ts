@@ -33,9 +33,26 @@ export function isSoundEd25519(x: string): boolean {
   return y < ED25519_P && !SMALL_ORDER_Y.includes(y);
 }
 
-/** @returns whether a key that passed its schema may be used at all. P-256 points off the curve fail at import. */
+/** P-256 (SP 800-186 §3.2.1.3): y² = x³ − 3x + b over the field of p. */
+const P256_P = 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n;
+const P256_B = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
+
+function bigEndian(text: string): bigint | null {
+  const bytes = fromBase64url(text);
+  return bytes === null || bytes.byteLength !== 32 ? null : littleEndian(bytes.toReversed());
+}
+
+/** @returns whether base64url `x` and `y` are a point of P-256; libraries differ in whether they look */
+function isOnP256(x: string, y: string): boolean {
+  const [px, py] = [bigEndian(x), bigEndian(y)];
+  if (px === null || py === null || px >= P256_P || py >= P256_P) return false;
+  return (py * py - (px * px * px - 3n * px + P256_B)) % P256_P === 0n;
+}
+
+/** @returns whether a key that passed its schema may be used at all: no point of small order, none with two spellings, none off its curve */
 export function isSoundKey(key: DeviceKey | ConnectorKey | PasskeyKey): boolean {
-  return key.kty !== "OKP" || isSoundEd25519(key.x);
+  if (key.kty === "OKP") return isSoundEd25519(key.x);
+  return key.kty !== "EC" || isOnP256(key.x, key.y);
 }
 
 async function importKey(key: PasskeyKey): Promise<{ key: PureKey; algorithm: { name: string; hash?: string } } | null> {

@@ -95,6 +95,10 @@ export const REQUEST_SILENCE_MS = 5 * 60_000;
 export const DOOR_PING_MS = 20_000;
 /** Of these from one address (an IPv6 /64 counts as one): one visitor cannot keep the others from asking. */
 export const MAX_REQUESTS_PER_ADDRESS = 2;
+/** New requests within this time, per gateway and from one address: more are told `busy`, so that asking and withdrawing fills no history. */
+export const NEW_REQUESTS_MS = 3_600_000;
+export const MAX_NEW_REQUESTS_PER_GATEWAY = 120;
+export const MAX_NEW_REQUESTS_PER_ADDRESS = 30;
 /** Open sockets at the door that have not proven a key yet, per gateway: bounds memory before anybody is allowed. */
 export const MAX_UNPROVEN_WAITS = 16;
 /** A socket at the door must prove its key within this time, or its place is given away. */
@@ -118,6 +122,8 @@ export const APPLY_BY_OFFLINE_MS = 24 * 3_600_000;
 export const NONCE_MS = 5 * 60_000;
 /** Activation code of the same-device way: first session within this time. */
 export const ACTIVATION_MS = 2 * 60_000;
+/** After a device's proof at the door its first new OpenClaw key is paired within this time: a page loads, a gateway restarts. */
+export const HANDOVER_MS = 2 * 60_000;
 /** Previous device token stays good for a lost reply, until the current one is used, at most this long. */
 export const TOKEN_OVERLAP_MS = 10 * 60_000;
 export const ENROLMENT_CODE_MS = 10 * 60_000;
@@ -136,6 +142,10 @@ export const RECOVERY_CODE_COUNT = 10;
 export const MAX_STATEMENT_BYTES = 4 * KIB;
 export const MAX_NAME_CHARS = 64;
 export const MAX_GATEWAYS_PER_ACCOUNT = 50;
+/** Passkeys of one account: each is a row, and an owner key in the next gateway's log (MAX_OWNER_KEYS). */
+export const MAX_PASSKEYS_PER_ACCOUNT = 10;
+/** Invitations of one account that nobody has used yet. */
+export const MAX_OPEN_INVITATIONS = 20;
 /** Owner passkeys that a gateway's key log holds at once. */
 export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */

@@ -153,7 +153,7 @@ test("100 sockets of one device opened at once all echo, also the ones that wait
   await Promise.all(sockets.map((socket) => socket.close()));
 });
 
-test("[CR4] [CR6] a reader that stops during 25 MiB is reset with 4413 after an exact prefix; its neighbours lose nothing", async () => {
+test("[CR4] [CR6] [case 19] a reader that stops during 25 MiB is reset with 4413 after an exact prefix; its neighbours lose nothing", async () => {
   const messages = 400;
   const neighbours = await Promise.all([1, 2, 3, 4, 5].map((number) => Socket.open(device(number))));
   const reader = await Socket.open(device(6), "?reader");

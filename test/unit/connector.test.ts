@@ -26,7 +26,7 @@ test.each([
   ["2026.7.30", false],
   ["latest", false],
   ["", false],
-])("OpenClaw %s is served: %s", (version, isServed) => {
+])("[case 43] OpenClaw %s is served: %s", (version, isServed) => {
   expect(isSupportedVersion(version)).toBe(isServed);
 });
 
@@ -105,16 +105,19 @@ function connectFrame(changes: object, client = "openclaw-control-ui"): string {
   });
 }
 
-function watch(staleTokens = new Set<string>()) {
+function watch(staleTokens = new Set<string>(), mayHandOver = true) {
   const bound: string[] = [];
-  const events = { paired: () => undefined, connected: () => undefined, refused: () => undefined };
+  const told: string[] = [];
+  const events = { paired: () => told.push("paired"), connected: () => told.push("connected"), refused: () => told.push("refused") };
   return {
     bound,
+    told,
     staleTokens,
     handshake: new ControlUiHandshake({
       secret: "the-secret",
       request: () => Promise.resolve({ pending: [] }),
       bind: (id) => bound.push(id),
+      mayHandOver: () => mayHandOver,
       staleTokens,
       events,
     }),
@@ -139,6 +142,14 @@ test.each([
   ["no JSON", "hello"],
 ])("the password is never added for %s; the frame is the same string", (_what, frame) => {
   expect(watch().handshake.firstFromBrowser(frame)).toBe(frame);
+});
+
+test("[R8] [case 48] a stream that rests on a cookie alone gets neither the password nor its OpenClaw key approved", () => {
+  const { handshake, bound, told } = watch(new Set(), false);
+  const frame = connectFrame({ locale: "en" });
+  expect(handshake.firstFromBrowser(frame)).toBe(frame);
+  handshake.fromGateway(JSON.stringify({ type: "res", id: "1", ok: false, error: { details: { code: "PAIRING_REQUIRED" } } }));
+  expect([bound, told]).toEqual([[], ["refused"]]);
 });
 
 test("a device whose own token was refused gets the password at its next try", () => {
@@ -170,7 +181,7 @@ test.each([
   ["a node role", { role: "node", scopes: [] }],
   ["an unknown scope", { role: "operator", scopes: ["operator.root"] }],
   ["another key under the same id", { role: "operator", scopes: [], publicKey: "swapped" }],
-])("a request with %s is not approved", async (_what, changes) => {
+])("[case 37] a request with %s is not approved", async (_what, changes) => {
   const calls: [string, object][] = [];
   const request = { requestId: "r", deviceId: "dev", publicKey: "key", ...changes };
   expect(await approveKey(gatewayWith([request], calls), { id: "dev", publicKey: "key" })).toBe(false);

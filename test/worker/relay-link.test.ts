@@ -117,7 +117,7 @@ test("[LINK4] wrong key, wrong signature, wrong gateway: one code and one text; 
   expect((await stream.messages.next()).isText).toBe(true);
 });
 
-test("[LINK2] a newer proven link ends the older one and its streams; the older one's close changes nothing", async () => {
+test("[LINK2] [case 7] a newer proven link ends the older one and its streams; the older one's close changes nothing", async () => {
   const { bench, connector, device } = await connected();
   const { browser } = await openStream(bench, connector, device);
   const newer = await FakeConnector.dial(env, bench.gateway);
@@ -132,7 +132,7 @@ test("[LINK2] a newer proven link ends the older one and its streams; the older 
   expect(new TextDecoder().decode((await again.stream.messages.next()).data)).toBe("over the newer one");
 });
 
-test("[LINK3] the acknowledged generation and the one before are accepted, an older one never", async () => {
+test("[LINK3] [case 2] the acknowledged generation and the one before are accepted, an older one never", async () => {
   const bench = await newBench();
   let generation = 0;
   for (let i = 0; i < 3; i += 1) ({ generation } = await FakeConnector.up(env, bench.gateway, bench.identity, generation));
@@ -145,7 +145,7 @@ test("[LINK3] the acknowledged generation and the one before are accepted, an ol
   expect((await FakeConnector.up(env, bench.gateway, bench.identity, 2)).generation).toBe(4);
 });
 
-test("[LINK5] a busy link without a sign of life ends by alarm, with its streams; one that beats stays", async () => {
+test("[LINK5] [case 5] a busy link without a sign of life ends by alarm, with its streams; one that beats stays", async () => {
   const { bench, connector, device } = await connected();
   // The runtime stamps heartbeats with the real time: the stream opens ten seconds before it.
   passTime(HEARTBEAT_BUSY_MS - LINK_SILENCE_MS);
@@ -200,7 +200,7 @@ test.each([
   expect((await browser.closed).code).toBe(4502);
 });
 
-test("[FR3] unknown types and members are ignored; a malformed known type closes the link", async () => {
+test("[FR3] [case 11] unknown types and members are ignored; a malformed known type closes the link", async () => {
   const { bench, connector, device } = await connected();
   const { browser, stream } = await openStream(bench, connector, device);
   connector.ws.send('{"type":"from-the-future","x":1}');
@@ -276,7 +276,7 @@ async function answerCut(connector: FakeConnector): Promise<void> {
   }
 }
 
-test("[ST7] [CUT1] a cut ends sockets, bodies and waiting upgrades of that device at both ends, and nothing crosses any more", async () => {
+test("[ST7] [CUT1] [case 26] a cut ends sockets, bodies and waiting upgrades of that device at both ends, and nothing crosses any more", async () => {
   const { bench, connector, device } = await connected();
   await putDevice(bench, device);
   const other = await openStream(bench, connector, await allowDevice(bench));
@@ -304,7 +304,7 @@ test("[ST7] [CUT1] a cut ends sockets, bodies and waiting upgrades of that devic
   expect((await other.stream.messages.next()).isText).toBe(true);
 });
 
-test("[ST7] a cut device that ignores the close sends into nothing, also after the room slept", async () => {
+test("[ST7] [case 9] [case 27] a cut device that ignores the close sends into nothing, also after the room slept", async () => {
   const { bench, connector, device } = await connected();
   await putDevice(bench, device);
   const answer = upgrade(bench, device);
@@ -328,7 +328,7 @@ test("[ST7] a cut device that ignores the close sends into nothing, also after t
   expect(stream.messages.count).toBe(0);
 });
 
-test("[ST7] a room that wakes knows its cuts from its storage before the first frame", async () => {
+test("[ST7] [case 9] a room that wakes knows its cuts from its storage before the first frame", async () => {
   const { bench, connector, device } = await connected();
   const up = await openStream(bench, connector, device);
   const down = await openStream(bench, connector, device);

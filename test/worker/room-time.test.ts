@@ -248,7 +248,7 @@ test("[LINK7] [OS1] one more owner key: only with a pinned key's signature, owed
   });
 });
 
-test("[GR4] [case 14] [case 33] with D1 away for good, allowed devices renew, decisions commit, cuts cut; afterwards everything arrives once and in order", async () => {
+test("[GR4] [case 13] [case 14] with D1 away for good, allowed devices renew, decisions commit, cuts cut; afterwards everything arrives once and in order", async () => {
   const world = await newGateway();
   const connector = await world.connect();
   const device = await allowedDevice(world);

@@ -89,7 +89,7 @@ test("[LINK3] a stale generation is refused", async () => {
   expect((await stale.closed).code).toBe(CLOSE_LINK_STALE);
 });
 
-test("[FR2] a broken frame of the connector closes the link with 1002", async () => {
+test("[FR2] [case 22] a broken frame of the connector closes the link with 1002", async () => {
   const world = await newGateway();
   const connector = await world.connect();
   connector.raw(Uint8Array.of(99, 0, 0, 0, 0, 0, 0, 1));
@@ -197,7 +197,7 @@ test("[RQ2] a request ends five minutes after its page fell silent, by alarm, on
   expect(await world.room.request({ account: world.person.id, request: waiting.request })).toEqual({ ok: false, failure: "request-over" });
 });
 
-test("[MC2] the third wrong code ends the request", async () => {
+test("[MC2] [case 34] the third wrong code ends the request", async () => {
   const world = await newGateway();
   await world.connect();
   const waiting = await askOwner(world);
@@ -241,7 +241,7 @@ test("[GR2] a grant for another key, another request, wider access, or signed fo
   ).toMatchObject({ ok: true, value: { applied: true } });
 });
 
-test("[GR4] [LINK7] a decision without a link waits, and is sent when the connector has acknowledged", async () => {
+test("[GR4] [LINK7] [case 28] a decision without a link waits, and is sent when the connector has acknowledged", async () => {
   const world = await newGateway();
   const waiting = await askOwner(world);
   const grant = await grantFor(world, waiting);
@@ -283,7 +283,7 @@ test("[SE1] a nonce opens one session only, and the wrong device none", async ()
   for (const cookie of cookies) expect(cookie).toMatch(/^__Host-gth_[sd]=[^;]+; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=\d+$/);
 });
 
-test("D1 down: decisions and cuts commit in the room, and the outbox drains once when it is back", async () => {
+test("[case 13] D1 down: decisions and cuts commit in the room, and the outbox drains once when it is back", async () => {
   const world = await newGateway();
   await world.connect();
   await env.DB.exec("ALTER TABLE devices RENAME TO devices_away");

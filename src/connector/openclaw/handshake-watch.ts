@@ -50,6 +50,8 @@ export interface WatchOptions {
   readonly request: (method: string, params: object) => Promise<unknown>;
   /** Written to disk before the approval is sent. */
   readonly bind: (openclawDevice: string) => void;
+  /** @see BindingStore.mayHandOver */
+  readonly mayHandOver: (openclawDevice: string) => boolean;
   /** OpenClaw devices whose own token was refused last time: only then is the password added beside a token of theirs. */
   readonly staleTokens: Set<string>;
   readonly events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void };
@@ -117,7 +119,7 @@ export class ControlUiHandshake implements HandshakeWatch {
     const isControlUi = client.id === "openclaw-control-ui" && (role ?? "operator") === "operator" && device !== undefined;
     const isBare = (auth?.token ?? "") === "" && (auth?.bootstrapToken ?? "") === "";
     const hasOwnToken = (auth?.deviceToken ?? "") !== "" && !staleTokens.has(device?.id ?? "");
-    if (secret === null || !isControlUi || !isBare || hasOwnToken) return text;
+    if (secret === null || !isControlUi || !isBare || hasOwnToken || !this.#options.mayHandOver(device.id)) return text;
     const whole = JSON.parse(text) as { params: { auth?: object } };
     // `password` is outside the signed payload, so the browser's own signature stays valid.
     whole.params.auth = { ...whole.params.auth, password: secret };
@@ -142,6 +144,7 @@ export class ControlUiHandshake implements HandshakeWatch {
     if (device === null) return;
     if (code === "AUTH_DEVICE_TOKEN_MISMATCH") staleTokens.add(device.id);
     if (code !== "PAIRING_REQUIRED") return;
+    if (!this.#options.mayHandOver(device.id)) return events.refused();
     this.#options.bind(device.id);
     approveKey(this.#options.request, device).then(
       (done) => (done ? events.paired() : events.refused()),

@@ -88,6 +88,7 @@ export class LocalOpenclaw implements OpenclawGateway {
       secret: discoverGateway(env).secret?.value ?? null,
       request: (method, params) => this.#leg.request(method, params),
       bind: (openclawDevice) => bindings.bind(open.device, openclawDevice),
+      mayHandOver: (openclawDevice) => bindings.mayHandOver(open, openclawDevice),
       staleTokens: this.#staleTokens,
       events,
     });

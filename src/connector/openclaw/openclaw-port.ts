@@ -14,6 +14,11 @@ export interface BindingStore {
   /** Atomic write before it returns. */
   bind(device: string, openclawDevice: string): void;
   unbind(device: string, openclawDevice: string): void;
+  /**
+   * Whether this stream may be given what pairs its OpenClaw key: a key that is the device's already, or the first new one soon after the device
+   * proved itself at the door. A cookie alone, which can be copied, is no proof.
+   */
+  mayHandOver(open: Pick<StreamOpen, "session" | "device">, openclawDevice: string): boolean;
 }
 
 /** Watches one WebSocket stream until its handshake is over. It reads; only an injected password ever changes a frame (openclaw.md R8, R10). */

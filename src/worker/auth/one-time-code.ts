@@ -4,14 +4,35 @@ import type { TokenKind } from "../../core/token.ts";
 import { ENROLMENT_CODE_TRIES } from "../../protocol/limits.ts";
 import { fromBase64url, joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
-import { consumeCode, countWrongTry, insertCode } from "../db/account-queries.ts";
+import { consumeCode, countWrongTry, dropExpired, insertCode } from "../db/account-queries.ts";
 import type { OneTimeKind } from "../db/account-queries.ts";
 import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
+import type { MacKey } from "./mac-keys.ts";
+import { isSameText } from "./session-cookie.ts";
 
 const LETTER: Readonly<Record<Exclude<OneTimeKind, "nonce">, TokenKind>> = { handoff: "o", enrolment: "c", invitation: "i" };
 
 function random(bytes: number): Uint8Array<ArrayBuffer> {
   return crypto.getRandomValues(new Uint8Array(bytes));
+}
+
+/** What is stored beside a code: its payload, sealed to its row, so that a writer of D1 cannot make a code speak for another account. */
+interface StoredPayload {
+  readonly text: string;
+  readonly seal: string;
+}
+
+async function sealUnder(key: MacKey, kind: OneTimeKind, selector: string, text: string): Promise<string> {
+  return toBase64url(await mac(key, joined(["payload", kind, selector, text])));
+}
+
+/** @returns the payload as it was issued, or null when its row was changed by hand */
+async function openPayload(env: Env, kind: OneTimeKind, selector: string, stored: string): Promise<unknown> {
+  const { text, seal } = JSON.parse(stored) as Partial<StoredPayload>;
+  if (typeof text !== "string" || typeof seal !== "string") return null;
+  for (const key of await verifyingKeys(env, "one-time-code"))
+    if (isSameText(seal, await sealUnder(key, kind, selector, text))) return JSON.parse(text) as unknown;
+  return null;
 }
 
 /** @returns a code that is stored only as a MAC; `payload` comes back to whoever redeems it */
@@ -24,12 +45,15 @@ export async function issueCode(
   const code = writeToken(LETTER[kind], random(TOKEN_RANDOM_BYTES));
   const token = readToken(code, LETTER[kind]);
   const expiresAtMs = Date.now() + lifeMs;
-  const tag = toBase64url(await mac(await signingKey(env, "one-time-code"), joined([kind, code])));
+  const key = await signingKey(env, "one-time-code");
+  const tag = toBase64url(await mac(key, joined([kind, code])));
+  const selector = token?.selector ?? "";
+  const text = JSON.stringify(payload);
   await insertCode(env.DB, {
-    selector: token?.selector ?? "",
+    selector,
     kind,
     mac: tag,
-    payload: JSON.stringify(payload),
+    payload: JSON.stringify({ text, seal: await sealUnder(key, kind, selector, text) } satisfies StoredPayload),
     expiresAtMs,
     consumedAtMs: null,
   });
@@ -55,16 +79,17 @@ export async function redeemCode(
   for (const key of await verifyingKeys(env, "one-time-code")) {
     tag = toBase64url(await mac(key, joined([kind, code.trim()])));
     const payload = await consumeCode(env.DB, { selector: token.selector, kind, mac: tag, nowMs });
-    if (payload !== null) return JSON.parse(payload) as unknown;
+    if (payload !== null) return openPayload(env, kind, token.selector, payload);
   }
   const dead = await countWrongTry(env.DB, { selector: token.selector, kind, mac: tag, maxTries: ENROLMENT_CODE_TRIES, nowMs });
-  if (dead !== null) await onDead?.(JSON.parse(dead));
+  if (dead !== null) await onDead?.(await openPayload(env, kind, token.selector, dead));
   return null;
 }
 
 /** @returns 32 random bytes, base64url, good for one sign-in or registration */
 export async function issueNonce(env: Env, lifeMs: number): Promise<string> {
   const nonce = toBase64url(random(32));
+  await dropExpired(env.DB, Date.now());
   await insertCode(env.DB, {
     selector: nonce,
     kind: "nonce",

@@ -3,7 +3,10 @@ import { toBase32 } from "../../core/digests.ts";
 import { RECOVERY_CODE_COUNT } from "../../protocol/limits.ts";
 import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
-import { mac, verifyingKeys } from "./mac-keys.ts";
+import { consumeRecoveryCode, recoveryCodeByLookup } from "../db/account-queries.ts";
+import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
+import type { MacKey } from "./mac-keys.ts";
+import { isSameText } from "./session-cookie.ts";
 
 const CHARS = 20;
 
@@ -11,17 +14,36 @@ function normalized(code: string): string {
   return code.toLowerCase().replace(/[^a-z2-7]/g, "");
 }
 
-/** @returns what D1 may keep of a code: its MAC under each live secret, the newest first */
-export async function recoveryCodeMacs(env: Env, code: string): Promise<readonly string[]> {
-  const covered = joined([normalized(code)]);
-  return Promise.all((await verifyingKeys(env, "recovery-code")).map(async (key) => toBase64url(await mac(key, covered))));
+async function boundTo(key: MacKey, account: string, code: string): Promise<string> {
+  return toBase64url(await mac(key, joined([account, normalized(code)])));
+}
+
+async function lookupOf(key: MacKey, code: string): Promise<string> {
+  return toBase64url(await mac(key, joined([normalized(code)])));
+}
+
+/** @returns what D1 keeps of a code: a MAC that finds it and one that names its account, so that a row moved elsewhere opens nothing */
+async function stored(env: Env, account: string, code: string): Promise<string> {
+  const key = await signingKey(env, "recovery-code");
+  return `${await lookupOf(key, code)}.${await boundTo(key, account, code)}`;
 }
 
 /** @returns ten new codes for the person, and their MACs for D1 */
-export async function newRecoveryCodes(env: Env): Promise<{ codes: string[]; macs: string[] }> {
+export async function newRecoveryCodes(env: Env, account: string): Promise<{ codes: string[]; macs: string[] }> {
   const codes = Array.from({ length: RECOVERY_CODE_COUNT }, () => {
     const text = toBase32(crypto.getRandomValues(new Uint8Array(13))).slice(0, CHARS);
     return (text.match(/.{4}/g) ?? []).join("-");
   });
-  return { codes, macs: await Promise.all(codes.map(async (code) => (await recoveryCodeMacs(env, code))[0] ?? "")) };
+  return { codes, macs: await Promise.all(codes.map(async (code) => stored(env, account, code))) };
+}
+
+/** @returns the account that the unused code was made for, once; else null */
+export async function redeemRecoveryCode(env: Env, code: string, nowMs: number): Promise<string | null> {
+  for (const key of await verifyingKeys(env, "recovery-code")) {
+    const lookup = await lookupOf(key, code);
+    const row = await recoveryCodeByLookup(env.DB, lookup);
+    if (row === null || !isSameText(row.mac, `${lookup}.${await boundTo(key, row.accountId, code)}`)) continue;
+    return consumeRecoveryCode(env.DB, row.mac, nowMs);
+  }
+  return null;
 }

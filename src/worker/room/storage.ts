@@ -1,4 +1,5 @@
 /** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
+import type { AskMade } from "../../core/ask-budget.ts";
 import type { TokenState } from "../../core/device-token-policy.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
@@ -133,6 +134,15 @@ export class RoomStorage {
 
   setMeta(meta: RoomMeta): void {
     this.put("meta", "room", meta);
+  }
+
+  /** Pairing requests of the last hour, oldest first (core/ask-budget.ts). */
+  get asksMade(): readonly AskMade[] {
+    return this.get<{ made: readonly AskMade[] }>("meta", "asks")?.made ?? [];
+  }
+
+  set asksMade(made: readonly AskMade[]) {
+    this.put("meta", "asks", { made });
   }
 
   ownerKeys(): OwnerKey[] {

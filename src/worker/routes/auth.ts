@@ -14,23 +14,22 @@ import {
   signUpSchema,
   signedInSchema,
 } from "../../protocol/api.ts";
-import { HANDOFF_CODE_MS, NONCE_MS } from "../../protocol/limits.ts";
+import { HANDOFF_CODE_MS, MAX_PASSKEYS_PER_ACCOUNT, NONCE_MS } from "../../protocol/limits.ts";
 import { toBase32 } from "../../core/digests.ts";
 import { readOwnerKey } from "../../core/statement.ts";
 import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../auth/one-time-code.ts";
+import { knownPasskey, ownPasskeys, sealed } from "../auth/passkey-seal.ts";
 import { checkRegistration, checkSignIn } from "../auth/passkeys.ts";
-import { newRecoveryCodes, recoveryCodeMacs } from "../auth/recovery-code.ts";
+import { newRecoveryCodes, redeemRecoveryCode } from "../auth/recovery-code.ts";
 import {
   accountById,
   accountCount,
-  consumeRecoveryCode,
   deletePasskey,
   insertAccount,
   insertAudit,
   insertPasskey,
   passkeyByCredential,
-  passkeysOf,
   recoveryCodesLeft,
   renamePasskey,
   replaceRecoveryCodes,
@@ -120,9 +119,9 @@ export const authRoutes = [
       }
       const nowMs = Date.now();
       const account = { id: newRowId(), name: body.name, userHandle: body.userHandle, createdAtMs: nowMs };
-      const { codes, macs } = await newRecoveryCodes(env);
+      const { codes, macs } = await newRecoveryCodes(env, account.id);
       const { credentialId, coseKey, key } = passkey;
-      const row = {
+      const row = await sealed(env, {
         credentialId,
         accountId: account.id,
         name: "First passkey",
@@ -130,7 +129,7 @@ export const authRoutes = [
         jwk: JSON.stringify(key),
         createdAtMs: nowMs,
         lastUsedAtMs: null,
-      };
+      });
       if (!(await insertAccount(env.DB, account, row, macs, mode === "first"))) throw new ApiError("closed-for-sign-up");
       await auditAccount(env, account.id, "signed-up");
       return signedIn(call, account.id, codes);
@@ -147,7 +146,7 @@ export const authRoutes = [
     run: async (call) => {
       const { body, env, config } = call;
       const nonce = await useNonce(env, body.nonce);
-      const passkey = nonce === null ? null : await passkeyByCredential(env.DB, body.response.id);
+      const passkey = nonce === null ? null : await knownPasskey(env, body.response.id);
       if (nonce === null || passkey === null || !(await checkSignIn(config, nonce, body.response, passkey)))
         throw new ApiError("passkey-refused");
       await touchPasskey(env.DB, passkey.credentialId, Date.now());
@@ -164,9 +163,7 @@ export const authRoutes = [
     body: recoverSchema,
     answer: signedInSchema,
     run: async (call) => {
-      let account: string | null = null;
-      for (const mac of await recoveryCodeMacs(call.env, call.body.code))
-        account ??= await consumeRecoveryCode(call.env.DB, mac, Date.now());
+      const account = await redeemRecoveryCode(call.env, call.body.code, Date.now());
       if (account === null) throw new ApiError("code-invalid");
       await auditAccount(call.env, account, "signed-in-with-recovery-code");
       return signedIn(call, account);
@@ -181,7 +178,7 @@ export const authRoutes = [
     run: async ({ env, config, session }) => {
       const account = await accountById(env.DB, session.account);
       if (account === null) throw new ApiError("not-signed-in");
-      const passkeys = (await passkeysOf(env.DB, account.id)).map(passkeyView);
+      const passkeys = (await ownPasskeys(env, account.id)).map(passkeyView);
       return {
         account: { id: account.id, name: account.name },
         passkeys,
@@ -197,10 +194,11 @@ export const authRoutes = [
     auth: "account",
     body: addPasskeySchema,
     run: async ({ body, env, config, session }) => {
+      if ((await ownPasskeys(env, session.account)).length >= MAX_PASSKEYS_PER_ACCOUNT) throw new ApiError("too-many");
       const nonce = await useNonce(env, body.nonce);
       const passkey = nonce === null ? null : await checkRegistration(config, nonce, body.response);
       if (passkey === null || (await passkeyByCredential(env.DB, passkey.credentialId)) !== null) throw new ApiError("passkey-refused");
-      const row = {
+      const row = await sealed(env, {
         credentialId: passkey.credentialId,
         accountId: session.account,
         name: body.name,
@@ -208,7 +206,7 @@ export const authRoutes = [
         jwk: JSON.stringify(passkey.key),
         createdAtMs: Date.now(),
         lastUsedAtMs: null,
-      };
+      });
       await insertPasskey(env.DB, row);
       await auditAccount(env, session.account, "passkey-added");
       return { ...passkeyView(row), key: passkey.key };
@@ -222,7 +220,7 @@ export const authRoutes = [
     body: endorseSchema,
     run: async ({ body, env, session }) => {
       const statement = readOwnerKey(body.statement);
-      const passkey = statement === null ? null : await passkeyByCredential(env.DB, statement.body.credentialId);
+      const passkey = statement === null ? null : await knownPasskey(env, statement.body.credentialId);
       if (
         statement === null ||
         passkey === null ||
@@ -245,7 +243,7 @@ export const authRoutes = [
     auth: "account",
     body: passkeyNameSchema,
     run: async ({ body, env, session, param }) => {
-      const own = await passkeysOf(env.DB, session.account);
+      const own = await ownPasskeys(env, session.account);
       if (!own.some((row) => row.credentialId === param("id"))) throw new ApiError("not-found");
       await renamePasskey(env.DB, session.account, param("id"), body.name);
       return {};
@@ -257,7 +255,7 @@ export const authRoutes = [
     summary: "Removes a passkey, not the last one",
     auth: "account",
     run: async ({ env, session, param }) => {
-      const own = await passkeysOf(env.DB, session.account);
+      const own = await ownPasskeys(env, session.account);
       if (!own.some((row) => row.credentialId === param("id"))) throw new ApiError("not-found");
       if (own.length === 1) throw new ApiError("conflict");
       await deletePasskey(env.DB, session.account, param("id"));
@@ -271,7 +269,7 @@ export const authRoutes = [
     summary: "Ten new recovery codes; the old ones end",
     auth: "account",
     run: async ({ env, session }) => {
-      const { codes, macs } = await newRecoveryCodes(env);
+      const { codes, macs } = await newRecoveryCodes(env, session.account);
       await replaceRecoveryCodes(env.DB, session.account, macs);
       await auditAccount(env, session.account, "recovery-codes-renewed");
       return { recoveryCodes: codes };

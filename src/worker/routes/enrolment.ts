@@ -21,8 +21,9 @@ import { connectorKeySchema, ownerKeySchema } from "../../protocol/statements.ts
 import type { ConnectorKey, OwnerKey } from "../../protocol/statements.ts";
 import { mac, verifyingKeys } from "../auth/mac-keys.ts";
 import { redeemCode } from "../auth/one-time-code.ts";
+import { ownPasskeys } from "../auth/passkey-seal.ts";
 import { isSameText } from "../auth/session-cookie.ts";
-import { insertAudit, passkeysOf } from "../db/account-queries.ts";
+import { insertAudit } from "../db/account-queries.ts";
 import { enrolmentById, gatewayOf, gatewaysOf, insertEnrolment, saveConnector, stepEnrolment } from "../db/gateway-queries.ts";
 import type { EnrolmentRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
@@ -59,9 +60,7 @@ function stateOf(row: EnrolmentRow): z.infer<typeof enrolmentViewSchema>["state"
 }
 
 async function ownerKeysNow(env: Env, account: string): Promise<OwnerKey[]> {
-  return (await passkeysOf(env.DB, account)).map((row) =>
-    ownerKeySchema.parse({ credentialId: row.credentialId, key: JSON.parse(row.jwk) }),
-  );
+  return (await ownPasskeys(env, account)).map((row) => ownerKeySchema.parse({ credentialId: row.credentialId, key: JSON.parse(row.jwk) }));
 }
 
 async function tellPage(env: Env, row: EnrolmentRow): Promise<void> {

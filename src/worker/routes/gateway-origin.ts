@@ -8,12 +8,19 @@ import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { errorResponse } from "../respond.ts";
+import { strangerKey } from "./checked-route.ts";
 import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
 
 const DOOR_CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const ASSETS: Readonly<Record<string, string>> = { "door.js": "/door/door.js", "door.css": "/door/door.css" };
+
+/**
+ * The one place of a service worker, the stock page's own. A worker from anywhere else, say from what an agent wrote into its canvas, would stand
+ * before the door of this browser for good, also after a cut.
+ */
+const SERVICE_WORKER = "/sw.js";
 
 function plain(status: number, text: string): Response {
   return new Response(text, { status, headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" } });
@@ -61,6 +68,16 @@ function isNavigation(request: Request): boolean {
 }
 
 /**
+ * Whether a page of another origin loads this as its part: image, script, frame. Gateways share a registrable domain, so SameSite does not keep
+ * a hostile one from that; coming here as a person does (a link) is fine. Browsers say so in Sec-Fetch-*; others carry no cookie of ours.
+ */
+function isEmbeddedElsewhere(request: Request): boolean {
+  const site = request.headers.get("sec-fetch-site");
+  if (site !== "same-site" && site !== "cross-site") return false;
+  return request.headers.get("sec-fetch-mode") !== "navigate" || request.headers.get("sec-fetch-dest") !== "document";
+}
+
+/**
  * Answers any request to `<label>.<GATEWAY_DOMAIN>`.
  *
  * @param label first label of the host; anything but an id of ours ends here, before a room exists
@@ -71,14 +88,17 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   const origin = readConfig(env).gatewayOrigin(label);
   const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
   const isSafe = request.method === "GET" || request.method === "HEAD";
+  // Browsers mark the loading of a service worker's script, and no page can leave the mark out.
+  if (request.headers.has("service-worker") && url.pathname !== SERVICE_WORKER) return plain(404, "Not found.\n");
   if (url.pathname === "/.gatehouse" || url.pathname.startsWith(DOOR_PREFIX)) return handleDoor(request, env, label, origin, url);
   const cookie = await openSessionCookie(env, request, label, Date.now());
   if (cookie === null) {
     if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
     return plain(401, "Open this address in a browser to sign this device in.\n");
   }
-  // Another site's page must not use the cookie: exact Origin on upgrades and on everything that may change something.
-  if ((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) return plain(403, "This request came from another site.\n");
+  // Another page must not use the cookie: exact Origin on upgrades and on everything that may change something.
+  if (((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) || isEmbeddedElsewhere(request))
+    return plain(403, "This request came from another site.\n");
   const answer = await toRoom(request, env, label, { kind: "stream", session: cookie.session });
   if (!answer.headers.has(REFUSED_HEADER)) return answer;
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
@@ -130,7 +150,6 @@ async function activate(request: Request, env: Env): Promise<Response> {
 }
 
 async function isOverLimit(request: Request, env: Env): Promise<boolean> {
-  const key = request.headers.get("cf-connecting-ip") ?? "local";
-  const { success } = await env.STRANGER_LIMIT.limit({ key });
+  const { success } = await env.STRANGER_LIMIT.limit({ key: strangerKey(request) });
   return !success;
 }

@@ -13,11 +13,17 @@ import {
   waitingCardSchema,
 } from "../../protocol/api.ts";
 import { sha256 } from "../../core/digests.ts";
-import { ENROLMENT_CODE_MS, INVITATION_MS, MAX_GATEWAYS_PER_ACCOUNT, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../protocol/limits.ts";
+import {
+  ENROLMENT_CODE_MS,
+  INVITATION_MS,
+  MAX_GATEWAYS_PER_ACCOUNT,
+  MAX_OPEN_INVITATIONS,
+  MAX_UNUSED_ENROLMENTS_PER_HOUR,
+} from "../../protocol/limits.ts";
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
 import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, redeemCode } from "../auth/one-time-code.ts";
-import { accountById, auditOf } from "../db/account-queries.ts";
+import { accountById, auditOf, openInvitations } from "../db/account-queries.ts";
 import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolments } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
@@ -30,6 +36,7 @@ import type { Call } from "./checked-route.ts";
 import { ownRoom, valueOf } from "./decisions.ts";
 
 const HOUR_MS = 3_600_000;
+const DAY_S = 86_400;
 
 const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string() });
 
@@ -297,6 +304,8 @@ export const gatewayRoutes = [
     summary: "An invitation for one more account",
     auth: "account",
     run: async ({ env, config, session }) => {
+      if ((await openInvitations(env.DB, session.account, Date.now())) >= MAX_OPEN_INVITATIONS)
+        throw new ApiError("too-many", { retryAfterSeconds: DAY_S });
       const { code, expiresAtMs } = await issueCode(env, "invitation", { by: session.account }, INVITATION_MS);
       return { code, url: `${config.approveOrigin}/#invite=${code}`, expiresAtMs };
     },

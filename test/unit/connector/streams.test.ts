@@ -98,7 +98,7 @@ test.each([
   expect(world.streams.count).toBe(0);
 });
 
-test("[HD1] a field that could become two, and fields beyond every measure, are refused", async () => {
+test("[HD1] [case 42] a field that could become two, and fields beyond every measure, are refused", async () => {
   for (const headers of [
     [["x-note", "a\r\nx-forwarded-for: 127.0.0.1"]],
     Array.from({ length: 101 }, (_, index) => [`x-${index}`, "1"]),
@@ -117,7 +117,7 @@ test.each<[string, object]>([
   ["dot segments", { kind: "http", path: "/x/../v1/models" }],
   ["an encoded slash", { kind: "http", path: "/x%2f..%2fv1" }],
   ["a tunnel", { kind: "http", method: "CONNECT", path: "/" }],
-])("[HD4] %s is refused with 4404, and the gateway hears nothing", async (_what, open) => {
+])("[HD4] [case 42] %s is refused with 4404, and the gateway hears nothing", async (_what, open) => {
   expect(await world.open(open).next()).toEqual({ is: "reset", code: 4404, reason: "not found" });
   expect(world.gateway.heard).toBe(0);
 });
@@ -131,7 +131,7 @@ test("[HD4] a device with less than full control only reads over HTTP", async ()
   expect(world.gateway.heard).toBe(1);
 });
 
-test("[SE2] a session that is unknown, another device's, over, or of a cut device opens nothing", async () => {
+test("[SE2] [case 30] a session that is unknown, another device's, over, or of a cut device opens nothing", async () => {
   const refused = async (changes: object, code: number): Promise<void> => {
     for (const kind of ["ws", "http"] as const) expect(await world.open({ kind, ...changes }).next()).toMatchObject({ is: "reset", code });
   };
