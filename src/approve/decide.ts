@@ -9,7 +9,7 @@ import type { Access, GatewayState } from "../protocol/words.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
 import { signStatement } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
-import { ACCESS_TEXTS, EXPIRY_TEXTS, STATE_TEXTS, TEXTS } from "./texts.ts";
+import { ACCESS_TEXTS, EXPIRY_TEXTS, REFUSAL_TEXTS, STATE_TEXTS, TEXTS } from "./texts.ts";
 
 type Decision = z.infer<typeof decisionSchema>;
 
@@ -28,6 +28,24 @@ function done(title: string, text: string, back: string): void {
   const link = h("a", { class: "button primary", href: back }, TEXTS.back);
   view(title, h("p", {}, text), h("div", { class: "actions" }, link, stay));
   say(TEXTS.returning(RETURN_SECONDS));
+}
+
+/** What became of the yes, in words. What needs the person to do something leaves the time to read it. */
+function decided(decision: Decision, name: string, back: string): void {
+  const stays = (title: string, ...text: readonly string[]): void => {
+    const link = h("a", { class: "button primary", href: back }, TEXTS.back);
+    view(title, ...text.map((each) => h("p", {}, each)), h("div", { class: "actions" }, link));
+  };
+  switch (decision.outcome) {
+    case "applied":
+      return done(TEXTS.allowedTitle, TEXTS.allowedText(name), back);
+    case "needs-host":
+      return stays(TEXTS.hostTitle, TEXTS.hostText(name), TEXTS.hostCommand(decision.device));
+    case "refused":
+      return stays(TEXTS.refusedTitle, REFUSAL_TEXTS[decision.refusal ?? "other"]);
+    default:
+      return done(TEXTS.waitingTitle, TEXTS.waitingText, back);
+  }
 }
 
 /** A yes that the gateway's side did not take: most often a passkey that no earlier one confirmed. */
@@ -66,7 +84,7 @@ function facts(rows: readonly (readonly [string, string])[]): HTMLDListElement {
 
 /** Signs the statement of what is on the screen, about the key that it shows. */
 async function signGrant(person: Me, about: Omit<GrantChoice, "access" | "expiry">) {
-  const choice = { ...about, access: chosen("access") as Access, expiry: chosen("expiry") as Expiry };
+  const choice: GrantChoice = { ...about, access: chosen("access") as Access, expiry: chosen("expiry") as Expiry };
   const body = encodeBody({ ...(await grantBody(choice, Date.now())) }, GRANT_KEYS);
   const known = person.passkeys.map((passkey) => passkey.credentialId);
   return signStatement("grant", body, known);
@@ -131,8 +149,7 @@ export async function decide(person: Me, gateway: string, request: string, back:
     say(TEXTS.allowing);
     const decision = await call<Decision>("POST", `${base}/allow`, { code: typed, signed }).catch(fail);
     if (decision === null) return;
-    if (decision.outcome === "applied") done(TEXTS.allowedTitle, TEXTS.allowedText(asked.claims.name), back);
-    else done(TEXTS.waitingTitle, TEXTS.waitingText, back);
+    decided(decision, asked.claims.name, back);
   };
   const deny = async (): Promise<void> => {
     if ((await call("POST", `${base}/deny`, { block: block.checked }).catch(fail)) === null) return;
@@ -214,7 +231,8 @@ export async function ownerHere(person: Me, trip: OwnerTrip): Promise<void> {
       isOnline: true,
     });
     say(TEXTS.opening);
-    await call("POST", base, { signed }).catch(refusedYes);
+    const decision = await call<Decision>("POST", base, { signed }).catch(refusedYes);
+    if (decision.outcome === "refused") throw new Told(REFUSAL_TEXTS[decision.refusal ?? "other"]);
     // A form post: the code is in no address, no history and no log.
     const form = h(
       "form",

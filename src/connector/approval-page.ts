@@ -31,7 +31,8 @@ export interface ServedPage {
 /** @returns whether all is well, and a line for people that shows both hashes */
 export function judgePage(found: ServedPage): { readonly isSame: boolean; readonly text: string } {
   const { built, served, version, servedVersion } = found;
-  if (served === null) return { isSame: false, text: `it does not answer, so it cannot be compared; built with this connector: ${built ?? "unknown"}` };
+  if (served === null)
+    return { isSame: false, text: `it does not answer, so it cannot be compared; built with this connector: ${built ?? "unknown"}` };
   if (built === null) return { isSame: false, text: `served now: ${served}; this connector was not built with one to compare` };
   if (served === built) return { isSame: true, text: `${served}, the one that this connector was built with` };
   const both = `served now: ${served}; built with this connector: ${built}.`;

@@ -177,7 +177,7 @@ test("[KL3] allowing a device again while its cut was not delivered yet settles 
   const waiting = await askOwner(world, device);
   const { signed } = await grantFor(world, waiting, { access: "look" });
   const allowed = await world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed });
-  expect(allowed).toMatchObject({ ok: true, value: { applied: false } });
+  expect(allowed).toMatchObject({ ok: true, value: { outcome: "waiting" } });
   expect(await inRoom((storage) => storage.owed().map((message) => message.type))).toEqual(["grant"]);
   expect(await world.room.receipt({ account: world.person.id, device: id })).toMatchObject({ value: { gateway: { state: "superseded" } } });
 });

@@ -27,7 +27,7 @@ test("cards keep the order in which devices asked; a changed one stays in its pl
   const renamed = applyInbox(three, { type: "request", request: card("a", "Tablet") });
   expect(renamed.map((each) => `${each.id} ${each.claims.name}`)).toEqual(["a Tablet", "b Phone", "c Phone"]);
   expect(applyInbox(renamed, { type: "request-gone", gateway: "g", request: "b" }).map((each) => each.id)).toEqual(["a", "c"]);
-  expect(applyInbox(renamed, { type: "list", requests: [card("z")] }).map((each) => each.id)).toEqual(["z"]);
+  expect(applyInbox(renamed, { type: "list", requests: [card("z")], notices: [] }).map((each) => each.id)).toEqual(["z"]);
 });
 
 test("what changes nothing gives the same array, so that nothing is announced again", () => {
