@@ -87,6 +87,14 @@ export const TEXTS = {
   keepFirst: "Keep the codes first, then tick the box.",
   goOn: "Continue",
 
+  // What a passkey signs
+  signsThisDevice: (name: string) => `this device (${name})`,
+  signsGrant: (device: string, access: string, gateway: string, until: string) =>
+    `Your passkey signs: ${device} may use “${gateway}” with “${access}” until ${until}.`,
+  signsOwnerKey: (passkey: string) =>
+    `An earlier passkey signs: “${passkey}”, just made on this device, may decide for all gateways of this account.`,
+  signsOwnerRemove: (passkey: string) => `Your passkey signs: “${passkey}” may no longer decide for any gateway of this account.`,
+
   // Deciding
   decideTitle: (gateway: string) => `Allow a device on “${gateway}”?`,
   decideText: "Allow only a device that you hold, or whose screen you can see.",
@@ -161,7 +169,6 @@ export const TEXTS = {
   keep: "Keep it",
   addPasskey: "Add a passkey",
   newPasskey: (number: number) => `Passkey ${number}`,
-  endorse: "Now confirm with a passkey that you had before, so that the new one may decide for your gateways.",
   notEndorsed:
     "The new passkey signs you in. It cannot decide for gateways that you added before, until an earlier passkey confirms it; without one, connect the gateway's machine again.",
   recoveryHeading: "Recovery codes",

@@ -49,7 +49,12 @@ async function gatewayView(world: GatewayWorld) {
 }
 
 /** The owner's decision over HTTP, with the connector's answer to it. */
-async function decide(world: GatewayWorld, connector: FakeConnector, waiting: WaitingDevice, result: Partial<LinkResult>): Promise<Decided> {
+async function decide(
+  world: GatewayWorld,
+  connector: FakeConnector,
+  waiting: WaitingDevice,
+  result: Partial<LinkResult>,
+): Promise<Decided> {
   const grant = await grantFor(world, waiting);
   const url = `${config.approveOrigin}/api/decisions/${world.gateway}/requests/${waiting.request}/allow`;
   const body = { code: waiting.digits, signed: grant.signed };
@@ -128,11 +133,11 @@ test("[NT2] unanswered, the question stays after a day; it goes with the device'
   await world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: grant.signed });
   await runDurableObjectAlarm(world.room);
   vi.useFakeTimers({ now: Date.now() + 2 * dayMs, toFake: ["Date"] });
-  await runInDurableObject(world.room, (room) => room.alarm?.());
+  await runDurableObjectAlarm(world.room);
   expect(await noticesOf(world)).toHaveLength(1);
   expect((await gatewayView(world)).devices[0]?.state).toBe("allowed");
   vi.setSystemTime(Date.now() + dayMs);
-  await runInDurableObject(world.room, (room) => room.alarm?.());
+  await runDurableObjectAlarm(world.room);
   expect(await noticesOf(world)).toEqual([]);
 });
 
@@ -165,7 +170,7 @@ test("[NT3] [GR2] [case 48] an approval link made with somebody else's key: neve
   expect((await openSession(world, theirs, { activationCode: "guessed" })).status).toBe(403);
   const board = await dashboard(world);
   vi.useFakeTimers({ now: Date.now() + ACTIVATION_MS, toFake: ["Date"] });
-  await runInDurableObject(world.room, (room) => room.alarm?.());
+  await runDurableObjectAlarm(world.room);
   expect(await connector.next("cut")).toMatchObject({ device });
   expect((await board.next("notice")).notice).toMatchObject({ device, state: "lapsed" });
   expect((await gatewayView(world)).devices).toEqual([expect.objectContaining({ id: device, state: "cut" })]);
@@ -185,7 +190,7 @@ test("[NT3] a same-device grant whose code came in time goes on", async () => {
   const device = { id: await deviceId(world.gateway, own.key), grant: await grantId(bytes), device: own };
   expect((await openSession(world, device, { activationCode: "code" })).status).toBe(200);
   vi.useFakeTimers({ now: Date.now() + ACTIVATION_MS, toFake: ["Date"] });
-  await runInDurableObject(world.room, (room) => room.alarm?.());
+  await runDurableObjectAlarm(world.room);
   expect((await gatewayView(world)).devices[0]?.state).toBe("allowed");
 });
 

@@ -57,10 +57,14 @@ export function showNotices(admission: Admission): void {
   for (const row of admission.storage.all<NoticeRow>("notices")) tell(admission, row);
 }
 
-/** Takes away questions about devices whose time is over. */
-export function dropEnded(admission: Admission, nowMs: number): void {
+/** Takes away questions about devices whose time is over. @returns when the next one's is, in ms, or null */
+export function dropEnded(admission: Admission, nowMs: number): number | null {
+  let next: number | null = null;
   for (const row of admission.storage.all<NoticeRow>("notices")) {
     const device = admission.device(row.device);
-    if (device !== null && device.notAfterMs <= nowMs) drop(admission, row.id);
+    if (device === null || device.state === "cut") continue;
+    if (device.notAfterMs <= nowMs) drop(admission, row.id);
+    else next = Math.min(next ?? device.notAfterMs, device.notAfterMs);
   }
+  return next;
 }

@@ -19,9 +19,7 @@ export function sweep(admission: Admission, nowMs: number): number | null {
     if (endsAtMs <= nowMs) endRequest(admission, row, "expired", { type: "ended", why: "expired" });
     else later(endsAtMs);
   }
-  const lapsesAtMs = endLapsed(admission, nowMs);
-  if (lapsesAtMs !== null) later(lapsesAtMs);
-  dropEnded(admission, nowMs);
+  for (const atMs of [endLapsed(admission, nowMs), dropEnded(admission, nowMs)]) if (atMs !== null) later(atMs);
   for (const row of storage.all<SessionRow>("sessions")) if (row.expiresAtMs <= nowMs) storage.delete("sessions", row.id);
   return next;
 }
