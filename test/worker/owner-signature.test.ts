@@ -33,7 +33,7 @@ interface ActOfOwner {
   readonly tag: StatementType;
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** @returns whether it was refused as not signed for this */
-  refused(signed: SignedByOwner): Promise<boolean>;
+  readonly refused: (signed: SignedByOwner) => Promise<boolean>;
 }
 
 /** Each act that a passkey of the account may decide, with the tag that belongs to it. */
