@@ -1,10 +1,20 @@
 /** Passkey calls. The page builds every challenge itself from tagged bytes, so that a sign-in can never become a grant (reference: security.md 4). */
 import { browserSupportsWebAuthn, startAuthentication, startRegistration } from "@simplewebauthn/browser";
-import { fromBase64url, tagged, toBase64url } from "../protocol/statement-encoding.ts";
+import {
+  GRANT_KEYS,
+  OWNER_KEY_KEYS,
+  OWNER_REMOVE_KEYS,
+  encodeBody,
+  fromBase64url,
+  tagged,
+  toBase64url,
+} from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
 import type { Assertion, SignedByOwner } from "../protocol/statements.ts";
-import { Told, patientCall } from "./page.ts";
+import { Told, patientCall, say } from "./page.ts";
 import { TEXTS } from "./texts.ts";
+import { actWords } from "./words.ts";
+import type { Act } from "./words.ts";
 
 export interface NonceAnswer {
   readonly nonce: string;
@@ -57,16 +67,29 @@ export async function authenticate() {
   return { nonce, response: await startAuthentication({ optionsJSON }) };
 }
 
-/** Signs a statement: the challenge is the hash of its tagged bytes. `credentials`: which passkeys may, empty for any. */
-export async function signStatement(
-  type: "grant" | "owner-key",
-  body: Uint8Array<ArrayBuffer>,
-  credentials: readonly string[],
-): Promise<SignedByOwner> {
+function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
+  switch (act.type) {
+    case "grant":
+      return encodeBody({ ...act.body }, GRANT_KEYS);
+    case "owner-key":
+      return encodeBody({ ...act.body }, OWNER_KEY_KEYS);
+    case "owner-remove":
+      return encodeBody({ ...act.body }, OWNER_REMOVE_KEYS);
+  }
+}
+
+/**
+ * Says what is signed, then asks for the signature: the challenge is the hash of the statement's tagged bytes.
+ *
+ * @param credentials which passkeys may, empty for any
+ */
+export async function signAct(act: Act, credentials: readonly string[]): Promise<SignedByOwner> {
   mustSupport();
+  const body = bytesOf(act);
+  say(actWords(act));
   const response = await startAuthentication({
     optionsJSON: {
-      challenge: await challenge(type, body),
+      challenge: await challenge(act.type, body),
       rpId: location.hostname,
       userVerification: "required",
       timeout: 120_000,

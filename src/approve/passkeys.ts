@@ -1,8 +1,8 @@
 /** One more passkey of an account, and the yes of an earlier one that lets it decide for the gateways. */
-import { OWNER_KEY_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
+import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { OwnerKey } from "../protocol/statements.ts";
-import { call, say } from "./page.ts";
-import { register, signStatement } from "./passkey.ts";
+import { call } from "./page.ts";
+import { register, signAct } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
 import { TEXTS } from "./texts.ts";
 
@@ -21,13 +21,10 @@ export async function addPasskey(person: Me): Promise<() => Promise<void>> {
   const userHandle = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
   const known = person.passkeys.map((passkey) => passkey.credentialId);
   const made = await register(person.account.name, userHandle, known);
-  const added = await call<{ credentialId: string; key: OwnerKey["key"] }>("POST", "/api/auth/passkeys", {
-    ...made,
-    name: TEXTS.newPasskey(nextNumber(person)),
-  });
+  const passkeyName = TEXTS.newPasskey(nextNumber(person));
+  const { credentialId, key } = await call<OwnerKey>("POST", "/api/auth/passkeys", { ...made, name: passkeyName });
   return async () => {
-    say(TEXTS.endorse);
-    const body = { v: 1, account: person.account.id, credentialId: added.credentialId, key: added.key, issuedAtMs: Date.now() };
-    await call("POST", "/api/auth/passkeys/endorse", await signStatement("owner-key", encodeBody(body, OWNER_KEY_KEYS), known));
+    const body = { v: 1, account: person.account.id, credentialId, key, issuedAtMs: Date.now() } as const;
+    await call("POST", "/api/auth/passkeys/endorse", await signAct({ type: "owner-key", body, passkeyName }, known));
   };
 }

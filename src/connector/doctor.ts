@@ -1,9 +1,11 @@
 /** `gatehouse doctor`: one check after another, each with its cure. */
+import { builtPageHash, fetchServed, judgePage, pageHash, servedVersion } from "./approval-page.ts";
 import { EXIT } from "./exit-codes.ts";
 import { askRunning } from "./local-control.ts";
 import { DiscoverError, discoverGateway } from "./openclaw/discover.ts";
 import type { Discovered } from "./openclaw/discover.ts";
 import { AUTH_MODE_CURE } from "./openclaw/settings.ts";
+import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
 
 /** What to do about each reason that a connector reports; see `gatewayReportSchema`. */
@@ -34,7 +36,8 @@ function discovered(): Discovered | string {
 }
 
 /**
- * Checks enrolment, the gateway's address and secret, the running connector, its link, and what its self-test found.
+ * Checks enrolment, the gateway's address and secret, the running connector, its link, what its self-test found, and the approval page. The
+ * last only warns: this machine serves well whatever that page is.
  *
  * @returns 0 when all is well, 5 when the gateway is not safe to serve, else 1; throws DamagedStateError
  */
@@ -71,6 +74,14 @@ export async function doctor({ terminal, files }: Options): Promise<number> {
       isSafe,
       isSafe ? `OpenClaw ${report.version ?? ""} does not let a remote stranger in` : `${report.state ?? ""}: ${cure}`,
     );
+  }
+  if (file !== null) {
+    const page = await fetchServed(new URL("/", file.approveOrigin));
+    const served = page === null ? null : pageHash(page);
+    const built = builtPageHash();
+    const { isSame, text } = judgePage({ built, served, version: VERSION, servedVersion: await servedVersion(file.appOrigin) });
+    const data = { check: "approval page", ok: true, warning: !isSame, text, built, served };
+    terminal.say("check", `${isSame ? "ok  " : "warn"} approval page: ${text}`, data);
   }
   if (failures === 0) return EXIT.done;
   return report?.state === "unsafe" ? EXIT.unsafe : EXIT.failed;

@@ -257,6 +257,7 @@ export class Link {
         this.#options.onStatus({ state: "up" });
         if (this.#protocol >= 2) {
           this.#compareHeads(message.head ?? null);
+          this.sayAlarm();
           this.#audit.linkUp();
         }
         for (const cut of admitted.cuts())
@@ -377,6 +378,13 @@ export class Link {
     files.write("alarm", { alarm, atMs });
     onAlarm(alarm);
     this.#send({ type: "alarm", alarm, atMs });
+  }
+
+  /** What stands, or that nothing does any more: the owner's pages show it. */
+  sayAlarm(): void {
+    if (this.#protocol < 2) return;
+    const alarm = this.#options.files.read("alarm");
+    this.#send(alarm === null ? { type: "alarm-over" } : { type: "alarm", ...alarm });
   }
 
   #sendLog(lines: readonly string[]): void {

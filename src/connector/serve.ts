@@ -129,6 +129,7 @@ export async function serve(options: Options): Promise<number> {
       host: async (action) => {
         const answer = await performOnHost(log, files, action, now());
         if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
+        if (answer.ok && action.do === "resume") link.sayAlarm();
         return answer;
       },
     });

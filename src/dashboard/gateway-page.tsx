@@ -3,9 +3,10 @@ import { useRef, useState } from "preact/hooks";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
 import { DeviceCard } from "./device-card.tsx";
-import { Act, Confirmed, Copy, Failure, NotFound, Skeleton, View, useLoaded } from "./parts.tsx";
+import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
-import { STATE, TEXTS, stateText } from "./texts.ts";
+import { ALARM, STATE, TEXTS, clock, stateText } from "./texts.ts";
+import { NotFound, View } from "./view.tsx";
 
 interface Detail {
   readonly gateway: Gateway;
@@ -70,6 +71,36 @@ function StateCard({ gateway }: { readonly gateway: Gateway }) {
           <Copy text={gateway.origin} label={TEXTS.copyAddress} />
         </div>
       )}
+    </div>
+  );
+}
+
+function AlarmBanner({ alarm }: { readonly alarm: NonNullable<Gateway["alarm"]> }) {
+  return (
+    <div class="banner alert" role="alert">
+      <p class="heading">{TEXTS.alarmTitle}</p>
+      <p>
+        {ALARM[alarm.kind]} <span class="small">{clock(alarm.atMs)}</span>
+      </p>
+      <p>{TEXTS.alarmText}</p>
+      <pre tabIndex={0}>{TEXTS.alarmCommands}</pre>
+    </div>
+  );
+}
+
+function Records({ gateway }: { readonly gateway: Gateway }) {
+  const path = `/api/gateways/${gateway.id}`;
+  return (
+    <div class="card">
+      <p>{TEXTS.recordsText}</p>
+      <div class="row">
+        <a class="button" href={`${path}/key-log.jsonl`} download>
+          {TEXTS.exportKeyLog}
+        </a>
+        <a class="button" href={`${path}/audit.jsonl`} download>
+          {TEXTS.exportAudit}
+        </a>
+      </div>
     </div>
   );
 }
@@ -199,9 +230,16 @@ export function GatewayPage({ id }: { readonly id: string }) {
   return (
     <View title={gateway.name}>
       <Failure problem={problem} />
+      {gateway.alarm !== null && <AlarmBanner alarm={gateway.alarm} />}
       <StateCard gateway={gateway} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
+      {gateway.state !== "unclaimed" && (
+        <>
+          <h2>{TEXTS.recordsHeading}</h2>
+          <Records gateway={gateway} />
+        </>
+      )}
       <h2>{TEXTS.settingsHeading}</h2>
       <Settings gateway={gateway} reload={reload} />
     </View>

@@ -1,5 +1,5 @@
 /** Every text of the dashboard, so that another language is an addition. */
-import type { AuditEvent, Device, EnrolmentView, Gateway, WaitingCard } from "../protocol/api.ts";
+import type { AuditEvent, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 
 export const STATE: Readonly<Record<GatewayState, readonly [tone: string, word: string, text: string]>> = {
@@ -21,6 +21,28 @@ export const REASON: Readonly<Record<string, string>> = {
   "settings-refused": "The needed settings were not applied. Run `gatehouse run --yes` on its machine.",
   "auth-mode": "OpenClaw's own sign-in must be a token or a password. Run `gatehouse doctor` on its machine for the cure.",
   "stranger-admitted": "The gateway would let a stranger in. Run `gatehouse doctor` on its machine for the cure.",
+};
+
+/** What an alarm of the gateway's machine means. */
+export const ALARM: Readonly<Record<NonNullable<Gateway["alarm"]>["kind"], string>> = {
+  "room-rolled-back":
+    "Gatehouse's own record of this gateway lost entries that its machine knows: it was restored from an old copy, or somebody tampers with it.",
+  "log-rolled-back":
+    "Gatehouse knows entries that the gateway's machine does not have: that machine was restored from an old copy, or another one runs with its key.",
+  fork: "Gatehouse and the gateway's machine know two different histories: another machine runs with its key, or somebody tampers with one of them.",
+  "audit-rewound":
+    "The audit chain lost or changed entries that the gateway's machine knows: it was restored from an old copy, or somebody tampers with it.",
+};
+
+/** Why the gateway's machine did not take a grant, and what helps. */
+export const REFUSAL: Readonly<Record<GrantRefusal, string>> = {
+  "over-ceiling":
+    "The owner policy on that machine does not give that much access, or not for so long. Allow less, or raise the policy there with: gatehouse policy",
+  "stale-head": "Something was cut on this gateway while that decision was on its way. If the device may still come in, let it ask again.",
+  alarm: "That machine raised an alarm and admits nobody new until somebody there has looked.",
+  "unknown-owner-key":
+    "That machine does not know the passkey. Confirm it with an earlier passkey, or connect the gateway's machine again.",
+  other: "It did not accept what was signed, or it came too late. Let the device ask again.",
 };
 
 export const ACCESS: Readonly<Record<Access, string>> = { full: "Full control", chat: "Chat", look: "Look only" };
@@ -53,6 +75,16 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "device-pairing-refused": "OpenClaw asked for more than a browser may have; refused",
   cut: "Device cut",
   "cut-done-on-gateway": "Device removed on the gateway",
+  "device-kept": "Somebody answered for a new device: it was me",
+  "grant-never-activated": "A same-device approval was never finished; it was ended",
+  "device-blocked": "Device blocked from asking",
+  "alarm-room-rolled-back": "Alarm: Gatehouse lost entries that the gateway's machine knows",
+  "alarm-log-rolled-back": "Alarm: the gateway's machine lost entries that Gatehouse knows",
+  "alarm-fork": "Alarm: two histories of one gateway",
+  "alarm-audit-rewound": "Alarm: the audit chain lost or changed entries",
+  "alarm-settled": "The alarm was settled on the gateway's machine",
+  "log-confirm": "A device was agreed to on the gateway's machine",
+  "log-policy": "The owner policy was changed on the gateway's machine",
   "token-copied": "Device frozen: its admission was used from two places",
 };
 
@@ -66,6 +98,9 @@ export const DEVICE_STATE: Readonly<Record<Device["state"], readonly [tone: stri
   expired: ["", "Ended: its time is over"],
   cut: ["bad", "Cut"],
 };
+
+/** What the owner sees of a device that the gateway's machine holds back. */
+export const HELD_BACK = ["warn", "Allowed, waits for a word on the gateway's machine"] as const;
 
 /** What the ceremony says at each state; `revealed` is said with the words. */
 export const ENROLMENT: Readonly<Record<EnrolmentView["state"], readonly [tone: string, text: string]>> = {
@@ -116,6 +151,16 @@ export const TEXTS = {
   asked: "Asked",
   review: "Review",
 
+  // Was this you?
+  noticeLabel: (device: string, gateway: string) => `${device} was allowed on ${gateway}`,
+  noticeAsk: "Was this you? If not, cut it now.",
+  noticeOverdue: "Nobody has answered this for more than a day. Was this you? If not, cut it now.",
+  noticeKeep: "Keep",
+  noticeCutNow: "Cut",
+  noticeRead: "Understood",
+  noticeCut: (device: string) => `${device} is cut.`,
+  needsHost: "Its gateway's machine holds it back until somebody there types:",
+
   // Overview
   overviewTitle: "Gateways",
   firstRun: "You have no gateway yet. In about two minutes this page shows your own:",
@@ -134,6 +179,14 @@ export const TEXTS = {
   lastSeenAt: (when: string) => `last seen ${when}`,
 
   // One gateway
+  alarmTitle: "Alarm: nobody new is admitted",
+  alarmText: "Allowed devices go on. On the gateway's machine, see what it says, and settle it when you know why:",
+  alarmCommands: "gatehouse lock\ngatehouse lock resume",
+  recordsHeading: "Records",
+  recordsText:
+    "The key log is what the gateway's machine admits by; the audit chain is what happened. Check them on any machine with: gatehouse lock verify, gatehouse audit verify.",
+  exportKeyLog: "Download the key log",
+  exportAudit: "Download the audit chain",
   gatewayTitle: "Gateway",
   open: "Open",
   addDevice: "Add device",
@@ -173,6 +226,7 @@ export const TEXTS = {
   removed: (count: number, ms: number | null) =>
     `✓ Removed on the gateway: ${count} ${count === 1 ? "entry" : "entries"}${ms === null ? "" : `, in ${Math.round(ms)} ms`}.`,
   removalWaits: "… Removal on the gateway happens as soon as it is back. Through Gatehouse the device is already out.",
+  removalSuperseded: "Allowed again before the gateway's machine heard of this cut. The new decision took its place there.",
   settingsHeading: "Settings",
   gatewayName: "Name of the gateway",
   renameGateway: "Rename gateway",
@@ -282,6 +336,27 @@ export function announcement(cards: readonly WaitingCard[]): string {
   if (newest === undefined) return "";
   const text = `${newest.claims.name} asks to use “${newest.gatewayName}”.`;
   return cards.length === 1 ? text : `${text} ${cards.length} devices wait.`;
+}
+
+/** One line about a grant; its age is shown beside it. */
+export function noticeText(notice: Notice): string {
+  const { name, gatewayName, access, by, state } = notice;
+  const whom = `${name} on “${gatewayName}”`;
+  const how = `${ACCESS[access].toLowerCase()}${by === null ? "" : `, by ${by}`}`;
+  switch (state) {
+    case "granted":
+    case "needs-host":
+      return `Allowed ${whom}: ${how}.`;
+    case "refused":
+      return `The gateway's machine refused ${whom}: ${how}.`;
+    case "lapsed":
+      return `An approval of ${whom} was signed and never finished on the device that asked, so it was ended (${how}). If you did not press “I am the owner” yourself, somebody sent you that link: tell the others who own this gateway.`;
+  }
+}
+
+/** What to type on the gateway's machine for a device that it holds back. */
+export function confirmCommand(device: string): string {
+  return `gatehouse confirm ${device}`;
 }
 
 export function stateText(gateway: Gateway): string {

@@ -99,6 +99,8 @@ class Door {
         return this.open(answer);
       case "blocked":
         return show(TEXTS.refusedTitle, TEXTS.blocked);
+      case "wait-for-host":
+        return this.#waitForHost();
       case "wait-for-gateway": {
         const title = answer.gatewayState === "unsafe" ? TEXTS.unsafeTitle : TEXTS.offlineTitle;
         const isDecided = answer.standing === "decided";
@@ -115,6 +117,12 @@ class Door {
       case "offer":
         return this.offer(answer, seen);
     }
+  }
+
+  /** Allowed, and held back until somebody at the gateway's machine agrees. */
+  #waitForHost(): void {
+    show(TEXTS.hostTitle, TEXTS.host, { small: this.#code === undefined ? TEXTS.hostSmall : TEXTS.hostSoon });
+    this.#lookAgain();
   }
 
   #stopLooking(): void {
@@ -264,6 +272,10 @@ class Door {
         return this.#gatewayChanged();
       case "allowed":
         if (message.live) return this.#allowed();
+        if (message.needsHost === true) {
+          this.#done();
+          return this.#waitForHost();
+        }
         this.#isAllowedLater = true;
         return show(TEXTS.allowedTitle, this.#allowedLaterText());
       case "refused":
@@ -289,6 +301,12 @@ class Door {
         return show(TEXTS.wrongTitle, TEXTS.wrong, { actions: [again] });
       case "grant-refused":
         return show(TEXTS.failedTitle, TEXTS.grantRefused, { actions: [again], isError: true });
+      case "over-ceiling":
+        return show(TEXTS.ceilingTitle, TEXTS.ceiling, { actions: [again] });
+      case "stale-head":
+        return show(TEXTS.staleTitle, TEXTS.stale, { actions: [again] });
+      case "alarm":
+        return show(TEXTS.alarmTitle, TEXTS.alarm, { actions: [again] });
       case "replaced":
         return show(TEXTS.expiredTitle, TEXTS.replaced, { actions: [again] });
       case "expired":
@@ -339,6 +357,8 @@ class Door {
       case "gateway-away":
         show(TEXTS.offlineTitle, stateText("no-link", null));
         return this.#lookAgain();
+      case "needs-host":
+        return this.#waitForHost();
       case "network":
         if (this.#isAsking) return;
         show(TEXTS.networkTitle, TEXTS.network, { isError: true });

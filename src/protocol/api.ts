@@ -14,6 +14,7 @@ import {
   rowIdSchema,
   signedByOwnerSchema,
 } from "./statements.ts";
+import { KEY_LOG_ALARMS } from "./key-log.ts";
 import { GATEWAY_STATES } from "./words.ts";
 
 const ms = z.int();
@@ -128,8 +129,19 @@ export const allowSchema = z.object({ code: z.string().regex(/^\d{4}$/), signed:
 export const denySchema = z.object({ block: z.boolean() });
 /** POST /api/decisions/:gateway/owner -> decisionSchema: same-device grant with `activation`. GET …/owner -> { gatewayName, gatewayState, origin, head }. */
 export const ownerGrantSchema = z.object({ signed: signedByOwnerSchema });
-/** `applied`: connector acknowledged. `waiting`: gateway away, applies on return. */
-export const decisionSchema = z.object({ outcome: z.enum(["applied", "waiting", "denied"]), device: digestIdSchema });
+/** Why the gateway's machine did not take a grant, as far as an owner can do something about it. */
+export const GRANT_REFUSALS = ["over-ceiling", "stale-head", "alarm", "unknown-owner-key", "other"] as const;
+export const grantRefusalSchema = z.enum(GRANT_REFUSALS);
+export type GrantRefusal = z.infer<typeof grantRefusalSchema>;
+/**
+ * `applied`: connector acknowledged. `waiting`: gateway away, applies on return. `needs-host`: kept, and held back until somebody at the
+ * gateway's machine agrees. `refused`: the connector said no, `refusal` says why.
+ */
+export const decisionSchema = z.object({
+  outcome: z.enum(["applied", "waiting", "needs-host", "refused", "denied"]),
+  device: digestIdSchema,
+  refusal: grantRefusalSchema.optional(),
+});
 
 // === app origin: session and account ========================================================================================
 
@@ -156,6 +168,8 @@ export const deviceSchema = z.object({
   lastSeenMs: ms.nullable(),
   notAfterMs: ms,
   connectedNow: z.boolean(),
+  /** Allowed, but the policy asks for a word on the gateway's machine first. */
+  needsHost: z.boolean(),
 });
 export type Device = z.infer<typeof deviceSchema>;
 export const gatewaySchema = z.object({
@@ -167,6 +181,8 @@ export const gatewaySchema = z.object({
   openclawVersion: z.string().nullable(),
   connectorVersion: z.string().nullable(),
   demo: z.boolean(),
+  /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
+  alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),
   deviceCount: z.int(),
   waitingCount: z.int(),
@@ -198,7 +214,28 @@ export const receiptSchema = z.object({
   }),
 });
 export type Receipt = z.infer<typeof receiptSchema>;
-/** GET /api/requests -> { requests: waitingCardSchema[] }, from the inbox. */
+/**
+ * What every owner device hears of a grant (PROTOCOL.md NT). `granted`: was this you? `needs-host`: the same, and held back on the machine.
+ * `refused`: the machine did not take it. `lapsed`: a same-device grant whose code never came.
+ */
+export const noticeSchema = z.object({
+  /** Grant id. */
+  id: digestIdSchema,
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  device: digestIdSchema,
+  name: z.string(),
+  access: accessSchema,
+  kind: z.enum(["ask", "owner"]),
+  state: z.enum(["granted", "needs-host", "refused", "lapsed"]),
+  refusal: grantRefusalSchema.nullable(),
+  /** Name of the passkey that signed, when the account still knew it. */
+  by: z.string().nullable(),
+  atMs: ms,
+});
+export type Notice = z.infer<typeof noticeSchema>;
+/** POST /api/gateways/:id/devices/:device/keep -> {}: the answer "it was me"; cutting the device is the other answer. */
+/** GET /api/requests -> { requests: waitingCardSchema[], notices: noticeSchema[] }, from the inbox. */
 export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, triesLeft: true });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;
 export const auditEventSchema = z.object({
@@ -218,9 +255,11 @@ export type Activity = z.infer<typeof activitySchema>;
 
 /** Messages of the WebSocket GET /api/inbox (server to page): the whole list at open, then changes. */
 export const inboxMessageSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema) }),
+  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
   z.object({ type: z.literal("request"), request: waitingCardSchema }),
   z.object({ type: z.literal("request-gone"), gateway: gatewayIdSchema, request: digestIdSchema }),
+  z.object({ type: z.literal("notice"), notice: noticeSchema }),
+  z.object({ type: z.literal("notice-gone"), gateway: gatewayIdSchema, id: digestIdSchema }),
   /** Something about this gateway changed (state, devices): fetch it again. */
   z.object({ type: z.literal("gateway"), gateway: gatewayIdSchema, state: z.enum(GATEWAY_STATES) }),
   z.object({ type: z.literal("enrolment"), enrolment: rowIdSchema }),

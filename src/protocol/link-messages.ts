@@ -160,6 +160,8 @@ export const cutDoneSchema = z.object({
 export const logMessageSchema = z.object({ type: z.literal("log"), lines: z.array(z.string().max(MAX_KEY_LOG_LINE_CHARS)).min(1).max(64) });
 /** The connector admits nobody new until somebody at the machine has looked. Since version 2. */
 export const alarmMessageSchema = z.object({ type: z.literal("alarm"), alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
+/** No alarm stands: there was none, or the person at the machine has settled it. After `ack`, and when it is settled. Since version 2. */
+export const alarmOverSchema = z.object({ type: z.literal("alarm-over") });
 /** The newest head of the audit chain that this connector has on disk; null: none. After `ack`, and after every head that it took. Since version 2. */
 export const auditAnchorSchema = z.object({ type: z.literal("audit-anchor"), head: auditHeadSchema.nullable() });
 /** OpenClaw's own pairing for an allowed device: seen, finished, connected. For activity and the bench. */
@@ -182,6 +184,7 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   deviceEventSchema,
   logMessageSchema,
   alarmMessageSchema,
+  alarmOverSchema,
   auditAnchorSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;

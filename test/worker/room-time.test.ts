@@ -244,7 +244,7 @@ test("[LINK7] [OS1] one more owner key: only with a pinned key's signature, owed
   const signed = await second.sign("grant", bytes);
   expect(await world.room.allow({ account, request: waiting.request, code: waiting.digits, signed })).toMatchObject({
     ok: true,
-    value: { applied: true },
+    value: { outcome: "applied" },
   });
 });
 

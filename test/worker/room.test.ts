@@ -238,7 +238,7 @@ test("[GR2] a grant for another key, another request, wider access, or signed fo
   expect(await world.room.snapshot({ account: world.person.id })).toMatchObject({ value: { devices: [], waitingCount: 1 } });
   expect(
     await world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: good.signed }),
-  ).toMatchObject({ ok: true, value: { applied: true } });
+  ).toMatchObject({ ok: true, value: { outcome: "applied" } });
 });
 
 test("[GR4] [LINK7] [case 28] a decision without a link waits, and is sent when the connector has acknowledged", async () => {
@@ -247,7 +247,7 @@ test("[GR4] [LINK7] [case 28] a decision without a link waits, and is sent when 
   const grant = await grantFor(world, waiting);
   expect(
     await world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: grant.signed }),
-  ).toMatchObject({ ok: true, value: { applied: false } });
+  ).toMatchObject({ ok: true, value: { outcome: "waiting" } });
   const connector = await world.connect();
   expect((await connector.next("grant")).grant).toBe(grant.id);
   expect(await waiting.next("allowed")).toEqual({ type: "allowed", live: false });

@@ -7,6 +7,7 @@ import type { GatewayState } from "../../protocol/words.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
+import { dropNoticesOf } from "./grant-notices.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
@@ -141,7 +142,9 @@ export class Admission implements AdmissionForRelay {
     } else if (message.type === "log") {
       void this.keyLog.take(message.lines);
     } else if (message.type === "alarm") {
-      this.keyLog.alarm(message.alarm);
+      this.keyLog.alarmAtMachine(message);
+    } else if (message.type === "alarm-over") {
+      this.keyLog.alarmOver();
     } else if (message.type === "audit-anchor") {
       this.trail.anchored(message.head);
     } else if (message.type === "device") {
@@ -226,13 +229,19 @@ export class Admission implements AdmissionForRelay {
   /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. */
   markCut(row: DeviceRow, by: "owner" | "host"): void {
     this.storage.transaction(() => {
-      this.saveDevice({ ...row, state: "cut", token: null, activation: null });
-      const grant = this.storage.get<GrantRow>("grants", row.grant);
-      if (grant !== null) this.saveGrant({ ...grant, state: "revoked" });
-      this.storage.delete("owed", `grant-${row.grant}`);
-      this.storage.deleteSessionsOf(row.id);
+      this.endAccess(row);
       this.audit(by, "cut", row.id, {});
     });
+    dropNoticesOf(this, row.id);
+  }
+
+  /** Inside a transaction: the device's grant, sessions and token are over. */
+  endAccess(row: DeviceRow): void {
+    this.saveDevice({ ...row, state: "cut", token: null, activation: null, needsHost: false });
+    const grant = this.storage.get<GrantRow>("grants", row.grant);
+    if (grant !== null) this.saveGrant({ ...grant, state: "revoked" });
+    this.storage.delete("owed", `grant-${row.grant}`);
+    this.storage.deleteSessionsOf(row.id);
   }
 
   /** A copy of the device's token was shown: nothing opens with its key until the owner allows it again (PROTOCOL.md TK3). */
@@ -282,6 +291,7 @@ export class Admission implements AdmissionForRelay {
       lastSeenMs: row.lastSeenMs,
       notAfterMs: row.notAfterMs,
       connectedNow: connected.has(row.id),
+      needsHost: row.needsHost === true && row.state === "allowed",
     }));
   }
 

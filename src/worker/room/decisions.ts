@@ -5,13 +5,14 @@ import { grantProblem, isWithin } from "../../core/grant-policy.ts";
 import { readGrant, readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
-import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
+import { ACTIVATION_MS, MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
 import { isSameText } from "../auth/session-cookie.ts";
 import type { Admission } from "./admission.ts";
-import { deliver } from "./owed.ts";
+import { noticeGrant } from "./grant-notices.ts";
+import { deliver, refusalOf } from "./owed.ts";
 import { endRequest } from "./pairing-requests.ts";
-import type { RoomResult } from "./room-rpc.ts";
+import type { Decided, RoomResult } from "./room-rpc.ts";
 import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
@@ -62,7 +63,8 @@ async function commitGrant(
   grant: { id: string; body: GrantStatement },
   signed: SignedByOwner,
   from: RequestRow | null,
-): Promise<boolean> {
+  by: string | null,
+): Promise<Decided> {
   const { body, id } = grant;
   const message = { type: "grant", id: `grant-${id}`, grant: id, signed } as const;
   const before = admission.device(body.device);
@@ -96,11 +98,15 @@ async function commitGrant(
     admission.storage.owe(message);
     admission.audit("owner", "allow", body.device, { access: body.access, notAfterMs: body.notAfterMs, kind: body.kind });
   });
+  noticeGrant(admission, grant, by);
+  if (body.activation !== null) admission.options.wakeBy(body.issuedAtMs + ACTIVATION_MS);
   admission.relay.endDevice(body.device, CLOSE_SESSION_OVER, "allowed anew");
   if (from !== null) endRequest(admission, from, "allowed", { type: "allowed", live: false });
   const result = await deliver(admission, message);
   admission.tellInbox();
-  return result?.ok === true;
+  if (result === null || result.refusal === "internal") return { device: body.device, outcome: "waiting" };
+  if (!result.ok) return { device: body.device, outcome: "refused", refusal: refusalOf(result) };
+  return { device: body.device, outcome: result.needsHost === true ? "needs-host" : "applied" };
 }
 
 /** A cut that the connector has not heard of yet is answered by the new grant, which revokes the old one there: sent after it, it would undo it. */
@@ -116,8 +122,8 @@ function settleOwedCut(admission: Admission, device: string): void {
 /** PROTOCOL.md GR1, GR2: exactly this request, this key, no wider access, and the match code once more. */
 export async function allow(
   admission: Admission,
-  input: { request: string; code: string; signed: SignedByOwner },
-): Promise<RoomResult<{ device: string; applied: boolean }>> {
+  input: { request: string; code: string; signed: SignedByOwner; by?: string | null },
+): Promise<RoomResult<Decided>> {
   const match = checkMatchCode(admission, input.request, input.code);
   if (!match.ok) return match;
   const grant = await verifiedGrant(admission, input.signed);
@@ -129,17 +135,18 @@ export async function allow(
   if (body.kind !== "ask" || body.request !== row.id || body.device !== row.device || !isWithin(body.access, row.access)) return REFUSED;
   if (admission.storage.isBlocked(row.device)) return REFUSED;
   admission.storage.delete("requests", row.id);
-  const applied = await commitGrant(admission, grant, input.signed, row);
-  return { ok: true, value: { device: body.device, applied } };
+  return { ok: true, value: await commitGrant(admission, grant, input.signed, row, input.by ?? null) };
 }
 
 /** Same-device way: counts only once the first session brings the code behind its activation hash. */
-export async function ownerGrant(admission: Admission, signed: SignedByOwner): Promise<RoomResult<{ device: string; applied: boolean }>> {
+export async function ownerGrant(
+  admission: Admission,
+  { signed, by = null }: { signed: SignedByOwner; by?: string | null },
+): Promise<RoomResult<Decided>> {
   const grant = await verifiedGrant(admission, signed);
   if (grant === null || grant.body.kind !== "owner" || admission.storage.isBlocked(grant.body.device)) return REFUSED;
   if (admission.storage.get("grants", grant.id) !== null) return { ok: false, failure: "conflict" };
-  const applied = await commitGrant(admission, grant, signed, null);
-  return { ok: true, value: { device: grant.body.device, applied } };
+  return { ok: true, value: await commitGrant(admission, grant, signed, null, by) };
 }
 
 export function deny(admission: Admission, input: { request: string; block: boolean }): RoomResult<{ device: string }> {

@@ -5,6 +5,7 @@ import { readGrant } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";
+import { confirmedOnHost } from "./owed.ts";
 import type { DeviceRow } from "./storage.ts";
 
 /** Entries that the connector sends while earlier ones are still being checked wait here: order is what a chain is about. */
@@ -28,9 +29,28 @@ export class KeyLogCopy {
     return done;
   }
 
-  /** The connector stopped admitting anybody new. */
-  alarm(alarm: KeyLogAlarm): void {
-    this.#admission.audit("gateway", `alarm-${alarm}`, null, {});
+  /** What the room itself found: a log that it cannot follow. */
+  alarm(kind: KeyLogAlarm): void {
+    this.#admission.storage.setAlarm({ kind, atMs: this.#admission.options.now() });
+    this.#admission.audit("gateway", `alarm-${kind}`, null, {});
+    this.#admission.tellInbox();
+  }
+
+  /** The connector stopped admitting anybody new; it says so again at every link. */
+  alarmAtMachine({ alarm: kind, atMs }: { readonly alarm: KeyLogAlarm; readonly atMs: number }): void {
+    const known = this.#admission.storage.alarm();
+    if (known?.kind === kind && known.atMs === atMs) return;
+    this.#admission.storage.setAlarm({ kind, atMs });
+    this.#admission.audit("gateway", `alarm-${kind}`, null, {});
+    this.#admission.tellInbox();
+  }
+
+  /** Nothing stands at the connector, or no longer. */
+  alarmOver(): void {
+    const known = this.#admission.storage.alarm();
+    if (known === null) return;
+    this.#admission.storage.setAlarm(null);
+    this.#admission.audit("host", "alarm-settled", null, { alarm: known.kind });
     this.#admission.tellInbox();
   }
 
@@ -77,6 +97,10 @@ export class KeyLogCopy {
           this.#admission.relay.endDevice(row.id, CLOSE_CUT, "cut on the gateway's machine");
         }
         return this.#admission.tellInbox();
+      case "confirm": {
+        const row = storage.all<DeviceRow>("devices").find((device) => device.grant === body.grant);
+        return row === undefined ? undefined : confirmedOnHost(this.#admission, row);
+      }
       case "owner-add":
         return storage.put("owner_keys", body.key.credentialId, body.key);
       case "owner-remove":

@@ -326,6 +326,7 @@ export class LinkLeg {
       case "device":
       case "log":
       case "alarm":
+      case "alarm-over":
       case "audit-anchor":
         return admission.received(message);
     }

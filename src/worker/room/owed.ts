@@ -1,8 +1,10 @@
 /** What the room owes the connector: sent again after every `ack` until its result came (PROTOCOL.md LINK7). */
-import type { Receipt } from "../../protocol/api.ts";
+import type { GrantRefusal, Receipt } from "../../protocol/api.ts";
+import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { Admission } from "./admission.ts";
-import type { GrantRow, Owed } from "./storage.ts";
+import { changeNotice } from "./grant-notices.ts";
+import type { DeviceRow, GrantRow, Owed } from "./storage.ts";
 
 /** Sends what is owed and settles it with the connector's answer; stays owed when the link goes first. @returns the answer, or null */
 export async function deliver(admission: Admission, message: Owed): Promise<LinkResult | null> {
@@ -25,18 +27,56 @@ function grantSettled(admission: Admission, grantId: string, result: LinkResult)
   const grant = storage.get<GrantRow>("grants", grantId);
   const device = grant === null ? null : admission.device(grant.device);
   if (grant === null || device === null || device.grant !== grantId || grant.state !== "owed") return;
+  const needsHost = result.ok && result.needsHost === true;
   storage.transaction(() => {
     admission.saveGrant({ ...grant, state: result.ok ? "live" : "refused" });
-    if (result.ok) admission.saveDevice({ ...device, state: "allowed" });
+    if (result.ok) admission.saveDevice({ ...device, state: "allowed", needsHost });
     else storage.delete("devices", device.id);
     admission.audit(
       "gateway",
       result.ok ? "grant-applied" : "grant-refused",
       device.id,
-      result.refusal === undefined ? {} : { why: result.refusal },
+      result.refusal === undefined ? (needsHost ? { needsHost } : {}) : { why: result.refusal },
     );
   });
-  notices.device(device.id, result.ok ? { type: "allowed", live: true } : { type: "ended", why: "grant-refused" });
+  if (needsHost) changeNotice(admission, grantId, { state: "needs-host" });
+  else if (!result.ok) changeNotice(admission, grantId, { state: "refused", refusal: refusalOf(result) });
+  if (needsHost) notices.device(device.id, { type: "allowed", live: false, needsHost });
+  else notices.device(device.id, result.ok ? { type: "allowed", live: true } : { type: "ended", why: endOf(refusalOf(result)) });
+  admission.tellInbox();
+}
+
+/** @returns what an owner can do something about, of all that a connector may answer */
+export function refusalOf(result: LinkResult): GrantRefusal {
+  switch (result.refusal) {
+    case "over-ceiling":
+    case "stale-head":
+    case "alarm":
+    case "unknown-owner-key":
+      return result.refusal;
+    default:
+      return "other";
+  }
+}
+
+function endOf(refusal: GrantRefusal): Extract<ToDoor, { type: "ended" }>["why"] {
+  return refusal === "other" || refusal === "unknown-owner-key" ? "grant-refused" : refusal;
+}
+
+/** Somebody at the gateway's machine agreed to a grant that its policy held back: from here on sessions open. */
+export function confirmedOnHost(admission: Admission, row: DeviceRow): void {
+  if (row.needsHost !== true) return;
+  admission.saveDevice({ ...row, needsHost: false });
+  changeNotice(admission, row.grant, { state: "granted" });
+  admission.notices.device(row.id, { type: "allowed", live: true });
+  admission.tellInbox();
+}
+
+/** The connector said at a session what the room had forgotten: a word on its machine is still missing. */
+export function heldBackOnHost(admission: Admission, row: DeviceRow): void {
+  if (row.needsHost === true) return;
+  admission.saveDevice({ ...row, needsHost: true });
+  changeNotice(admission, row.grant, { state: "needs-host" });
   admission.tellInbox();
 }
 

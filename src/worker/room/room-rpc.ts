@@ -1,5 +1,5 @@
 /** What services may ask of a room. Every call names the account; the room compares it with its own and answers `not-found` for any other. */
-import type { Device, PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
@@ -16,6 +16,13 @@ export type RoomFailure =
 export type RoomResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: RoomFailure; readonly triesLeft?: number };
 
+/** What became of a grant, as far as it is known when the owner is answered. */
+export interface Decided {
+  readonly device: string;
+  readonly outcome: "applied" | "waiting" | "needs-host" | "refused";
+  readonly refusal?: GrantRefusal;
+}
+
 export interface RoomSnapshot {
   readonly gateway: string;
   readonly name: string;
@@ -27,6 +34,7 @@ export interface RoomSnapshot {
   readonly head: KeyLogHead | null;
   readonly devices: readonly Device[];
   readonly waitingCount: number;
+  readonly alarm: Gateway["alarm"];
 }
 
 export interface RoomRpc {
@@ -45,11 +53,15 @@ export interface RoomRpc {
     request: string;
     code: string;
     signed: SignedByOwner;
-  }): Promise<RoomResult<{ device: string; applied: boolean }>>;
+    /** Name of the passkey that signs, for the owner's other devices. */
+    by?: string | null;
+  }): Promise<RoomResult<Decided>>;
   deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>>;
   /** Same-device grant: kind `owner`, with an activation hash. */
-  ownerGrant(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<{ device: string; applied: boolean }>>;
+  ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>>;
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>>;
+  /** The owner's answer to "was this you?": yes. */
+  keepDevice(input: { account: string; device: string }): Promise<RoomResult<null>>;
   cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
   /** Latest receipt of a device. */
   receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;

@@ -9,10 +9,11 @@ import { attachmentOf, closeQuietly } from "./attachments.ts";
 import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, ownerOpened, removeOwnerKey } from "./decisions.ts";
 import { Door } from "./door.ts";
 import { DoorSessions } from "./door-sessions.ts";
+import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
 import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import type { RequestRow } from "./storage.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -176,7 +177,9 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
         waitingCount,
+        alarm: this.#admission.storage.alarm(),
       };
+      showNotices(this.#admission);
       return Promise.resolve({ ok: true, value });
     });
   }
@@ -209,7 +212,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     request: string;
     code: string;
     signed: SignedByOwner;
-  }): Promise<RoomResult<{ device: string; applied: boolean }>> {
+    by?: string | null;
+  }): Promise<RoomResult<Decided>> {
     return this.#for(input.account, () => allow(this.#admission, input));
   }
 
@@ -217,8 +221,12 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => Promise.resolve(deny(this.#admission, input)));
   }
 
-  ownerGrant(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<{ device: string; applied: boolean }>> {
-    return this.#for(input.account, () => ownerGrant(this.#admission, input.signed));
+  ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>> {
+    return this.#for(input.account, () => ownerGrant(this.#admission, input));
+  }
+
+  keepDevice(input: { account: string; device: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => (keepDevice(this.#admission, input.device) ? done() : Promise.resolve(NOT_FOUND)));
   }
 
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>> {
@@ -269,6 +277,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, async () => {
       for (const row of this.#admission.storage.all<RequestRow>("requests"))
         endRequest(this.#admission, row, "withdrawn", { type: "ended", why: "withdrawn" });
+      for (const { id } of this.#admission.devices()) dropNoticesOf(this.#admission, id);
       this.#admission.audit("owner", "gateway-removed", null, {});
       // What D1 has not heard yet is told now; when it is away, the account's own history lacks the end of a gateway that is gone.
       await this.#admission.outbox.drain();

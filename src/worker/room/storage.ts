@@ -4,7 +4,7 @@ import type { TokenState } from "../../core/device-token-policy.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims } from "../../protocol/door-messages.ts";
-import type { KeyLogHead } from "../../protocol/key-log.ts";
+import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, DeviceKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { Access } from "../../protocol/words.ts";
@@ -37,6 +37,8 @@ export interface DeviceRow {
   readonly token: TokenState | null;
   /** Same-device grants: hash of the code that the first session must bring; null once used. */
   readonly activation: string | null;
+  /** The connector keeps the grant, and holds it back until somebody at its machine agrees. */
+  readonly needsHost?: boolean;
 }
 
 export interface RequestRow {
@@ -80,7 +82,7 @@ export interface AuditAnchor {
 export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
-const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts"] as const;
+const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices"] as const;
 type DocumentTable = (typeof DOCUMENTS)[number];
 
 export class RoomStorage {
@@ -279,6 +281,16 @@ export class RoomStorage {
       .exec<{ line: string }>("SELECT line FROM audit WHERE seq >= ? ORDER BY seq LIMIT ?", seq, limit)
       .toArray()
       .map((row) => row.line);
+  }
+
+  /** The alarm that stands at the connector, as far as the room heard; null: none. */
+  alarm(): { readonly kind: KeyLogAlarm; readonly atMs: number } | null {
+    return this.get("meta", "alarm");
+  }
+
+  setAlarm(alarm: { readonly kind: KeyLogAlarm; readonly atMs: number } | null): void {
+    if (alarm === null) this.delete("meta", "alarm");
+    else this.put("meta", "alarm", alarm);
   }
 
   /** What the connector said that it has of the audit chain, and on which link. */

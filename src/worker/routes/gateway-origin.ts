@@ -7,12 +7,10 @@ import { openSessionCookie } from "../auth/session-cookie.ts";
 import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
+import { doorHeaders } from "../page-headers.ts";
 import { errorResponse } from "../respond.ts";
 import { strangerKey } from "./checked-route.ts";
 import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
-
-const DOOR_CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const ASSETS: Readonly<Record<string, string>> = { "door.js": "/door/door.js", "door.css": "/door/door.css" };
 
@@ -37,15 +35,7 @@ async function doorPage(env: Env, request: Request, activation?: { readonly code
   // A function: in a replacement text `$&` and its kin would mean something.
   if (activation !== undefined)
     html = html.replace("<body", () => `<body data-code="${escaped(activation.code)}" data-state="${escaped(activation.state)}"`);
-  const headers = {
-    "content-type": "text/html; charset=utf-8",
-    "cache-control": "no-store",
-    "content-security-policy": DOOR_CSP,
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "cross-origin-opener-policy": "same-origin",
-  };
-  return new Response(html, { headers });
+  return new Response(html, { headers: doorHeaders(env) });
 }
 
 /** @param body what was read of it already; else it goes on as it comes */

@@ -7,6 +7,7 @@ import {
   gatewayDetailSchema,
   gatewayNameSchema,
   gatewaySchema,
+  noticeSchema,
   receiptSchema,
   sessionFromHandoffSchema,
   signOutSchema,
@@ -27,7 +28,7 @@ import { accountById, auditOf, openInvitations } from "../db/account-queries.ts"
 import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolments } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
-import { auditExport } from "../services/audit-export.ts";
+import { linesExport } from "../services/lines-export.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
 import { VERSION } from "../version.ts";
 import { newRowId } from "./auth.ts";
@@ -216,6 +217,17 @@ export const gatewayRoutes = [
   }),
   route({
     method: "POST",
+    path: "/api/gateways/:gateway/devices/:device/keep",
+    summary: "Answers for a device that was allowed: it was the owner",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.keepDevice({ account, device: call.param("device") }));
+      return {};
+    },
+  }),
+  route({
+    method: "POST",
     path: "/api/gateways/:gateway/devices/:device/cut",
     summary: "Cuts a device now",
     auth: "account",
@@ -238,6 +250,16 @@ export const gatewayRoutes = [
   }),
   route({
     method: "GET",
+    path: "/api/gateways/:gateway/key-log.jsonl",
+    summary: "The gateway's whole key log as the room has it, one entry on a line, for `gatehouse lock verify`",
+    auth: "account",
+    run: async (call) => {
+      const { row, room, account } = await ownRoom(call);
+      return linesExport(`gatehouse-key-log-${row.id}.jsonl`, async (from) => valueOf(await room.keyLog({ account, from })));
+    },
+  }),
+  route({
+    method: "GET",
     path: "/api/gateways/:gateway/audit.jsonl",
     summary: "The gateway's whole audit chain, one JSON object on a line",
     auth: "account",
@@ -245,16 +267,20 @@ export const gatewayRoutes = [
       const { row, room, account } = await ownRoom(call);
       const page = async (from: number): Promise<readonly string[]> =>
         valueOf(await room.auditLines({ account, from, isExport: from === 0 }));
-      return auditExport(row.id, page);
+      return linesExport(`gatehouse-audit-${row.id}.jsonl`, page);
     },
   }),
   route({
     method: "GET",
     path: "/api/requests",
-    summary: "Devices that wait for a decision",
+    summary: "Devices that wait for a decision, and grants that nobody has answered for yet",
     auth: "account",
-    answer: z.object({ requests: z.array(waitingCardSchema) }),
-    run: async ({ env, session }) => ({ requests: await env.INBOX.getByName(session.account).list() }),
+    answer: z.object({ requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
+    run: async ({ env, session }) => {
+      const inbox = env.INBOX.getByName(session.account);
+      const [requests, notices] = await Promise.all([inbox.list(), inbox.noticeList()]);
+      return { requests, notices };
+    },
   }),
   route({
     method: "GET",

@@ -35,6 +35,7 @@ export async function viewGateway(env: Env, config: Config, row: GatewayRow): Pr
     openclawVersion: snapshot?.report?.version ?? null,
     connectorVersion: snapshot?.connectorVersion ?? null,
     demo: snapshot?.report?.demo ?? false,
+    alarm: snapshot?.alarm ?? null,
     lastSeenMs: snapshot?.lastSeenMs ?? null,
     deviceCount: devices.filter((device) => device.state === "allowed" || device.state === "waiting").length,
     waitingCount: snapshot?.waitingCount ?? 0,
