@@ -261,6 +261,7 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   deny: () => ({ request: a.things.request, block: true }),
   ownerGrant: () => ({ signed: a.signed }),
   renameDevice: () => ({ device: a.things.device, name: "Mine now" }),
+  keepDevice: () => ({ device: a.things.device }),
   cut: () => ({ device: a.things.device }),
   receipt: () => ({ device: a.things.device }),
   addOwnerKey: () => ({ signed: a.signed }),
