@@ -123,14 +123,13 @@ test("[AU2] D1 gets place and hash of every event, in order, also after it was a
 });
 
 test("[AU3] a link that says what it has gets the way from there, at once, and takes it", async () => {
-  const { world, dial } = await linked();
+  const { dial } = await linked();
   const first = await dial();
   first.say({ type: "audit-anchor", head: null });
   const start = await nextHead(first);
   expect(start).toMatchObject({ from: null, digests: [] });
   expect(judgeAuditHead(null, start)).toBe("extends");
-  await allowedDevice(world).catch(() => undefined);
-}, 10_000);
+});
 
 test("[AU3] [case 45] a room whose chain lost its tail, or has another entry, gives itself away at the next link", async () => {
   const { world, dial } = await linked();

@@ -327,6 +327,7 @@ export class LinkLeg {
       case "log":
       case "alarm":
       case "audit-anchor":
+      case "drift":
         return admission.received(message);
     }
   }

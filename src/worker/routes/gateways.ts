@@ -3,6 +3,7 @@ import { z } from "zod";
 import {
   activitySchema,
   appMeSchema,
+  differenceMendSchema,
   gatewayCreatedSchema,
   gatewayDetailSchema,
   gatewayNameSchema,
@@ -12,6 +13,7 @@ import {
   signOutSchema,
   waitingCardSchema,
 } from "../../protocol/api.ts";
+import { receiptFileSchema } from "../../protocol/receipt.ts";
 import { sha256 } from "../../core/digests.ts";
 import { ENROLMENT_CODE_MS, INVITATION_MS, MAX_GATEWAYS_PER_ACCOUNT, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../protocol/limits.ts";
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
@@ -22,6 +24,7 @@ import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolm
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
 import { auditExport } from "../services/audit-export.ts";
+import { receiptDownload } from "../services/receipt-download.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
 import { VERSION } from "../version.ts";
 import { newRowId } from "./auth.ts";
@@ -227,6 +230,30 @@ export const gatewayRoutes = [
     run: async (call) => {
       const { room, account } = await ownRoom(call);
       return valueOf(await room.receipt({ account, device: call.param("device") }));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/gateways/:gateway/devices/:device/receipt.json",
+    summary: "The signed receipt of the latest cut, as a file; `not-found` until the gateway's machine has signed it",
+    auth: "account",
+    answer: receiptFileSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      const device = call.param("device");
+      return receiptDownload(device, valueOf(await room.receiptFile({ account, device })));
+    },
+  }),
+  route<z.infer<typeof differenceMendSchema>>({
+    method: "POST",
+    path: "/api/gateways/:gateway/differences/:entry",
+    summary: "Takes an entry out of the gateway's own pairing list, or says that it is fine",
+    auth: "account",
+    body: differenceMendSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.mend({ account, entry: call.param("entry"), what: call.body.what }));
+      return {};
     },
   }),
   route({
