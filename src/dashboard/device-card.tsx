@@ -12,7 +12,7 @@ const MINUTE_MS = 60_000;
 function ReceiptView({ gateway, first }: { readonly gateway: string; readonly first: Receipt }) {
   const [receipt, setReceipt] = useState(first);
   useEffect(() => {
-    if (receipt.gateway.state === "done") return undefined;
+    if (receipt.gateway.state !== "pending") return undefined;
     const timer = setTimeout(() => {
       call<Receipt>("GET", `/api/gateways/${gateway}/devices/${receipt.device}/cut`).then(setReceipt, () => setReceipt({ ...receipt }));
     }, RECEIPT_POLL_MS);
@@ -23,9 +23,18 @@ function ReceiptView({ gateway, first }: { readonly gateway: string; readonly fi
     <div role="status">
       <p class="good">{TEXTS.socketsEnded(edge.socketsClosed, edge.tookMs)}</p>
       {side.state === "done" ? (
-        <p class="good">{TEXTS.removed(side.entriesRemoved, side.tookMs)}</p>
+        <>
+          <p class="good">{TEXTS.removed(side.entriesRemoved, side.tookMs)}</p>
+          {receipt.isSigned && (
+            <p>
+              <a class="button" href={`/api/gateways/${gateway}/devices/${receipt.device}/receipt.json`} download>
+                {TEXTS.saveReceipt}
+              </a>
+            </p>
+          )}
+        </>
       ) : (
-        <p class="warn">{TEXTS.removalWaits}</p>
+        <p class="warn">{side.state === "superseded" ? TEXTS.superseded : TEXTS.notConfirmed[side.why ?? "asking"]}</p>
       )}
     </div>
   );
@@ -108,6 +117,11 @@ export function DeviceCard({
         <dd>{isLive ? `${ahead(device.notAfterMs, nowMs)} (${clock(device.notAfterMs)})` : clock(device.notAfterMs)}</dd>
       </dl>
       {receipt !== null && <ReceiptView gateway={gateway} first={receipt} />}
+      {receipt === null && device.state === "cut" && (
+        <div class="row">
+          <Act label={TEXTS.showReceipt} run={async () => setReceipt(await call<Receipt>("GET", `${path}/cut`))} />
+        </div>
+      )}
       {isNaming ? (
         <NameForm
           id={device.id}

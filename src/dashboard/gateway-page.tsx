@@ -3,6 +3,8 @@ import { useRef, useState } from "preact/hooks";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
 import { DeviceCard } from "./device-card.tsx";
+import { DriftView } from "./drift.tsx";
+import type { Drift } from "./drift.tsx";
 import { Act, Confirmed, Copy, Failure, NotFound, Skeleton, View, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
 import { STATE, TEXTS, stateText } from "./texts.ts";
@@ -10,6 +12,7 @@ import { STATE, TEXTS, stateText } from "./texts.ts";
 interface Detail {
   readonly gateway: Gateway;
   readonly devices: readonly Device[];
+  readonly drift: Drift | null;
 }
 
 function isOver(device: Device): boolean {
@@ -195,13 +198,19 @@ export function GatewayPage({ id }: { readonly id: string }) {
       </View>
     );
   }
-  const { gateway, devices } = value;
+  const { gateway, devices, drift } = value;
   return (
     <View title={gateway.name}>
       <Failure problem={problem} />
       <StateCard gateway={gateway} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
+      {drift !== null && (
+        <>
+          <h2>{TEXTS.driftHeading}</h2>
+          <DriftView gateway={gateway.id} devices={devices} drift={drift} reload={reload} />
+        </>
+      )}
       <h2>{TEXTS.settingsHeading}</h2>
       <Settings gateway={gateway} reload={reload} />
     </View>

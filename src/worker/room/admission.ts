@@ -12,7 +12,7 @@ import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
-import { cutDone } from "./cuts.ts";
+import { cutDone } from "./receipts.ts";
 import { takeDrift } from "./drift.ts";
 import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";

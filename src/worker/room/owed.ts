@@ -2,7 +2,7 @@
 import { readGrant } from "../../core/statement.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { Admission } from "./admission.ts";
-import { cutAnswered, cutAsked } from "./cuts.ts";
+import { cutAnswered, cutAsked } from "./receipts.ts";
 import type { GrantRow, Owed } from "./storage.ts";
 
 /** Sends what is owed and settles it with the connector's answer; stays owed when the link goes first. @returns the answer, or null */

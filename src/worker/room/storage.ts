@@ -98,6 +98,9 @@ export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | 
 const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts"] as const;
 type DocumentTable = (typeof DOCUMENTS)[number];
 
+/** What receipts of an older version do not say. */
+const NOT_SAID = { deniedAtMs: null, why: null } as const;
+
 export class RoomStorage {
   readonly #storage: DurableObjectStorage;
 
@@ -303,7 +306,7 @@ export class RoomStorage {
     const row = this.get<StoredReceipt>("receipts", device);
     if (row === null) return null;
     const lacking = { by: "owner", cut: null, grant: null, signed: null, connectorKey: null, asked: null } as const;
-    return { ...lacking, ...row, gateway: { ...{ deniedAtMs: null, why: null }, ...row.gateway } };
+    return { ...lacking, ...row, gateway: { ...NOT_SAID, ...row.gateway } };
   }
 
   saveReceipt(receipt: StoredReceipt): void {
