@@ -147,19 +147,19 @@ export class Cuts {
       return null;
     }
     const atMs = now();
-    const kept = this.#sign(pending, removal, atMs);
+    const kept = await this.#sign(pending, removal, atMs);
     if (kept !== null) admitted.saveReceipts([...admitted.receipts(), kept]);
     admitted.dropCut(pending.device);
     return { removed: removal.removed, atMs, receipt: kept === null ? null : { statement: kept.statement, signature: kept.signature } };
   }
 
   /** @returns null for a cut without a name: one of an older room, or of an older version of this program */
-  #sign(pending: PendingCut, removal: Removal, removedAtMs: number): KeptReceipt | null {
+  async #sign(pending: PendingCut, removal: Removal, removedAtMs: number): Promise<KeptReceipt | null> {
     const { log, identity } = this.#options;
     const { device, by, cut, cutAtMs, audit, deniedAtMs, streamsClosed, grant, head } = pending;
     const [genesis] = log.state.hashes;
     if (cut === undefined || head === undefined || deniedAtMs === undefined || genesis === undefined) return null;
-    const { statement, signature } = writeReceipt(
+    const { statement, signature } = await writeReceipt(
       {
         v: 1,
         gateway: log.state.gateway,
@@ -178,7 +178,7 @@ export class Cuts {
         log: genesis,
         head,
       },
-      (type, bytes) => identity.signTagged(type, bytes),
+      (bytes) => identity.signRaw(bytes),
     );
     return { cut, device, by, removed: removal.removed, atMs: removedAtMs, statement, signature, isAcked: false };
   }

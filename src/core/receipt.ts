@@ -5,7 +5,7 @@
 import { receiptFileSchema, receiptStatementSchema, signedReceiptSchema } from "../protocol/receipt.ts";
 import type { ReceiptFile, ReceiptStatement, SignedReceipt } from "../protocol/receipt.ts";
 import { MAX_STATEMENT_BYTES } from "../protocol/limits.ts";
-import { RECEIPT_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
+import { RECEIPT_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
 import type { ConnectorKey } from "../protocol/statements.ts";
 import { isFault, verifyLog } from "./key-log.ts";
 import type { KeyLogState } from "./key-log.ts";
@@ -16,9 +16,12 @@ import { readStatement } from "./statement.ts";
  * @param sign the connector's signature over tagged bytes, base64url
  * @returns the statement in its one byte form, signed
  */
-export function writeReceipt(body: ReceiptStatement, sign: (type: "receipt", bytes: Uint8Array) => string): SignedReceipt {
+export async function writeReceipt(
+  body: ReceiptStatement,
+  sign: (tagged: Uint8Array<ArrayBuffer>) => string | Promise<string>,
+): Promise<SignedReceipt> {
   const bytes = encodeBody(body, RECEIPT_KEYS);
-  return { statement: toBase64url(bytes), signature: sign("receipt", bytes) };
+  return { statement: toBase64url(bytes), signature: await sign(tagged("receipt", bytes)) };
 }
 
 /**
