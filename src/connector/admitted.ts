@@ -3,14 +3,16 @@ import type { HeldGrant, HeldSession, Judged } from "../core/judge.ts";
 import { grantId } from "../core/digests.ts";
 import type { KeyLogProblem } from "../core/key-log.ts";
 import { readGrant } from "../core/statement.ts";
-import type { KeyLogBody } from "../protocol/key-log.ts";
-import { HANDOVER_MS, NONCE_MS } from "../protocol/limits.ts";
+import type { BoundDevice } from "../core/drift.ts";
+import type { AuditHead } from "../protocol/audit.ts";
+import type { KeyLogBody, KeyLogHead } from "../protocol/key-log.ts";
+import { HANDOVER_MS, MAX_KEPT_RECEIPTS, NONCE_MS } from "../protocol/limits.ts";
 import type { Refusal, StreamOpen } from "../protocol/link-messages.ts";
 import type { SignedByOwner } from "../protocol/statements.ts";
 import type { Access } from "../protocol/words.ts";
 import type { BindingStore } from "./openclaw/openclaw-port.ts";
 import type { KeyLog } from "./key-log-file.ts";
-import type { StateFiles } from "./state-files.ts";
+import type { KeptReceipt, StateFiles } from "./state-files.ts";
 
 export interface PendingCut {
   readonly device: string;
@@ -18,6 +20,14 @@ export interface PendingCut {
   readonly removed: number;
   readonly isDone: boolean;
   readonly atMs: number;
+  /** From here on what the receipt will say; missing in files of an older version. */
+  readonly cut?: string;
+  readonly cutAtMs?: number | null;
+  readonly audit?: AuditHead | null;
+  readonly deniedAtMs?: number;
+  readonly streamsClosed?: number;
+  readonly grant?: string | null;
+  readonly head?: KeyLogHead;
 }
 
 export class Admitted implements BindingStore {
@@ -158,6 +168,28 @@ export class Admitted implements BindingStore {
       "cuts",
       this.cuts().filter((each) => each.device !== device),
     );
+  }
+
+  /** Signed receipts, oldest first. */
+  receipts(): readonly KeptReceipt[] {
+    return this.#files.read("receipts") ?? [];
+  }
+
+  /** Keeps as many as there is room for; those that the room has go first. */
+  saveReceipts(receipts: readonly KeptReceipt[]): void {
+    const spare = Math.max(0, receipts.length - MAX_KEPT_RECEIPTS);
+    const leaving = new Set([...receipts.filter((each) => each.isAcked), ...receipts.filter((each) => !each.isAcked)].slice(0, spare));
+    this.#files.write("receipts", receipts.filter((each) => !leaving.has(each))); // prettier-ignore
+  }
+
+  /** Every allowed or once allowed device that has entries on the gateway. */
+  boundDevices(): readonly BoundDevice[] {
+    const nowMs = this.#now();
+    return Object.entries(this.#files.read("bindings") ?? {}).map(([device, entries]) => {
+      const isLive = (grant: HeldGrant): boolean =>
+        grant.statement.device === device && !grant.isRevoked && grant.statement.notAfterMs > nowMs && !this.#denied.has(device);
+      return { device, entries, isAllowed: this.grants().some(isLive) };
+    });
   }
 
   // --- bindings -------------------------------------------------------------------------------------------------------------------

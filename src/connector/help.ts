@@ -16,6 +16,7 @@ Usage: gatehouse <command> [options]
   confirm [device] the word that the policy asks for; without a device: what waits for it
   lock             the key log: show, verify [file], resume (after an alarm)
   audit            head of the audit chain that is anchored here; audit verify <file> checks an export
+  receipt verify <file>   check the exported receipt of a cut, offline
   reset            forget gateway, owners and devices; it has to be claimed again
 
   install          print how to start the connector with the machine
@@ -26,6 +27,7 @@ Usage: gatehouse <command> [options]
   --check-words "<words>"   confirm an enrolment without a terminal: the words must match
   --max-access full|chat|look, --max-days <days>, --confirm never|first|full   for policy
   --head <seq>:<hash>   for audit verify: the entry that the export must hold
+  --log <file>     for receipt verify: a key log to compare with (else this machine's own)
   --all            for revoke: every device
   --yes            apply the settings that OpenClaw needs without asking
   --json           one JSON object per line

@@ -1,5 +1,6 @@
 /** Commands for the person at the gateway's machine: how things stand, who is admitted, ending access. */
 import { Admitted } from "./admitted.ts";
+import { pendingCut } from "./cuts.ts";
 import { EXIT } from "./exit-codes.ts";
 import { loadIdentity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
@@ -70,10 +71,11 @@ export async function cut({ terminal, files }: Options, device: string | undefin
     terminal.say("cut", `Cut: its connections have ended. ${removal}`, { device, result: running });
     return EXIT.done;
   }
-  const admitted = await openAdmitted(files);
+  const log = await KeyLog.open(files, loadIdentity(files));
+  const admitted = new Admitted(files, log, () => Date.now());
   if (!admitted.grants().some((grant) => grant.statement.device === device)) return unknown();
   await admitted.revokeDevice(device, "host");
-  admitted.saveCut({ device, by: "host", removed: 0, isDone: false, atMs: Date.now() });
+  admitted.saveCut(pendingCut(log.state, device, "host", Date.now()));
   terminal.say("cut", "Cut on this machine. The connector finishes the rest when it runs again.", { device });
   return EXIT.done;
 }

@@ -18,11 +18,12 @@ import { LINK_PROTOCOL } from "../protocol/version.ts";
 import { ROOM_PING, ROOM_PONG } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import { AuditAnchor } from "./audit-anchor.ts";
+import { Cuts } from "./cuts.ts";
+import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
 import { LogWriteError } from "./key-log-file.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
-import { GatewayAwayError } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
 import { Streams } from "./streams.ts";
 
@@ -52,6 +53,8 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #streams: Streams;
   readonly #audit: AuditAnchor;
+  readonly #cuts: Cuts;
+  readonly #drift: DriftWatch;
   #socket: WebSocket | null = null;
   #isUp = false;
   #isStopped = false;
@@ -85,12 +88,21 @@ export class Link {
       send: (message) => this.#send(message),
       onRewound: () => this.#alarm("audit-rewound"),
     });
+    const { admitted, log, identity, gateway, now } = options;
+    const send = (message: ToRoom): void => this.#send(message);
+    this.#cuts = new Cuts({ admitted, log, identity, gateway, now, send, endStreams: (device) => this.#streams.endDevice(device) });
+    this.#drift = new DriftWatch({ admitted, gateway, now, send });
     options.log.onAppend = (line) => this.#sendLog([line]);
     options.gateway.onReport((report) => {
       this.#send({ type: "report", report });
-      if (report.state === "online") void this.#finishCuts();
+      if (report.state === "online") void this.#gatewayBack();
       else if (report.state === "unsafe") this.#streams.endUnserved();
     });
+  }
+
+  async #gatewayBack(): Promise<void> {
+    await this.#cuts.finish().catch(() => undefined);
+    await this.#drift.compare();
   }
 
   get isUp(): boolean {
@@ -110,18 +122,19 @@ export class Link {
     clearTimeout(this.#redial);
     clearTimeout(this.#handshake);
     clearInterval(this.#heartbeat);
+    this.#drift.stop();
     this.#streams.close();
     this.#socket?.close(1000, "connector stops");
   }
 
   /** `gatehouse cut` on this machine: streams end now, the room hears of it when the link is up. */
   async cutOnHost(device: string): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
-    return this.#cut(device, "host");
+    return this.#cuts.onHost(device);
   }
 
   /** After `gatehouse revoke --all`: what the log revoked ends everywhere. */
   async cutAllOnHost(): Promise<void> {
-    for (const device of new Set(this.#options.admitted.grants().map((grant) => grant.statement.device))) await this.#cut(device, "host");
+    for (const device of new Set(this.#options.admitted.grants().map((grant) => grant.statement.device))) await this.#cuts.onHost(device);
   }
 
   #file(): GatewayFile {
@@ -260,9 +273,11 @@ export class Link {
           this.sayAlarm();
           this.#audit.linkUp();
         }
-        for (const cut of admitted.cuts())
-          if (cut.by === "host") this.#send({ type: "cut-done", device: cut.device, removed: cut.removed, atMs: cut.atMs, by: "host" });
-        return this.#finishCuts();
+        this.#cuts.linkUp();
+        // Not waited for: a gateway that takes its time must not hold up the next cut.
+        void this.#cuts.finish().catch(() => undefined);
+        void this.#drift.linkUp();
+        return undefined;
       }
       case "nonce-request": {
         const nonce = randomBytes(NONCE_BYTES).toString("base64url");
@@ -307,45 +322,16 @@ export class Link {
       case "audit-head":
         return this.#audit.take(message);
       case "cut": {
-        const startedAt = performance.now();
-        const { streamsClosed, removed, done } = await this.#cut(message.device, "owner");
-        const cut = { streamsClosed, removed, done, atMs: now(), ...(done ? { tookMs: performance.now() - startedAt } : {}) };
+        const cut = await this.#cuts.byOwner(message).catch(() => null);
+        // The disk refused: the streams have ended and the device is denied as long as this process runs. The room asks again.
+        if (cut === null) return this.#result(message.id, { ok: false, refusal: "internal" });
         return this.#send({ type: "result", id: message.id, ok: true, cut });
       }
-    }
-  }
-
-  async #cut(device: string, by: "owner" | "host"): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
-    const { admitted, gateway, now } = this.#options;
-    const revoked = admitted.revokeDevice(device, by === "host" ? "host" : "relay");
-    // Denied from the first line of that call on; the streams do not wait for the disk.
-    const streamsClosed = this.#streams.endDevice(device);
-    await revoked;
-    let removed = 0;
-    let done = true;
-    try {
-      ({ removed } = await gateway.removeBound(device));
-    } catch (error) {
-      if (!(error instanceof GatewayAwayError)) throw error;
-      done = false;
-    }
-    if (!done || by === "host") admitted.saveCut({ device, by, removed, isDone: done, atMs: now() });
-    if (by === "host") this.#send({ type: "cut-done", device, removed, atMs: now(), by });
-    if (by === "host" && done && this.#isUp) admitted.dropCut(device);
-    return { streamsClosed, removed, done };
-  }
-
-  /** Removals that had to wait for the gateway. */
-  async #finishCuts(): Promise<void> {
-    const { admitted, gateway, now } = this.#options;
-    for (const cut of admitted.cuts()) {
-      try {
-        const removed = cut.isDone ? cut.removed : (await gateway.removeBound(cut.device)).removed;
-        if (!this.#isUp) continue;
-        this.#send({ type: "cut-done", device: cut.device, removed, atMs: now(), by: cut.by });
-        admitted.dropCut(cut.device);
-      } catch (error) {
-        if (!(error instanceof GatewayAwayError)) throw error;
+      case "receipt-ack":
+        return this.#cuts.acked(message.cut);
+      case "remove-entry": {
+        const done = await this.#drift.remove(message.entry).catch(() => "not-serving" as const);
+        return this.#result(message.id, done === "done" ? { ok: true, value: null } : { ok: false, refusal: done });
       }
     }
   }

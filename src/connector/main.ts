@@ -12,6 +12,7 @@ import { cut, devices, status } from "./host-commands.ts";
 import { install, uninstall } from "./install.ts";
 import { LogWriteError } from "./key-log-file.ts";
 import { confirm, lock, owners, policy, reset, revokeAll } from "./lock-commands.ts";
+import { receipt } from "./receipt-commands.ts";
 import { DiscoverError } from "./openclaw/discover.ts";
 import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
@@ -41,6 +42,7 @@ async function main(argv: readonly string[]): Promise<number> {
       "max-days": { type: "string" },
       confirm: { type: "string" },
       head: { type: "string" },
+      log: { type: "string" },
       help: { type: "boolean", short: "h" },
       version: { type: "boolean", short: "v" },
     },
@@ -69,6 +71,7 @@ async function main(argv: readonly string[]): Promise<number> {
     confirm: (options) => confirm(options, argument),
     lock: (options) => lock(options, argument, more),
     audit: (options) => audit(options, argument, more, values.head),
+    receipt: (options) => receipt(options, argument, more, values.log),
     reset,
     install,
     uninstall,

@@ -6,7 +6,8 @@ import path from "node:path";
 import { z } from "zod";
 import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
-import { connectorKeySchema, gatewayIdSchema } from "../protocol/statements.ts";
+import { signedReceiptSchema } from "../protocol/receipt.ts";
+import { connectorKeySchema, digestIdSchema, gatewayIdSchema } from "../protocol/statements.ts";
 
 export const identitySchema = z.object({
   publicKey: connectorKeySchema,
@@ -27,8 +28,32 @@ const sessionsSchema = z.array(z.object({ session: z.string(), device: z.string(
 const bindingsSchema = z.record(z.string(), z.array(z.string()));
 /** Cuts whose removal on the gateway has not happened yet, and cuts that the room has not heard of. */
 const cutsSchema = z.array(
-  z.object({ device: z.string(), by: z.enum(["owner", "host"]), removed: z.int(), isDone: z.boolean(), atMs: z.int() }),
+  z.object({
+    device: z.string(),
+    by: z.enum(["owner", "host"]),
+    removed: z.int(),
+    isDone: z.boolean(),
+    atMs: z.int(),
+    // What its receipt will say; an older version left these out.
+    cut: digestIdSchema.exactOptional(),
+    cutAtMs: z.int().nullable().exactOptional(),
+    audit: auditHeadSchema.nullable().exactOptional(),
+    deniedAtMs: z.int().exactOptional(),
+    streamsClosed: z.int().exactOptional(),
+    grant: digestIdSchema.nullable().exactOptional(),
+    head: keyLogHeadSchema.exactOptional(),
+  }),
 );
+/** Signed receipts of cuts; those that the room has not acknowledged are sent again at every link. */
+const keptReceiptSchema = signedReceiptSchema.extend({
+  cut: digestIdSchema,
+  device: digestIdSchema,
+  by: z.enum(["owner", "host"]),
+  removed: z.int(),
+  atMs: z.int(),
+  isAcked: z.boolean(),
+});
+export type KeptReceipt = z.infer<typeof keptReceiptSchema>;
 /** What stops new admissions until somebody at the machine has looked. */
 const alarmSchema = z.object({ alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
 /** Newest head of the audit chain that the room proved, of which gateway, and when. */
@@ -53,6 +78,7 @@ const FILES = {
   sessions: sessionsSchema,
   bindings: bindingsSchema,
   cuts: cutsSchema,
+  receipts: z.array(keptReceiptSchema),
   settings: settingsSchema,
   enrolment: pendingSchema,
 } as const;

@@ -23,9 +23,18 @@ function ReceiptView({ gateway, first }: { readonly gateway: string; readonly fi
     <div role="status">
       <p class="good">{TEXTS.socketsEnded(edge.socketsClosed, edge.tookMs)}</p>
       {side.state === "done" ? (
-        <p class="good">{TEXTS.removed(side.entriesRemoved, side.tookMs)}</p>
+        <>
+          <p class="good">{TEXTS.removed(side.entriesRemoved, side.tookMs)}</p>
+          {receipt.isSigned && (
+            <p>
+              <a class="button" href={`/api/gateways/${gateway}/devices/${receipt.device}/receipt.json`} download>
+                {TEXTS.saveReceipt}
+              </a>
+            </p>
+          )}
+        </>
       ) : (
-        <p class="warn">{side.state === "superseded" ? TEXTS.removalSuperseded : TEXTS.removalWaits}</p>
+        <p class="warn">{side.state === "superseded" ? TEXTS.removalSuperseded : TEXTS.notConfirmed[side.why ?? "asking"]}</p>
       )}
     </div>
   );
@@ -114,6 +123,11 @@ export function DeviceCard({
         </div>
       )}
       {receipt !== null && <ReceiptView gateway={gateway} first={receipt} />}
+      {receipt === null && device.state === "cut" && (
+        <div class="row">
+          <Act label={TEXTS.showReceipt} run={async () => setReceipt(await call<Receipt>("GET", `${path}/cut`))} />
+        </div>
+      )}
       {isNaming ? (
         <NameForm
           id={device.id}

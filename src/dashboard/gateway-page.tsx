@@ -3,6 +3,8 @@ import { useRef, useState } from "preact/hooks";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
 import { DeviceCard } from "./device-card.tsx";
+import { DriftView } from "./drift.tsx";
+import type { Drift } from "./drift.tsx";
 import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
 import { ALARM, STATE, TEXTS, clock, stateText } from "./texts.ts";
@@ -11,6 +13,7 @@ import { NotFound, View } from "./view.tsx";
 interface Detail {
   readonly gateway: Gateway;
   readonly devices: readonly Device[];
+  readonly drift: Drift | null;
 }
 
 function isOver(device: Device): boolean {
@@ -226,7 +229,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
       </View>
     );
   }
-  const { gateway, devices } = value;
+  const { gateway, devices, drift } = value;
   return (
     <View title={gateway.name}>
       <Failure problem={problem} />
@@ -234,6 +237,12 @@ export function GatewayPage({ id }: { readonly id: string }) {
       <StateCard gateway={gateway} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
+      {drift !== null && (
+        <>
+          <h2>{TEXTS.driftHeading}</h2>
+          <DriftView gateway={gateway.id} devices={devices} drift={drift} reload={reload} />
+        </>
+      )}
       {gateway.state !== "unclaimed" && (
         <>
           <h2>{TEXTS.recordsHeading}</h2>

@@ -85,6 +85,12 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "alarm-settled": "The alarm was settled on the gateway's machine",
   "log-confirm": "A device was agreed to on the gateway's machine",
   "log-policy": "The owner policy was changed on the gateway's machine",
+  "cut-unanswered": "The gateway's machine did not answer a cut; its connection was closed",
+  "receipt-refused": "Alarm: a receipt came without the machine's signature",
+  "receipt-exported": "Receipt of a cut saved",
+  "difference-found": "OpenClaw's own list of devices differs",
+  "difference-kept": "Difference said to be fine",
+  "difference-removed": "Entry removed from OpenClaw's own list",
   "token-copied": "Device frozen: its admission was used from two places",
 };
 
@@ -225,8 +231,39 @@ export const TEXTS = {
   socketsEnded: (count: number, ms: number) => `✓ Connections ended: ${count}, in ${Math.round(ms)} ms.`,
   removed: (count: number, ms: number | null) =>
     `✓ Removed on the gateway: ${count} ${count === 1 ? "entry" : "entries"}${ms === null ? "" : `, in ${Math.round(ms)} ms`}.`,
-  removalWaits: "… Removal on the gateway happens as soon as it is back. Through Gatehouse the device is already out.",
   removalSuperseded: "Allowed again before the gateway's machine heard of this cut. The new decision took its place there.",
+  notConfirmed: {
+    asking: "… Not confirmed by the gateway yet: it is being asked. Through Gatehouse the device is already out.",
+    "no-link": "… Not confirmed by the gateway yet: its machine is not connected. Through Gatehouse the device is already out.",
+    "no-answer":
+      "… Not confirmed by the gateway yet: its machine did not answer, so its connection was closed. Through Gatehouse the device is already out.",
+    "gateway-away":
+      "… Not confirmed by the gateway yet: its machine has ended the connections, but OpenClaw is not running. Its entry goes as soon as it is back.",
+    "not-written":
+      "… Not confirmed by the gateway yet: its machine could not write the cut down. Look at its disk; it is asked again every minute.",
+    "bad-receipt": "… Not confirmed by the gateway: what its machine answered does not carry its signature. Look at that machine.",
+  },
+  superseded: "The device was allowed again before the gateway heard of this cut.",
+  saveReceipt: "Save the receipt",
+  showReceipt: "Show the receipt",
+  driftHeading: "On the gateway itself",
+  driftText: "OpenClaw's own list of devices differs from what is allowed here:",
+  driftLabel: (name: string) => `Difference: ${name}`,
+  driftNone: "OpenClaw's own list of devices agrees with what is allowed here.",
+  drift: {
+    local: "It was paired on the gateway itself, not through Gatehouse.",
+    removed: "It is allowed here, but somebody removed it on the gateway. It comes back with its next visit, unless you cut it.",
+    wider: "It may do more on the gateway than Gatehouse ever approves.",
+    auto: "The gateway let it in without asking anybody.",
+    left: "Its access ended here, but it is still in the gateway's list.",
+  },
+  driftRemove: "Remove on the gateway",
+  driftRemoveTitle: (name: string) => `Remove “${name}” on the gateway?`,
+  driftRemoveText: "OpenClaw ends its connections and forgets it. To come back it must be paired again.",
+  driftKeep: "It is fine",
+  driftMay: "May do",
+  driftApproved: "Approved",
+  client: "Program",
   settingsHeading: "Settings",
   gatewayName: "Name of the gateway",
   renameGateway: "Rename gateway",

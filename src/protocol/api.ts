@@ -1,6 +1,7 @@
 /** The HTTP API of the app origin and the approval origin: bodies in both directions. Routes and OpenAPI come from these. */
 import { z } from "zod";
 import { claimsSchema } from "./door-messages.ts";
+import { differencesSchema } from "./drift.ts";
 import {
   accessSchema,
   connectorKeySchema,
@@ -26,7 +27,7 @@ export const apiErrorSchema = z.object({
 /** Closed set of `code`. `not-found` also stands for forbidden. */
 export const API_ERRORS = [
   "bad-request", "too-large", "not-signed-in", "wrong-origin", "not-found", "conflict", "closed-for-sign-up", "code-invalid", "passkey-refused",
-  "match-code-wrong", "request-over", "grant-refused", "too-many", "unavailable", "internal",
+  "match-code-wrong", "request-over", "grant-refused", "gateway-away", "too-many", "unavailable", "internal",
 ] as const; // prettier-ignore
 export type ApiErrorCode = (typeof API_ERRORS)[number];
 
@@ -190,7 +191,14 @@ export const gatewaySchema = z.object({
 });
 export type Gateway = z.infer<typeof gatewaySchema>;
 /** GET /api/gateways -> { gateways }; GET /api/gateways/:id -> { gateway, devices }; PATCH { name }; DELETE. */
-export const gatewayDetailSchema = z.object({ gateway: gatewaySchema, devices: z.array(deviceSchema) });
+export const gatewayDetailSchema = z.object({
+  gateway: gatewaySchema,
+  devices: z.array(deviceSchema),
+  /** What differs on the gateway itself, and when the connector last compared; null before it did. */
+  drift: z.object({ atMs: ms, differences: differencesSchema }).nullable(),
+});
+/** POST /api/gateways/:id/differences/:entry { what }: `remove` takes the entry out of the gateway's list, `keep` says that it is fine as it is. */
+export const differenceMendSchema = z.object({ what: z.enum(["remove", "keep"]) });
 /** POST /api/gateways { name } -> gatewayCreatedSchema. POST /api/gateways/:id/enrolment -> the same, for a new machine. */
 export const gatewayNameSchema = z.object({ name: nameSchema });
 export const gatewayCreatedSchema = z.object({
@@ -211,8 +219,17 @@ export const receiptSchema = z.object({
     entriesRemoved: z.int(),
     tookMs: z.number().nullable(),
     atMs: ms.nullable(),
+    /** The connector's own streams of the device have ended and its disk denies it; null until it said so. */
+    deniedAtMs: ms.nullable(),
+    /** Why it is still pending: no link, no answer in time, the gateway behind the connector away, its machine's disk full, a receipt that does not verify. */
+    why: z.enum(["no-link", "no-answer", "gateway-away", "not-written", "bad-receipt"]).nullable(),
   }),
+  /** Who cut: the owner here, or the person at the gateway's machine. */
+  by: z.enum(["owner", "host"]),
+  /** The connector's signature is here and verified: the receipt can be exported. */
+  isSigned: z.boolean(),
 });
+/** GET /api/gateways/:id/devices/:device/receipt.json -> receiptFileSchema (receipt.ts), as a download. */
 export type Receipt = z.infer<typeof receiptSchema>;
 /**
  * What every owner device hears of a grant (PROTOCOL.md NT). `granted`: was this you? `needs-host`: the same, and held back on the machine.

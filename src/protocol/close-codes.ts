@@ -8,6 +8,8 @@ export const CLOSE_CUT = 4403;
 export const CLOSE_NOT_FOUND = 4404;
 /** A newer connector took over. */
 export const CLOSE_SUPERSEDED = 4409;
+/** The connector did not answer a cut in time; its streams end with the link. */
+export const CLOSE_UNANSWERED = 4408;
 /** The receiver is too slow, or sent more than it was granted. */
 export const CLOSE_TOO_SLOW = 4413;
 /** The connector is gone, or the gateway behind it. */

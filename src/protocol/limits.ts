@@ -151,6 +151,31 @@ export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */
 export const MAX_KEY_LOG_LINE_CHARS = 40 * KIB;
 
+// --- cuts and differences ------------------------------------------------------------------------------------------------
+
+/** A connector answers a cut within this time, or its link is closed: it may still hold the device's sockets. */
+export const CUT_ANSWER_MS = 5_000;
+/** The connector waits this long for the gateway to remove an entry before it answers that the removal is under way. */
+export const CUT_REMOVAL_MS = 2_000;
+/** A cut that the gateway's machine could not write down is sent again after this time. */
+export const CUT_AGAIN_MS = 60_000;
+/** Entries that a receipt names; more are only counted. */
+export const MAX_RECEIPT_ENTRIES = 16;
+/** Receipts that a connector keeps, acknowledged ones first to go. */
+export const MAX_KEPT_RECEIPTS = 200;
+/** What a device that was cut may still send on sockets that do not answer their close, before the room is restarted to be rid of them. */
+export const MAX_FRAMES_AFTER_CUT = 50;
+export const MAX_BYTES_AFTER_CUT = 1 * MIB;
+/** A browser answers a close within this time; one that does not is ended with the room's next restart for it. */
+export const CLOSE_ANSWER_MS = 15_000;
+/** Restarts of a room for such sockets, at most one in this time: they end every stream. */
+export const ABORT_PAUSE_MS = 10 * 60_000;
+/** Differences between gateway and grants in one report, and such as the owner said are fine. */
+export const MAX_DIFFERENCES = 50;
+export const MAX_KEPT_DIFFERENCES = 200;
+/** Pairing events of the gateway come in groups: the lists are compared this long after the last one. */
+export const DRIFT_SETTLE_MS = 300;
+
 // --- audit chain -----------------------------------------------------------------------------------------------------------
 
 /** Entries that may be without an anchor at the connector before the room sends the head, and how long activity may be. */

@@ -79,6 +79,9 @@ export const SESSION_KEYS = [
 ] as const; // prettier-ignore
 export const ASK_KEYS = ["v", "gateway", "key", "origin", "access", "roomNonce"] as const;
 export const OWNER_REMOVE_KEYS = ["v", "account", "credentialId", "issuedAtMs"] as const;
+export const RECEIPT_KEYS = [
+  "v", "gateway", "device", "grant", "cut", "by", "cutAtMs", "audit", "deniedAtMs", "removedAtMs", "streamsClosed", "removed", "absent", "entries", "log", "head",
+] as const; // prettier-ignore
 export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs"] as const;
 
 /** @returns base64url without padding (RFC 4648 §5) */

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { beforeAll, expect, test } from "vitest";
 import { newRowId } from "../../src/worker/routes/auth.ts";
+import type { Difference } from "../../src/protocol/drift.ts";
 import { toBase64url } from "../../src/protocol/statement-encoding.ts";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
@@ -29,11 +30,25 @@ interface Things {
   readonly request: string;
   readonly enrolment: string;
   readonly passkey: string;
+  /** On its gateway, as the connector named it. */
+  readonly entry: string;
+}
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** An entry that the gateway's own pairing list has and Gatehouse never made. */
+function differenceOf(entry: string): Difference {
+  const about = { name: "Laptop", platform: "linux", client: "cli", roles: ["operator"], scopes: ["operator.read"], approvedVia: "cli" };
+  return { kind: "local", entry, device: null, ...about, approvedAtMs: null };
 }
 
 async function newAccount() {
   const world = await newGateway();
-  await world.connect();
+  const connector = await world.connect();
+  const entry = hex(crypto.getRandomValues(new Uint8Array(32)));
+  connector.send({ type: "drift", atMs: Date.now(), differences: [differenceOf(entry)] });
   const device = await allowedDevice(world);
   await openSession(world, device);
   const waiting = await askOwner(world);
@@ -49,6 +64,7 @@ async function newAccount() {
     request: waiting.request,
     enrolment: enrolled.enrolment,
     passkey: authenticator.ownerKey.credentialId,
+    entry,
   };
   return { world, things, cookies, waiting, signed, code: enrolled.code };
 }
@@ -69,6 +85,7 @@ beforeAll(async () => {
     request: `x${a.things.request.slice(1)}`,
     enrolment: newRowId(),
     passkey: toBase64url(crypto.getRandomValues(new Uint8Array(16))),
+    entry: hex(crypto.getRandomValues(new Uint8Array(32))),
   };
 });
 
@@ -84,6 +101,7 @@ const PARAMETERS: Readonly<Record<string, keyof Things>> = {
   "/api/decisions/:gateway": "gateway",
   ":device": "device",
   ":request": "request",
+  ":entry": "entry",
   "/api/enrolments/:id": "enrolment",
   "/api/auth/passkeys/:id": "passkey",
 };
@@ -128,6 +146,7 @@ const BODIES: Readonly<Record<string, () => object>> = {
   "PATCH /api/auth/passkeys/:id": () => ({ name: "Mine now" }),
   "POST /api/auth/handoff": () => ({ challenge: "A".repeat(43) }),
   "POST /api/auth/sign-out": () => ({ everywhere: true }),
+  "POST /api/gateways/:gateway/differences/:entry": () => ({ what: "remove" }),
   "POST /api/decisions/:gateway/requests/:request/match": () => ({ code: a.waiting.digits }),
   "POST /api/decisions/:gateway/requests/:request/allow": () => ({ code: a.waiting.digits, signed: a.signed }),
   "POST /api/decisions/:gateway/requests/:request/deny": () => ({ block: true }),
@@ -264,6 +283,8 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   keepDevice: () => ({ device: a.things.device }),
   cut: () => ({ device: a.things.device }),
   receipt: () => ({ device: a.things.device }),
+  receiptFile: () => ({ device: a.things.device }),
+  mend: () => ({ entry: a.things.entry, what: "remove" }),
   addOwnerKey: () => ({ signed: a.signed }),
   removeOwnerKey: () => ({ signed: a.signed }),
   keyLog: () => ({ from: 0 }),

@@ -1,6 +1,6 @@
 /** Reads one stream's OpenClaw handshake, adds the gateway's password where rule R8 allows it, and finishes pairing for exactly that key (openclaw.md 2.1, J4). */
 import { z } from "zod";
-import { ACCESS_SCOPES } from "../../protocol/words.ts";
+import { APPROVABLE_SCOPES } from "../../core/drift.ts";
 import type { HandshakeWatch } from "./openclaw-port.ts";
 
 const connectSchema = z.looseObject({
@@ -40,8 +40,6 @@ const listSchema = z.object({
   ),
 });
 
-/** What may be approved for a browser: the six scopes of the stock page, and the seventh that its owner links ask for. */
-const APPROVABLE_SCOPES = new Set([...ACCESS_SCOPES.full, "operator.talk.secrets"]);
 const APPROVE_TRIES = 4;
 
 export interface WatchOptions {

@@ -1,11 +1,13 @@
 /** The OpenClaw gateway beside this connector: control leg, version gate, settings, self-test, pairing, in one place. */
+import type { PairedEntry } from "../../core/drift.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
 import { ControlLeg, GatewayRefusedError } from "./control-leg.ts";
 import type { ControlState } from "./control-leg.ts";
 import { discoverGateway } from "./discover.ts";
 import { ControlUiHandshake } from "./handshake-watch.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
-import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway } from "./openclaw-port.ts";
+import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal } from "./openclaw-port.ts";
+import { readPaired } from "./paired-list.ts";
 import { selfTest } from "./self-test.ts";
 import { applySettings, isSoundAuthMode, planSettings, readConfig } from "./settings.ts";
 import type { SettingChange } from "./settings.ts";
@@ -37,6 +39,7 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #options: OpenclawOptions;
   readonly #leg: ControlLeg;
   readonly #listeners = new Set<(report: GatewayReport) => void>();
+  readonly #pairing = new Set<() => void>();
   readonly #staleTokens = new Set<string>();
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
@@ -54,7 +57,9 @@ export class LocalOpenclaw implements OpenclawGateway {
     this.target = discoverGateway(options.env).target;
     this.#leg = new ControlLeg(() => discoverGateway(options.env), {
       onState: (state) => void this.#controlState(state),
-      onEvent: () => undefined,
+      onEvent: (event) => {
+        if (event.startsWith("device.pair.")) for (const listener of this.#pairing) listener();
+      },
     });
   }
 
@@ -94,22 +99,40 @@ export class LocalOpenclaw implements OpenclawGateway {
     });
   }
 
-  async removeBound(device: string): Promise<{ readonly removed: number }> {
+  async removeBound(device: string): Promise<Removal> {
     const { bindings } = this.#options;
+    const entries = bindings.bound(device);
     let removed = 0;
-    for (const openclawDevice of bindings.bound(device)) {
-      try {
-        await this.#leg.request("device.pair.remove", { deviceId: openclawDevice });
-        removed += 1;
-      } catch (error) {
-        if (error instanceof GatewayAwayError) throw error;
-        if (!(error instanceof GatewayRefusedError)) throw error;
-        // Not there any more: nothing to remove, nothing left behind. Any other refusal leaves the entry where it is: it is tried again.
-        if (!/unknown deviceId/i.test(error.message)) throw new GatewayAwayError(error.message);
-      }
-      bindings.unbind(device, openclawDevice);
+    for (const entry of entries) {
+      if (await this.#take(entry)) removed += 1;
+      bindings.unbind(device, entry);
     }
-    return { removed };
+    return { removed, absent: entries.length - removed, entries };
+  }
+
+  async paired(): Promise<readonly PairedEntry[]> {
+    return readPaired(await this.#leg.request("device.pair.list", {}));
+  }
+
+  async removeEntry(entry: string): Promise<void> {
+    await this.#take(entry);
+  }
+
+  onPairing(listener: () => void): () => void {
+    this.#pairing.add(listener);
+    return () => this.#pairing.delete(listener);
+  }
+
+  /** @returns false when it was not there any more. @throws GatewayAwayError for anything else: it is tried again */
+  async #take(entry: string): Promise<boolean> {
+    try {
+      await this.#leg.request("device.pair.remove", { deviceId: entry });
+      return true;
+    } catch (error) {
+      if (!(error instanceof GatewayRefusedError)) throw error;
+      if (!/unknown deviceId/i.test(error.message)) throw new GatewayAwayError(error.message);
+      return false;
+    }
   }
 
   /** Somebody changed the settings: what the last test proved may no longer hold. */

@@ -1,5 +1,5 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
-import type { Device, Receipt } from "../../protocol/api.ts";
+import type { Device } from "../../protocol/api.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { GatewayReport, LinkResult, ToRoom } from "../../protocol/link-messages.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
@@ -13,7 +13,9 @@ import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
-import { deliver, settle } from "./owed.ts";
+import { cutDone } from "./receipts.ts";
+import { takeDrift } from "./drift.ts";
+import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
 import { RoomStorage } from "./storage.ts";
 import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
@@ -89,7 +91,7 @@ export class Admission implements AdmissionForRelay {
   acknowledged(generation: number): void {
     const meta = this.mustMeta();
     this.storage.setMeta({ ...meta, acknowledged: Math.max(meta.acknowledged, Math.min(generation, meta.generation)) });
-    for (const message of this.storage.owed()) void deliver(this, message);
+    deliverAll(this);
   }
 
   session(session: string, nowMs: number): AdmittedSession | null {
@@ -120,25 +122,15 @@ export class Admission implements AdmissionForRelay {
 
   answered(result: LinkResult): void {
     const message = this.storage.owed().find((each) => each.id === result.id);
-    if (message !== undefined) settle(this, message, result);
+    if (message !== undefined) settle(this, message, result).catch(() => undefined);
   }
 
   received(message: ToRoom): void {
     if (message.type === "cut-done") {
-      const receipt = this.storage.get<Receipt>("receipts", message.device);
-      const device = this.device(message.device);
-      if (message.by === "host" && device !== null && device.state !== "cut") {
-        this.markCut(device, "host");
-        this.relay.endDevice(device.id, 4403, "cut on the gateway's machine");
-      }
-      if (receipt !== null) {
-        this.storage.saveReceipt({
-          ...receipt,
-          gateway: { state: "done", entriesRemoved: message.removed, tookMs: null, atMs: message.atMs },
-        });
-      }
-      this.audit(message.by, "cut-done-on-gateway", message.device, { removed: message.removed });
-      this.tellInbox();
+      // What fails on the way is said again at the next link.
+      cutDone(this, { ...message, tookMs: null }).catch(() => undefined);
+    } else if (message.type === "drift") {
+      takeDrift(this, { atMs: message.atMs, differences: message.differences });
     } else if (message.type === "log") {
       void this.keyLog.take(message.lines);
     } else if (message.type === "alarm") {
@@ -226,13 +218,14 @@ export class Admission implements AdmissionForRelay {
     this.notices.gatewayChanged(this.state());
   }
 
-  /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. */
-  markCut(row: DeviceRow, by: "owner" | "host"): void {
-    this.storage.transaction(() => {
+  /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. @returns its entry in the audit chain */
+  markCut(row: DeviceRow, by: "owner" | "host"): AuditEntry | null {
+    const entry = this.storage.transaction(() => {
       this.endAccess(row);
-      this.audit(by, "cut", row.id, {});
+      return this.audit(by, "cut", row.id, {});
     });
     dropNoticesOf(this, row.id);
+    return entry;
   }
 
   /** Inside a transaction: the device's grant, sessions and token are over. */

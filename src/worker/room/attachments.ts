@@ -30,6 +30,8 @@ export const streamAttachmentSchema = z.object({
   expiresAtMs: z.int(),
   /** Memory holds part of a message: an instance that wakes without it must reset the stream (PROTOCOL.md ST6). */
   holding: z.boolean(),
+  /** When the device was cut and this socket's close was sent; it has not been answered yet. */
+  cutAtMs: z.int().optional(),
 });
 export type StreamAttachment = z.infer<typeof streamAttachmentSchema>;
 

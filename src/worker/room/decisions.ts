@@ -3,7 +3,6 @@ import { verifyAssertion } from "../../core/assertion.ts";
 import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin } from "../../core/grant-policy.ts";
 import { readGrant, readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
-import type { Receipt } from "../../protocol/api.ts";
 import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { ACTIVATION_MS, MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
@@ -15,7 +14,6 @@ import { endRequest } from "./pairing-requests.ts";
 import type { Decided, RoomResult } from "./room-rpc.ts";
 import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
 
-const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
 
 /** The owner has the request on the screen: the waiting device is told, once. */
@@ -113,10 +111,10 @@ async function commitGrant(
 function settleOwedCut(admission: Admission, device: string): void {
   const { storage } = admission;
   const message = `cut-${device}`;
-  const receipt = storage.get<Receipt>("receipts", device);
+  const receipt = storage.receipt(device);
   if (!storage.owed().some((owed) => owed.id === message)) return;
   storage.delete("owed", message);
-  if (receipt !== null) storage.saveReceipt({ ...receipt, gateway: { ...receipt.gateway, state: "superseded" } });
+  if (receipt !== null) storage.saveReceipt({ ...receipt, asked: null, gateway: { ...receipt.gateway, state: "superseded", why: null } });
 }
 
 /** PROTOCOL.md GR1, GR2: exactly this request, this key, no wider access, and the match code once more. */
@@ -162,29 +160,6 @@ export function deny(admission: Admission, input: { request: string; block: bool
   }
   endRequest(admission, row, "denied", { type: "refused", blocked: input.block });
   return { ok: true, value: { device: row.device } };
-}
-
-/** PROTOCOL.md CUT1-3: commits, ends sockets, then asks the connector; never waits for a gateway that is away. */
-export async function cut(admission: Admission, deviceId: string): Promise<RoomResult<Receipt>> {
-  const row = admission.device(deviceId);
-  if (row === null) return NOT_FOUND;
-  const { now } = admission.options;
-  const startedAtMs = now();
-  const message = { type: "cut", id: `cut-${deviceId}`, device: deviceId, cutAtMs: startedAtMs } as const;
-  admission.markCut(row, "owner");
-  const socketsClosed = admission.relay.endDevice(deviceId, CLOSE_CUT, "cut by the owner");
-  const edge = { socketsClosed, tookMs: now() - startedAtMs };
-  admission.storage.owe(message);
-  admission.storage.saveReceipt({
-    device: deviceId,
-    cutAtMs: startedAtMs,
-    edge,
-    gateway: { state: "pending", entriesRemoved: 0, tookMs: null, atMs: null },
-  });
-  await deliver(admission, message);
-  admission.tellInbox();
-  const receipt = admission.storage.get<Receipt>("receipts", deviceId);
-  return receipt === null ? NOT_FOUND : { ok: true, value: receipt };
 }
 
 /** Pins one more owner passkey, endorsed by one that the room already holds. */

@@ -328,6 +328,7 @@ export class LinkLeg {
       case "alarm":
       case "alarm-over":
       case "audit-anchor":
+      case "drift":
         return admission.received(message);
     }
   }

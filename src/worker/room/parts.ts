@@ -36,7 +36,7 @@ export interface AdmissionForRelay {
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
-  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`). Results and nonces are matched by the relay. */
+  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`). Results and nonces are matched by the relay. */
   received(message: ToRoom): void;
 }
 

@@ -26,6 +26,7 @@ import { refusal, refusalFor, refusalForClose } from "./refusals.ts";
 import { RoomMemory } from "./room-memory.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { Holdings, PendingUpgrade } from "./stream-table.ts";
+import { Stragglers } from "./stragglers.ts";
 import { WsStream } from "./ws-stream.ts";
 import type { StreamHost } from "./ws-stream.ts";
 
@@ -36,14 +37,17 @@ export class Relay implements RelayForAdmission, StreamHost {
   readonly #link: LinkLeg;
   readonly #streams = new StreamTable();
   readonly #memory = new RoomMemory();
+  readonly #stragglers: Stragglers;
   #isWaiting = false;
 
   constructor(options: RelayOptions) {
     this.#options = options;
+    this.#stragglers = new Stragglers(options.ctx, options.now);
     this.#link = new LinkLeg({ ...options, onGone: () => this.#linkGone(), onReady: () => this.#tellBusy() });
     for (const ws of options.ctx.getWebSockets("stream")) {
       const attachment = attachmentOf(ws);
-      if (attachment?.kind === "stream" && ws.readyState === WebSocket.OPEN) this.#streams.add(new WsStream(ws, attachment, this, true));
+      if (attachment?.kind === "stream" && attachment.cutAtMs === undefined && ws.readyState === WebSocket.OPEN)
+        this.#streams.add(new WsStream(ws, attachment, this, true));
     }
     for (const stream of this.#streams.sockets.values()) {
       if (!this.#link.isUp) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
@@ -174,9 +178,15 @@ export class Relay implements RelayForAdmission, StreamHost {
     else closeQuietly(ws, CLOSE_PROTOCOL, "no frames here");
   }
 
-  /** A message of a browser whose stream is gone. */
-  strayMessage(ws: WebSocket): void {
+  /** A message of a browser whose stream is gone: dropped; one that goes on after its device was cut is not waited for. */
+  strayMessage(ws: WebSocket, data: string | ArrayBuffer): void {
     closeQuietly(ws, CLOSE_GATEWAY_GONE, "stream ended");
+    this.#stragglers.sent(ws, data);
+  }
+
+  /** @returns when to look again for cut sockets that did not answer their close, or null */
+  endStragglers(nowMs: number): number | null {
+    return this.#stragglers.end(nowMs, this.#streams.size > 0);
   }
 
   linkClosed(ws: WebSocket, code: number): void {

@@ -1,8 +1,10 @@
 /** What services may ask of a room. Every call names the account; the room compares it with its own and answers `not-found` for any other. */
 import type { Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { Difference } from "../../protocol/drift.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
 export type RoomFailure =
@@ -11,6 +13,8 @@ export type RoomFailure =
   | "match-code-wrong"
   /** Statement, key, gateway, access or expiry differ from what was shown, or the signature is wrong. */
   | "grant-refused"
+  /** No link, or no gateway behind it: nothing was done. */
+  | "gateway-away"
   | "conflict";
 
 export type RoomResult<T> =
@@ -33,6 +37,7 @@ export interface RoomSnapshot {
   /** End of the room's copy of the key log. */
   readonly head: KeyLogHead | null;
   readonly devices: readonly Device[];
+  readonly drift: { readonly atMs: number; readonly differences: readonly Difference[] } | null;
   readonly waitingCount: number;
   readonly alarm: Gateway["alarm"];
 }
@@ -65,6 +70,10 @@ export interface RoomRpc {
   cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
   /** Latest receipt of a device. */
   receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
+  /** Latest receipt of a device with the connector's signature, for export; `not-found` while there is none. */
+  receiptFile(input: { account: string; device: string }): Promise<RoomResult<ReceiptFile>>;
+  /** Mends a difference between the gateway's pairing list and the grants. */
+  mend(input: { account: string; entry: string; what: "remove" | "keep" }): Promise<RoomResult<null>>;
   /** An endorsed further passkey; the connector verifies by itself. */
   addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
   /** Takes one owner passkey out, signed by another one. */

@@ -1,13 +1,18 @@
 /** The Durable Object of one gateway. It only forwards: the relay moves bytes, admission and door decide. */
 import { DurableObject } from "cloudflare:workers";
 import type { PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
-import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, ownerOpened, removeOwnerKey } from "./decisions.ts";
+import { cut, endUnanswered } from "./cuts.ts";
+import { exportReceipt, receiptView } from "./receipts.ts";
+import { addOwnerKey, allow, checkMatchCode, deny, ownerGrant, ownerOpened, removeOwnerKey } from "./decisions.ts";
 import { Door } from "./door.ts";
+import { driftView, mend } from "./drift.ts";
+import { endOverdue } from "./owed.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
 import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
@@ -93,7 +98,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
       else if (attachment.kind === "wait") await this.#door.message(ws, attachment, data);
-      else this.#relay.strayMessage(ws);
+      else this.#relay.strayMessage(ws, data);
     } catch {
       closeQuietly(ws, CLOSE_INTERNAL, "internal error");
     }
@@ -114,8 +119,11 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const nowMs = Date.now();
     const parts = [
       () => this.#relay.endExpired(nowMs),
+      () => this.#relay.endStragglers(nowMs),
       () => this.#door.endSilent(nowMs),
       () => sweep(this.#admission, nowMs),
+      () => endUnanswered(this.#admission, nowMs),
+      () => endOverdue(this.#admission, nowMs),
       () => this.#admission.trail.carry(nowMs),
       () => this.#admission.outbox.drain(),
     ];
@@ -176,6 +184,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         lastSeenMs,
         head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
+        drift: driftView(this.#admission),
         waitingCount,
         alarm: this.#admission.storage.alarm(),
       };
@@ -247,9 +256,17 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {
     return this.#for(input.account, () => {
-      const receipt = this.#admission.storage.get<Receipt>("receipts", input.device);
-      return Promise.resolve(receipt === null ? NOT_FOUND : { ok: true as const, value: receipt });
+      const receipt = this.#admission.storage.receipt(input.device);
+      return Promise.resolve(receipt === null ? NOT_FOUND : { ok: true as const, value: receiptView(this.#admission, receipt) });
     });
+  }
+
+  receiptFile(input: { account: string; device: string }): Promise<RoomResult<ReceiptFile>> {
+    return this.#for(input.account, () => Promise.resolve(exportReceipt(this.#admission, input.device)));
+  }
+
+  mend(input: { account: string; entry: string; what: "remove" | "keep" }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => mend(this.#admission, input));
   }
 
   addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {

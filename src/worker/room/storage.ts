@@ -7,6 +7,7 @@ import type { Claims } from "../../protocol/door-messages.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, DeviceKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
 
@@ -73,6 +74,21 @@ export interface SessionRow {
   readonly expiresAtMs: number;
 }
 
+/** What the room keeps of a cut: what the owner sees, and what that rests on. */
+export interface StoredReceipt extends Omit<Receipt, "isSigned"> {
+  /** Names the cut on the link; null in rows from before cuts had names. */
+  readonly cut: string | null;
+  /** The grant that it ended. */
+  readonly grant: string | null;
+  readonly signed: SignedReceipt | null;
+  /** The key that verified `signed`. */
+  readonly connectorKey: ConnectorKey | null;
+  /** Sent on the link of this generation and not answered yet. */
+  readonly asked: { readonly generation: number; readonly atMs: number } | null;
+  /** When it is sent again to a machine that could not write it down. */
+  readonly againAtMs?: number;
+}
+
 export interface AuditAnchor {
   readonly generation: number;
   readonly head: AuditHead | null;
@@ -84,6 +100,9 @@ export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
 const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices"] as const;
 type DocumentTable = (typeof DOCUMENTS)[number];
+
+/** What receipts of an older version do not say. */
+const NOT_SAID = { deniedAtMs: null, why: null } as const;
 
 export class RoomStorage {
   readonly #storage: DurableObjectStorage;
@@ -161,7 +180,9 @@ export class RoomStorage {
     for (const session of this.all<SessionRow>("sessions")) if (session.device === device) this.delete("sessions", session.id);
   }
 
+  /** Goes to the end: what was decided later is applied later, also when it takes an older one's place. */
   owe(message: Owed): void {
+    this.delete("owed", message.id);
     this.put("owed", message.id, message);
   }
 
@@ -302,7 +323,15 @@ export class RoomStorage {
     this.put("meta", "audit-anchor", anchor);
   }
 
-  saveReceipt(receipt: Receipt): void {
+  /** The latest cut of a device; a row that an older version wrote gets what it lacks. */
+  receipt(device: string): StoredReceipt | null {
+    const row = this.get<StoredReceipt>("receipts", device);
+    if (row === null) return null;
+    const lacking = { by: "owner", cut: null, grant: null, signed: null, connectorKey: null, asked: null } as const;
+    return { ...lacking, ...row, gateway: { ...NOT_SAID, ...row.gateway } };
+  }
+
+  saveReceipt(receipt: StoredReceipt): void {
     this.put("receipts", receipt.device, receipt);
   }
 

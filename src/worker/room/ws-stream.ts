@@ -4,12 +4,13 @@ import type { Message, Piece } from "../../core/message-frames.ts";
 import { encodeClose, sendableClose } from "../../core/close-code.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
-import { CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { CLOSE_CUT, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import {
   BROWSER_BUFFER_HIGH_BYTES,
   BROWSER_MESSAGES,
+  CLOSE_ANSWER_MS,
   CREDIT_STEP_BYTES,
   MAX_HELD_MESSAGES,
   MAX_MESSAGE_BYTES,
@@ -203,6 +204,11 @@ export class WsStream {
   /** Ends both directions for a reason of our own. */
   reset(code: number, reason: string): void {
     this.#isOver = true;
+    if (code === CLOSE_CUT) {
+      const cutAtMs = this.#host.nowMs();
+      this.ws.serializeAttachment({ ...this.#attachment, cutAtMs });
+      this.#host.wakeBy(cutAtMs + CLOSE_ANSWER_MS);
+    }
     this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
     closeQuietly(this.ws, code, reason);
     this.#host.forget(this.id);

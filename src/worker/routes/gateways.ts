@@ -3,6 +3,7 @@ import { z } from "zod";
 import {
   activitySchema,
   appMeSchema,
+  differenceMendSchema,
   gatewayCreatedSchema,
   gatewayDetailSchema,
   gatewayNameSchema,
@@ -13,6 +14,7 @@ import {
   signOutSchema,
   waitingCardSchema,
 } from "../../protocol/api.ts";
+import { receiptFileSchema } from "../../protocol/receipt.ts";
 import { sha256 } from "../../core/digests.ts";
 import {
   ENROLMENT_CODE_MS,
@@ -29,6 +31,7 @@ import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolm
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
 import { linesExport } from "../services/lines-export.ts";
+import { receiptDownload } from "../services/receipt-download.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
 import { VERSION } from "../version.ts";
 import { newRowId } from "./auth.ts";
@@ -256,6 +259,30 @@ export const gatewayRoutes = [
     run: async (call) => {
       const { row, room, account } = await ownRoom(call);
       return linesExport(`gatehouse-key-log-${row.id}.jsonl`, async (from) => valueOf(await room.keyLog({ account, from })));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/gateways/:gateway/devices/:device/receipt.json",
+    summary: "The signed receipt of the latest cut, as a file; `not-found` until the gateway's machine has signed it",
+    auth: "account",
+    answer: receiptFileSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      const device = call.param("device");
+      return receiptDownload(device, valueOf(await room.receiptFile({ account, device })));
+    },
+  }),
+  route<z.infer<typeof differenceMendSchema>>({
+    method: "POST",
+    path: "/api/gateways/:gateway/differences/:entry",
+    summary: "Takes an entry out of the gateway's own pairing list, or says that it is fine",
+    auth: "account",
+    body: differenceMendSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.mend({ account, entry: call.param("entry"), what: call.body.what }));
+      return {};
     },
   }),
   route({
