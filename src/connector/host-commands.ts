@@ -2,7 +2,7 @@
 import { Admitted } from "./admitted.ts";
 import { EXIT } from "./exit-codes.ts";
 import { loadIdentity } from "./identity.ts";
-import { KeyLog } from "./key-log-file.ts";
+import { KeyLog, lookAtLog } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
 import type { Options } from "./options.ts";
 import type { StateFiles } from "./state-files.ts";
@@ -27,7 +27,7 @@ export async function status({ terminal, files }: Options): Promise<number> {
 
 /** @returns the exit code */
 export async function devices({ terminal, files }: Options): Promise<number> {
-  const grants = (await openAdmitted(files)).grants();
+  const grants = [...(await lookAtLog(files)).grants.values()];
   for (const { statement, isRevoked, isConfirmed } of grants) {
     const state = isRevoked ? "cut" : !isConfirmed ? "waiting" : statement.notAfterMs <= Date.now() ? "expired" : "allowed";
     terminal.say(

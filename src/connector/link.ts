@@ -7,7 +7,14 @@ import type { Judged } from "../core/judge.ts";
 import { compareHeads, linkProofFields } from "../core/key-log.ts";
 import { nextDial } from "../core/link-backoff.ts";
 import { readOwnerKey, readOwnerRemoval } from "../core/statement.ts";
-import { CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_LINK_VERSION, CLOSE_PROTOCOL, CLOSE_SUPERSEDED } from "../protocol/close-codes.ts";
+import {
+  CLOSE_LINK_QUARANTINED,
+  CLOSE_LINK_REFUSED,
+  CLOSE_LINK_STALE,
+  CLOSE_LINK_VERSION,
+  CLOSE_PROTOCOL,
+  CLOSE_SUPERSEDED,
+} from "../protocol/close-codes.ts";
 import { decodeFrame } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
@@ -47,6 +54,8 @@ export interface LinkOptions {
 }
 
 const NONCE_BYTES = 32;
+/** Counts as this many failures in a row: the longest wait. */
+const QUARANTINE_FAILURES = 20;
 
 export class Link {
   readonly #options: LinkOptions;
@@ -86,6 +95,7 @@ export class Link {
       onRewound: () => this.#alarm("audit-rewound"),
     });
     options.log.onAppend = (line) => this.#sendLog([line]);
+    options.log.onRotated = (seq) => this.#rotated(seq);
     options.gateway.onReport((report) => {
       this.#send({ type: "report", report });
       if (report.state === "online") void this.#finishCuts();
@@ -192,6 +202,8 @@ export class Link {
     }
     const upForMs = this.#upSinceMs === null ? 0 : now() - this.#upSinceMs;
     this.#upSinceMs = null;
+    // The owner has to settle it: whoever asks more often gains nothing.
+    if (code === CLOSE_LINK_QUARANTINED) this.#failures = QUARANTINE_FAILURES;
     const next = nextDial(this.#failures, upForMs, Math.random());
     this.#failures = next.failures;
     onStatus({ state: "waiting", ms: next.waitMs, why });
@@ -225,6 +237,7 @@ export class Link {
       signature,
       report: gateway.report,
       ...(protocol < 2 ? {} : { head }),
+      ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
     };
     socket.send(JSON.stringify(hello));
   }
@@ -381,6 +394,10 @@ export class Link {
 
   #sendLog(lines: readonly string[]): void {
     if (this.#protocol >= 2) this.#send({ type: "log", lines: [...lines] });
+  }
+
+  #rotated(seq: number): void {
+    if (this.#protocol >= 2) this.#send({ type: "rotated", seq });
   }
 
   #send(message: ToRoom): void {

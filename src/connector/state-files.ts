@@ -45,6 +45,8 @@ const pendingSchema = z.object({
 
 const FILES = {
   identity: identitySchema,
+  /** A new key, from before its `rotate` entry until it has taken the old one's place. */
+  nextIdentity: identitySchema,
   gateway: gatewayFileSchema,
   head: keyLogHeadSchema,
   roomHead: keyLogHeadSchema,

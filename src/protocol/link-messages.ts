@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { auditHeadSchema } from "./audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
-import { MAX_AUDIT_DIGESTS, MAX_KEY_LOG_LINE_CHARS } from "./limits.ts";
+import { MAX_AUDIT_DIGESTS, MAX_KEY_LOG_LINE_CHARS, MAX_ROTATION_LINE_CHARS, MAX_ROTATIONS_SHOWN } from "./limits.ts";
 import {
   connectorKeySchema,
   digestIdSchema,
@@ -88,7 +88,17 @@ export const gatewayReportSchema = z.object({
   version: z.string().max(40).optional(),
   /** Closed set of reasons for people; texts live in the pages. */
   reason: z
-    .enum(["not-running", "too-old", "auth-failed", "no-secret", "settings-missing", "stranger-admitted", "settings-refused", "auth-mode"])
+    .enum([
+      "not-running",
+      "too-old",
+      "auth-failed",
+      "no-secret",
+      "settings-missing",
+      "stranger-admitted",
+      "settings-refused",
+      "auth-mode",
+      "connector-copied",
+    ])
     .optional(),
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),
@@ -112,6 +122,8 @@ export const linkHelloSchema = z.object({
   report: gatewayReportSchema,
   /** Last entry of the connector's key log. Since version 2. */
   head: keyLogHeadSchema.optional(),
+  /** `rotate` entries of that log, oldest first: how a room that knows an older key gets to `key` (PROTOCOL.md LINK8). */
+  rotations: z.array(z.string().max(MAX_ROTATION_LINE_CHARS)).max(MAX_ROTATIONS_SHOWN).optional(),
 });
 /** The generation of `welcome` is on disk. */
 export const linkAckSchema = z.object({ type: z.literal("ack"), generation: z.int() });
@@ -158,6 +170,8 @@ export const cutDoneSchema = z.object({
 });
 /** Entries of the key log that the room lacks, in order. Since version 2. */
 export const logMessageSchema = z.object({ type: z.literal("log"), lines: z.array(z.string().max(MAX_KEY_LOG_LINE_CHARS)).min(1).max(64) });
+/** The new key of the `rotate` entry at place `seq` is the one on disk now: the one before it is gone (PROTOCOL.md LINK8). Since version 2. */
+export const rotatedMessageSchema = z.object({ type: z.literal("rotated"), seq: z.int().min(1) });
 /** The connector admits nobody new until somebody at the machine has looked. Since version 2. */
 export const alarmMessageSchema = z.object({ type: z.literal("alarm"), alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
 /** The newest head of the audit chain that this connector has on disk; null: none. After `ack`, and after every head that it took. Since version 2. */
@@ -183,6 +197,7 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   logMessageSchema,
   alarmMessageSchema,
   auditAnchorSchema,
+  rotatedMessageSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;
 

@@ -1,6 +1,6 @@
 /** The room's copy of its gateway's key log: what the connector wrote, in order, and what follows from it here (PROTOCOL.md KL6). */
 import { grantId } from "../../core/digests.ts";
-import { lineHash, nextInCopy } from "../../core/key-log.ts";
+import { isSoundRotation, lineHash, nextInCopy } from "../../core/key-log.ts";
 import { readGrant } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
@@ -28,6 +28,11 @@ export class KeyLogCopy {
     return done;
   }
 
+  /** @returns when everything that came so far is taken up or refused */
+  settled(): Promise<void> {
+    return this.#queue;
+  }
+
   /** The connector stopped admitting anybody new. */
   alarm(alarm: KeyLogAlarm): void {
     this.#admission.audit("gateway", `alarm-${alarm}`, null, {});
@@ -43,6 +48,7 @@ export class KeyLogCopy {
       const entry = await nextInCopy({ gateway: identity.gateway, key: identity.key, head }, line);
       if (entry === "known") continue;
       if (entry === null) return this.alarm("fork");
+      if (entry.body.type === "rotate" && !(await isSoundRotation(identity.gateway, entry.body))) return this.alarm("fork");
       const grant = await grantOf(entry);
       const hash = await lineHash(line);
       storage.transaction(() => {
@@ -81,6 +87,16 @@ export class KeyLogCopy {
         return storage.put("owner_keys", body.key.credentialId, body.key);
       case "owner-remove":
         return storage.delete("owner_keys", body.credentialId);
+      case "rotate": {
+        const meta = this.#admission.mustMeta();
+        const { key } = meta;
+        const rotatedAtMs = this.#admission.options.now();
+        return storage.setMeta({
+          ...meta,
+          key: body.key,
+          previousKey: key === null ? null : { key, rotatedAtMs, seq, isAcknowledged: false },
+        });
+      }
       default:
         return;
     }
