@@ -108,10 +108,30 @@ export class Identity {
 
 /** Reads the key, or makes and keeps one. @throws DamagedStateError */
 export function loadIdentity(files: StateFiles): Identity {
-  let stored = files.read("identity");
+  return keyIn(files, "identity");
+}
+
+/**
+ * The key for an enrolment. A machine that is enrolled already gets a new one: a copy of the old one must be worth nothing afterwards. The
+ * old one stays in use until the ceremony is over.
+ */
+export function enrolmentIdentity(files: StateFiles): Identity {
+  return keyIn(files, files.read("gateway") === null ? "identity" : "enrolIdentity");
+}
+
+/** The ceremony is over: its key is this machine's. */
+export function adoptEnrolmentIdentity(files: StateFiles): void {
+  const stored = files.read("enrolIdentity");
+  if (stored === null) return;
+  files.write("identity", stored);
+  files.remove("enrolIdentity");
+}
+
+function keyIn(files: StateFiles, name: "identity" | "enrolIdentity"): Identity {
+  let stored = files.read(name);
   if (stored === null) {
     stored = newKey();
-    files.write("identity", stored);
+    files.write(name, stored);
   }
   return new Identity(files, stored);
 }

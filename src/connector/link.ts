@@ -54,6 +54,8 @@ export interface LinkOptions {
 }
 
 const NONCE_BYTES = 32;
+/** A control plane that hangs must not keep this process. */
+const CLOSE_WITHIN_MS = 1_000;
 /** Counts as this many failures in a row: the longest wait. */
 const QUARANTINE_FAILURES = 20;
 
@@ -121,7 +123,9 @@ export class Link {
     clearTimeout(this.#handshake);
     clearInterval(this.#heartbeat);
     this.#streams.close();
-    this.#socket?.close(1000, "connector stops");
+    const socket = this.#socket;
+    socket?.close(1000, "connector stops");
+    setTimeout(() => socket?.terminate(), CLOSE_WITHIN_MS).unref();
   }
 
   /** `gatehouse cut` on this machine: streams end now, the room hears of it when the link is up. */

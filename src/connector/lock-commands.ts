@@ -186,6 +186,7 @@ export async function reset({ terminal, files, yes }: Host): Promise<number> {
     "enrolment",
     "identity",
     "nextIdentity",
+    "enrolIdentity",
   ] as const)
     files.remove(name);
   terminal.say("reset", "Forgotten. Claim the gateway again with: gatehouse up");
