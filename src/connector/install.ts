@@ -5,7 +5,7 @@ import { EXIT } from "./exit-codes.ts";
 import { keyLogPath } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
-import { applySettings, planRestore, settingsDiff } from "./openclaw/settings.ts";
+import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/settings.ts";
 import type { SettingChange } from "./openclaw/settings.ts";
 import type { Options } from "./options.ts";
 
@@ -62,7 +62,11 @@ const AWAY_TEXTS = {
 /** Takes our changes back through the gateway's own RPC. @returns what was written; throws Error with a cure when the gateway is not reached */
 async function restore(applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
   const patience = { withinMs: RESTORE_WITHIN_MS, isPatient: true };
-  const done = await withGateway(process.env, patience, (leg) => applySettings(leg, (config) => planRestore(config, applied)));
+  const done = await withGateway(process.env, patience, async (leg) => {
+    const restored = await applySettings(leg, (config) => planRestore(config, applied));
+    await applySettings(leg, (config) => planTidy(config, applied));
+    return restored;
+  });
   if ("value" in done) return done.value;
   throw new Error(`${AWAY_TEXTS[done.why]}, then run this again: its settings were not put back and nothing was deleted.`);
 }

@@ -1,6 +1,7 @@
 /** The room's copy of its gateway's key log: what the connector wrote, in order, and what follows from it here (PROTOCOL.md KL6). */
 import { grantId } from "../../core/digests.ts";
 import { isSoundRotation, lineHash, nextInCopy } from "../../core/key-log.ts";
+import { isSoundKey } from "../../core/public-key.ts";
 import { readGrant } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
@@ -48,6 +49,7 @@ export class KeyLogCopy {
       const entry = await nextInCopy({ gateway: identity.gateway, key: identity.key, head }, line);
       if (entry === "known") continue;
       if (entry === null) return this.alarm("fork");
+      if (!hasSoundKeys(entry)) return this.alarm("fork");
       if (entry.body.type === "rotate" && !(await isSoundRotation(identity.gateway, entry.body))) return this.alarm("fork");
       const grant = await grantOf(entry);
       const hash = await lineHash(line);
@@ -101,6 +103,11 @@ export class KeyLogCopy {
         return;
     }
   }
+}
+
+/** A connector of ours writes no other ones; what it adds becomes a key of this room. */
+function hasSoundKeys({ body }: KeyLogEntry): boolean {
+  return body.type !== "owner-add" || isSoundKey(body.key.key);
 }
 
 async function grantOf(entry: KeyLogEntry): Promise<string | null> {
