@@ -8,7 +8,7 @@ import { grantStatementSchema, nameSchema } from "../../../src/protocol/statemen
 
 const GATEWAY = "a".repeat(23);
 const KEY = { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" } as const;
-const OTHER_KEY = { kty: "OKP", crv: "Ed25519", x: "B".repeat(43) } as const;
+const OTHER_KEY = { kty: "OKP", crv: "Ed25519", x: "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw" } as const;
 const NONCE = "C".repeat(43);
 
 async function asked() {
