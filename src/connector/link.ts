@@ -7,7 +7,14 @@ import type { Judged } from "../core/judge.ts";
 import { compareHeads, linkProofFields } from "../core/key-log.ts";
 import { nextDial } from "../core/link-backoff.ts";
 import { readOwnerKey, readOwnerRemoval } from "../core/statement.ts";
-import { CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_LINK_VERSION, CLOSE_PROTOCOL, CLOSE_SUPERSEDED } from "../protocol/close-codes.ts";
+import {
+  CLOSE_LINK_QUARANTINED,
+  CLOSE_LINK_REFUSED,
+  CLOSE_LINK_STALE,
+  CLOSE_LINK_VERSION,
+  CLOSE_PROTOCOL,
+  CLOSE_SUPERSEDED,
+} from "../protocol/close-codes.ts";
 import { decodeFrame } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
@@ -48,6 +55,10 @@ export interface LinkOptions {
 }
 
 const NONCE_BYTES = 32;
+/** A control plane that hangs must not keep this process. */
+const CLOSE_WITHIN_MS = 1_000;
+/** Counts as this many failures in a row: the longest wait. */
+const QUARANTINE_FAILURES = 20;
 
 export class Link {
   readonly #options: LinkOptions;
@@ -93,6 +104,7 @@ export class Link {
     this.#cuts = new Cuts({ admitted, log, identity, gateway, now, send, endStreams: (device) => this.#streams.endDevice(device) });
     this.#drift = new DriftWatch({ admitted, gateway, now, send });
     options.log.onAppend = (line) => this.#sendLog([line]);
+    options.log.onRotated = (seq) => this.#rotated(seq);
     options.gateway.onReport((report) => {
       this.#send({ type: "report", report });
       if (report.state === "online") void this.#gatewayBack();
@@ -124,7 +136,9 @@ export class Link {
     clearInterval(this.#heartbeat);
     this.#drift.stop();
     this.#streams.close();
-    this.#socket?.close(1000, "connector stops");
+    const socket = this.#socket;
+    socket?.close(1000, "connector stops");
+    setTimeout(() => socket?.terminate(), CLOSE_WITHIN_MS).unref();
   }
 
   /** `gatehouse cut` on this machine: streams end now, the room hears of it when the link is up. */
@@ -205,6 +219,8 @@ export class Link {
     }
     const upForMs = this.#upSinceMs === null ? 0 : now() - this.#upSinceMs;
     this.#upSinceMs = null;
+    // The owner has to settle it: whoever asks more often gains nothing.
+    if (code === CLOSE_LINK_QUARANTINED) this.#failures = QUARANTINE_FAILURES;
     const next = nextDial(this.#failures, upForMs, Math.random());
     this.#failures = next.failures;
     onStatus({ state: "waiting", ms: next.waitMs, why });
@@ -238,6 +254,7 @@ export class Link {
       signature,
       report: gateway.report,
       ...(protocol < 2 ? {} : { head }),
+      ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
     };
     socket.send(JSON.stringify(hello));
   }
@@ -375,6 +392,10 @@ export class Link {
 
   #sendLog(lines: readonly string[]): void {
     if (this.#protocol >= 2) this.#send({ type: "log", lines: [...lines] });
+  }
+
+  #rotated(seq: number): void {
+    if (this.#protocol >= 2) this.#send({ type: "rotated", seq });
   }
 
   #send(message: ToRoom): void {

@@ -70,6 +70,10 @@ const pendingSchema = z.object({
 
 const FILES = {
   identity: identitySchema,
+  /** A new key, from before its `rotate` entry until it has taken the old one's place. */
+  nextIdentity: identitySchema,
+  /** The key of an enrolment that would replace the present one, while its ceremony lasts. */
+  enrolIdentity: identitySchema,
   gateway: gatewayFileSchema,
   head: keyLogHeadSchema,
   roomHead: keyLogHeadSchema,
@@ -95,8 +99,7 @@ export class StateFiles {
 
   constructor(dir: string) {
     this.dir = path.resolve(dir);
-    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
-    chmodSync(this.dir, 0o700);
+    if (existsSync(this.dir)) chmodSync(this.dir, 0o700);
   }
 
   #file(name: FileName): string {
@@ -118,6 +121,7 @@ export class StateFiles {
 
   /** Old content or new content, never half of one: temporary file, fsync, rename, fsync of the folder. */
   write<Name extends FileName>(name: Name, content: Content<Name>): void {
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
     const file = this.#file(name);
     const temporary = `${file}.${process.pid}.tmp`;
     const handle = openSync(temporary, "w", 0o600);
@@ -143,6 +147,7 @@ export class StateFiles {
    * @returns whether the folder is gone
    */
   removeAll(others: readonly string[]): boolean {
+    if (!existsSync(this.dir)) return true;
     const ours = [...Object.keys(FILES).map((name) => `${name}.json`), ...others];
     for (const name of readdirSync(this.dir)) if (ours.some((own) => name.startsWith(own))) rmSync(path.join(this.dir, name));
     if (readdirSync(this.dir).length > 0) return false;

@@ -1,6 +1,6 @@
 /** The connector as the last judge: what it admits, against keys that it pinned itself. Pure: files, clock and nonces are arguments. */
 import type { Refusal } from "../protocol/link-messages.ts";
-import { ACTIVATION_MS, SESSION_MS } from "../protocol/limits.ts";
+import { ACTIVATION_MS, NONCE_MS, SESSION_MS } from "../protocol/limits.ts";
 import type { GrantStatement, OwnerKey, SignedByDevice, SignedByOwner } from "../protocol/statements.ts";
 import { verifyAssertion } from "./assertion.ts";
 import { activationHash, grantId, keyThumbprint } from "./digests.ts";
@@ -8,6 +8,28 @@ import { CLOCK_SKEW_MS, grantProblem } from "./grant-policy.ts";
 import { verifyTagged } from "./public-key.ts";
 import { readGrant, readSession } from "./statement.ts";
 import type { ConnectorKey } from "../protocol/statements.ts";
+
+/** A connector key that was replaced, and when. */
+export interface PreviousKey {
+  readonly key: ConnectorKey;
+  readonly rotatedAtMs: number;
+}
+
+/**
+ * Whether a session statement names this connector: by its key, or by the one before as long as a nonce lives that was handed out under it
+ * (PROTOCOL.md SE1).
+ *
+ * @param named thumbprint in the statement
+ */
+export async function isNamed(
+  connector: { readonly key: ConnectorKey; readonly previousKey: PreviousKey | null },
+  named: string,
+  nowMs: number,
+): Promise<boolean> {
+  if (named === (await keyThumbprint(connector.key))) return true;
+  const { previousKey } = connector;
+  return previousKey !== null && nowMs < previousKey.rotatedAtMs + NONCE_MS && named === (await keyThumbprint(previousKey.key));
+}
 
 /** What a connector knows about itself and its owner. */
 export interface Pinned {
@@ -17,6 +39,8 @@ export interface Pinned {
   readonly approveOrigin: string;
   readonly rpId: string;
   readonly key: ConnectorKey;
+  /** The connector's key before the last rotation: statements that were begun with its nonce still name it. */
+  readonly previousKey: PreviousKey | null;
   readonly ownerKeys: readonly OwnerKey[];
 }
 
@@ -88,7 +112,7 @@ export async function judgeSession(pinned: Pinned, input: SessionInput): Promise
   if (read === null) return no("bad-statement");
   const { body, bytes } = read;
   if (body.gateway !== pinned.gateway || body.origin !== pinned.origin) return no("wrong-gateway");
-  if (body.connectorKey !== (await keyThumbprint(pinned.key))) return no("wrong-gateway");
+  if (!(await isNamed(pinned, body.connectorKey, input.nowMs))) return no("wrong-gateway");
   if (!input.takeNonce(body.connectorNonce)) return no("bad-nonce");
   const grant = input.grant(body.grant);
   if (grant === null || grant.statement.device !== body.device) return no("unknown-grant");

@@ -22,6 +22,8 @@ export const CLOSE_LINK_REFUSED = 4410;
 export const CLOSE_LINK_STALE = 4411;
 /** No common protocol version: update the connector. */
 export const CLOSE_LINK_VERSION = 4412;
+/** Two copies of this connector fight: nobody is linked until the owner has said which one stays. */
+export const CLOSE_LINK_QUARANTINED = 4414;
 
 /** Longest close reason in UTF-8 bytes (RFC 6455 §5.5: 125 minus the code). */
 export const MAX_CLOSE_REASON_BYTES = 123;

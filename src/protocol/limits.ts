@@ -75,6 +75,14 @@ export const LINK_SILENCE_MS = 15_000;
 export const MAX_UNPROVEN_LINKS = 16;
 /** Unproven sockets from one address (an IPv6 /64 counts as one), at `/link` and at the door each. */
 export const MAX_UNPROVEN_PER_ADDRESS = 4;
+/** How long the key before a rotation still proves a link, unless the new one was acknowledged before (security.md 10). */
+export const KEY_OVERLAP_MS = 24 * 3_600_000;
+/** `rotate` entries that a connector shows in `hello`, the newest: more never lie between it and a room, and each costs a check before the proof. */
+export const MAX_ROTATIONS_SHOWN = 16;
+export const MAX_ROTATION_LINE_CHARS = 1_000;
+/** Links with a stale generation, each with a proven key, within this time before the gateway is closed: two copies of one connector fight. */
+export const COPY_WINDOW_MS = 10 * 60_000;
+export const MAX_COPY_ALTERNATIONS = 3;
 /** Unanswered heartbeats before the link is called dead. */
 export const HEARTBEAT_MISSES = 2;
 export const RECONNECT_MIN_MS = 250;

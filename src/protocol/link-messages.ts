@@ -3,7 +3,7 @@ import { z } from "zod";
 import { auditHeadSchema } from "./audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
 import { differencesSchema, openclawIdSchema } from "./drift.ts";
-import { MAX_AUDIT_DIGESTS, MAX_KEY_LOG_LINE_CHARS } from "./limits.ts";
+import { MAX_AUDIT_DIGESTS, MAX_KEY_LOG_LINE_CHARS, MAX_ROTATION_LINE_CHARS, MAX_ROTATIONS_SHOWN } from "./limits.ts";
 import { signedReceiptSchema } from "./receipt.ts";
 import {
   connectorKeySchema,
@@ -103,7 +103,17 @@ export const gatewayReportSchema = z.object({
   version: z.string().max(40).optional(),
   /** Closed set of reasons for people; texts live in the pages. */
   reason: z
-    .enum(["not-running", "too-old", "auth-failed", "no-secret", "settings-missing", "stranger-admitted", "settings-refused", "auth-mode"])
+    .enum([
+      "not-running",
+      "too-old",
+      "auth-failed",
+      "no-secret",
+      "settings-missing",
+      "stranger-admitted",
+      "settings-refused",
+      "auth-mode",
+      "connector-copied",
+    ])
     .optional(),
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),
@@ -127,6 +137,8 @@ export const linkHelloSchema = z.object({
   report: gatewayReportSchema,
   /** Last entry of the connector's key log. Since version 2. */
   head: keyLogHeadSchema.optional(),
+  /** `rotate` entries of that log, oldest first: how a room that knows an older key gets to `key` (PROTOCOL.md LINK8). */
+  rotations: z.array(z.string().max(MAX_ROTATION_LINE_CHARS)).max(MAX_ROTATIONS_SHOWN).optional(),
 });
 /** The generation of `welcome` is on disk. */
 export const linkAckSchema = z.object({ type: z.literal("ack"), generation: z.int() });
@@ -181,6 +193,8 @@ export const cutDoneSchema = z.object({
 export const driftSchema = z.object({ type: z.literal("drift"), atMs: z.int(), differences: differencesSchema });
 /** Entries of the key log that the room lacks, in order. Since version 2. */
 export const logMessageSchema = z.object({ type: z.literal("log"), lines: z.array(z.string().max(MAX_KEY_LOG_LINE_CHARS)).min(1).max(64) });
+/** The new key of the `rotate` entry at place `seq` is the one on disk now: the one before it is gone (PROTOCOL.md LINK8). Since version 2. */
+export const rotatedMessageSchema = z.object({ type: z.literal("rotated"), seq: z.int().min(1) });
 /** The connector admits nobody new until somebody at the machine has looked. Since version 2. */
 export const alarmMessageSchema = z.object({ type: z.literal("alarm"), alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
 /** No alarm stands: there was none, or the person at the machine has settled it. After `ack`, and when it is settled. Since version 2. */
@@ -210,6 +224,7 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   alarmOverSchema,
   auditAnchorSchema,
   driftSchema,
+  rotatedMessageSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;
 

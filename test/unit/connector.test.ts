@@ -5,7 +5,7 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { DiscoverError, discoverGateway } from "../../src/connector/openclaw/discover.ts";
 import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/handshake-watch.ts";
-import { planRestore, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
+import { planRestore, planTidy, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
 import { isSupportedVersion } from "../../src/connector/openclaw/version-gate.ts";
 import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
 import { loadIdentity } from "../../src/connector/identity.ts";
@@ -66,6 +66,19 @@ test("uninstall puts back only what nobody changed since", () => {
     },
   };
   expect(planRestore(now, applied).map(({ path: where, after }) => [where, after])).toEqual([["gateway.trustedProxies", []], ["gateway.nodes.pairing.autoApproveLocal", undefined]]); // prettier-ignore
+});
+
+test("uninstall leaves no empty section behind, and no section of anybody else's", () => {
+  const applied = [
+    { path: "gateway.controlUi.allowedOrigins", before: undefined, after: ["https://x.example"] },
+    { path: "gateway.nodes.pairing.autoApproveLocal", before: undefined, after: false },
+    { path: "gateway.trustedProxies", before: undefined, after: ["127.0.0.1"] },
+  ];
+  const left = { gateway: { controlUi: {}, nodes: { pairing: {} }, auth: {} } };
+  expect(planTidy(left, applied).map((change) => change.path)).toEqual(["gateway.controlUi", "gateway.nodes"]);
+  const others = { gateway: { controlUi: { basePath: "/x" }, nodes: { pairing: {}, allow: [] } } };
+  expect(planTidy(others, applied).map((change) => change.path)).toEqual(["gateway.nodes.pairing"]);
+  expect(planTidy({ gateway: {} }, applied)).toEqual([]);
 });
 
 test("only a loopback gateway is dialled, and a secret reference is not guessed", () => {

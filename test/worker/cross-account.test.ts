@@ -287,6 +287,7 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   mend: () => ({ entry: a.things.entry, what: "remove" }),
   addOwnerKey: () => ({ signed: a.signed }),
   removeOwnerKey: () => ({ signed: a.signed }),
+  endQuarantine: () => ({}),
   keyLog: () => ({ from: 0 }),
   auditLines: () => ({ from: 0, isExport: true }),
   remove: () => ({}),

@@ -203,6 +203,8 @@ export interface HelloChanges {
   /** End of its key log; `signedHead` is what it signs, when that differs. */
   readonly head?: KeyLogHead | undefined;
   readonly signedHead?: KeyLogHead;
+  /** `rotate` entries that lead to its key. */
+  readonly rotations?: readonly string[];
   /** Signs something else than it says. */
   readonly signature?: string;
 }
@@ -266,6 +268,7 @@ export class FakeConnector {
       signature: changes.signature ?? signature,
       report: { state: "online" },
       ...(changes.head === undefined ? {} : { head: changes.head }),
+      ...(changes.rotations === undefined ? {} : { rotations: [...changes.rotations] }),
     });
   }
 

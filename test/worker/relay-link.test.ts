@@ -132,17 +132,26 @@ test("[LINK2] [case 7] a newer proven link ends the older one and its streams; t
   expect(new TextDecoder().decode((await again.stream.messages.next()).data)).toBe("over the newer one");
 });
 
-test("[LINK3] [case 2] the acknowledged generation and the one before are accepted, an older one never", async () => {
+test("[LINK3] [case 2] until a generation is acknowledged the one before is accepted, too; then never again, and the owner hears of it", async () => {
   const bench = await newBench();
-  let generation = 0;
-  for (let i = 0; i < 3; i += 1) ({ generation } = await FakeConnector.up(env, bench.gateway, bench.identity, generation));
-  expect(generation).toBe(3);
+  const first = await FakeConnector.up(env, bench.gateway, bench.identity);
+  // Killed between receiving and acknowledging: neither it nor the room knows whether the second one is on its disk.
+  const killed = await FakeConnector.dial(env, bench.gateway);
+  await killed.hello(bench.gateway, bench.identity, { generation: first.generation });
+  expect(await killed.control.next()).toMatchObject({ type: "welcome", generation: 2 });
+  const third = await FakeConnector.up(env, bench.gateway, bench.identity, first.generation);
+  expect(third.generation).toBe(3);
   // The acknowledgement has its own message; this answer comes after it.
   await bench.room.snapshot({ account: ACCOUNT });
-  const stale = await FakeConnector.dial(env, bench.gateway);
-  await stale.hello(bench.gateway, bench.identity, { generation: 1 });
-  expect((await stale.closed).code).toBe(4411);
-  expect((await FakeConnector.up(env, bench.gateway, bench.identity, 2)).generation).toBe(4);
+  for (const generation of [2, 1]) {
+    const stale = await FakeConnector.dial(env, bench.gateway);
+    await stale.hello(bench.gateway, bench.identity, { generation });
+    expect((await stale.closed).code).toBe(4411);
+  }
+  expect((await FakeConnector.up(env, bench.gateway, bench.identity, 3)).generation).toBe(4);
+  const lines = await bench.room.auditLines({ account: ACCOUNT, from: 0, isExport: false });
+  const copied = (lines.ok ? lines.value : []).filter((line) => line.includes('"connector-copied"'));
+  expect(copied).toHaveLength(2);
 });
 
 test("[LINK5] [case 5] a busy link without a sign of life ends by alarm, with its streams; one that beats stays", async () => {

@@ -7,6 +7,7 @@ import { GatewayAwayError } from "./openclaw-port.ts";
 
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 10_000;
+const CLOSE_WITHIN_MS = 1_000;
 const REQUEST_TIMEOUT_MS = 20_000;
 const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
 
@@ -74,7 +75,10 @@ export class ControlLeg {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#socket?.close();
+    const socket = this.#socket;
+    socket?.close();
+    // A gateway that hangs must not keep this process.
+    setTimeout(() => socket?.terminate(), CLOSE_WITHIN_MS).unref();
   }
 
   /**

@@ -27,7 +27,7 @@ export interface OpenclawOptions {
   readonly watchSettingsMs?: number;
 }
 
-/** OpenClaw has no event for a changed setting, and applies most without a restart. */
+/** OpenClaw says `config.changed` for what went through its RPC; this finds the rest, and an event that got lost. Most settings need no restart. */
 const WATCH_SETTINGS_MS = 20_000;
 const SELF_TEST_RETRIES = 10;
 const SELF_TEST_WAIT_MS = 500;
@@ -49,6 +49,8 @@ export class LocalOpenclaw implements OpenclawGateway {
   #watch: NodeJS.Timeout | undefined;
   /** Hash of the config that the last check saw; null while a check runs. */
   #checkedHash: string | null = null;
+  /** The settings changed while a check ran: it may have read them before. */
+  #hasChanged = false;
 
   /** @throws DiscoverError when the gateway's address may not be used */
   constructor(options: OpenclawOptions) {
@@ -59,6 +61,9 @@ export class LocalOpenclaw implements OpenclawGateway {
       onState: (state) => void this.#controlState(state),
       onEvent: (event) => {
         if (event.startsWith("device.pair.")) for (const listener of this.#pairing) listener();
+        if (event !== "config.changed") return;
+        if (this.#checkedHash === null) this.#hasChanged = true;
+        else void this.#watchSettings();
       },
     });
   }
@@ -203,7 +208,12 @@ export class LocalOpenclaw implements OpenclawGateway {
       if (error instanceof GatewayAwayError) return;
       tell({ state: "unsafe", reason: "settings-missing" });
     } finally {
-      if (!isStale()) this.#checkedHash = hash;
+      if (!isStale()) {
+        this.#checkedHash = hash;
+        const again = this.#hasChanged;
+        this.#hasChanged = false;
+        if (again) void this.#watchSettings();
+      }
     }
   }
 

@@ -7,6 +7,7 @@ import type { GatewayState } from "../../protocol/words.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
+import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
@@ -77,15 +78,49 @@ export class Admission implements AdmissionForRelay {
   identity() {
     const meta = this.storage.meta();
     if (meta === null || meta.key === null) return null;
-    const { gateway, key, generation, acknowledged } = meta;
+    const { gateway, key, previousKey = null, generation, acknowledged } = meta;
     const head = this.keyLog.head();
-    return { gateway, origin: this.options.config.gatewayOrigin(gateway), key, generation, acknowledged, head };
+    const origin = this.options.config.gatewayOrigin(gateway);
+    return { gateway, origin, key, previousKey, isQuarantined: this.isQuarantined(), generation, acknowledged, head };
   }
 
   nextGeneration(): number {
     const meta = this.mustMeta();
     this.storage.setMeta({ ...meta, generation: meta.generation + 1 });
     return meta.generation + 1;
+  }
+
+  isQuarantined(): boolean {
+    return (this.storage.meta()?.copies ?? NO_COPIES).quarantinedAtMs !== null;
+  }
+
+  sawCopy(): boolean {
+    const meta = this.mustMeta();
+    const copies = sawCopy(meta.copies ?? NO_COPIES, this.options.now());
+    const isClosed = copies.quarantinedAtMs !== null;
+    this.storage.transaction(() => {
+      this.storage.setMeta({ ...meta, copies });
+      this.audit("gateway", "connector-copied", null, { times: copies.staleAtMs.length });
+      if (isClosed) this.audit("gateway", "gateway-quarantined", null, {});
+    });
+    this.tellInbox();
+    return isClosed;
+  }
+
+  /** The owner has ended the other copy: the next connector that proves itself is the one, whatever generation it has. */
+  endQuarantine(): void {
+    const meta = this.mustMeta();
+    this.storage.transaction(() => {
+      this.storage.setMeta({ ...meta, copies: NO_COPIES, acknowledged: 0 });
+      this.audit("owner", "quarantine-ended", null, {});
+    });
+    this.tellInbox();
+  }
+
+  keyAcknowledged(): void {
+    const meta = this.mustMeta();
+    const { previousKey = null } = meta;
+    if (previousKey?.isAcknowledged === false) this.storage.setMeta({ ...meta, previousKey: { ...previousKey, isAcknowledged: true } });
   }
 
   acknowledged(generation: number): void {
@@ -137,6 +172,11 @@ export class Admission implements AdmissionForRelay {
       this.keyLog.alarmAtMachine(message);
     } else if (message.type === "alarm-over") {
       this.keyLog.alarmOver();
+    } else if (message.type === "rotated") {
+      // Entries are taken up in order behind one another: this word may not overtake the entry that it is about.
+      void this.keyLog.settled().then(() => {
+        if (this.storage.meta()?.previousKey?.seq === message.seq) this.keyAcknowledged();
+      });
     } else if (message.type === "audit-anchor") {
       this.trail.anchored(message.head);
     } else if (message.type === "device") {
@@ -161,12 +201,13 @@ export class Admission implements AdmissionForRelay {
   state(): GatewayState {
     const meta = this.storage.meta();
     if (meta === null || meta.key === null) return "unclaimed";
+    if (this.isQuarantined()) return "unsafe";
     if (!this.#link.up) return "no-link";
     return this.#link.report?.state ?? "offline";
   }
 
   report(): GatewayReport | null {
-    return this.#link.report;
+    return this.isQuarantined() ? { state: "unsafe", reason: "connector-copied" } : this.#link.report;
   }
 
   /** How long the gateway said that its restart takes, milliseconds; only while it restarts. */

@@ -12,6 +12,8 @@ export const linkAttachmentSchema = z.object({
   /** What per-address limits count by. */
   addressGroup: z.string(),
   generation: z.int(),
+  /** The connector key that it was proven with; sockets from before rotations lack it. */
+  key: z.string().optional(),
   version: z.string(),
   report: gatewayReportSchema.nullable(),
   /** Upper 24 bits of the stream ids that the next instance may use (PROTOCOL.md FR4). */

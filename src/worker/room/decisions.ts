@@ -2,6 +2,7 @@
 import { verifyAssertion } from "../../core/assertion.ts";
 import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin } from "../../core/grant-policy.ts";
+import { isSoundKey } from "../../core/public-key.ts";
 import { readGrant, readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
 import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { ACTIVATION_MS, MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -165,7 +166,7 @@ export function deny(admission: Admission, input: { request: string; block: bool
 /** Pins one more owner passkey, endorsed by one that the room already holds. */
 export async function addOwnerKey(admission: Admission, account: string, signed: SignedByOwner): Promise<RoomResult<null>> {
   const statement = readOwnerKey(signed.statement);
-  if (statement === null || statement.body.account !== account) return REFUSED;
+  if (statement === null || statement.body.account !== account || !isSoundKey(statement.body.key)) return REFUSED;
   const { config } = admission.options;
   const keys = admission.storage.ownerKeys();
   const expected = { type: "owner-key", body: statement.bytes, origin: config.approveOrigin, rpId: config.rpId, ownerKeys: keys } as const;

@@ -1,5 +1,6 @@
 /** The room's side of opening a session: challenges, proofs, device tokens (PROTOCOL.md SE, TK). */
-import { activationHash, deviceId, keyThumbprint } from "../../core/digests.ts";
+import { activationHash, deviceId } from "../../core/digests.ts";
+import { isNamed } from "../../core/judge.ts";
 import { firstToken, judgeToken, recognised, rotatedToken } from "../../core/device-token-policy.ts";
 import type { TokenState } from "../../core/device-token-policy.ts";
 import { CLOCK_SKEW_MS } from "../../core/grant-policy.ts";
@@ -181,7 +182,7 @@ export class DoorSessions {
     )
       return "not-allowed";
     if (body.expMs > Math.min(row.notAfterMs, body.iatMs + SESSION_MS) || body.expMs <= nowMs) return "bad-request";
-    if (body.connectorKey !== (await keyThumbprint(identity.key))) return "bad-request";
+    if (!(await isNamed(identity, body.connectorKey, nowMs))) return "bad-request";
     if (!(await verifyTagged(row.key, "session", statement.bytes, signature))) return "not-allowed";
     if (row.activation !== null) {
       const grant = admission.storage.get<GrantRow>("grants", row.grant);

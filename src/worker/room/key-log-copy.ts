@@ -1,6 +1,7 @@
 /** The room's copy of its gateway's key log: what the connector wrote, in order, and what follows from it here (PROTOCOL.md KL6). */
 import { grantId } from "../../core/digests.ts";
-import { lineHash, nextInCopy } from "../../core/key-log.ts";
+import { isSoundRotation, lineHash, nextInCopy } from "../../core/key-log.ts";
+import { isSoundKey } from "../../core/public-key.ts";
 import { readGrant } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
@@ -27,6 +28,11 @@ export class KeyLogCopy {
     const done = this.#queue.then(() => this.#take(lines));
     this.#queue = done.catch(() => undefined);
     return done;
+  }
+
+  /** @returns when everything that came so far is taken up or refused */
+  settled(): Promise<void> {
+    return this.#queue;
   }
 
   /** What the room itself found: a log that it cannot follow. */
@@ -63,6 +69,8 @@ export class KeyLogCopy {
       const entry = await nextInCopy({ gateway: identity.gateway, key: identity.key, head }, line);
       if (entry === "known") continue;
       if (entry === null) return this.alarm("fork");
+      if (!hasSoundKeys(entry)) return this.alarm("fork");
+      if (entry.body.type === "rotate" && !(await isSoundRotation(identity.gateway, entry.body))) return this.alarm("fork");
       const grant = await grantOf(entry);
       const hash = await lineHash(line);
       storage.transaction(() => {
@@ -105,10 +113,25 @@ export class KeyLogCopy {
         return storage.put("owner_keys", body.key.credentialId, body.key);
       case "owner-remove":
         return storage.delete("owner_keys", body.credentialId);
+      case "rotate": {
+        const meta = this.#admission.mustMeta();
+        const { key } = meta;
+        const rotatedAtMs = this.#admission.options.now();
+        return storage.setMeta({
+          ...meta,
+          key: body.key,
+          previousKey: key === null ? null : { key, rotatedAtMs, seq, isAcknowledged: false },
+        });
+      }
       default:
         return;
     }
   }
+}
+
+/** A connector of ours writes no other ones; what it adds becomes a key of this room. */
+function hasSoundKeys({ body }: KeyLogEntry): boolean {
+  return body.type !== "owner-add" || isSoundKey(body.key.key);
 }
 
 async function grantOf(entry: KeyLogEntry): Promise<string | null> {

@@ -1,9 +1,11 @@
 /** The room's end of the connector's one link: proof, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
 import { addressGroup } from "../../core/client-ip.ts";
 import { linkProofFields } from "../../core/key-log.ts";
+import { linkKey } from "../../core/key-rotation.ts";
 import { verifyTagged } from "../../core/public-key.ts";
 import {
   CLOSE_GATEWAY_GONE,
+  CLOSE_LINK_QUARANTINED,
   CLOSE_LINK_REFUSED,
   CLOSE_LINK_STALE,
   CLOSE_LINK_VERSION,
@@ -43,8 +45,12 @@ export interface LinkLegOptions {
 }
 
 type Hello = Extract<ToRoom, { type: "hello" }>;
+type Identity = NonNullable<ReturnType<AdmissionForRelay["identity"]>>;
 type Nonce = { readonly nonce: string; readonly connectorKey: string };
 
+const COPIES = "two copies of this connector; the owner says which one stays";
+/** A key changes once while a proof is checked; more often is no connector of ours. */
+const PROOF_TRIES = 3;
 /** Ids of one block. Small, because every wake of the room takes a new block: the upper 24 bits outlast years of them. */
 const IDS_PER_BLOCK = 1 << 8;
 const MAX_BLOCK = (1 << 24) - 1;
@@ -261,24 +267,25 @@ export class LinkLeg {
     const { admission } = this.#options;
     if (hello.protocol < MIN_LINK_PROTOCOL || hello.protocol > LINK_PROTOCOL)
       return closeQuietly(ws, CLOSE_LINK_VERSION, `speak version ${LINK_PROTOCOL}`);
-    const claimed = admission.identity();
-    const { gateway, connectorNonce, generation: claimedGeneration, protocol, head } = hello;
-    const proof = { gateway, roomNonce: attachment.nonce, connectorNonce, generation: claimedGeneration, protocol, head };
-    const signed = joined(linkProofFields(proof));
-    const isProven =
-      claimed !== null &&
-      hello.gateway === claimed.gateway &&
-      hello.key.x === claimed.key.x &&
-      (await verifyTagged(claimed.key, "link", signed, hello.signature));
-    // The check waited: a new enrolment or a newer link may have come between, so everything is read again.
-    const identity = admission.identity();
-    if (!isProven || identity === null || identity.key.x !== claimed.key.x || ws.readyState !== WebSocket.OPEN) {
-      return closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
+    const { protocol } = hello;
+    const identity = await this.#proven(attachment, hello);
+    if (identity === null || ws.readyState !== WebSocket.OPEN) return closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
+    if (identity.isQuarantined) return closeQuietly(ws, CLOSE_LINK_QUARANTINED, COPIES);
+    if (hello.generation < identity.acknowledged) {
+      if (!admission.sawCopy()) return closeQuietly(ws, CLOSE_LINK_STALE, "stale generation");
+      closeQuietly(ws, CLOSE_LINK_QUARANTINED, COPIES);
+      return this.end(CLOSE_LINK_QUARANTINED, COPIES);
     }
-    if (hello.generation < identity.acknowledged - 1) return closeQuietly(ws, CLOSE_LINK_STALE, "stale generation");
     this.end(CLOSE_SUPERSEDED, "a newer connector took over");
     const generation = admission.nextGeneration();
-    const ready: LinkAttachment = { ...attachment, phase: "ready", generation, version: hello.version, report: hello.report };
+    const ready: LinkAttachment = {
+      ...attachment,
+      phase: "ready",
+      generation,
+      key: hello.key.x,
+      version: hello.version,
+      report: hello.report,
+    };
     ws.serializeAttachment(ready);
     this.#current = { ws, attachment: ready };
     this.#block = null;
@@ -296,12 +303,31 @@ export class LinkLeg {
     this.#options.onReady();
   }
 
+  /** @returns the connector's standing at this moment, when the hello proves that it is the one; else null */
+  async #proven(attachment: LinkAttachment, hello: Hello): Promise<Identity | null> {
+    const { admission, now } = this.#options;
+    const { gateway, connectorNonce, generation, protocol, head } = hello;
+    const signed = joined(linkProofFields({ gateway, roomNonce: attachment.nonce, connectorNonce, generation, protocol, head }));
+    for (let tries = 0; tries < PROOF_TRIES; tries += 1) {
+      const claimed = admission.identity();
+      if (claimed === null || gateway !== claimed.gateway) return null;
+      const key = await linkKey(claimed, hello, now());
+      if (key === null || !(await verifyTagged(key, "link", signed, hello.signature))) return null;
+      // The check waited: a new enrolment, a newer link or the rotation itself may have come between. Judged again under another key.
+      const identity = admission.identity();
+      if (identity?.key.x === claimed.key.x) return identity;
+    }
+    return null;
+  }
+
   #control(message: ToRoom): void {
     const { admission } = this.#options;
     switch (message.type) {
       case "hello":
         return;
       case "ack":
+        // Whoever dialled with the newest key needs no older one any more.
+        if (this.#current?.attachment.key === admission.identity()?.key.x) admission.keyAcknowledged();
         return admission.acknowledged(message.generation);
       case "report": {
         const link = this.#current;
@@ -329,6 +355,7 @@ export class LinkLeg {
       case "alarm-over":
       case "audit-anchor":
       case "drift":
+      case "rotated":
         return admission.received(message);
     }
   }

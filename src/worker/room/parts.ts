@@ -1,4 +1,5 @@
 /** What the two halves of a room ask of each other. `relay` owns the link and the streams, `admission` owns storage and decisions; room.ts wires them. */
+import type { OldKey } from "../../core/key-rotation.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey } from "../../protocol/statements.ts";
@@ -19,6 +20,10 @@ export interface AdmissionForRelay {
     readonly gateway: string;
     readonly origin: string;
     readonly key: ConnectorKey;
+    /** The key before the last rotation. */
+    readonly previousKey: OldKey | null;
+    /** Two copies of the connector fight: nobody is linked. */
+    readonly isQuarantined: boolean;
     readonly generation: number;
     readonly acknowledged: number;
     /** End of the room's copy of the key log. */
@@ -26,6 +31,10 @@ export interface AdmissionForRelay {
   } | null;
   /** Stores and returns the next generation; before `welcome`. */
   nextGeneration(): number;
+  /** A proven connector showed a state that another one has left behind. @returns whether the gateway is closed for that now */
+  sawCopy(): boolean;
+  /** The connector has proven the newest key, or has it on disk: the one before is gone. */
+  keyAcknowledged(): void;
   /** The connector has it on disk; from here on the room sends what it owes (LINK7). */
   acknowledged(generation: number): void;
   /** Looked up once per stream. */
@@ -36,7 +45,7 @@ export interface AdmissionForRelay {
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
-  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`). Results and nonces are matched by the relay. */
+  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`). Results and nonces are matched by the relay. */
   received(message: ToRoom): void;
 }
 

@@ -78,6 +78,8 @@ export interface RoomRpc {
   addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
   /** Takes one owner passkey out, signed by another one. */
   removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
+  /** The owner ended the other copy of the connector: the next one that proves itself is linked. `conflict` when nothing is closed for that. */
+  endQuarantine(input: { account: string }): Promise<RoomResult<null>>;
   /** A page of the key log's copy, from place `from` on; empty at its end. */
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
   /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out. */

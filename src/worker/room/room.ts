@@ -5,6 +5,7 @@ import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
+import { NO_COPIES } from "../../core/copy-watch.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import { cut, endUnanswered } from "./cuts.ts";
@@ -153,7 +154,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       const meta = this.#admission.mustMeta();
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
       this.#admission.storage.transaction(() => {
-        this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
+        this.#admission.storage.setMeta({ ...meta, key: input.key, previousKey: null, copies: NO_COPIES, generation: 0, acknowledged: 0 });
         this.#admission.storage.setOwnerKeys(input.ownerKeys);
         this.#admission.storage.clearKeyLog();
         this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
@@ -275,6 +276,14 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {
     return this.#for(input.account, () => removeOwnerKey(this.#admission, input.account, input.signed));
+  }
+
+  endQuarantine(input: { account: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => {
+      if (!this.#admission.isQuarantined()) return Promise.resolve({ ok: false, failure: "conflict" });
+      this.#admission.endQuarantine();
+      return done();
+    });
   }
 
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>> {

@@ -1,6 +1,8 @@
 /** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
 import type { AskMade } from "../../core/ask-budget.ts";
+import type { CopyWatch } from "../../core/copy-watch.ts";
 import type { TokenState } from "../../core/device-token-policy.ts";
+import type { OldKey } from "../../core/key-rotation.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims } from "../../protocol/door-messages.ts";
@@ -20,6 +22,10 @@ export interface RoomMeta {
   readonly acknowledged: number;
   readonly connectorVersion: string | null;
   readonly lastSeenMs: number | null;
+  /** The connector's key before its last rotation. Rooms from before that lack it. */
+  readonly previousKey?: OldKey | null;
+  /** Signs of a second copy of the connector. */
+  readonly copies?: CopyWatch;
 }
 
 export interface DeviceRow {

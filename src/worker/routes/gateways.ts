@@ -206,6 +206,17 @@ export const gatewayRoutes = [
       return {};
     },
   }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/settle",
+    summary: "Opens a gateway again that was closed because two machines used its key",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.endQuarantine({ account }));
+      return {};
+    },
+  }),
   route<z.infer<typeof gatewayNameSchema>>({
     method: "PATCH",
     path: "/api/gateways/:gateway/devices/:device",

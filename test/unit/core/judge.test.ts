@@ -33,6 +33,7 @@ beforeAll(async () => {
     approveOrigin: APPROVE,
     rpId: "approve.localhost",
     key: CONNECTOR_KEY,
+    previousKey: null,
     ownerKeys: [owner.ownerKey],
   };
 });

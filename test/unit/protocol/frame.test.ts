@@ -63,7 +63,7 @@ test("[ST2] any message, cut anywhere the credit asks, comes back as it was", ()
     }),
     { numRuns: 60 },
   );
-});
+}, 60_000);
 
 test("[ST2] an empty message is one frame", () => {
   expect([...piecesOf(new Uint8Array(0), true)]).toEqual([{ payload: new Uint8Array(0), flags: FLAG_FIN | FLAG_TEXT }]);
