@@ -20,7 +20,9 @@ import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 
-const RUNS = 150;
+const RUNS = 100;
+/** Many dumps of two rooms: a busy machine needs longer than the suite's own end of what hangs. */
+const HANGS_MS = 300_000;
 
 /** Everything of an account that somebody else could name. */
 interface Things {
@@ -232,7 +234,7 @@ test("[case 40] whichever ids of A's B names on whichever route: the answer for 
   await fc.assert(fc.asyncProperty(drawn, one), { numRuns: RUNS });
   expect(new Set([...seen].map((key) => key.replace(/ (true|false)$/, ""))).size).toBe(withIds.length);
   expect([...statuses].toSorted((x, y) => x - y)).toEqual([404, 410]);
-}, 120_000);
+}, HANGS_MS);
 
 async function sessionsOf(account: string): Promise<string[]> {
   const { results } = await env.DB.prepare("SELECT selector FROM account_sessions WHERE account_id = ?").bind(account).all<{ selector: string }>(); // prettier-ignore
@@ -262,7 +264,7 @@ test("[case 40] whatever B does on the routes without an id, in any order: nothi
     for (const each of steps) await one(each);
   }), { numRuns: RUNS / 5 }); // prettier-ignore
   expect(await rowsOfA()).toBe(before);
-}, 120_000);
+});
 
 // --- the room ---------------------------------------------------------------------------------------------------------------------
 
