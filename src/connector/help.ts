@@ -7,7 +7,7 @@ Usage: gatehouse <command> [options]
                    without a code it prints a claim link
   run              keep the connection of a machine that is enrolled
   status           how the running connector stands
-  doctor           check gateway, secret and settings, with a cure for what is wrong
+  doctor           check gateway, secret, settings and the approval page, with a cure for what is wrong
   devices          devices that this machine admits
   cut <device>     end a device's access here and now, without any network (also: revoke; revoke --all)
 
