@@ -34,9 +34,10 @@ function done(title: string, text: string, back: string): void {
 
 /** What became of the yes, in words. What needs the person to do something leaves the time to read it. */
 function decided(decision: Decision, name: string, back: string): void {
-  const stays = (title: string, ...text: readonly string[]): void => {
+  const stays = (title: string, text: string, command?: string): void => {
     const link = h("a", { class: "button primary", href: back }, TEXTS.back);
-    view(title, ...text.map((each) => h("p", {}, each)), h("div", { class: "actions" }, link));
+    const typed = command === undefined ? [] : [h("pre", { class: "command", tabindex: "0" }, command)];
+    view(title, h("p", {}, text), ...typed, h("div", { class: "actions" }, link));
   };
   switch (decision.outcome) {
     case "applied":

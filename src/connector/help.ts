@@ -54,7 +54,7 @@ export const COMMANDS = {
   status: { usage: "", brief: "how the running connector stands", words: 0, options: [], group: "connect" },
   doctor: {
     usage: "",
-    brief: "check gateway, secret, settings and connection, with a cure for what is wrong",
+    brief: "check gateway, secret, settings, connection and the approval page, with a cure for what is wrong",
     more: "Changes nothing. Exit code 5: OpenClaw is not safe to serve; 1: something else is wrong.",
     words: 0,
     options: [],

@@ -130,11 +130,13 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
   // Filled after the first rendering: a live region that starts with its text is not read.
   const [spoken, speak] = useState("");
   useEffect(() => speak(announcement(cards)), [cards]);
+  // A line of its own: what stops waiting must not silence what was allowed.
+  const [told, tell] = useState("");
   const wasHere = useRef(notices);
   useEffect(() => {
     const newest = notices[0];
     // Those that were here already are read with the page.
-    if (newest !== undefined && !wasHere.current.some((each) => each.id === newest.id)) speak(noticeText(newest));
+    if (newest !== undefined && !wasHere.current.some((each) => each.id === newest.id)) tell(noticeText(newest));
     wasHere.current = notices;
   }, [notices]);
   useEffect(() => {
@@ -161,6 +163,9 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
       <Frame hasLinks={true}>
         <p role="status" class="unseen">
           {spoken}
+        </p>
+        <p role="status" class="unseen">
+          {told}
         </p>
         <div role="status">{line === "offline" && <p class="banner">{TEXTS.offline}</p>}</div>
         {isOut && (

@@ -1,5 +1,5 @@
 /** The door: the page that a device sees at a gateway's own origin before it is allowed in. No dependency, no inline script. */
-import type { ChallengeResponse, DoorError, ToDoor } from "../protocol/door-messages.ts";
+import type { ChallengeResponse, ToDoor } from "../protocol/door-messages.ts";
 import { doorStep, isAdmittedAnew, lookAgainMs, pathToOpen } from "../core/door-flow.ts";
 import { SESSION_MS } from "../protocol/limits.ts";
 import { ASK_KEYS, SESSION_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
@@ -8,6 +8,7 @@ import type { GatewayState } from "../protocol/words.ts";
 import { claims, isInsideAnotherApp } from "./claims.ts";
 import { deviceKey } from "./device-key.ts";
 import type { HeldKey } from "./device-key.ts";
+import { Refused, post } from "./room-calls.ts";
 import { TEXTS, stateText } from "./texts.ts";
 import { clock, setText, show } from "./view.ts";
 import type { Action } from "./view.ts";
@@ -20,25 +21,6 @@ const HELLO_AGAIN_MS = 2_000;
 /** A browser that forgets the cookie at once comes back here again and again: this often in this time is a loop. */
 const LOOP_OPENS = 3;
 const LOOP_WINDOW_MS = 12_000;
-
-class Refused extends Error {
-  readonly code: DoorError | "failed";
-  constructor(code: DoorError | "failed") {
-    super(code);
-    this.code = code;
-  }
-}
-
-async function post<T>(path: string, body: object): Promise<T> {
-  const response = await fetch(`${DOOR_PREFIX}api/${path}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const value = (await response.json().catch(() => ({}))) as T & { error?: { code?: DoorError } };
-  if (!response.ok) throw new Refused(value.error?.code ?? "failed");
-  return value;
-}
 
 /** Whether the door stands at its own address, not in the place of a page of the gateway. */
 function isOwnAddress(): boolean {
