@@ -48,7 +48,7 @@ export class Cuts {
    */
   async byOwner(message: CutMessage): Promise<CutAnswer> {
     const { admitted } = this.#options;
-    const kept = message.cut === undefined ? undefined : admitted.receipts().find((each) => each.cut === message.cut);
+    const kept = readable(() => admitted.receipts()).find((each) => each.cut === message.cut);
     if (kept !== undefined) {
       const { removed, atMs, statement, signature } = kept;
       return { streamsClosed: 0, removed, done: true, atMs, receipt: { statement, signature } };
@@ -110,7 +110,7 @@ export class Cuts {
     named: { readonly cut?: string | undefined; readonly cutAtMs: number | null; readonly audit: AuditHead | null },
   ): Promise<PendingCut> {
     const { admitted, log, endStreams, now } = this.#options;
-    const known = admitted.cuts().find((each) => each.device === device);
+    const known = readable(() => admitted.cuts()).find((each) => each.device === device);
     // Sent again before the gateway came back: it was denied then.
     const isKnown = known?.cut !== undefined && known.cut === named.cut;
     const revoked = isKnown ? Promise.resolve(true) : admitted.revokeDevice(device, by === "host" ? "host" : "relay");
@@ -216,6 +216,15 @@ interface Finished {
   readonly removed: number;
   readonly atMs: number;
   readonly receipt: { readonly statement: string; readonly signature: string } | null;
+}
+
+/** A damaged file of what was done before never stands in the way of denying a device now. */
+function readable<T>(read: () => readonly T[]): readonly T[] {
+  try {
+    return read();
+  } catch {
+    return [];
+  }
 }
 
 /** @returns a name that no other cut has */

@@ -1,10 +1,8 @@
 /** A gateway whose connector signs receipts, and allowed devices with streams: what tests of cuts start from. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { grantId } from "../../src/core/digests.ts";
 import { writeReceipt } from "../../src/core/receipt.ts";
 import type { LinkResult, ToConnector } from "../../src/protocol/link-messages.ts";
 import type { ReceiptStatement, SignedReceipt } from "../../src/protocol/receipt.ts";
-import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { newLogKey } from "../support/test-key-log.ts";
@@ -17,7 +15,9 @@ import type { GatewayWorld } from "./world.ts";
 
 export type CutMessage = Extract<ToConnector, { type: "cut" }>;
 
-/** A connector that says yes to every grant; cuts are the test's to answer. */
+const NONCE = "A".repeat(43);
+
+/** A connector that says yes to every grant and session; cuts are the test's to answer. */
 export class CuttingConnector {
   readonly link: FakeConnector;
   readonly cuts = new Arrivals<CutMessage>();
@@ -36,6 +36,9 @@ export class CuttingConnector {
       const message = await this.link.control.next();
       if ("id" in message) this.came.push(message.id);
       if (message.type === "grant" && answersGrants) this.link.say({ type: "result", id: message.id, ok: true });
+      else if (message.type === "session") this.link.say({ type: "result", id: message.id, ok: true });
+      else if (message.type === "nonce-request")
+        this.link.say({ type: "nonce", id: message.id, nonce: NONCE, connectorKey: "A".repeat(43) });
       else if (message.type === "cut") this.cuts.put(message);
       else if (message.type === "receipt-ack") this.acks.put(message.cut);
       else if (message.type === "remove-entry") this.removals.put(message);
@@ -63,6 +66,11 @@ export class CutWorld {
     const key = await newLogKey();
     await gateway.room.enrol({ account: gateway.person.id, key: key.key, ownerKeys: [gateway.person.authenticator.ownerKey] });
     return new CutWorld(gateway, key);
+  }
+
+  /** The same around a gateway that a test made itself; it keeps its own connector. */
+  static async of(gateway: GatewayWorld): Promise<CutWorld> {
+    return new CutWorld(gateway, await newLogKey());
   }
 
   /** @param ack false: proven, but the new generation is not on its disk yet @param protocol version that it speaks */
@@ -150,9 +158,4 @@ export class CutWorld {
   auditActions(): Promise<string[]> {
     return this.inRoom((storage) => storage.auditLines(0, 1_000).map((line) => (JSON.parse(line) as { action: string }).action));
   }
-}
-
-/** @returns the id of a signed grant */
-export async function idOf(statement: string): Promise<string> {
-  return grantId(fromBase64url(statement) ?? new Uint8Array());
 }

@@ -26,7 +26,7 @@ export class Stragglers {
     count.frames += 1;
     count.bytes += typeof data === "string" ? data.length : data.byteLength;
     this.#sent.set(attachment.device, count);
-    if (count.frames > MAX_FRAMES_AFTER_CUT || count.bytes > MAX_BYTES_AFTER_CUT) this.#restart();
+    if (count.frames > MAX_FRAMES_AFTER_CUT || count.bytes > MAX_BYTES_AFTER_CUT) this.restart();
   }
 
   /**
@@ -44,12 +44,12 @@ export class Stragglers {
     }
     if (oldestMs === null) return null;
     if (oldestMs + CLOSE_ANSWER_MS > nowMs) return oldestMs + CLOSE_ANSWER_MS;
-    if (!isBusy || oldestMs + ABORT_PAUSE_MS <= nowMs) this.#restart();
+    if (!isBusy || oldestMs + ABORT_PAUSE_MS <= nowMs) this.restart();
     return nowMs + LOOK_AGAIN_MS;
   }
 
   /** At most once in ten minutes: whoever is cut must not be able to end the others' streams as often as it likes. */
-  #restart(): void {
+  restart(): void {
     const nowMs = this.#now();
     const { kv } = this.#ctx.storage;
     if ((kv.get<number>(RESTARTED) ?? Number.NEGATIVE_INFINITY) + ABORT_PAUSE_MS > nowMs) return;
