@@ -64,7 +64,7 @@ export class Device {
 
   /** What a page does, over and over: keep the socket, or get back to where one can be opened. */
   async #look(): Promise<void> {
-    this.#again(this.#random.int(700, 2_500));
+    this.#again(this.isStranger ? this.#random.int(5_000, 15_000) : this.#random.int(700, 2_500));
     if (this.#world.isQuiet) return;
     if (this.#isBusy || this.main?.isOpen === true || (!this.isWanted && !this.isStranger && this.#random.chance(0.8))) return;
     this.#isBusy = true;

@@ -84,6 +84,7 @@ export class IdentityTransform {
   }
 
   readonly readable = {
+    onOver: (): void => undefined,
     /** @returns the next part, `end`, or `broken` when the writer gave up or the length does not fit */
     take: async (): Promise<Uint8Array | "end" | "broken"> => {
       for (;;) {
@@ -93,6 +94,7 @@ export class IdentityTransform {
           write.done();
           return write.bytes;
         }
+        if (this.#state !== "open") this.readable.onOver();
         if (this.#state === "closed") return this.#expected !== null && this.#expected !== this.#passed ? "broken" : "end";
         if (this.#state !== "open") return "broken";
         await new Promise<void>((resolve) => {

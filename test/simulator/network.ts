@@ -148,7 +148,7 @@ export class Endpoint {
     sim.scheduler.after(
       CLOSE_WAIT_MS,
       () => {
-        if (this.state === "closing") this.lost(1006);
+        if (this.state === "closing") this.destroy();
       },
       this.owner,
     );

@@ -82,8 +82,6 @@ export class RoomHost {
   sockets: WorkerSocket[] = [];
   instance: RoomInstance | null = null;
   stale: { readonly instance: RoomInstance; readonly sockets: WorkerSocket[] } | null = null;
-  /** Answers whose body is not at its end: the object cannot sleep. */
-  openBodies = 0;
   wakes = 0;
   #count = 0;
   #alarmMs: number | null = null;
@@ -102,6 +100,21 @@ export class RoomHost {
   /** A request of the Worker. @returns the answer, or null when the object broke off */
   fetch(request: SimRequest): Promise<SimResponse | null> {
     return this.call(async (room) => (await room.fetch(request as never)) as unknown as SimResponse);
+  }
+
+  /** An answer's body breaks with the instance that writes it. */
+  readonly #bodies = new Map<{ cancel(): void }, RoomInstance>();
+
+  bodyOpened(body: { cancel(): void }): void {
+    if (this.instance !== null) this.#bodies.set(body, this.instance);
+  }
+
+  bodyEnded(body: { cancel(): void }): void {
+    this.#bodies.delete(body);
+  }
+
+  get openBodies(): number {
+    return this.#bodies.size;
   }
 
   /** A call of the Worker. @returns null when the object broke off before it answered */
@@ -215,6 +228,7 @@ export class RoomHost {
   #kill(instance: RoomInstance): void {
     if (!instance.isStale) instance.drop();
     instance.actor.isDead = true;
+    for (const [body, of] of this.#bodies) if (of === instance) body.cancel();
     for (const [onDeath, of] of this.#waiting)
       if (of === instance) {
         this.#waiting.delete(onDeath);

@@ -71,7 +71,7 @@ async function run(make: (ctx: object, env: object) => RoomPort, template: Templ
   const others = process.listeners("unhandledRejection");
   process.removeAllListeners("unhandledRejection");
   const onRejection = (error: unknown): void => {
-    if (!(error instanceof PowerCut)) current.fail("internal", `a rejection that nobody took: ${textOf(error)}`);
+    if (!(error instanceof PowerCut) && !String(error).includes("a newer instance runs")) current.fail("internal", `a rejection that nobody took: ${textOf(error)}`);
   };
   current.scheduler.onError = (actor, error) => {
     if (!(error instanceof PowerCut)) current.fail("internal", `${actor.name} threw: ${textOf(error)}`);

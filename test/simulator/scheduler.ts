@@ -46,7 +46,7 @@ export class Scheduler {
   /** Runs `run` after `delayMs`, on behalf of `actor`, unless that one is dead by then. */
   after(delayMs: number, run: () => void, actor: Actor | (() => Actor) = this.actor): Timer {
     this.#seq += 1;
-    const event = { atMs: this.nowMs + Math.max(0, delayMs), seq: this.#seq, actor, run, isGone: false, unref() {}, ref() {} };
+    const event = { atMs: this.nowMs + Math.max(0, Math.ceil(delayMs)), seq: this.#seq, actor, run, isGone: false, unref() {}, ref() {} };
     this.#push(event);
     return event;
   }

@@ -122,9 +122,7 @@ export class World {
     this.httpVisits.push(visit);
     const request = visit.toRequest(this.origin, { "x-gatehouse-session": session.id });
     const response = await device.request(`/v/${visit.number}`, request);
-    this.room.openBodies += 1;
     await visit.read(response, paceMs);
-    this.room.openBodies -= 1;
   }
 
   #visit(path: string): WsVisit | HttpVisit | null {
@@ -137,6 +135,12 @@ export class World {
     const { scheduler, timing } = sim;
     await new Promise<void>((resolve) => scheduler.after(timing.int(1, 15), resolve, scheduler.world));
     const response = await this.room.fetch(request);
+    const { room } = this;
+    const body = response?.body;
+    if (typeof body === "object" && body !== null) {
+      room.bodyOpened(body);
+      body.onOver = () => room.bodyEnded(body);
+    }
     await new Promise<void>((resolve) => scheduler.after(timing.int(0, 15), resolve, scheduler.world));
     if (response?.status === 500 && this.room.stale === null) sim.fail("internal", `the room answered 500 to ${request.url}`);
     return response;
