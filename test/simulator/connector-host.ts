@@ -19,6 +19,7 @@ export class ConnectorProcess {
   readonly actor: Actor;
   readonly disk: Disk;
   readonly #gateway: SimGateway;
+  onStopped: (why: string) => void = () => undefined;
   link: Link | null = null;
   admitted: Admitted | null = null;
   files: StateFiles | null = null;
@@ -78,6 +79,7 @@ export class ConnectorProcess {
   #stop(why: NonNullable<ConnectorProcess["stopped"]>): void {
     this.stopped = why;
     this.link?.stop();
+    this.onStopped(why);
     sim.scheduler.after(10, () => this.kill(), sim.scheduler.world);
   }
 

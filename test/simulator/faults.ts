@@ -25,17 +25,9 @@ export function happen(world: World, step: Timed): void {
     case "allow":
       (device as Device).isWanted = true;
       return;
-    case "host-cut": {
-      const { connector } = world;
-      if (!connector.isAlive || connector.link === null) return;
+    case "host-cut":
       (device as Device).isWanted = false;
-      sim.scheduler.after(
-        0,
-        () => void connector.link?.cutOnHost((device as Device).id).then(() => world.oracle.cutAtConnector.add((device as Device).id), () => undefined),
-        connector.actor,
-      );
-      return;
-    }
+      return cutOnHost(world, device as Device);
     case "room-sleeps":
       world.room.hibernate();
       return;
@@ -187,6 +179,25 @@ async function talk(world: World, device: Device, step: Extract<Timed, { do: "ta
   const endMs = 110 + step.gapMs * Math.max(step.up.length, step.down.length);
   if (step.end === "browser") world.later(endMs, () => visit.closeByBrowser());
   if (step.end === "gateway") world.later(endMs, () => visit.closeByGateway());
+}
+
+/** `gatehouse cut` on the machine, by somebody who does it again until it says that it is done. */
+function cutOnHost(world: World, device: Device): void {
+  const { connector } = world;
+  let isDone = false;
+  const cut = async (): Promise<void> => {
+    try {
+      await connector.link?.cutOnHost(device.id);
+      isDone = connector.link !== null;
+      if (isDone) world.oracle.cutAtConnector.add(device.id);
+    } catch {
+      // The disk refuses: the command says so.
+    }
+  };
+  if (connector.isAlive) sim.scheduler.after(0, () => void cut(), connector.actor);
+  world.later(3_000, () => {
+    if (!isDone && !device.isWanted) cutOnHost(world, device);
+  });
 }
 
 /** A relay that lies: it opens streams for sessions that no device has, or that another device has. */

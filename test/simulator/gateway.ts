@@ -169,8 +169,9 @@ export class SimOpenclaw implements OpenclawGateway {
       firstFromBrowser: (text) => {
         isDone = true;
         if (!this.#gateway.paired.has(id)) {
-          this.#gateway.paired.add(id);
+          // On disk first: what is not known here could not be removed later.
           this.#admitted.bind(open.device, id);
+          this.#gateway.paired.add(id);
           events.paired();
         }
         return text;

@@ -92,6 +92,8 @@ async function run(make: (ctx: object, env: object) => RoomPort, template: Templ
     await until(FAULTS_END_MS);
     heal(world);
     await until(FAULTS_END_MS + 60_000);
+    // A session may end in this very moment; its page is back in a few seconds.
+    if (world.devices.some((device) => device.isWanted && !device.isStranger && !device.isConnected)) await until(FAULTS_END_MS + 70_000);
     if (!isOver()) checkBack(world);
     for (const device of world.devices) {
       device.main?.sendUp({ bytes: 300, isText: true });

@@ -150,7 +150,14 @@ export class World {
 
   #process(disk: Disk): ConnectorProcess {
     this.#processes += 1;
-    return new ConnectorProcess(`connector#${this.#processes}`, disk, this.gateway, this.#skewMs);
+    const process = new ConnectorProcess(`connector#${this.#processes}`, disk, this.gateway, this.#skewMs);
+    process.onStopped = (why) => {
+      if (why !== "superseded" || process !== this.connector || !this.retired.some((each) => each.isAlive)) return;
+      // The old machine took the gateway back: whoever moved it switches that one off and starts the new one again.
+      for (const old of this.retired) this.later(2_000, () => old.kill());
+      this.later(3_000, () => this.startConnector(disk));
+    };
+    return process;
   }
 
   /** Another process on the same disk, or on a copy of it. */
