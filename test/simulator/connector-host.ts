@@ -73,6 +73,15 @@ export class ConnectorProcess {
     } catch (error) {
       this.failure = error instanceof Error ? error.message : String(error);
       sim.trace(`${this.actor.name} does not start: ${this.failure}`);
+      // Whatever keeps services running tries again.
+      sim.scheduler.after(
+        4_000,
+        () => {
+          this.failure = null;
+          void this.#start();
+        },
+        this.actor,
+      );
     }
   }
 

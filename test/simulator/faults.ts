@@ -68,7 +68,12 @@ export function happen(world: World, step: Timed): void {
     case "connector-killed":
       if (!world.connector.isAlive) return;
       world.connector.kill();
-      return until(() => world.startConnector(), sim.timing.int(200, 5_000));
+      {
+        const killed = world.connector;
+        return until(() => {
+          if (world.connector === killed) world.startConnector();
+        }, sim.timing.int(200, 5_000));
+      }
     case "connector-stopped": {
       const { actor } = world.connector;
       world.oracle.slow(step.forMs + SLOW_AFTER_MS);
@@ -90,11 +95,13 @@ export function happen(world: World, step: Timed): void {
       connector.disk.callsToPowerCut = step.calls;
       const forMs = Math.min(step.forMs, 10_000);
       world.oracle.slow(FOREVER_MS);
-      connector.disk.onPowerCut = () => {
-        connector.cutPower();
+      const { disk } = connector;
+      disk.onPowerCut = () => {
+        const running = [world.connector, ...world.retired].find((each) => each.disk === disk && !each.actor.isDead);
+        running?.cutPower();
         world.later(forMs, () => {
-          connector.disk.restorePower();
-          world.startConnector();
+          disk.restorePower();
+          if (running === world.connector) world.startConnector(disk);
         });
       };
       return;
@@ -173,7 +180,7 @@ async function talk(world: World, device: Device, step: Extract<Timed, { do: "ta
   const visit = await device.open();
   if (visit === null || !visit.isOpen) return;
   // More than a room holds for one stream: it may be given up although everybody is as fast as ever.
-  if (step.up.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_QUEUED_PER_STREAM_BYTES) world.oracle.slow(SLOW_AFTER_MS);
+  if (2 * step.up.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_QUEUED_PER_STREAM_BYTES) world.oracle.slow(SLOW_AFTER_MS);
   step.up.forEach((what, i) => world.later(100 + step.gapMs * i, () => visit.sendUp(what)));
   step.down.forEach((what, i) => world.later(100 + step.gapMs * i, () => visit.sendDown(what)));
   const endMs = 110 + step.gapMs * Math.max(step.up.length, step.down.length);

@@ -153,9 +153,9 @@ export class World {
     const process = new ConnectorProcess(`connector#${this.#processes}`, disk, this.gateway, this.#skewMs);
     process.onStopped = (why) => {
       if (why !== "superseded" || process !== this.connector || !this.retired.some((each) => each.isAlive)) return;
-      // The old machine took the gateway back: whoever moved it switches that one off and starts the new one again.
-      for (const old of this.retired) this.later(2_000, () => old.kill());
-      this.later(3_000, () => this.startConnector(disk));
+      // The old machine took the gateway back before it was switched off: it is the connector again.
+      const old = this.retired.find((each) => each.isAlive);
+      if (old !== undefined) this.connector = old;
     };
     return process;
   }

@@ -186,7 +186,7 @@ export class LinkLeg {
   }
 
   /**
-   * Closes sockets that did not prove themselves in time, and a busy link that has been silent for too long: of a machine that lost its
+   * Closes sockets that did not prove themselves in time (a slow network is no refusal: they may dial again), and a busy link that has been silent for too long: of a machine that lost its
    * network nobody else tells.
    *
    * @returns when to look again, or null when nothing is pending
@@ -198,7 +198,7 @@ export class LinkLeg {
     };
     for (const { ws, attachment } of this.#unproven()) {
       const deadlineMs = attachment.acceptedAtMs + LINK_HANDSHAKE_MS;
-      if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_LINK_REFUSED, "no proof in time");
+      if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_GATEWAY_GONE, "no proof in time");
       else later(deadlineMs);
     }
     for (const { askedAtMs } of this.#nonces.values()) {

@@ -1,5 +1,5 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
-import { decodeClose, encodeClose } from "../../core/close-code.ts";
+import { decodeClose, encodeClose, sendableClose } from "../../core/close-code.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
@@ -185,8 +185,12 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   streamClosed(ws: WebSocket, attachment: StreamAttachment, code: number, reason: string): void {
     const stream = this.#streams.sockets.get(attachment.stream);
-    if (stream === undefined || stream.ws !== ws) closeQuietly(ws);
-    else stream.browserClosed(code, reason);
+    if (stream !== undefined && stream.ws === ws) return stream.browserClosed(code, reason);
+    const clean = sendableClose(code, reason);
+    closeQuietly(ws, clean.code, clean.reason);
+    // The close itself woke the room, so the socket was no open stream any more when the table was made: the gateway hears of it all the same.
+    if (stream === undefined && this.#link.isUp)
+      this.sendFrame(encodeFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason)));
   }
 
   // --- frames ------------------------------------------------------------------------------------------------------------------
