@@ -82,12 +82,17 @@ export function happen(world: World, step: Timed): void {
     }
     case "connector-moves": {
       const before = world.connector;
-      if (!before.isAlive || before.actor.isFrozen) return;
+      if (!before.isAlive || before.actor.isFrozen || before.link?.isUp !== true || world.retired.some((each) => each.isAlive)) return;
       before.actor.isFrozen = true;
       world.retired.push(before);
       world.oracle.slow(SLOW_AFTER_MS);
       world.startConnector(before.disk.copy());
-      return until(() => sim.scheduler.thaw(before.actor), sim.timing.int(2_000, 9_000));
+      const thawMs = sim.timing.int(2_000, 9_000);
+      // It is switched off in the end, unless it is the connector again by then.
+      until(() => {
+        if (world.connector !== before) before.kill();
+      }, thawMs + 6_000);
+      return until(() => sim.scheduler.thaw(before.actor), thawMs);
     }
     case "power-cut": {
       const { connector } = world;

@@ -94,6 +94,7 @@ async function run(make: (ctx: object, env: object) => RoomPort, template: Templ
     await until(FAULTS_END_MS + 60_000);
     // A session may end in this very moment; its page is back in a few seconds.
     if (world.devices.some((device) => device.isWanted && !device.isStranger && !device.isConnected)) await until(FAULTS_END_MS + 70_000);
+    if (world.isForked) return resultOf(current, plan, world);
     if (!isOver()) checkBack(world);
     for (const device of world.devices) {
       device.main?.sendUp({ bytes: 300, isText: true });
@@ -113,6 +114,11 @@ async function run(make: (ctx: object, env: object) => RoomPort, template: Templ
     for (const other of others) process.on("unhandledRejection", other);
     world.room.db.close();
   }
+  return resultOf(current, plan, world);
+}
+
+function resultOf(current: Sim, plan: Plan, world: World): RunResult {
+  const { scheduler, seed } = current;
   const [first] = current.violations;
   const all = world.visits.flatMap((visit) => [visit.up, visit.down]);
   return {

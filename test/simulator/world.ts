@@ -65,6 +65,8 @@ export class World {
   linkRate = Number.POSITIVE_INFINITY;
   isInboxDown = false;
   #links: Endpoint[] = [];
+  /** Two machines with one key have both been the connector: what they wrote differs, and somebody must look (PROTOCOL.md KL6). */
+  isForked = false;
   /** Nobody begins anything new. */
   isQuiet = false;
 
@@ -155,7 +157,9 @@ export class World {
       if (why !== "superseded" || process !== this.connector || !this.retired.some((each) => each.isAlive)) return;
       // The old machine took the gateway back before it was switched off: it is the connector again.
       const old = this.retired.find((each) => each.isAlive);
-      if (old !== undefined) this.connector = old;
+      if (old === undefined) return;
+      this.connector = old;
+      this.isForked = true;
     };
     return process;
   }

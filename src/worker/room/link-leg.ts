@@ -74,6 +74,11 @@ export class LinkLeg {
     return this.#current !== null;
   }
 
+  /** Of the link that is up, or null. */
+  get generation(): number | null {
+    return this.#current?.attachment.generation ?? null;
+  }
+
   isCurrent(ws: WebSocket): boolean {
     return this.#current?.ws === ws;
   }

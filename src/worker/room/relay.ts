@@ -189,7 +189,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     const clean = sendableClose(code, reason);
     closeQuietly(ws, clean.code, clean.reason);
     // The close itself woke the room, so the socket was no open stream any more when the table was made: the gateway hears of it all the same.
-    if (stream === undefined && this.#link.isUp)
+    if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)
       this.sendFrame(encodeFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason)));
   }
 
@@ -287,6 +287,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     const attachment: StreamAttachment = {
       kind: "stream",
       stream: frame.streamId,
+      ...(this.#link.generation === null ? {} : { link: this.#link.generation }),
       session: session.session,
       device: session.device,
       access: session.access,
