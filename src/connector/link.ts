@@ -28,7 +28,6 @@ import { AuditAnchor } from "./audit-anchor.ts";
 import { Cuts } from "./cuts.ts";
 import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
-import { LogWriteError } from "./key-log-file.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
@@ -54,11 +53,15 @@ export interface LinkOptions {
   readonly onAlarm: (alarm: KeyLogAlarm) => void;
 }
 
+type Command = Exclude<ToConnector, { type: "challenge" | "attention" }>;
+
 const NONCE_BYTES = 32;
 /** A control plane that hangs must not keep this process. */
 const CLOSE_WITHIN_MS = 1_000;
 /** Counts as this many failures in a row: the longest wait. */
 const QUARANTINE_FAILURES = 20;
+/** What the room owes and the disk refused is tried again this much later. */
+const DISK_RETRY_MS = 30_000;
 
 export class Link {
   readonly #options: LinkOptions;
@@ -184,7 +187,7 @@ export class Link {
       if (message === null) return;
       if (message.type === "challenge") return this.#hello(socket, message);
       if (message.type === "attention") return this.#beat(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS);
-      this.#commands = this.#commands.then(() => this.#command(message)).catch(() => undefined);
+      this.#enqueue(socket, message);
     });
     socket.on("unexpected-response", (_request, response) => {
       why = `the control plane answered ${response.statusCode ?? 0}`;
@@ -270,7 +273,7 @@ export class Link {
     }, this.#beatMs);
   }
 
-  async #command(message: Exclude<ToConnector, { type: "challenge" | "attention" }>): Promise<void> {
+  async #command(message: Command): Promise<void> {
     const { files, identity, admitted, gateway, log, now } = this.#options;
     const file = this.#file();
     switch (message.type) {
@@ -302,7 +305,7 @@ export class Link {
         return this.#send({ type: "nonce", id: message.id, nonce, connectorKey: await keyThumbprint(identity.publicKey) });
       }
       case "grant": {
-        const kept = await this.#kept(admitted.keepGrant(message.signed));
+        const kept = await admitted.keepGrant(message.signed);
         const needsHost = kept.ok && admitted.grant(message.grant)?.isConfirmed === false;
         return this.#result(message.id, kept, needsHost ? { needsHost } : {});
       }
@@ -325,14 +328,14 @@ export class Link {
         const { credentialId, key } = read.body;
         const authority = { by: "owner", signed: message.signed } as const;
         const change = admitted.changeOwner({ type: "owner-add", key: { credentialId, key }, authority });
-        return this.#result(message.id, await this.#kept(change));
+        return this.#result(message.id, await change);
       }
       case "owner-remove": {
         const read = readOwnerRemoval(message.signed.statement);
         if (read === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
         const authority = { by: "owner", signed: message.signed } as const;
         const change = admitted.changeOwner({ type: "owner-remove", credentialId: read.body.credentialId, authority });
-        return this.#result(message.id, await this.#kept(change));
+        return this.#result(message.id, await change);
       }
       case "log-ack":
         return files.write("roomHead", message.head);
@@ -353,18 +356,21 @@ export class Link {
     }
   }
 
-  #result(id: string, judged: Judged<unknown>, more: { readonly needsHost?: boolean } = {}): void {
-    this.#send({ type: "result", id, ok: judged.ok, ...(judged.ok ? more : { refusal: judged.refusal }) });
+  /** In order, one at a time. One that fails (the disk refuses) is answered, so that nobody waits for it, and what the room owes is tried again. */
+  #enqueue(socket: WebSocket, message: Command): void {
+    const failed = (): void => {
+      if (this.#socket !== socket || !("id" in message)) return;
+      this.#result(message.id, { ok: false, refusal: "internal" });
+      if (message.type === "session" || message.type === "nonce-request") return;
+      setTimeout(() => {
+        if (this.#socket === socket) this.#enqueue(socket, message);
+      }, DISK_RETRY_MS).unref();
+    };
+    this.#commands = this.#commands.then(() => this.#command(message)).catch(failed);
   }
 
-  /** A disk that refuses is an answer, too: nothing was kept. */
-  async #kept(work: Promise<Judged<null>>): Promise<Judged<null>> {
-    try {
-      return await work;
-    } catch (error) {
-      if (!(error instanceof LogWriteError)) throw error;
-      return { ok: false, refusal: "internal" };
-    }
+  #result(id: string, judged: Judged<unknown>, more: { readonly needsHost?: boolean } = {}): void {
+    this.#send({ type: "result", id, ok: judged.ok, ...(judged.ok ? more : { refusal: judged.refusal }) });
   }
 
   /** PROTOCOL.md KL6: whether room and machine tell the same story, and what the room lacks of it. */

@@ -150,7 +150,11 @@ export class WsStream implements Stream {
   #fromGateway(data: Buffer, isBinary: boolean): void {
     const { watch } = this.#parts;
     if (!isBinary && !watch.isDone) {
-      watch.fromGateway(data.toString("utf8"));
+      try {
+        watch.fromGateway(data.toString("utf8"));
+      } catch {
+        return this.#unkept();
+      }
       if (watch.isDone) this.#release();
     }
     this.#out.send(piecesOf(data, !isBinary));
@@ -190,11 +194,20 @@ export class WsStream implements Stream {
     let data: string | Uint8Array = message.data;
     if (this.#isFirst && message.isText && message.data.byteLength <= MAX_FIRST_MESSAGE_BYTES) {
       const text = new TextDecoder().decode(message.data);
-      data = watch.firstFromBrowser(text);
+      try {
+        data = watch.firstFromBrowser(text);
+      } catch {
+        return this.#unkept();
+      }
     }
     if (this.#isFirst && (!message.isText || watch.isDone)) this.#release();
     this.#isFirst = false;
     this.#socket?.send(data, { binary: !message.isText }, () => this.#consumed(bytes));
+  }
+
+  /** The disk refused what the handshake must leave there: without it a cut would miss this device's entry, so the stream ends, and only it. */
+  #unkept(): void {
+    this.end(CLOSE_GATEWAY_GONE, "this machine's disk refuses", true);
   }
 
   #consumed(bytes: number): void {

@@ -222,6 +222,14 @@ test("[ST6] streams go on after the room slept: both ways, closes, and fresh ids
   expect(await browser.closed).toEqual({ code: 1000, reason: "over" });
 });
 
+test("[ST5] a browser that closes while the room sleeps: the gateway hears it", async () => {
+  const { bench, connector, device } = await connected();
+  const { browser, stream } = await openStream(bench, connector, device);
+  await evictDurableObject(bench.room);
+  browser.ws.close(4321, "the page is done");
+  expect(await stream.endings.next()).toMatchObject({ type: FRAME_CLOSE, code: 4321, reason: "the page is done" });
+});
+
 test("[ST6] a message that was half in the room's memory when it slept ends its stream, never a broken message", async () => {
   const { bench, connector, device } = await connected();
   const down = await openStream(bench, connector, device);

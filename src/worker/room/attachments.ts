@@ -26,6 +26,8 @@ export type LinkAttachment = z.infer<typeof linkAttachmentSchema>;
 export const streamAttachmentSchema = z.object({
   kind: z.literal("stream"),
   stream: z.int(),
+  /** Generation of the link that the stream is on: ids count from the start on each. */
+  link: z.int().optional(),
   session: z.string(),
   device: digestIdSchema,
   access: accessSchema,

@@ -80,6 +80,11 @@ export class LinkLeg {
     return this.#current !== null;
   }
 
+  /** Of the link that is up, or null. */
+  get generation(): number | null {
+    return this.#current?.attachment.generation ?? null;
+  }
+
   isCurrent(ws: WebSocket): boolean {
     return this.#current?.ws === ws;
   }
@@ -192,7 +197,7 @@ export class LinkLeg {
   }
 
   /**
-   * Closes sockets that did not prove themselves in time, and a busy link that has been silent for too long: of a machine that lost its
+   * Closes sockets that did not prove themselves in time (a slow network is no refusal: they may dial again), and a busy link that has been silent for too long: of a machine that lost its
    * network nobody else tells.
    *
    * @returns when to look again, or null when nothing is pending
@@ -204,7 +209,7 @@ export class LinkLeg {
     };
     for (const { ws, attachment } of this.#unproven()) {
       const deadlineMs = attachment.acceptedAtMs + LINK_HANDSHAKE_MS;
-      if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_LINK_REFUSED, "no proof in time");
+      if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_GATEWAY_GONE, "no proof in time");
       else later(deadlineMs);
     }
     for (const { askedAtMs } of this.#nonces.values()) {

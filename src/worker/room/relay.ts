@@ -1,5 +1,5 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
-import { decodeClose, encodeClose } from "../../core/close-code.ts";
+import { decodeClose, encodeClose, sendableClose } from "../../core/close-code.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
@@ -195,8 +195,12 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   streamClosed(ws: WebSocket, attachment: StreamAttachment, code: number, reason: string): void {
     const stream = this.#streams.sockets.get(attachment.stream);
-    if (stream === undefined || stream.ws !== ws) closeQuietly(ws);
-    else stream.browserClosed(code, reason);
+    if (stream !== undefined && stream.ws === ws) return stream.browserClosed(code, reason);
+    const clean = sendableClose(code, reason);
+    closeQuietly(ws, clean.code, clean.reason);
+    // The close itself woke the room, so the socket was no open stream any more when the table was made: the gateway hears of it all the same.
+    if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)
+      this.sendFrame(encodeFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason)));
   }
 
   // --- frames ------------------------------------------------------------------------------------------------------------------
@@ -293,6 +297,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     const attachment: StreamAttachment = {
       kind: "stream",
       stream: frame.streamId,
+      ...(this.#link.generation === null ? {} : { link: this.#link.generation }),
       session: session.session,
       device: session.device,
       access: session.access,

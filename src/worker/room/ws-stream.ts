@@ -197,6 +197,7 @@ export class WsStream {
   gatewayClosed(code: number, reason: string): void {
     const clean = sendableClose(code, reason);
     this.#isOver = true;
+    this.#leaveLink();
     closeQuietly(this.ws, clean.code, clean.reason);
     this.#host.forget(this.id);
   }
@@ -204,6 +205,7 @@ export class WsStream {
   /** Ends both directions for a reason of our own. */
   reset(code: number, reason: string): void {
     this.#isOver = true;
+    this.#leaveLink();
     if (code === CLOSE_CUT) {
       const cutAtMs = this.#host.nowMs();
       this.ws.serializeAttachment({ ...this.#attachment, cutAtMs });
@@ -212,6 +214,13 @@ export class WsStream {
     this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
     closeQuietly(this.ws, code, reason);
     this.#host.forget(this.id);
+  }
+
+  /** The gateway's side is over: when the browser's close comes, also after a sleep, nobody there needs to hear of it. */
+  #leaveLink(): void {
+    const { link, ...rest } = this.#attachment;
+    this.#attachment = rest;
+    if (link !== undefined) this.ws.serializeAttachment(rest);
   }
 
   #deliver(message: Message): boolean {
