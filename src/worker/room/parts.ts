@@ -65,9 +65,14 @@ export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
 
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
- * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`.
+ * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
+ * `x-gatehouse-edge`: the answer is wanted with the two headers below.
  */
 export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";
 
 /** On an answer of the room in the gateway's place; ends in the Worker. */
 export const REFUSED_HEADER = "x-gatehouse-refused";
+
+/** On an answer for the edge cache: what names the build (`edgeBuild` of core), and the content-encoding that the body has; both end in the Worker. */
+export const EDGE_BUILD_HEADER = "x-gatehouse-build";
+export const EDGE_ENCODING_HEADER = "x-gatehouse-encoding";

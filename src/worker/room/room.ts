@@ -3,6 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import { readConfig } from "../config.ts";
+import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
@@ -69,7 +70,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         case "link":
           return this.#relay.fetchLink(header("client-ip"));
         case "stream":
-          return await this.#relay.fetchStream(request, header("session"), header("client-ip"));
+          return this.#stream(request, header("session"), header("client-ip"), header("edge") !== "");
         case "challenge":
           return await this.#sessions.challenge(request);
         case "session":
@@ -279,6 +280,13 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       await this.#admission.storage.deleteAll();
       return { ok: true, value: null };
     });
+  }
+
+  async #stream(request: Request, session: string, clientIp: string, isForEdge: boolean): Promise<Response> {
+    const answer = await this.#relay.fetchStream(request, session, clientIp);
+    if (!isForEdge) return answer;
+    const report = this.#admission.report();
+    return forEdge(answer, this.#admission.identity()?.key.x ?? null, report?.state === "online" ? report.build : undefined);
   }
 
   async #for<T>(account: string, work: () => Promise<RoomResult<T>>): Promise<RoomResult<T>> {

@@ -6,6 +6,8 @@ import { isGatewayId } from "../auth/gateway-id.ts";
 import { openSessionCookie } from "../auth/session-cookie.ts";
 import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
+import { EdgeCache } from "../edge-cache.ts";
+import type { Defer } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { errorResponse } from "../respond.ts";
 import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
@@ -64,8 +66,9 @@ function isNavigation(request: Request): boolean {
  * Answers any request to `<label>.<GATEWAY_DOMAIN>`.
  *
  * @param label first label of the host; anything but an id of ours ends here, before a room exists
+ * @param defer for work that goes on after the answer
  */
-export async function handleGatewayOrigin(request: Request, env: Env, label: string): Promise<Response> {
+export async function handleGatewayOrigin(request: Request, env: Env, label: string, defer: Defer): Promise<Response> {
   if (!(await isGatewayId(env, label))) return errorResponse("not-found");
   const url = new URL(request.url);
   const origin = readConfig(env).gatewayOrigin(label);
@@ -79,10 +82,21 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   }
   // Another site's page must not use the cookie: exact Origin on upgrades and on everything that may change something.
   if ((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) return plain(403, "This request came from another site.\n");
-  const answer = await toRoom(request, env, label, { kind: "stream", session: cookie.session });
-  if (!answer.headers.has(REFUSED_HEADER)) return answer;
+  const stream = { kind: "stream", session: cookie.session };
+  if (isUpgrade) return toVisitor(await toRoom(request, env, label, stream));
+  const edge = new EdgeCache({ request, origin, cookie, isNavigation: isNavigation(request), defer });
+  const kept = await edge.hit(Date.now());
+  if (kept !== null) return kept;
+  const answer = await toRoom(request, env, label, edge.asksBuild ? { ...stream, edge: "1" } : stream);
+  const taken = await edge.take(answer, Date.now());
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
-  if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
+  if (taken.headers.has(REFUSED_HEADER) && isNavigation(request)) return doorPage(env, request);
+  return toVisitor(taken);
+}
+
+/** Our own mark ends here. */
+function toVisitor(answer: Response): Response {
+  if (!answer.headers.has(REFUSED_HEADER)) return answer;
   const headers = new Headers(answer.headers);
   headers.delete(REFUSED_HEADER);
   return new Response(answer.body, { status: answer.status, headers });
