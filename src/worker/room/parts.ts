@@ -1,4 +1,5 @@
 /** What the two halves of a room ask of each other. `relay` owns the link and the streams, `admission` owns storage and decisions; room.ts wires them. */
+import type { Away } from "../../core/gateway-away.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey } from "../../protocol/statements.ts";
@@ -34,6 +35,8 @@ export interface AdmissionForRelay {
   isCut(device: string): boolean;
   /** The link came, went, or the connector reported. `version` is the connector's. */
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
+  /** Why the gateway is not served now; null while it is. */
+  away(): Away | null;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
   /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`). Results and nonces are matched by the relay. */

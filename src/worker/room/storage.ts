@@ -18,6 +18,8 @@ export interface RoomMeta {
   readonly acknowledged: number;
   readonly connectorVersion: string | null;
   readonly lastSeenMs: number | null;
+  /** When OpenClaw was last served. */
+  readonly servedAtMs?: number | null;
 }
 
 export interface DeviceRow {

@@ -26,7 +26,11 @@ function escaped(text: string): string {
 }
 
 /** @param activation code and state that the approval page posted, for the page's script */
-async function doorPage(env: Env, request: Request, activation?: { readonly code: string; readonly state: string }): Promise<Response> {
+async function doorPage(
+  env: Env,
+  request: Request,
+  { activation, refused }: { readonly activation?: { readonly code: string; readonly state: string }; readonly refused?: Response } = {},
+): Promise<Response> {
   const page = await env.ASSETS.fetch(new URL("/door/", request.url).href);
   let html = await page.text();
   // A function: in a replacement text `$&` and its kin would mean something.
@@ -40,7 +44,9 @@ async function doorPage(env: Env, request: Request, activation?: { readonly code
     "x-content-type-options": "nosniff",
     "cross-origin-opener-policy": "same-origin",
   };
-  return new Response(html, { headers });
+  // In the place of a gateway that is away: the page says why, the status says so to everything that is no person.
+  if (refused === undefined || refused.status < 500) return new Response(html, { headers });
+  return new Response(html, { status: 503, headers: { ...headers, "retry-after": refused.headers.get("retry-after") ?? "5" } });
 }
 
 /** @param body what was read of it already; else it goes on as it comes */
@@ -90,7 +96,7 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   const answer = await toRoom(request, env, label, edge.asksBuild ? { ...stream, edge: "1" } : stream);
   const taken = await edge.take(answer, Date.now());
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
-  if (taken.headers.has(REFUSED_HEADER) && isNavigation(request)) return doorPage(env, request);
+  if (taken.headers.has(REFUSED_HEADER) && isNavigation(request)) return doorPage(env, request, { refused: taken });
   return toVisitor(taken);
 }
 
@@ -140,7 +146,7 @@ async function activate(request: Request, env: Env): Promise<Response> {
   const text = await boundedText(request, MAX_JSON_BODY_BYTES);
   if (text === null) return errorResponse("too-large");
   const form = new URLSearchParams(text);
-  return doorPage(env, request, { code: form.get("code") ?? "", state: form.get("state") ?? "" });
+  return doorPage(env, request, { activation: { code: form.get("code") ?? "", state: form.get("state") ?? "" } });
 }
 
 async function isOverLimit(request: Request, env: Env): Promise<boolean> {
