@@ -75,13 +75,13 @@ export function stateText(state: GatewayState, lastSeen: string | null, restartE
     case "no-link":
       return `The gateway's machine is off or without internet.${seen} This page goes on by itself when it is back.`;
     case "offline":
-      return "The gateway's machine is on, but OpenClaw is not running there. This page goes on by itself when it is.";
+      return `The gateway's machine is on, but OpenClaw is not running there.${seen} This page goes on by itself when it is.`;
     case "starting":
-      return "The gateway is starting. This page goes on by itself.";
+      return `The gateway is starting.${seen} This page goes on by itself.`;
     case "restarting":
-      return `The gateway is restarting, ${restartExpectedMs === undefined ? "usually under a minute" : `about ${span(restartExpectedMs)}`}. This page goes on by itself.`;
+      return `The gateway is restarting, ${restartExpectedMs === undefined ? "usually under a minute" : `about ${span(restartExpectedMs)}`}.${seen} This page goes on by itself.`;
     case "unsafe":
-      return "Gatehouse found that the gateway is not set up safely, so nobody is let in. The owner sees the reason in Gatehouse.";
+      return `Gatehouse found that the gateway is not set up safely, so nobody is let in.${seen} The owner sees the reason in Gatehouse.`;
     case "unclaimed":
       return "No machine has been connected to this gateway yet.";
   }

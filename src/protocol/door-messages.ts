@@ -22,7 +22,7 @@ export const challengeResponseSchema = z.object({
   gatewayState: z.enum(GATEWAY_STATES),
   /** While it restarts: how long the gateway said that this takes, milliseconds. */
   restartExpectedMs: z.int().optional(),
-  /** Server time when the link was last seen; null: never. */
+  /** Server time when the gateway was last there: its machine while it has no link, else OpenClaw itself; null: never. */
   lastSeenMs: z.int().nullable(),
   approveOrigin: z.string(),
   serverTimeMs: z.int(),

@@ -62,6 +62,19 @@ export const MAX_PATH_CHARS = 8 * KIB;
 /** JSON body of our own endpoints: the largest is a registration response. */
 export const MAX_JSON_BODY_BYTES = 16 * KIB;
 
+// --- edge cache --------------------------------------------------------------------------------------------------------
+
+/** Body of one kept file: the Control UI's largest chunk is 3.5 MiB unpacked, 0.8 MiB as it crosses. */
+export const MAX_EDGE_ASSET_BYTES = 4 * MIB;
+/** Bytes that one isolate of the Worker holds while it fills the cache; beyond it answers pass without being kept. */
+export const MAX_EDGE_FILLING_BYTES = 16 * MIB;
+/** A kept file is asked for again after a day, although the gateway's headers allow a year: bounds what a machine that was taken over leaves behind. */
+export const EDGE_KEEP_SECONDS = 86_400;
+/** How long an answer of the room admits a session to kept files: within this time after a cut the edge has forgotten the device, too. */
+export const EDGE_LEASE_MS = 30_000;
+/** A gateway's own name of its build. */
+export const MAX_BUILD_CHARS = 200;
+
 // --- link life -------------------------------------------------------------------------------------------------------
 
 /** A socket at `/link` must prove the connector's key within this time. */

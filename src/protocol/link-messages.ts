@@ -3,7 +3,7 @@ import { z } from "zod";
 import { auditHeadSchema } from "./audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
 import { differencesSchema, openclawIdSchema } from "./drift.ts";
-import { MAX_AUDIT_DIGESTS, MAX_KEY_LOG_LINE_CHARS, MAX_ROTATION_LINE_CHARS, MAX_ROTATIONS_SHOWN } from "./limits.ts";
+import { MAX_AUDIT_DIGESTS, MAX_BUILD_CHARS, MAX_KEY_LOG_LINE_CHARS, MAX_ROTATION_LINE_CHARS, MAX_ROTATIONS_SHOWN } from "./limits.ts";
 import { signedReceiptSchema } from "./receipt.ts";
 import {
   connectorKeySchema,
@@ -118,6 +118,8 @@ export const gatewayReportSchema = z.object({
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),
   demo: z.boolean().optional(),
+  /** Names the build of the pages that it serves, while it serves the ones it came with; without it nothing is kept at the edge (EC2). */
+  build: z.string().min(1).max(MAX_BUILD_CHARS).optional(),
 });
 export type GatewayReport = z.infer<typeof gatewayReportSchema>;
 

@@ -16,6 +16,7 @@ export type StatementType =
   | "match"
   | "request"
   | "device"
+  | "edge"
   | "link"
   | "enrol";
 

@@ -1,5 +1,6 @@
 /** Composes routes by host: app origin, approval origin, gateway origins. Exported so that tests call it without a network. */
 import { hostKind, readConfig } from "./config.ts";
+import type { Defer } from "./edge-cache.ts";
 import type { Env } from "./env.ts";
 import { approveHeaders, dashboardHeaders } from "./page-headers.ts";
 import { errorResponse } from "./respond.ts";
@@ -49,13 +50,13 @@ async function approveOrigin(request: Request, env: Env): Promise<Response> {
   return page(request, env, "approve", approveHeaders(env));
 }
 
-/** Answers every request of the Worker; never throws. */
-export async function handle(request: Request, env: Env): Promise<Response> {
+/** Answers every request of the Worker; never throws. @param defer for work that goes on after the answer: the platform's `waitUntil` */
+export async function handle(request: Request, env: Env, defer: Defer = () => undefined): Promise<Response> {
   try {
     const host = hostKind(env, new URL(request.url).host);
     if (host.kind === "app") return await appOrigin(request, env);
     if (host.kind === "approve") return await approveOrigin(request, env);
-    if (host.kind === "gateway") return await handleGatewayOrigin(request, env, host.label);
+    if (host.kind === "gateway") return await handleGatewayOrigin(request, env, host.label, defer);
     return errorResponse("not-found");
   } catch {
     return errorResponse("internal");

@@ -47,6 +47,8 @@ export class LocalOpenclaw implements OpenclawGateway {
   /** The restart that the gateway announced, while it is away for it. */
   #restart: { readonly expectedMs: number; readonly untilMs: number } | null = null;
   #watch: NodeJS.Timeout | undefined;
+  /** Of the pages that it serves. */
+  #build: string | undefined;
   /** Hash of the config that the last check saw; null while a check runs. */
   #checkedHash: string | null = null;
   /** The settings changed while a check ran: it may have read them before. */
@@ -155,6 +157,7 @@ export class LocalOpenclaw implements OpenclawGateway {
   async #controlState(state: ControlState): Promise<void> {
     if (state.state === "ready") {
       this.#restart = null;
+      this.#build = state.build;
       return this.#check(state.version);
     }
     this.#testRun += 1;
@@ -184,7 +187,8 @@ export class LocalOpenclaw implements OpenclawGateway {
     const isStale = (): boolean => run !== this.#testRun;
     const demo = version.endsWith("-demo") ? { demo: true } : {};
     const tell = (report: GatewayReport): void => {
-      if (!isStale()) this.#tell({ ...report, version, ...demo });
+      const build = report.state === "online" && this.#build !== undefined ? { build: this.#build } : {};
+      if (!isStale()) this.#tell({ ...report, version, ...demo, ...build });
     };
     if (!isSupportedVersion(version)) return tell({ state: "unsafe", reason: "too-old" });
     if (this.#report.state !== "online") tell({ state: "starting" });

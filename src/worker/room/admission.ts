@@ -1,5 +1,7 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
 import type { Device } from "../../protocol/api.ts";
+import { gatewayAway } from "../../core/gateway-away.ts";
+import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { GatewayReport, LinkResult, ToRoom } from "../../protocol/link-messages.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
@@ -145,7 +147,10 @@ export class Admission implements AdmissionForRelay {
     const meta = this.storage.meta();
     if (meta !== null) {
       const lastSeenMs = this.options.now();
-      this.storage.setMeta({ ...meta, lastSeenMs, connectorVersion: link.version ?? meta.connectorVersion });
+      // Also on the way out: until this moment it was there.
+      const isServed = before === "online" || link.report?.state === "online";
+      const servedAtMs = isServed ? lastSeenMs : (meta.servedAtMs ?? null);
+      this.storage.setMeta({ ...meta, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
     }
     const state = this.state();
     this.notices.doors({ type: "gateway", state, ...this.restart() });
@@ -214,6 +219,16 @@ export class Admission implements AdmissionForRelay {
   restart(): { readonly restartExpectedMs?: number } {
     const expected = this.#link.report?.restartExpectedMs;
     return expected === undefined || this.state() !== "restarting" ? {} : { restartExpectedMs: expected };
+  }
+
+  away(): Away | null {
+    return gatewayAway(this.state(), this.#link.report?.restartExpectedMs);
+  }
+
+  /** When the gateway was last there, epoch ms: its machine while it has no link, else OpenClaw itself. */
+  gatewaySeenMs(): number | null {
+    const meta = this.storage.meta();
+    return (this.#link.up ? meta?.servedAtMs : meta?.lastSeenMs) ?? null;
   }
 
   device(id: string): DeviceRow | null {

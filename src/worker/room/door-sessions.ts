@@ -97,7 +97,7 @@ export class DoorSessions {
       gatewayName: meta.name,
       gatewayState: admission.state(),
       ...admission.restart(),
-      lastSeenMs: meta.lastSeenMs,
+      lastSeenMs: admission.gatewaySeenMs(),
       approveOrigin: config.approveOrigin,
       serverTimeMs: now(),
       roomNonce: await mintRoomNonce(env, meta.gateway, random(10), now() + NONCE_MS),

@@ -1,4 +1,5 @@
 /** What the two halves of a room ask of each other. `relay` owns the link and the streams, `admission` owns storage and decisions; room.ts wires them. */
+import type { Away } from "../../core/gateway-away.ts";
 import type { OldKey } from "../../core/key-rotation.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
@@ -43,6 +44,8 @@ export interface AdmissionForRelay {
   isCut(device: string): boolean;
   /** The link came, went, or the connector reported. `version` is the connector's. */
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
+  /** Why the gateway is not served now; null while it is. */
+  away(): Away | null;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
   /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`). Results and nonces are matched by the relay. */
@@ -74,9 +77,14 @@ export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
 
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
- * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`.
+ * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
+ * `x-gatehouse-edge`: the answer is wanted with the two headers below.
  */
 export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";
 
 /** On an answer of the room in the gateway's place; ends in the Worker. */
 export const REFUSED_HEADER = "x-gatehouse-refused";
+
+/** On an answer for the edge cache: what names the build (`edgeBuild` of core), and the content-encoding that the body has; both end in the Worker. */
+export const EDGE_BUILD_HEADER = "x-gatehouse-build";
+export const EDGE_ENCODING_HEADER = "x-gatehouse-encoding";

@@ -133,8 +133,9 @@ export class Relay implements RelayForAdmission, StreamHost {
   fetchStream(request: Request, sessionId: string, clientIp: string): Promise<Response> {
     const session = this.#options.admission.session(sessionId, this.nowMs());
     if (session === null || this.#options.admission.isCut(session.device)) return Promise.resolve(refusalForClose(CLOSE_SESSION_OVER));
-    if (!this.#link.isUp)
-      return Promise.resolve(refusal(503, "The gateway is offline. It comes back by itself when its machine is online.\n", true));
+    const away = this.#options.admission.away();
+    if (away !== null || !this.#link.isUp)
+      return Promise.resolve(refusal(503, `${away?.text ?? "The gateway is away."}\n`, away?.retrySeconds ?? true));
     if (this.#streams.isFull(session.device)) return Promise.resolve(refusal(429, "Too many connections at once.\n", true));
     const payload = openPayload(request, session, clientIp);
     if (payload instanceof Response) return Promise.resolve(payload);

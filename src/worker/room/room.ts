@@ -4,6 +4,7 @@ import type { PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import { readConfig } from "../config.ts";
+import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { NO_COPIES } from "../../core/copy-watch.ts";
 import { Admission } from "./admission.ts";
@@ -76,7 +77,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         case "link":
           return this.#relay.fetchLink(header("client-ip"));
         case "stream":
-          return await this.#relay.fetchStream(request, header("session"), header("client-ip"));
+          return this.#stream(request, header("session"), header("client-ip"), header("edge") !== "");
         case "challenge":
           return await this.#sessions.challenge(request);
         case "session":
@@ -314,6 +315,13 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       await this.#admission.storage.deleteAll();
       return { ok: true, value: null };
     });
+  }
+
+  async #stream(request: Request, session: string, clientIp: string, isForEdge: boolean): Promise<Response> {
+    const answer = await this.#relay.fetchStream(request, session, clientIp);
+    if (!isForEdge) return answer;
+    const report = this.#admission.report();
+    return forEdge(answer, this.#admission.identity()?.key.x ?? null, report?.state === "online" ? report.build : undefined);
   }
 
   async #for<T>(account: string, work: () => Promise<RoomResult<T>>): Promise<RoomResult<T>> {

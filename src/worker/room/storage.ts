@@ -26,6 +26,8 @@ export interface RoomMeta {
   readonly previousKey?: OldKey | null;
   /** Signs of a second copy of the connector. */
   readonly copies?: CopyWatch;
+  /** When OpenClaw was last served. */
+  readonly servedAtMs?: number | null;
 }
 
 export interface DeviceRow {

@@ -6,6 +6,8 @@ import { isGatewayId } from "../auth/gateway-id.ts";
 import { openSessionCookie } from "../auth/session-cookie.ts";
 import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
+import { EdgeCache } from "../edge-cache.ts";
+import type { Defer } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { doorHeaders } from "../page-headers.ts";
 import { errorResponse } from "../respond.ts";
@@ -29,13 +31,21 @@ function escaped(text: string): string {
 }
 
 /** @param activation code and state that the approval page posted, for the page's script */
-async function doorPage(env: Env, request: Request, activation?: { readonly code: string; readonly state: string }): Promise<Response> {
+async function doorPage(
+  env: Env,
+  request: Request,
+  { activation, refused }: { readonly activation?: { readonly code: string; readonly state: string }; readonly refused?: Response } = {},
+): Promise<Response> {
   const page = await env.ASSETS.fetch(new URL("/door/", request.url).href);
   let html = await page.text();
   // A function: in a replacement text `$&` and its kin would mean something.
   if (activation !== undefined)
     html = html.replace("<body", () => `<body data-code="${escaped(activation.code)}" data-state="${escaped(activation.state)}"`);
-  return new Response(html, { headers: doorHeaders(env) });
+  // In the place of a gateway that is away: the page says why, the status says so to everything that is no person.
+  if (refused === undefined || refused.status < 500) return new Response(html, { headers: doorHeaders(env) });
+  const headers = new Headers(doorHeaders(env));
+  headers.set("retry-after", refused.headers.get("retry-after") ?? "5");
+  return new Response(html, { status: 503, headers });
 }
 
 /** @param body what was read of it already; else it goes on as it comes */
@@ -71,8 +81,9 @@ function isEmbeddedElsewhere(request: Request): boolean {
  * Answers any request to `<label>.<GATEWAY_DOMAIN>`.
  *
  * @param label first label of the host; anything but an id of ours ends here, before a room exists
+ * @param defer for work that goes on after the answer
  */
-export async function handleGatewayOrigin(request: Request, env: Env, label: string): Promise<Response> {
+export async function handleGatewayOrigin(request: Request, env: Env, label: string, defer: Defer): Promise<Response> {
   if (!(await isGatewayId(env, label))) return errorResponse("not-found");
   const url = new URL(request.url);
   const origin = readConfig(env).gatewayOrigin(label);
@@ -89,10 +100,21 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   // Another page must not use the cookie: exact Origin on upgrades and on everything that may change something.
   if (((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) || isEmbeddedElsewhere(request))
     return plain(403, "This request came from another site.\n");
-  const answer = await toRoom(request, env, label, { kind: "stream", session: cookie.session });
-  if (!answer.headers.has(REFUSED_HEADER)) return answer;
+  const stream = { kind: "stream", session: cookie.session };
+  if (isUpgrade) return toVisitor(await toRoom(request, env, label, stream));
+  const edge = new EdgeCache({ request, origin, cookie, isNavigation: isNavigation(request), defer });
+  const kept = await edge.hit(Date.now());
+  if (kept !== null) return kept;
+  const answer = await toRoom(request, env, label, edge.asksBuild ? { ...stream, edge: "1" } : stream);
+  const taken = await edge.take(answer, Date.now());
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
-  if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
+  if (taken.headers.has(REFUSED_HEADER) && isNavigation(request)) return doorPage(env, request, { refused: taken });
+  return toVisitor(taken);
+}
+
+/** Our own mark ends here. */
+function toVisitor(answer: Response): Response {
+  if (!answer.headers.has(REFUSED_HEADER)) return answer;
   const headers = new Headers(answer.headers);
   headers.delete(REFUSED_HEADER);
   return new Response(answer.body, { status: answer.status, headers });
@@ -136,7 +158,7 @@ async function activate(request: Request, env: Env): Promise<Response> {
   const text = await boundedText(request, MAX_JSON_BODY_BYTES);
   if (text === null) return errorResponse("too-large");
   const form = new URLSearchParams(text);
-  return doorPage(env, request, { code: form.get("code") ?? "", state: form.get("state") ?? "" });
+  return doorPage(env, request, { activation: { code: form.get("code") ?? "", state: form.get("state") ?? "" } });
 }
 
 async function isOverLimit(request: Request, env: Env): Promise<boolean> {
