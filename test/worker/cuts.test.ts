@@ -13,6 +13,7 @@ import {
   MAX_MESSAGE_BYTES,
 } from "../../src/protocol/limits.ts";
 import { receiptFileSchema } from "../../src/protocol/receipt.ts";
+import { Relay } from "../../src/worker/room/relay.ts";
 import type { Room } from "../../src/worker/room/room.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import type { DeviceRow } from "../../src/worker/room/storage.ts";
@@ -221,6 +222,22 @@ test("[CUT1] [ST7] [case 26] cut in the middle of 25 MiB to the device and 25 Mi
   expect((await neighbour.stream.messages.next()).isText).toBe(true);
   expect(stream.receivedBytes).toBe(received);
 }, 30_000);
+
+test("[CUT1] [ST7] a room that stops between the commit and the closes lets nothing cross afterwards, in either direction", async () => {
+  const world = await CutWorld.create();
+  const connector = await world.connect();
+  const device = await world.allow();
+  const [up, down] = [await world.stream(connector, device), await world.stream(connector, device)];
+  const forgotten = vi.spyOn(Relay.prototype, "endDevice").mockReturnValue(0);
+  await confirmedCut(world, connector, device);
+  forgotten.mockRestore();
+  up.browser?.ws.send("after the cut");
+  expect(await up.browser?.closed).toMatchObject({ code: CLOSE_CUT });
+  expect(await up.stream.endings.next()).toMatchObject({ type: FRAME_RESET, code: CLOSE_CUT });
+  await down.stream.send("after the cut");
+  expect(await down.browser?.closed).toMatchObject({ code: CLOSE_CUT });
+  expect([up.stream.receivedBytes, down.browser?.messages.count]).toEqual([0, 0]);
+});
 
 test("[CUT3] a receipt that another key signed, or that says another gateway, device, cut or host, confirms nothing; the owner sees why", async () => {
   const world = await CutWorld.create();

@@ -215,6 +215,14 @@ test("[DR2] [case 29] the room has only named differences removed: anything else
   expect(await watch.remove(OTHER.id)).toBe("done");
   expect(gateway.list).toEqual([own]);
   expect(sent.at(-1)).toMatchObject({ differences: [] });
+  // Named a moment ago, ours since: it differs no more, so it stays.
+  gateway.list = [own, OTHER];
+  await watch.compare();
+  state.admitted.bind(device.device, OTHER.id);
+  expect(await watch.remove(OTHER.id)).toBe("done");
+  expect(gateway.list).toHaveLength(2);
+  state.admitted.unbind(device.device, OTHER.id);
+  gateway.list = [own];
   await state.admitted.revokeDevice(device.device, "relay");
   await watch.compare();
   expect(sent.at(-1)).toMatchObject({ differences: [{ kind: "left", entry: own.id, device: device.device }] });
