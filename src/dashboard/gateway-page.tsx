@@ -20,7 +20,7 @@ function isOver(device: Device): boolean {
   return device.state === "cut" || device.state === "expired";
 }
 
-function StateCard({ gateway }: { readonly gateway: Gateway }) {
+function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly reload: () => void }) {
   const { cards } = useShared();
   const [isAdding, setAdding] = useState(false);
   const [tone, word] = STATE[gateway.state];
@@ -51,6 +51,19 @@ function StateCard({ gateway }: { readonly gateway: Gateway }) {
           </>
         )}
       </p>
+      {gateway.reason === "connector-copied" && (
+        <div class="row">
+          <Confirmed
+            label={TEXTS.settle}
+            title={TEXTS.settleTitle}
+            text={TEXTS.settleText}
+            run={async () => {
+              await call("POST", `/api/gateways/${gateway.id}/settle`);
+              reload();
+            }}
+          />
+        </div>
+      )}
       <div class="row">
         {isClaimed ? (
           <>
@@ -234,7 +247,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
     <View title={gateway.name}>
       <Failure problem={problem} />
       {gateway.alarm !== null && <AlarmBanner alarm={gateway.alarm} />}
-      <StateCard gateway={gateway} />
+      <StateCard gateway={gateway} reload={reload} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
       {drift !== null && (

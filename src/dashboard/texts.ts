@@ -20,6 +20,8 @@ export const REASON: Readonly<Record<string, string>> = {
   "settings-missing": "OpenClaw lacks settings that it needs. Run `gatehouse run --yes` on its machine.",
   "settings-refused": "The needed settings were not applied. Run `gatehouse run --yes` on its machine.",
   "auth-mode": "OpenClaw's own sign-in must be a token or a password. Run `gatehouse doctor` on its machine for the cure.",
+  "connector-copied":
+    "Two machines use this gateway's key and push each other out, so neither is let in. End the one that should not run, then open it again here. If the key may be stolen, connect the right machine again instead (below): that makes a new one.",
   "stranger-admitted": "The gateway would let a stranger in. Run `gatehouse doctor` on its machine for the cure.",
 };
 
@@ -59,6 +61,10 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "gateway-online": "Gateway online",
   "gateway-no-link": "Gateway's machine went offline",
   "gateway-unsafe": "Gateway closed for safety",
+  "connector-copied": "A copy of the gateway's machine tried to connect and was refused",
+  "gateway-quarantined": "Gateway closed: two machines fight over it",
+  "quarantine-ended": "Gateway opened again after two machines fought over it",
+  "log-rotate": "The gateway's machine has a new key",
   asked: "A device asked to be allowed",
   "request-allowed": "Request answered: allowed",
   "request-denied": "Request denied",
@@ -281,6 +287,10 @@ export const TEXTS = {
   gatewayName: "Name of the gateway",
   renameGateway: "Rename gateway",
   renamed: "Renamed.",
+  settle: "Open it again",
+  settleTitle: "Has the other machine been ended?",
+  settleText:
+    "Whichever machine connects next is this gateway's machine. If both still run, they fight again and the gateway closes again.",
   removeGateway: "Remove gateway",
   removeTitle: (gateway: string) => `Remove “${gateway}”?`,
   removeText:

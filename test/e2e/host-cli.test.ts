@@ -327,7 +327,7 @@ test("doctor: a wrong secret, missing settings, a gateway that does not run, eac
   expect([away.code, away.text]).toEqual([1, expect.stringContaining("OpenClaw does not answer. Start it, then run this again")]);
   expect(existsSync(path.join(stateDir, "settings.json"))).toBe(true);
   await openclaw.start();
-});
+}, 400_000);
 
 test("install prints and changes nothing; uninstall asks, then puts OpenClaw's settings back and leaves no folder", async () => {
   const install = await host(["install", "--json"]);

@@ -85,6 +85,8 @@ afterAll(async () => {
   await stack?.stop();
 });
 
+/** Several starts of OpenClaw on a busy machine. */
+const SLOW_MS = 400_000;
 const SAFE = { nodes: { pairing: { autoApproveLocal: false } }, trustedProxies: ["127.0.0.1", "::1"] };
 
 test.each([
@@ -118,24 +120,28 @@ test.each([
   },
 );
 
-test("[R4] [case 43] a gateway that starts with its own sign-in switched off is not served, and the words say what to run", async () => {
-  const file = path.join(openclaw.stateDir, "openclaw.json");
-  const before = readFileSync(file, "utf8");
-  await openclaw.stop();
-  const config = JSON.parse(before) as { gateway: { auth: object } };
-  writeFileSync(file, JSON.stringify({ ...config, gateway: { ...config.gateway, auth: { mode: "none" } } }));
-  await openclaw.start();
-  await connector.until(reported("auth-mode"), "refuses to serve");
-  await owner.getByText("must be a token or a password").waitFor();
-  expect((await doctor()).text).toContain("openclaw config set gateway.auth.mode token");
-  await openclaw.stop();
-  writeFileSync(file, before);
-  const hello = nextHello(laptop);
-  await openclaw.start();
-  await owner.getByText("Online", { exact: true }).waitFor();
-  await laptop.goto(origin);
-  await hello;
-});
+test(
+  "[R4] [case 43] a gateway that starts with its own sign-in switched off is not served, and the words say what to run",
+  async () => {
+    const file = path.join(openclaw.stateDir, "openclaw.json");
+    const before = readFileSync(file, "utf8");
+    await openclaw.stop();
+    const config = JSON.parse(before) as { gateway: { auth: object } };
+    writeFileSync(file, JSON.stringify({ ...config, gateway: { ...config.gateway, auth: { mode: "none" } } }));
+    await openclaw.start();
+    await connector.until(reported("auth-mode"), "refuses to serve");
+    await owner.getByText("must be a token or a password").waitFor();
+    expect((await doctor()).text).toContain("openclaw config set gateway.auth.mode token");
+    await openclaw.stop();
+    writeFileSync(file, before);
+    const hello = nextHello(laptop);
+    await openclaw.start();
+    await owner.getByText("Online", { exact: true }).waitFor();
+    await laptop.goto(origin);
+    await hello;
+  },
+  SLOW_MS,
+);
 
 test("nobody was ever paired silently meanwhile", async () => {
   const vias = (await pairedDevices(openclaw.port, openclaw.token)).map((device) => device.approvedVia);
