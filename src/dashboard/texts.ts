@@ -64,7 +64,6 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "connector-copied": "A copy of the gateway's machine tried to connect and was refused",
   "gateway-quarantined": "Gateway closed: two machines fight over it",
   "quarantine-ended": "Gateway opened again after two machines fought over it",
-  "log-rotate": "The gateway's machine has a new key",
   asked: "A device asked to be allowed",
   "request-allowed": "Request answered: allowed",
   "request-denied": "Request denied",

@@ -206,7 +206,9 @@ test(
     });
     const seen = new Set<string>();
     const statuses = new Set<number>();
-    const before = [await dump(a.world.room), await dump(b.world.room)];
+    const inboxes = () => Promise.all([a, b].map(({ things }) => env.INBOX.getByName(things.account).list()));
+    const stored = async () => [await dump(a.world.room), await dump(b.world.room), await inboxes()];
+    const before = await stored();
     const one = async ({ at, ownGateway, picks }: { at: number; ownGateway: boolean; picks: readonly ("theirs" | "missing")[] }) => {
       const each = withIds[at];
       if (each === undefined) return;
@@ -228,7 +230,7 @@ test(
       if (!isOwn) expect(theirs.answer).toMatch(/^404 /);
       seen.add(`${nameOf(each.route)} ${isOwn}`);
       statuses.add(theirs.status);
-      expect([await dump(a.world.room), await dump(b.world.room)]).toEqual(before);
+      expect(await stored()).toEqual(before);
     };
     // Each route with all of A's ids, outside and inside an own gateway, and then whatever else can be drawn.
     for (let at = 0; at < withIds.length; at += 1)

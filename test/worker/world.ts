@@ -316,11 +316,10 @@ export async function dump(room: GatewayWorld["room"]): Promise<string> {
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY name",
   ).all<{ name: string }>();
   for (const { name } of tables.results) rows.push(name, (await env.DB.prepare(`SELECT * FROM "${name}"`).all()).results);
-  const stored = await runInDurableObject(room, (_room, state) =>
-    ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "blocked", "nonces", "outbox"].map((table) => [
-      table,
-      state.storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
-    ]),
-  );
+  const stored = await runInDurableObject(room, (_room, state) => {
+    const { sql } = state.storage;
+    const names = sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY name").toArray(); // prettier-ignore
+    return names.map(({ name }) => [name, sql.exec(`SELECT * FROM "${name}"`).toArray()]);
+  });
   return JSON.stringify([rows, stored], null, 1);
 }
