@@ -54,7 +54,7 @@ export class WebSocket extends EventEmitter {
 
   send(data: Data | Buffer, options?: object | SendCallback, callback?: SendCallback): void {
     if (this.#state === WebSocket.CONNECTING) throw new Error("WebSocket is not open: readyState 0 (CONNECTING)");
-    const done = typeof options === "function" ? options : callback;
+    const done = typeof options === "function" ? (options as SendCallback) : callback;
     if (this.#state !== WebSocket.OPEN || this.#endpoint === null) {
       if (done !== undefined) sim.scheduler.after(0, () => done(new Error("WebSocket is not open")), this.#actor);
       return;
