@@ -15,7 +15,11 @@ const require = createRequire(import.meta.url);
 /** One line of the sources that is wrong on purpose. */
 export interface Plant {
   readonly name: string;
-  /** Below `src/`. */
+  readonly edits: readonly Edit[];
+}
+
+/** One text of a file below `src/`, and what stands there instead. */
+export interface Edit {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
@@ -44,12 +48,15 @@ function platform(plant: Plant | null): Plugin {
         return { path: pathToFileURL(require.resolve(name)).href, external: true };
       });
       if (plant === null) return;
-      const file = path.join(root, "src", plant.file);
       context.onLoad({ filter: /\.ts$/ }, ({ path: loaded }) => {
-        if (loaded !== file) return null;
-        const text = readFileSync(file, "utf8");
-        if (text.split(plant.find).length !== 2) throw new Error(`${plant.file} has not exactly one "${plant.find}"`);
-        return { contents: text.replace(plant.find, () => plant.replace), loader: "ts" };
+        const edits = plant.edits.filter(({ file }) => path.join(root, "src", file) === loaded);
+        if (edits.length === 0) return null;
+        let text = readFileSync(loaded, "utf8");
+        for (const { file, find, replace } of edits) {
+          if (text.split(find).length !== 2) throw new Error(`${file} has not exactly one "${find}"`);
+          text = text.replace(find, () => replace);
+        }
+        return { contents: text, loader: "ts" };
       });
     },
   };

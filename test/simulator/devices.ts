@@ -88,12 +88,12 @@ export class Device {
 
   /** Opens one more socket with the session. @returns null without one */
   async open(): Promise<WsVisit | null> {
-    const { session } = this;
-    if (session === null) return null;
-    const visit = this.#world.newWsVisit(this.id, session.id);
-    const response = await this.#fetch("stream", `/v/${visit.number}`, {
-      headers: { upgrade: "websocket", "x-gatehouse-session": session.id },
-    });
+    return this.session === null ? null : this.openWith(this.session.id);
+  }
+
+  async openWith(session: string): Promise<WsVisit> {
+    const visit = this.#world.newWsVisit(this.id, session);
+    const response = await this.#fetch("stream", `/v/${visit.number}`, { headers: { upgrade: "websocket", "x-gatehouse-session": session } });
     visit.refused = response === null ? "lost" : response.status === 101 ? null : response.status;
     sim.trace(`v${visit.number} ${this.name} upgrade ${response?.status ?? "lost"}`);
     if (response?.status === 401 || response?.status === 403) this.session = null;
@@ -277,6 +277,9 @@ export class Owner {
     const nowMs = sim.scheduler.nowMs;
     sim.trace(`owner cuts ${device.name}`);
     world.oracle.cut.add(device.id);
+    // Whoever has a copy of the cookie tries it later.
+    const { session } = device;
+    if (session !== null) for (const ms of [900, 9_000, 25_000]) world.later(ms, () => void device.openWith(session.id));
     const receipt = await world.room.call((room) => room.cut({ account: world.account, device: device.id }));
     if (receipt !== null) {
       // A device that the room does not know has nothing to cut.

@@ -165,6 +165,8 @@ export function happen(world: World, step: Timed): void {
         until(() => gateway?.resume(), step.forMs);
       }
       return;
+    case "flood":
+      return void flood(world, device as Device, step);
     case "rogue-open":
       return rogueOpen(world);
     case "wrong-account":
@@ -197,6 +199,15 @@ async function talk(world: World, device: Device, step: Extract<Timed, { do: "ta
   const endMs = 110 + step.gapMs * Math.max(step.up.length, step.down.length);
   if (step.end === "browser") world.later(endMs, () => visit.closeByBrowser());
   if (step.end === "gateway") world.later(endMs, () => visit.closeByGateway());
+}
+
+async function flood(world: World, device: Device, step: Extract<Timed, { do: "flood" }>): Promise<void> {
+  const visit = await device.open();
+  if (visit === null || !visit.isOpen) return;
+  world.oracle.slow(step.forMs + SLOW_AFTER_MS);
+  visit.browser?.pause();
+  world.later(step.forMs, () => visit.browser?.resume());
+  for (let i = 0; i < step.messages; i += 1) world.later(100 + 20 * i, () => visit.sendDown({ bytes: 1_048_576, isText: false }));
 }
 
 /** `gatehouse cut` on the machine, by somebody who does it again until it says that it is done. */

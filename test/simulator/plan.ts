@@ -11,6 +11,8 @@ export type Step =
   | { readonly do: "room-sleeps" | "room-crashes" | "connector-killed" | "connector-moves" | "rogue-open" | "wrong-account" }
   | { readonly do: "room-stale" | "link-down" | "link-half-open" | "link-slow" | "connector-stopped" | "disk-full" | "gateway-down" | "gateway-unsafe" | "d1-down" | "inbox-down"; readonly forMs: number }
   | { readonly do: "link-cut" }
+  /** A gateway that sends more than a room may hold to a browser that reads nothing. */
+  | { readonly do: "flood"; readonly device: number; readonly messages: number; readonly forMs: number }
   | { readonly do: "power-cut"; readonly calls: number; readonly forMs: number }
   | { readonly do: "browser-cut" | "browser-half-open"; readonly device: number }
   | { readonly do: "browser-frozen" | "gateway-frozen"; readonly device: number; readonly forMs: number }; // prettier-ignore
@@ -107,5 +109,6 @@ export function planOf(seed: number): Plan {
         steps.push({ do: kind, atMs, forMs });
     }
   }
+  if (random.chance(0.015)) steps.push({ do: "flood", atMs: when(), device: device(), messages: 40, forMs: random.int(4_000, 25_000) });
   return { devices, hasStranger: random.chance(0.3), steps: steps.toSorted((a, b) => a.atMs - b.atMs) };
 }
