@@ -154,6 +154,9 @@ export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */
 export const MAX_KEY_LOG_LINE_CHARS = 40 * KIB;
 
+/** Rows about broken streams in a gateway's audit: a link that comes and goes must not fill it. */
+export const BREAK_ROWS = { perSecond: 1 / 60, burst: 20 } as const;
+
 // --- audit chain -----------------------------------------------------------------------------------------------------------
 
 /** Entries that may be without an anchor at the connector before the room sends the head, and how long activity may be. */
