@@ -112,7 +112,16 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "token-copied": "Device frozen: its admission was used from two places",
 };
 
+/** Where a connection broke, by leg. */
+const BROKEN: Readonly<Record<string, string>> = {
+  "device-room": "Connection broke between the device and Gatehouse",
+  "room-connector": "Connection broke between Gatehouse and the gateway's machine",
+  "connector-gateway": "Connection broke between the gateway's machine and OpenClaw",
+};
+
 export function actionText(event: AuditEvent): string {
+  const { leg } = event.detail;
+  if (event.action === "stream-broken") return (typeof leg === "string" ? BROKEN[leg] : undefined) ?? "A connection broke";
   return ACTIONS[event.action] ?? event.action;
 }
 

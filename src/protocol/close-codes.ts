@@ -25,6 +25,10 @@ export const CLOSE_LINK_VERSION = 4412;
 /** Two copies of this connector fight: nobody is linked until the owner has said which one stays. */
 export const CLOSE_LINK_QUARANTINED = 4414;
 
+/** The three legs of a stream, as reasons name them (PROTOCOL.md ST9). */
+export const LEGS = ["device-room", "room-connector", "connector-gateway"] as const;
+export type Leg = (typeof LEGS)[number];
+
 /** Longest close reason in UTF-8 bytes (RFC 6455 §5.5: 125 minus the code). */
 export const MAX_CLOSE_REASON_BYTES = 123;
 

@@ -196,6 +196,8 @@ export const MAX_DIFFERENCES = 50;
 export const MAX_KEPT_DIFFERENCES = 200;
 /** Pairing events of the gateway come in groups: the lists are compared this long after the last one. */
 export const DRIFT_SETTLE_MS = 300;
+/** Rows about broken streams in a gateway's audit: a link that comes and goes must not fill it. */
+export const BREAK_ROWS = { perSecond: 1 / 60, burst: 20 } as const;
 
 // --- audit chain -----------------------------------------------------------------------------------------------------------
 

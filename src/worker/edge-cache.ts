@@ -66,7 +66,7 @@ export class EdgeCache {
     const cache = await caches.open(CACHE);
     if (answer.headers.has(REFUSED_HEADER)) {
       // Session over or device cut: the edge forgets it now, not when the lease ends.
-      if (this.#asset !== null) await cache.delete(leaseKey(this.#origin, this.#cookie.session));
+      if (this.asksBuild) await cache.delete(leaseKey(this.#origin, this.#cookie.session));
       return answer;
     }
     if (!this.asksBuild) return answer;

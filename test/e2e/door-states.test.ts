@@ -189,12 +189,18 @@ test("[ST10] an allowed device's tab while the gateway is away says why and sinc
   const answer = await device.goto(`${origin}/some/chat?x=1#part`);
   expect([answer?.status(), answer?.headers()["retry-after"], answer?.headers()["cache-control"]]).toEqual([503, "5", "no-store"]);
   await heading(device, "The gateway is away");
-  await device.getByRole("status").getByText(/OpenClaw is not running there\. Last seen \d/).waitFor();
+  await device
+    .getByRole("status")
+    .getByText(/OpenClaw is not running there\. Last seen \d/)
+    .waitFor();
   const file = await device.context().request.get(`${origin}/demo.js`);
   expect([file.status(), await file.text()]).toEqual([503, "OpenClaw is not running on the gateway's machine (connector-gateway).\n"]);
   await look(device, "away-openclaw");
   await connector.stop();
-  await device.getByRole("status").getByText(/machine is off or without internet\. Last seen \d/).waitFor();
+  await device
+    .getByRole("status")
+    .getByText(/machine is off or without internet\. Last seen \d/)
+    .waitFor();
   await look(device, "away-machine");
   gateway = await startDemoGateway({ port, token: TOKEN });
   connector = connect(["run"], stateDir);

@@ -180,7 +180,7 @@ test("[CR4] [CR6] [case 19] a reader that stops during 25 MiB is reset with 4413
   expect(exchanged).toBeGreaterThan(100);
   for (const socket of neighbours) expect(socket.rest()).toEqual([]);
   reader.ws.resume();
-  expect(await reader.closed).toEqual({ code: 4413, reason: "too slow" });
+  expect(await reader.closed).toEqual({ code: 4413, reason: "device-room: too slow" });
   const read = reader.rest();
   expect(read.length).toBeLessThan(messages);
   for (const [i, message] of read.entries()) {

@@ -129,7 +129,7 @@ test("[ST6] a room that slept in the middle of a message ends that stream cleanl
     .toEqual([true]);
   await evictDurableObject(world.room);
   connector.frame(FRAME_DATA, FLAG_FIN, stream, new Uint8Array(100));
-  expect(await closed).toEqual({ code: 4502, reason: "relay restarted" });
+  expect(await closed).toEqual({ code: 4502, reason: "device-room: room restarted" });
 });
 
 test("[CUT1] [ST7] a cut device's frames are dropped even if it ignores the close, and its streams end", async () => {

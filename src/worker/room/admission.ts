@@ -1,5 +1,6 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
 import type { Device } from "../../protocol/api.ts";
+import { BreakNotes } from "../../core/break-notes.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
 import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
@@ -20,6 +21,7 @@ import { cutDone } from "./receipts.ts";
 import { takeDrift } from "./drift.ts";
 import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
+import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
 import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
 
@@ -43,9 +45,11 @@ export class Admission implements AdmissionForRelay {
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
+  readonly #breaks: BreakNotes;
 
   constructor(options: AdmissionOptions) {
     this.options = options;
+    this.#breaks = new BreakNotes(options.now());
     this.storage = new RoomStorage(options.ctx.storage);
     this.outbox = new Outbox({ ...options, storage: this.storage });
     this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
@@ -158,6 +162,13 @@ export class Admission implements AdmissionForRelay {
       if (state === "online" || state === "no-link" || state === "unsafe") this.audit("gateway", `gateway-${state}`, null, {});
       this.tellInbox();
     }
+  }
+
+  broke({ leg, code, reason, device }: Break, streams: number): void {
+    const unnoted = this.#breaks.note(streams, this.options.now());
+    if (unnoted === null) return;
+    const why = reason.slice(leg.length + 2);
+    this.audit(leg === "device-room" ? "device" : "gateway", "stream-broken", device, { leg, code, why, streams, unnoted });
   }
 
   answered(result: LinkResult): void {

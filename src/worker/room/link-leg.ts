@@ -39,7 +39,7 @@ export interface LinkLegOptions {
   /** Asks for an alarm not later than this. */
   readonly wakeBy: (atMs: number) => void;
   /** The proven link ended: every stream on it is over. */
-  readonly onGone: () => void;
+  readonly onGone: (why: string) => void;
   /** Another connector proved itself: tell it whether somebody waits or streams. */
   readonly onReady: () => void;
 }
@@ -184,7 +184,7 @@ export class LinkLeg {
 
   closed(ws: WebSocket, code: number): void {
     closeQuietly(ws, code === 1005 || code === 1006 ? 1000 : code);
-    if (this.isCurrent(ws)) this.#gone();
+    if (this.isCurrent(ws)) this.#gone("connection lost");
   }
 
   /** Ends the proven link, if there is one. */
@@ -193,7 +193,7 @@ export class LinkLeg {
     if (link === null) return;
     this.#note(link, { phase: "over" });
     closeQuietly(link.ws, code, reason);
-    this.#gone();
+    this.#gone(reason);
   }
 
   /**
@@ -365,9 +365,9 @@ export class LinkLeg {
     }
   }
 
-  #gone(): void {
+  #gone(why: string): void {
     this.#current = null;
-    this.#options.onGone();
+    this.#options.onGone(why);
     for (const waiting of this.#commands.values()) for (const resolve of waiting) resolve(null);
     for (const { resolve } of this.#nonces.values()) resolve(null);
     this.#commands.clear();

@@ -4,6 +4,7 @@ import type { OldKey } from "../../core/key-rotation.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey } from "../../protocol/statements.ts";
+import type { Break } from "./ws-stream.ts";
 import type { Access } from "../../protocol/words.ts";
 
 /** A session that room and connector both admitted. */
@@ -46,6 +47,8 @@ export interface AdmissionForRelay {
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
   /** Why the gateway is not served now; null while it is. */
   away(): Away | null;
+  /** Streams ended that nobody closed: a row of the audit, or one more for the next row. */
+  broke(what: Break, streams: number): void;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
   /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`). Results and nonces are matched by the relay. */

@@ -21,7 +21,7 @@ export function refusalForClose(code: number | null): Response {
   if (code === CLOSE_SESSION_OVER) return refusal(401, "Open this address in a browser to sign this device in.\n");
   if (code === CLOSE_CUT) return refusal(403, "This device may no longer connect.\n");
   if (code === CLOSE_NOT_FOUND) return refusal(404, "Not found.\n");
-  return refusal(502, "The gateway did not answer.\n", true);
+  return refusal(502, "The gateway did not answer (connector-gateway).\n", true);
 }
 
 /** The same for a CLOSE or RESET frame of the connector. */

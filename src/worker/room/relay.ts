@@ -1,5 +1,5 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
-import { decodeClose, encodeClose, sendableClose } from "../../core/close-code.ts";
+import { brokenAt, decodeClose, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
@@ -28,7 +28,7 @@ import { StreamTable } from "./stream-table.ts";
 import type { Holdings, PendingUpgrade } from "./stream-table.ts";
 import { Stragglers } from "./stragglers.ts";
 import { WsStream } from "./ws-stream.ts";
-import type { StreamHost } from "./ws-stream.ts";
+import type { Break, StreamHost } from "./ws-stream.ts";
 
 export type RelayOptions = Omit<LinkLegOptions, "onGone" | "onReady">;
 
@@ -39,19 +39,20 @@ export class Relay implements RelayForAdmission, StreamHost {
   readonly #memory = new RoomMemory();
   readonly #stragglers: Stragglers;
   #isWaiting = false;
+  #wokenWith: { readonly what: Break; readonly streams: number }[] | null = [];
 
   constructor(options: RelayOptions) {
     this.#options = options;
     this.#stragglers = new Stragglers(options.ctx, options.now);
-    this.#link = new LinkLeg({ ...options, onGone: () => this.#linkGone(), onReady: () => this.#tellBusy() });
+    this.#link = new LinkLeg({ ...options, onGone: (why) => this.#linkGone(why), onReady: () => this.#tellBusy() });
     for (const ws of options.ctx.getWebSockets("stream")) {
       const attachment = attachmentOf(ws);
       if (attachment?.kind === "stream" && attachment.cutAtMs === undefined && ws.readyState === WebSocket.OPEN)
         this.#streams.add(new WsStream(ws, attachment, this, true));
     }
+    if (!this.#link.isUp) this.#linkGone("connection lost");
     for (const stream of this.#streams.sockets.values()) {
-      if (!this.#link.isUp) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
-      else if (stream.attachment.holding) stream.reset(CLOSE_GATEWAY_GONE, "relay restarted");
+      if (stream.attachment.holding) stream.reset(CLOSE_GATEWAY_GONE, brokenAt("device-room", "room restarted"));
     }
   }
 
@@ -71,6 +72,19 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   mayHold(stream: WsStream): boolean {
     return this.#memory.mayHold(stream, this.nowMs());
+  }
+
+  broke(what: Break, streams = 1): void {
+    // While the room wakes its next alarm is not known yet, and a row would set one.
+    if (this.#wokenWith === null) this.#options.admission.broke(what, streams);
+    else this.#wokenWith.push({ what, streams });
+  }
+
+  /** The room is awake: what ended on the way goes into the audit. */
+  awake(): void {
+    const ended = this.#wokenWith ?? [];
+    this.#wokenWith = null;
+    for (const { what, streams } of ended) this.broke(what, streams);
   }
 
   forget(stream: number): void {
@@ -243,10 +257,10 @@ export class Relay implements RelayForAdmission, StreamHost {
       case FRAME_CLOSE:
       case FRAME_RESET: {
         const close = decodeClose(frame.payload);
-        return stream.gatewayClosed(close?.code ?? CLOSE_PROTOCOL, close?.reason ?? "");
+        return stream.gatewayClosed(close?.code ?? CLOSE_PROTOCOL, close?.reason ?? "", frame.type === FRAME_RESET);
       }
       default:
-        return stream.reset(CLOSE_PROTOCOL, "unexpected frame");
+        return stream.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected frame"));
     }
   }
 
@@ -257,7 +271,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     switch (frame.type) {
       case FRAME_OPENED: {
         const opened = readOpened(frame);
-        return opened === null ? exchange.reset(CLOSE_PROTOCOL, "bad answer") : exchange.opened(opened);
+        return opened === null ? exchange.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad answer")) : exchange.opened(opened);
       }
       case FRAME_DATA:
         return exchange.fromGateway(frame);
@@ -268,22 +282,28 @@ export class Relay implements RelayForAdmission, StreamHost {
       case FRAME_PROBE:
         return exchange.probed(frame);
       case FRAME_CLOSE:
-      case FRAME_RESET:
+      case FRAME_RESET: {
+        const close = decodeClose(frame.payload);
+        if (close !== null) exchange.broke(close.code, close.reason);
         return exchange.abort(refusalFor(frame));
+      }
       default:
-        return exchange.reset(CLOSE_PROTOCOL, "unexpected frame");
+        return exchange.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected frame"));
     }
   }
 
   #upgradeFrame(frame: Frame, upgrade: PendingUpgrade): void {
     const { session, answer } = upgrade;
     if (frame.type === FRAME_RESET || frame.type === FRAME_CLOSE) {
+      const close = decodeClose(frame.payload);
+      const leg = legOf(close?.reason ?? "");
+      if (close !== null && leg !== null) this.broke({ leg, ...close, device: session.device });
       this.forget(frame.streamId);
       return answer(refusalFor(frame));
     }
     const opened = frame.type === FRAME_OPENED ? readOpened(frame) : null;
     if (opened === null) {
-      this.#resetFrame(frame.streamId, CLOSE_PROTOCOL, "bad answer");
+      this.#resetFrame(frame.streamId, CLOSE_PROTOCOL, brokenAt("room-connector", "bad answer"));
       this.forget(frame.streamId);
       return answer(refusalFor(frame));
     }
@@ -353,14 +373,17 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   /** Nothing is resumed: every stream of a link that is gone ends (PROTOCOL.md ST6). */
-  #linkGone(): void {
-    for (const stream of this.#streams.sockets.values()) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
-    const lost = (): Response => refusal(502, "The gateway's connection was lost.\n", true);
+  #linkGone(why: string): void {
+    const reason = brokenAt("room-connector", why);
+    const streams = this.#streams.size;
+    for (const stream of this.#streams.sockets.values()) stream.gatewayClosed(CLOSE_GATEWAY_GONE, reason, false);
+    const lost = (): Response => refusal(502, "The gateway's connection was lost (room-connector).\n", true);
     for (const exchange of this.#streams.exchanges.values()) exchange.abort(lost());
     for (const [id, { answer }] of this.#streams.upgrades) {
       this.forget(id);
       answer(lost());
     }
+    if (streams > 0) this.broke({ leg: "room-connector", code: CLOSE_GATEWAY_GONE, reason, device: null }, streams);
   }
 
   #keepWithinRoom(heldBytes: number): void {

@@ -53,6 +53,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     // Known before any event: an alarm set later must never push an earlier one back.
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = await ctx.storage.getAlarm();
+      this.#relay.awake();
     });
     this.#admission = new Admission({ ctx, env, config, now, random, wakeBy });
     this.#relay = new Relay({

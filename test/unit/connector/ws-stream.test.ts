@@ -182,8 +182,8 @@ test("[CR1] [CR4] without credit nothing more leaves: a probe at once and every 
     expect(await stream.next()).toEqual({ is: "probe", value: left });
   }
   world.pass(1_000);
-  expect(await stream.next()).toEqual({ is: "reset", code: 4413, reason: "too slow" });
-  expect(await socket.closed).toEqual({ code: 4413, reason: "too slow" });
+  expect(await stream.next()).toEqual({ is: "reset", code: 4413, reason: "device-room: too slow" });
+  expect(await socket.closed).toEqual({ code: 4413, reason: "device-room: too slow" });
 });
 
 test("[CR3] a grant lets exactly what it covers go on", async () => {
