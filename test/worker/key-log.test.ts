@@ -7,6 +7,7 @@ import { CLOSE_LINK_REFUSED, CLOSE_LINK_VERSION } from "../../src/protocol/close
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { grantId } from "../../src/core/digests.ts";
 import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../src/protocol/version.ts";
+import { grantBytes, newDevice } from "../support/fake-device.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
@@ -203,6 +204,12 @@ test("[KL4] the word of the machine, in its log, lets a device in that it held b
   const { device } = waiting;
   const standing = async (): Promise<unknown> => (await (await ask(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", body: { key: device.key } })).json<{ standing: string }>()).standing; // prettier-ignore
   expect(await standing()).toBe("decided");
+  const other = await grantBytes(world.gateway, (await newDevice()).key, Date.now());
+  await log.add({ type: "grant", signed: await world.person.authenticator.sign("grant", other) }, Date.now());
+  await log.add({ type: "confirm", grant: await grantId(other) }, Date.now());
+  connector.say({ type: "log", lines: log.lines.slice(-2) });
+  await acked(connector);
+  expect(await isHeldBack()).toBe(true);
   await log.add({ type: "confirm", grant: grant.id }, Date.now());
   connector.say({ type: "log", lines: log.lines.slice(-1) });
   await acked(connector);

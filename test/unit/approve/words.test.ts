@@ -51,5 +51,6 @@ test("[PG3] one place of the page asks for signatures, and it says what is signe
   expect(asking).toEqual(["passkey.ts"]);
   const text = readFileSync(path.join(folder, "passkey.ts"), "utf8");
   expect(text.match(/startAuthentication\(/g)).toHaveLength(2);
+  expect(text).toContain("say(actWords(act));");
   expect(text.indexOf("say(actWords(act));")).toBeLessThan(text.lastIndexOf("startAuthentication("));
 });
