@@ -134,13 +134,14 @@ const LOCAL: Difference = { kind: "local", entry: "f".repeat(64), device: null, 
 
 async function shown(world: CutWorld): Promise<unknown> {
   const cookie = await world.gateway.person.cookie("app");
-  return ((await (await ask(`${config.appOrigin}/api/gateways/${world.gateway.gateway}`, { cookie })).json()) as { drift: unknown }).drift;
+  const answer = await ask(`${config.appOrigin}/api/gateways/${world.gateway.gateway}`, { cookie });
+  return (await answer.json<{ drift: unknown }>()).drift;
 }
 
 async function mend(world: CutWorld, what: string, person = world.gateway.person): Promise<[number, string | null]> {
   const url = `${config.appOrigin}/api/gateways/${world.gateway.gateway}/differences/${LOCAL.entry}`;
   const answer = await ask(url, { method: "POST", body: { what }, cookie: await person.cookie("app") });
-  return [answer.status, ((await answer.json()) as { error?: { code: string } }).error?.code ?? null];
+  return [answer.status, (await answer.json<{ error?: { code: string } }>()).error?.code ?? null];
 }
 
 test("[DR1] what the connector reports is shown and recorded once", async () => {
