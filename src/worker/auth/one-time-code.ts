@@ -2,11 +2,11 @@
 import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
 import type { TokenKind } from "../../core/token.ts";
 import { ENROLMENT_CODE_TRIES } from "../../protocol/limits.ts";
-import { fromBase64url, joined, toBase64url } from "../../protocol/statement-encoding.ts";
+import { fromBase64url, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
 import { consumeCode, countWrongTry, insertCode } from "../db/account-queries.ts";
 import type { OneTimeKind } from "../db/account-queries.ts";
-import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
+import { tokenMacs } from "./token-macs.ts";
 
 const LETTER: Readonly<Record<Exclude<OneTimeKind, "nonce">, TokenKind>> = { handoff: "o", enrolment: "c", invitation: "i" };
 
@@ -24,7 +24,7 @@ export async function issueCode(
   const code = writeToken(LETTER[kind], random(TOKEN_RANDOM_BYTES));
   const token = readToken(code, LETTER[kind]);
   const expiresAtMs = Date.now() + lifeMs;
-  const tag = toBase64url(await mac(await signingKey(env, "one-time-code"), joined([kind, code])));
+  const [tag] = await tokenMacs(env, "one-time-code", [kind, code]);
   await insertCode(env.DB, {
     selector: token?.selector ?? "",
     kind,
@@ -52,8 +52,7 @@ export async function redeemCode(
   if (token === null) return null;
   const nowMs = Date.now();
   let tag = "";
-  for (const key of await verifyingKeys(env, "one-time-code")) {
-    tag = toBase64url(await mac(key, joined([kind, code.trim()])));
+  for (tag of await tokenMacs(env, "one-time-code", [kind, code.trim()])) {
     const payload = await consumeCode(env.DB, { selector: token.selector, kind, mac: tag, nowMs });
     if (payload !== null) return JSON.parse(payload) as unknown;
   }

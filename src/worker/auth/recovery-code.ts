@@ -1,9 +1,8 @@
 /** Recovery codes: five groups of four letters and digits, easy to write down, 100 bits, kept as MACs. */
 import { toBase32 } from "../../core/digests.ts";
 import { RECOVERY_CODE_COUNT } from "../../protocol/limits.ts";
-import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
-import { mac, verifyingKeys } from "./mac-keys.ts";
+import { tokenMacs } from "./token-macs.ts";
 
 const CHARS = 20;
 
@@ -13,8 +12,7 @@ function normalized(code: string): string {
 
 /** @returns what D1 may keep of a code: its MAC under each live secret, the newest first */
 export async function recoveryCodeMacs(env: Env, code: string): Promise<readonly string[]> {
-  const covered = joined([normalized(code)]);
-  return Promise.all((await verifyingKeys(env, "recovery-code")).map(async (key) => toBase64url(await mac(key, covered))));
+  return tokenMacs(env, "recovery-code", [normalized(code)]);
 }
 
 /** @returns ten new codes for the person, and their MACs for D1 */
