@@ -31,8 +31,8 @@ beforeEach(async () => {
   log = await TestKeyLog.start({ gateway: world.gateway, ownerKeys, approveOrigin: config.approveOrigin, atMs: NOW, signer: key });
 });
 
-function up(): Promise<FakeConnector> {
-  return FakeConnector.up(env, world.gateway, identity);
+function up(generation = 0): Promise<FakeConnector> {
+  return FakeConnector.up(env, world.gateway, identity, generation);
 }
 
 async function acked(connector: FakeConnector): Promise<unknown> {
@@ -111,7 +111,7 @@ test("[KL6] [case 46] a room restored from an old copy cuts again what the machi
   await acked(before);
   await log.add({ type: "revoke", device: id, by: "relay" }, NOW);
   // Here the room's cut is lost with a day of its storage; the machine's log is not.
-  const after = await up();
+  const after = await up(before.generation);
   expect(await inRoom((storage) => storage.get<DeviceRow>("devices", id)?.state)).toBe("waiting");
   after.say({ type: "log", lines: log.lines.slice(-1) });
   await acked(after);

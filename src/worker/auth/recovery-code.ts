@@ -1,12 +1,9 @@
 /** Recovery codes: five groups of four letters and digits, easy to write down, 100 bits, kept as MACs. */
 import { toBase32 } from "../../core/digests.ts";
 import { RECOVERY_CODE_COUNT } from "../../protocol/limits.ts";
-import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
 import { consumeRecoveryCode, recoveryCodeByLookup } from "../db/account-queries.ts";
-import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
-import type { MacKey } from "./mac-keys.ts";
-import { isSameText } from "./session-cookie.ts";
+import { isTokenMac, tokenMacs } from "./token-macs.ts";
 
 const CHARS = 20;
 
@@ -14,18 +11,11 @@ function normalized(code: string): string {
   return code.toLowerCase().replace(/[^a-z2-7]/g, "");
 }
 
-async function boundTo(key: MacKey, account: string, code: string): Promise<string> {
-  return toBase64url(await mac(key, joined([account, normalized(code)])));
-}
-
-async function lookupOf(key: MacKey, code: string): Promise<string> {
-  return toBase64url(await mac(key, joined([normalized(code)])));
-}
-
 /** @returns what D1 keeps of a code: a MAC that finds it and one that names its account, so that a row moved elsewhere opens nothing */
 async function stored(env: Env, account: string, code: string): Promise<string> {
-  const key = await signingKey(env, "recovery-code");
-  return `${await lookupOf(key, code)}.${await boundTo(key, account, code)}`;
+  const [lookup] = await tokenMacs(env, "recovery-code", [normalized(code)]);
+  const [bound] = await tokenMacs(env, "recovery-code", [account, normalized(code)]);
+  return `${lookup}.${bound}`;
 }
 
 /** @returns ten new codes for the person, and their MACs for D1 */
@@ -39,10 +29,10 @@ export async function newRecoveryCodes(env: Env, account: string): Promise<{ cod
 
 /** @returns the account that the unused code was made for, once; else null */
 export async function redeemRecoveryCode(env: Env, code: string, nowMs: number): Promise<string | null> {
-  for (const key of await verifyingKeys(env, "recovery-code")) {
-    const lookup = await lookupOf(key, code);
+  for (const lookup of await tokenMacs(env, "recovery-code", [normalized(code)])) {
     const row = await recoveryCodeByLookup(env.DB, lookup);
-    if (row === null || !isSameText(row.mac, `${lookup}.${await boundTo(key, row.accountId, code)}`)) continue;
+    const bound = row?.mac.startsWith(`${lookup}.`) === true ? row.mac.slice(lookup.length + 1) : "";
+    if (row === null || !(await isTokenMac(env, "recovery-code", [row.accountId, normalized(code)], bound))) continue;
     return consumeRecoveryCode(env.DB, row.mac, nowMs);
   }
   return null;

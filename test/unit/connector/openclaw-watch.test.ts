@@ -20,7 +20,7 @@ afterEach(async () => {
   await demo.stop();
 });
 
-async function start(says: (asked: readonly string[]) => boolean): Promise<{ until(state: string): Promise<GatewayReport> }> {
+async function start(says: (asked: readonly string[]) => boolean): Promise<{ readonly until: (state: string) => Promise<GatewayReport> }> {
   demo = await startDemoGateway({ port: 0, token: TOKEN, gateway: SAFE });
   openclaw = new LocalOpenclaw({
     env: { OPENCLAW_URL: `ws://127.0.0.1:${demo.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN },

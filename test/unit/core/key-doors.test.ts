@@ -12,7 +12,7 @@ import type { EnrolmentView } from "../../../src/protocol/api.ts";
 import type { KeyLogBody } from "../../../src/protocol/key-log.ts";
 import { utf8 } from "../../../src/protocol/statement-encoding.ts";
 import { connectorKeySchema, deviceKeySchema } from "../../../src/protocol/statements.ts";
-import type { ConnectorKey, DeviceKey } from "../../../src/protocol/statements.ts";
+import type { DeviceKey } from "../../../src/protocol/statements.ts";
 import { BAD_ED25519, BAD_KEYS, SOUND_KEYS } from "../../support/bad-keys.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
 import type { Authenticator } from "../../support/fake-authenticator.ts";
@@ -83,7 +83,7 @@ const DOORS: readonly (readonly [name: string, takes: (key: DeviceKey) => Promis
 
 function enrolment(changes: Partial<EnrolmentView>): EnrolmentView {
   const [sound] = SOUND_KEYS;
-  return { id: "e", state: "redeemed", gateway: GATEWAY, machine: null, commitment: NONCE, connectorKey: sound as ConnectorKey, connectorNonce: null, ownerKeys: [{ credentialId: "y", key: sound }], ...changes }; // prettier-ignore
+  return { id: "e", state: "redeemed", gateway: GATEWAY, machine: null, commitment: NONCE, connectorKey: sound, connectorNonce: null, ownerKeys: [{ credentialId: "y", key: sound }], ...changes }; // prettier-ignore
 }
 
 test.each(DOORS)("[case 32] %s: two sound keys pass", async (_name, takes) => {
