@@ -8,6 +8,7 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { test: { name: "simulator", include: ["test/simulator/**/*.test.ts"], testTimeout: 600_000 } },
       {
         plugins: [
           cloudflareTest({

@@ -12,7 +12,9 @@ let tables: string[] = [];
 /** Makes the tables, once a process. @param migrations the project's folder of migrations */
 export function migrate(migrations: string): void {
   if (tables.length > 0) return;
-  for (const name of readdirSync(migrations).filter((each) => each.endsWith(".sql")).toSorted())
+  for (const name of readdirSync(migrations)
+    .filter((each) => each.endsWith(".sql"))
+    .toSorted())
     db.exec(readFileSync(path.join(migrations, name), "utf8").replaceAll("--> statement-breakpoint", ""));
   tables = db
     .prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")

@@ -14,7 +14,13 @@ import { sim } from "./sim.ts";
 import { WsVisit } from "./visits.ts";
 import type { World } from "./world.ts";
 
-type DoorMessage = { readonly type: string; readonly roomNonce?: string; readonly request?: string; readonly matchCode?: string; readonly live?: boolean };
+type DoorMessage = {
+  readonly type: string;
+  readonly roomNonce?: string;
+  readonly request?: string;
+  readonly matchCode?: string;
+  readonly live?: boolean;
+};
 
 export class Device {
   readonly name: string;
@@ -87,7 +93,9 @@ export class Device {
 
   async openWith(session: string): Promise<WsVisit> {
     const visit = this.#world.newWsVisit(this.id, session);
-    const response = await this.#fetch("stream", `/v/${visit.number}`, { headers: { upgrade: "websocket", "x-gatehouse-session": session } });
+    const response = await this.#fetch("stream", `/v/${visit.number}`, {
+      headers: { upgrade: "websocket", "x-gatehouse-session": session },
+    });
     visit.refused = response === null ? "lost" : response.status === 101 ? null : response.status;
     sim.trace(`v${visit.number} ${this.name} upgrade ${response?.status ?? "lost"}`);
     if (response?.status === 401 || response?.status === 403) this.session = null;
@@ -98,6 +106,13 @@ export class Device {
         this.openSockets.delete(visit);
         if (visit.browserEnd?.code === 4401 || visit.browserEnd?.code === 4403) this.session = null;
       };
+      // Both ends go on talking when the session ends.
+      const { expMs } = this.session ?? { expMs: Number.POSITIVE_INFINITY };
+      if (expMs < sim.scheduler.nowMs + 120_000)
+        for (const ms of [-200, 20, 300, 1_500]) {
+          this.#world.later(expMs - sim.scheduler.nowMs + ms, () => visit.sendUp({ bytes: 100, isText: true }));
+          this.#world.later(expMs - sim.scheduler.nowMs + ms, () => visit.sendDown({ bytes: 100, isText: true }));
+        }
       // The first message is the client's `connect`; what it says afterwards is what a run plans.
       this.#world.later(this.#random.int(5, 60), () => visit.sendUp({ bytes: this.#random.int(80, 600), isText: true }));
     }
@@ -115,7 +130,10 @@ export class Device {
     if (said.standing === "unknown") return this.#ask();
     if (said.standing !== "allowed" || said.connector === null || said.grant === null) return;
     const nowMs = sim.scheduler.nowMs;
-    const lifeMs = this.#random.weighted([[43_200_000, 4], [this.#random.int(20_000, 120_000), 1]] as const);
+    const lifeMs = this.#random.weighted([
+      [43_200_000, 4],
+      [this.#random.int(20_000, 120_000), 1],
+    ] as const);
     const signed = signByDevice(
       this.#pair,
       "session",
@@ -170,7 +188,14 @@ export class Device {
         const message = JSON.parse(data) as DoorMessage;
         sim.trace(`${this.name} door ${message.type}`);
         if (message.type === "hello") {
-          const body = { v: 1, gateway: this.#world.gatewayId, key: this.key, origin: this.#world.origin, access: "full", roomNonce: message.roomNonce };
+          const body = {
+            v: 1,
+            gateway: this.#world.gatewayId,
+            key: this.key,
+            origin: this.#world.origin,
+            access: "full",
+            roomNonce: message.roomNonce,
+          };
           const claims = { name: this.name, platform: "Linux", browser: "Chromium" };
           door.send(JSON.stringify({ type: "ask", signed: signByDevice(this.#pair, "ask", body, ASK_KEYS), claims }));
         } else if (message.type === "waiting" && message.request !== undefined && message.matchCode !== undefined)
@@ -250,7 +275,9 @@ export class Owner {
     // The owner's gesture ends what was cut before it: from here on the device may be let in again.
     world.oracle.cut.delete(device.id);
     const allowed = await world.room.call((room) => room.allow({ account, request, code, signed }));
-    sim.trace(`owner allows ${device.name}: ${allowed === null ? "lost" : allowed.ok ? `applied=${allowed.value.applied}` : allowed.failure}`);
+    sim.trace(
+      `owner allows ${device.name}: ${allowed === null ? "lost" : allowed.ok ? `applied=${allowed.value.applied}` : allowed.failure}`,
+    );
     if (this.#random.chance(0.1)) await world.room.call((room) => room.allow({ account, request, code, signed }));
   }
 
@@ -268,7 +295,9 @@ export class Owner {
     if (receipt !== null) {
       // A device that the room does not know has nothing to cut.
       if (!receipt.ok) world.oracle.cut.delete(device.id);
-      sim.trace(`cut ${device.name}: ${receipt.ok ? receipt.value.gateway.state : receipt.failure} after ${sim.scheduler.nowMs - nowMs} ms`);
+      sim.trace(
+        `cut ${device.name}: ${receipt.ok ? receipt.value.gateway.state : receipt.failure} after ${sim.scheduler.nowMs - nowMs} ms`,
+      );
       return;
     }
     if (device.isWanted) return;

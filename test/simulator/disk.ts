@@ -26,7 +26,8 @@ export class Disk {
   /** The same files on another machine. */
   copy(): Disk {
     const other = new Disk();
-    for (const [name, file] of this.#names) other.#names.set(name, { content: Buffer.from(file.content), syncedBytes: file.content.byteLength });
+    for (const [name, file] of this.#names)
+      other.#names.set(name, { content: Buffer.from(file.content), syncedBytes: file.content.byteLength });
     other.#synced = new Map(other.#names);
     return other;
   }

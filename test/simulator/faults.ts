@@ -37,10 +37,13 @@ export function happen(world: World, step: Timed): void {
     case "room-stale":
       if (!world.room.makeStale()) return;
       world.oracle.slow(step.forMs + SLOW_AFTER_MS);
-      return until(() => {
-        breakBrowsers(world);
-        world.room.endStale();
-      }, Math.min(step.forMs, 8_000));
+      return until(
+        () => {
+          breakBrowsers(world);
+          world.room.endStale();
+        },
+        Math.min(step.forMs, 8_000),
+      );
     case "link-cut":
       for (const link of world.liveLinks()) link.cut();
       return;
@@ -70,9 +73,12 @@ export function happen(world: World, step: Timed): void {
       world.connector.kill();
       {
         const killed = world.connector;
-        return until(() => {
-          if (world.connector === killed) world.startConnector();
-        }, sim.timing.int(200, 5_000));
+        return until(
+          () => {
+            if (world.connector === killed) world.startConnector();
+          },
+          sim.timing.int(200, 5_000),
+        );
       }
     case "connector-stopped": {
       const { actor } = world.connector;
@@ -229,7 +235,18 @@ function rogueOpen(world: World): void {
   const [first, second] = world.devices;
   if (link === undefined || first === undefined || world.connector.link?.isUp !== true) return;
   const open = (session: string, device: string): void => {
-    const said = { kind: "ws", method: "GET", path: "/rogue", headers: [], session, device, access: "full", clientIp: "198.51.100.9", host: "x", hasBody: false };
+    const said = {
+      kind: "ws",
+      method: "GET",
+      path: "/rogue",
+      headers: [],
+      session,
+      device,
+      access: "full",
+      clientIp: "198.51.100.9",
+      host: "x",
+      hasBody: false,
+    };
     link.peer.send(encodeFrame(FRAME_OPEN, 0, 0xfff0_0000 + sim.entropy.int(1, 0xffff), utf8(JSON.stringify(said))));
   };
   open("r".repeat(32), first.id);
@@ -245,7 +262,8 @@ async function wrongAccount(world: World): Promise<void> {
     world.room.call((room) => room.setUp({ gateway: GATEWAY, account: other, name: "Mine" })),
     world.room.call((room) => room.auditLines({ account: other, from: 0, isExport: false })),
   ]);
-  for (const answer of answers) if (answer?.ok === true) sim.fail("I4", `an answer to account ${other.slice(0, 3)} instead of ${ACCOUNT.slice(0, 3)}`);
+  for (const answer of answers)
+    if (answer?.ok === true) sim.fail("I4", `an answer to account ${other.slice(0, 3)} instead of ${ACCOUNT.slice(0, 3)}`);
 }
 
 /** Ends every fault that still lasts. */

@@ -31,7 +31,8 @@ export function checkWhole(world: World): void {
     if (!down.isWhole) sim.fail("liveness", `stream ${number} holds back ${down.sent.length - down.received} messages downwards`);
   }
   for (const visit of world.httpVisits)
-    if (visit.status !== null && !visit.isOver) sim.fail("liveness", `exchange ${visit.number} never ends (${JSON.stringify(visit.script)})`);
+    if (visit.status !== null && !visit.isOver)
+      sim.fail("liveness", `exchange ${visit.number} never ends (${JSON.stringify(visit.script)})`);
 }
 
 const rowsOf = (world: World, query: string): Record<string, unknown>[] => world.room.db.prepare(query).all();
@@ -68,7 +69,8 @@ function checkDevices(world: World): void {
     return [device.id, device.state] as const;
   })); // prettier-ignore
   const inD1 = new Map(world.d1.rows("SELECT id, state FROM devices").map((row) => [String(row["id"]), String(row["state"])]));
-  for (const [id, state] of states) if (inD1.get(id) !== state) sim.fail("GR4", `a device is ${state} in the room and ${inD1.get(id) ?? "unknown"} in D1`);
+  for (const [id, state] of states)
+    if (inD1.get(id) !== state) sim.fail("GR4", `a device is ${state} in the room and ${inD1.get(id) ?? "unknown"} in D1`);
   for (const device of world.devices) {
     if (device.isWanted && !device.isStranger) continue;
     if (states.get(device.id) === "allowed") sim.fail("CUT1", `${device.name} is allowed although the owner does not want it`);

@@ -94,11 +94,19 @@ export class SimGateway {
     scheduler.after(timing.int(1, 5), () => answered({ endpoint: client }), actor);
     // R9: it speaks first. A plugin's socket does not.
     if (!timing.chance(0.05))
-      scheduler.after(timing.chance(0.1) ? timing.int(10, 6_000) : timing.int(6, 12), () => visit.sendDown({ bytes: 60, isText: true }), scheduler.world);
+      scheduler.after(
+        timing.chance(0.1) ? timing.int(10, 6_000) : timing.int(6, 12),
+        () => visit.sendDown({ bytes: 60, isText: true }),
+        scheduler.world,
+      );
     return client;
   }
 
-  request(head: { path: string; headers: Headers; method: string }, events: { answer(a: Answer): void; lost(): void }, actor: Actor): GatewayRequest | null {
+  request(
+    head: { path: string; headers: Headers; method: string },
+    events: { answer(a: Answer): void; lost(): void },
+    actor: Actor,
+  ): GatewayRequest | null {
     if (!this.isUp) return null;
     this.#events.arrived(head.path, head.headers);
     const visit = this.#events.visit(head.path);

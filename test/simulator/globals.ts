@@ -103,7 +103,15 @@ const subtle = {
       resolve({ kind: "hmac", key, algorithm: "HMAC" });
     }),
   sign: (_algorithm: string, key: SimKey, data: Uint8Array) =>
-    slowly(() => new Uint8Array(nodeCrypto.createHmac("sha256", key.key as Buffer).update(data).digest()).buffer),
+    slowly(
+      () =>
+        new Uint8Array(
+          nodeCrypto
+            .createHmac("sha256", key.key as Buffer)
+            .update(data)
+            .digest(),
+        ).buffer,
+    ),
   verify: (_algorithm: object, key: SimKey, signature: Uint8Array, data: Uint8Array) =>
     slowly(() => {
       const isCurve = key.algorithm === "ECDSA";

@@ -71,7 +71,10 @@ class Pipe {
     if (sent === undefined) return;
     this.queuedBytes -= sent.bytes;
     const { scheduler, timing } = sim;
-    const arrivalMs = Math.max(this.#lastArrivalMs, scheduler.nowMs + this.latencyMs + this.extraMs + (timing.chance(0.2) ? timing.int(0, 8) : 0));
+    const arrivalMs = Math.max(
+      this.#lastArrivalMs,
+      scheduler.nowMs + this.latencyMs + this.extraMs + (timing.chance(0.2) ? timing.int(0, 8) : 0),
+    );
     this.#lastArrivalMs = arrivalMs;
     scheduler.after(
       arrivalMs - scheduler.nowMs,
@@ -112,8 +115,16 @@ export class Endpoint {
     const [left, right] = [new Endpoint(`${name}<`, a), new Endpoint(`${name}>`, b)];
     left.#peer = right;
     right.#peer = left;
-    left.#pipe = new Pipe(latencyMs, () => right.owner, (item) => right.#arrived(item));
-    right.#pipe = new Pipe(latencyMs, () => left.owner, (item) => left.#arrived(item));
+    left.#pipe = new Pipe(
+      latencyMs,
+      () => right.owner,
+      (item) => right.#arrived(item),
+    );
+    right.#pipe = new Pipe(
+      latencyMs,
+      () => left.owner,
+      (item) => left.#arrived(item),
+    );
     return [left, right];
   }
 
@@ -161,7 +172,12 @@ export class Endpoint {
     this.state = "closed";
     this.out.clear();
     const { peer } = this;
-    if (!this.out.isHole) sim.scheduler.after(this.out.latencyMs, () => peer.lost(1006), () => peer.owner);
+    if (!this.out.isHole)
+      sim.scheduler.after(
+        this.out.latencyMs,
+        () => peer.lost(1006),
+        () => peer.owner,
+      );
     if (wasOpen) sim.scheduler.after(0, () => this.events.closed(1006, "", false), this.owner);
   }
 
@@ -178,7 +194,11 @@ export class Endpoint {
   cut(): void {
     const { peer } = this;
     sim.scheduler.after(0, () => this.lost(1006), this.owner);
-    sim.scheduler.after(0, () => peer.lost(1006), () => peer.owner);
+    sim.scheduler.after(
+      0,
+      () => peer.lost(1006),
+      () => peer.owner,
+    );
   }
 
   pause(): void {

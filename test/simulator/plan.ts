@@ -30,7 +30,10 @@ export const FAULTS_END_MS = 90_000;
 const KIB = 1024;
 
 function sizes(random: Random, isLarge: boolean): Sent[] {
-  const count = random.weighted([[random.int(1, 6), 6], [random.int(6, 30), 2]] as const);
+  const count = random.weighted([
+    [random.int(1, 6), 6],
+    [random.int(6, 30), 2],
+  ] as const);
   return Array.from({ length: count }, () => ({
     isText: random.chance(0.6),
     bytes: random.weighted([
@@ -51,9 +54,15 @@ export function planOf(seed: number): Plan {
   const steps: Timed[] = [];
   const device = (): number => random.int(0, devices - 1);
   const when = (): number => random.int(1_000, FAULTS_END_MS - 30_000);
-  const faults = random.weighted([[random.int(1, 4), 3], [random.int(4, 12), 2], [0, 1]] as const);
+  const faults = random.weighted([
+    [random.int(1, 4), 3],
+    [random.int(4, 12), 2],
+    [0, 1],
+  ] as const);
   for (let i = 0; i < random.int(2, 7); i += 1)
     steps.push({ do: "talk", atMs: when(), device: device(), up: sizes(random, isLarge), down: sizes(random, isLarge), gapMs: random.pick([0, 0, 5, 120, 1_500]), end: random.pick(["browser", "gateway", "none", "none"] as const) }); // prettier-ignore
+  // Asleep in the middle of what was just begun.
+  for (const step of steps.slice()) if (random.chance(0.2)) steps.push({ do: "room-sleeps", atMs: step.atMs + random.int(105, 400) });
   const body = (): number[] => Array.from({ length: random.int(0, 8) }, () => random.pick([10, 900, 16_384, 65_528, 120_000]));
   for (let i = 0; i < random.int(0, 3); i += 1) {
     const script = { uploadBytes: random.chance(0.5) ? body() : [], downloadBytes: body(), gapMs: random.pick([0, 3, 200, 900]), hasLength: random.chance(0.5), how: random.pick(["plain", "plain", "early", "broken", "leave"] as const) }; // prettier-ignore
@@ -61,7 +70,10 @@ export function planOf(seed: number): Plan {
   }
   for (let i = 0; i < faults; i += 1) {
     const atMs = when();
-    const forMs = random.weighted([[random.int(50, 3_000), 3], [random.int(3_000, 28_000), 2]] as const);
+    const forMs = random.weighted([
+      [random.int(50, 3_000), 3],
+      [random.int(3_000, 28_000), 2],
+    ] as const);
     const kind = random.weighted([
       ["room-sleeps", 8], ["room-crashes", 4], ["room-stale", 2], ["connector-killed", 3], ["connector-stopped", 2], ["connector-moves", 1], ["power-cut", 3],
       ["link-cut", 3], ["link-down", 2], ["link-half-open", 3], ["link-slow", 2], ["gateway-down", 2], ["gateway-unsafe", 1], ["d1-down", 2], ["inbox-down", 1],
@@ -86,6 +98,7 @@ export function planOf(seed: number): Plan {
       case "room-sleeps":
         // More than once: what one wake forgets, the next may miss.
         for (let each = 0; each < random.int(1, 4); each += 1) steps.push({ do: kind, atMs: atMs + each * random.int(1, 2_000) });
+        if (random.chance(0.3)) steps.push({ do: "browser-cut", atMs: atMs + random.int(5, 60), device: device() });
         break;
       case "room-crashes":
       case "connector-killed":

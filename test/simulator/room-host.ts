@@ -241,7 +241,12 @@ export class RoomHost {
     endpoint.state = "closed";
     endpoint.out.clear();
     const { peer } = endpoint;
-    if (!endpoint.out.isHole) sim.scheduler.after(endpoint.out.latencyMs, () => peer.lost(1006), () => peer.owner);
+    if (!endpoint.out.isHole)
+      sim.scheduler.after(
+        endpoint.out.latencyMs,
+        () => peer.lost(1006),
+        () => peer.owner,
+      );
   }
 
   // --- alarm -------------------------------------------------------------------------------------------------------------------
@@ -263,7 +268,11 @@ export class RoomHost {
     const atMs = this.#alarmMs;
     if (atMs === null) return;
     const { scheduler, timing } = sim;
-    const lateMs = timing.weighted([[0, 6], [timing.int(1, 200), 4], [timing.int(200, 8_000), 1]] as const);
+    const lateMs = timing.weighted([
+      [0, 6],
+      [timing.int(1, 200), 4],
+      [timing.int(200, 8_000), 1],
+    ] as const);
     this.#alarmTimer = scheduler.after(Math.max(0, atMs - scheduler.nowMs) + lateMs, () => this.#ring(atMs), scheduler.world);
   }
 
@@ -288,7 +297,8 @@ export class RoomHost {
   #context(instance: RoomInstance): object {
     const { db } = this;
     const check = (): void => {
-      if (instance.isStale || instance.actor.isDead) throw new Error("Durable Object storage is no longer accessible: a newer instance runs");
+      if (instance.isStale || instance.actor.isDead)
+        throw new Error("Durable Object storage is no longer accessible: a newer instance runs");
     };
     const exec = (query: string, ...parameters: SQLInputValue[]) => {
       check();

@@ -42,11 +42,18 @@ async function makeTemplate(): Promise<Template> {
   const disk = new Disk();
   mount(sim.scheduler.world, disk);
   const files = new StateFiles(STATE_FOLDER);
-  files.write("identity", { publicKey: connectorKeys.key, privateKey: { kty: "OKP", crv: "Ed25519", x: connectorKeys.key.x, d: connectorKeys.d } as never });
+  files.write("identity", {
+    publicKey: connectorKeys.key,
+    privateKey: { kty: "OKP", crv: "Ed25519", x: connectorKeys.key.x, d: connectorKeys.d } as never,
+  });
   const origin = `http://${GATEWAY}.localhost:8787`;
   const gateway = { account: ACCOUNT, origin, approveOrigin: APPROVE_ORIGIN, rpId: "approve.localhost" };
   const body = { type: "genesis", ...gateway, connectorKey: connectorKeys.key, ownerKeys: [ownerPasskey.ownerKey] } as const;
-  await KeyLog.create(files, loadIdentity(files), { gateway: GATEWAY, atMs: START_MS, body: { ...body, ownerKeys: [ownerPasskey.ownerKey] } });
+  await KeyLog.create(files, loadIdentity(files), {
+    gateway: GATEWAY,
+    atMs: START_MS,
+    body: { ...body, ownerKeys: [ownerPasskey.ownerKey] },
+  });
   files.write("gateway", { gateway: GATEWAY, name: "Home", appOrigin: "http://localhost:8787", generation: 0, ...gateway });
   return { disk };
 }
@@ -71,7 +78,8 @@ async function run(make: (ctx: object, env: object) => RoomPort, template: Templ
   const others = process.listeners("unhandledRejection");
   process.removeAllListeners("unhandledRejection");
   const onRejection = (error: unknown): void => {
-    if (!(error instanceof PowerCut) && !String(error).includes("a newer instance runs")) current.fail("internal", `a rejection that nobody took: ${textOf(error)}`);
+    if (!(error instanceof PowerCut) && !String(error).includes("a newer instance runs"))
+      current.fail("internal", `a rejection that nobody took: ${textOf(error)}`);
   };
   current.scheduler.onError = (actor, error) => {
     if (!(error instanceof PowerCut)) current.fail("internal", `${actor.name} threw: ${textOf(error)}`);

@@ -72,9 +72,13 @@ export class Scheduler {
   thaw(actor: Actor): void {
     actor.isFrozen = false;
     for (const event of actor.backlog.splice(0)) {
-      this.after(0, () => {
-        if (!event.isGone) event.run();
-      }, actor);
+      this.after(
+        0,
+        () => {
+          if (!event.isGone) event.run();
+        },
+        actor,
+      );
     }
   }
 

@@ -168,7 +168,7 @@ export class BodyLane {
   next(bytes: number): Uint8Array<ArrayBuffer> {
     const out = new Uint8Array(bytes);
     const from = this.sentBytes % PATTERN_BYTES;
-    for (let done = 0; done < bytes; ) {
+    for (let done = 0; done < bytes;) {
       const part = PATTERN.subarray(done === 0 ? from : 0).subarray(0, bytes - done);
       out.set(part, done);
       done += part.byteLength;
@@ -180,7 +180,8 @@ export class BodyLane {
   take(part: Uint8Array): void {
     if (this.hasEndArrived) return sim.fail("ST4", `${this.name}: bytes after the end`);
     for (let i = 0; i < part.byteLength; i += 97) {
-      if (part[i] !== (this.receivedBytes + i) % 251) return sim.fail("ST4", `${this.name}: byte ${this.receivedBytes + i} is not what was sent`);
+      if (part[i] !== (this.receivedBytes + i) % 251)
+        return sim.fail("ST4", `${this.name}: byte ${this.receivedBytes + i} is not what was sent`);
     }
     this.receivedBytes += part.byteLength;
     if (this.receivedBytes > this.sentBytes) sim.fail("ST4", `${this.name}: more bytes than were sent`);

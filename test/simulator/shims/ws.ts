@@ -20,7 +20,11 @@ export class WebSocket extends EventEmitter {
   readonly #actor = sim.scheduler.actor;
   #isEmitted = false;
 
-  constructor(url: string, protocols?: readonly string[] | object, options?: { headers?: Record<string, string>; handshakeTimeout?: number }) {
+  constructor(
+    url: string,
+    protocols?: readonly string[] | object,
+    options?: { headers?: Record<string, string>; handshakeTimeout?: number },
+  ) {
     super();
     const given = options ?? (protocols as { headers?: Record<string, string>; handshakeTimeout?: number } | undefined) ?? {};
     const { scheduler } = sim;
