@@ -11,7 +11,7 @@ import type { SimKeyPair } from "./keys.ts";
 import { Endpoint } from "./network.ts";
 import { Random } from "./random.ts";
 import { sim } from "./sim.ts";
-import { WsVisit } from "./visits.ts";
+import type { WsVisit } from "./visits.ts";
 import type { World } from "./world.ts";
 
 type DoorMessage = {

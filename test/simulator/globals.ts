@@ -96,10 +96,10 @@ const subtle = {
       else resolve({ kind: "hkdf", key: Buffer.from(data as Uint8Array), algorithm: name });
     }),
   deriveBits: (parameters: { info: Uint8Array }, root: SimKey, bits: number) =>
-    new Promise((resolve) => resolve(nodeCrypto.hkdfSync("sha256", root.key as Buffer, Buffer.alloc(0), parameters.info, bits / 8))),
+    new Promise((resolve) => resolve(nodeCrypto.hkdfSync("sha256", root.key, Buffer.alloc(0), parameters.info, bits / 8))),
   deriveKey: (parameters: { info: Uint8Array }, root: SimKey): Promise<SimKey> =>
     new Promise((resolve) => {
-      const key = Buffer.from(nodeCrypto.hkdfSync("sha256", root.key as Buffer, Buffer.alloc(0), parameters.info, 32));
+      const key = Buffer.from(nodeCrypto.hkdfSync("sha256", root.key, Buffer.alloc(0), parameters.info, 32));
       resolve({ kind: "hmac", key, algorithm: "HMAC" });
     }),
   sign: (_algorithm: string, key: SimKey, data: Uint8Array) =>

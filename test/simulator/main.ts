@@ -21,15 +21,15 @@ async function main(): Promise<number> {
     console.error(USAGE);
     return values.help === true ? 0 : 2;
   }
-  let isStopped = false;
-  process.once("SIGINT", () => (isStopped = true));
-  process.once("SIGTERM", () => (isStopped = true));
+  const stop = new AbortController();
+  process.once("SIGINT", () => stop.abort());
+  process.once("SIGTERM", () => stop.abort());
   const simulator = await loadSimulator();
   const startedAt = performance.now();
   let saidAt = startedAt;
   const sums = { seeds: 0, events: 0, wakes: 0, streams: 0, delivered: 0, mostHeld: 0 };
   const failures: object[] = [];
-  for (let seed = first; seed < first + count && !isStopped; seed += 1) {
+  for (let seed = first; seed < first + count && !stop.signal.aborted; seed += 1) {
     const result = await simulator.run({ seed, isVerbose: values.trace === true });
     if (result.lines !== null) console.log(result.lines.join("\n"));
     sums.seeds += 1;
@@ -40,7 +40,7 @@ async function main(): Promise<number> {
     sums.mostHeld = Math.max(sums.mostHeld, result.mostHeld);
     if (result.violation !== null) {
       const { rule, text, atMs } = result.violation;
-      const plan = await shrink(simulator, seed, result.plan, rule, () => isStopped);
+      const plan = await shrink(simulator, seed, result.plan, rule, () => stop.signal.aborted);
       failures.push({ seed, rule, text, atMs, traceHash: result.traceHash, plan });
       if (values.json !== true) {
         console.log(
@@ -59,13 +59,13 @@ async function main(): Promise<number> {
     }
   }
   const tookS = Math.round((performance.now() - startedAt) / 100) / 10;
-  if (values.json === true) console.log(JSON.stringify({ first, ...sums, tookS, isStopped, failures }, null, 2));
+  if (values.json === true) console.log(JSON.stringify({ first, ...sums, tookS, isStopped: stop.signal.aborted, failures }, null, 2));
   else
     console.log(
-      `${isStopped ? "Stopped. " : ""}${sums.seeds} seeds from ${first}: ${failures.length} failed. ${sums.events} events, ${sums.wakes} wakes of the room, ` +
+      `${stop.signal.aborted ? "Stopped. " : ""}${sums.seeds} seeds from ${first}: ${failures.length} failed. ${sums.events} events, ${sums.wakes} wakes of the room, ` +
         `${sums.streams} streams, ${sums.delivered} messages delivered, at most ${(sums.mostHeld / 1_048_576).toFixed(1)} MiB held, ${tookS} s.`,
     );
-  return failures.length > 0 ? 1 : isStopped ? 130 : 0;
+  return failures.length > 0 ? 1 : stop.signal.aborted ? 130 : 0;
 }
 
 process.exitCode = await main();

@@ -86,8 +86,6 @@ export class Oracle implements RoomTaps {
   mostHeld = 0;
   mostHeldInAll = 0;
 
-  constructor() {}
-
   // --- the room's sockets ------------------------------------------------------------------------------------------------------
 
   roomSends(socket: WorkerSocket, data: Data): void {

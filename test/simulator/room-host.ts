@@ -2,7 +2,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { SQLInputValue } from "node:sqlite";
 import type { RoomPort } from "./ports.ts";
-import { SimRequest, SimResponse } from "./http-bodies.ts";
+import type { SimRequest, SimResponse } from "./http-bodies.ts";
 import type { Data, Endpoint } from "./network.ts";
 import { Actor } from "./scheduler.ts";
 import { sim } from "./sim.ts";

@@ -4,7 +4,7 @@ import { keyPair, Passkey } from "./keys.ts";
 import { ConnectorProcess, STATE_FOLDER } from "./connector-host.ts";
 import { SimD1 } from "./d1.ts";
 import { Device, Owner } from "./devices.ts";
-import { Disk } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import { SimGateway } from "./gateway.ts";
 import { HttpVisit } from "./http-visit.ts";
 import type { HttpScript } from "./http-visit.ts";
