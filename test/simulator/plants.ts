@@ -94,6 +94,13 @@ export const PLANTS: readonly Plant[] = [
     NOTHING,
   ),
   // Really there once.
+  {
+    name: "a stream that is over still sends, and on the next link its id is another's",
+    edits: [
+      { file: "connector/ws-stream.ts", find: `if (this.#isOver) return;\n      if (!this.#isOpened)`, replace: `if (!this.#isOpened)` },
+    ],
+    seeds: [637],
+  },
   plant("a close that wakes the room is not passed on", "worker/room/relay.ts", `if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)`, `if (stream === undefined && attachment.stream < 0)`), // prettier-ignore
   plant("what a browser left behind is forgotten in sleep", "worker/room/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
   plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)`, `if (stream === undefined)`), // prettier-ignore

@@ -381,7 +381,7 @@ export class RoomHost {
     socket.tags = tags;
     const { endpoint } = socket;
     endpoint.owner = instance.actor;
-    this.sockets.push(socket);
+    (instance.isStale ? (this.stale?.sockets ?? []) : this.sockets).push(socket);
     endpoint.events = {
       message: (data) => {
         if (typeof data === "string" && data === this.#autoResponse?.request) {
