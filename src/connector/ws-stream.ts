@@ -99,6 +99,8 @@ export class WsStream implements Stream {
       this.#releaseTimer = setTimeout(this.#release, OPEN_TIMEOUT_MS);
     });
     socket.on("message", (data: Buffer, isBinary: boolean) => {
+      // A gateway that has not read our close yet goes on sending, and on the next link this id is another device's stream.
+      if (this.#isOver) return;
       if (!this.#isOpened) {
         this.#opened();
       }

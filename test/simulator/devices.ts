@@ -11,7 +11,7 @@ import type { SimKeyPair } from "./keys.ts";
 import { Endpoint } from "./network.ts";
 import { Random } from "./random.ts";
 import { sim } from "./sim.ts";
-import { WsVisit } from "./visits.ts";
+import type { WsVisit } from "./visits.ts";
 import type { World } from "./world.ts";
 
 type DoorMessage = {
@@ -93,7 +93,9 @@ export class Device {
 
   async openWith(session: string): Promise<WsVisit> {
     const visit = this.#world.newWsVisit(this.id, session);
-    const response = await this.#fetch("stream", `/v/${visit.number}`, { headers: { upgrade: "websocket", "x-gatehouse-session": session } });
+    const response = await this.#fetch("stream", `/v/${visit.number}`, {
+      headers: { upgrade: "websocket", "x-gatehouse-session": session },
+    });
     visit.refused = response === null ? "lost" : response.status === 101 ? null : response.status;
     sim.trace(`v${visit.number} ${this.name} upgrade ${response?.status ?? "lost"}`);
     if (response?.status === 401 || response?.status === 403) this.session = null;
@@ -104,6 +106,13 @@ export class Device {
         this.openSockets.delete(visit);
         if (visit.browserEnd?.code === 4401 || visit.browserEnd?.code === 4403) this.session = null;
       };
+      // Both ends go on talking when the session ends.
+      const { expMs } = this.session ?? { expMs: Number.POSITIVE_INFINITY };
+      if (expMs < sim.scheduler.nowMs + 120_000)
+        for (const ms of [-200, 20, 300, 1_500]) {
+          this.#world.later(expMs - sim.scheduler.nowMs + ms, () => visit.sendUp({ bytes: 100, isText: true }));
+          this.#world.later(expMs - sim.scheduler.nowMs + ms, () => visit.sendDown({ bytes: 100, isText: true }));
+        }
       // The first message is the client's `connect`; what it says afterwards is what a run plans.
       this.#world.later(this.#random.int(5, 60), () => visit.sendUp({ bytes: this.#random.int(80, 600), isText: true }));
     }

@@ -186,7 +186,7 @@ function setLinks(world: World): void {
 
 /** Their connections end with the object's: they may hear nothing but that. */
 function breakBrowsers(world: World): void {
-  for (const device of world.devices) for (const visit of device.openSockets) visit.isLegBroken = true;
+  for (const visit of world.visits) if (visit.browserEnd === null) visit.isLegBroken = true;
 }
 
 async function talk(world: World, device: Device, step: Extract<Timed, { do: "talk" }>): Promise<void> {

@@ -37,6 +37,11 @@ export function checkWhole(world: World): void {
 
 const rowsOf = (world: World, query: string): Record<string, unknown>[] => world.room.db.prepare(query).all();
 
+/** @returns whether D1 or the connector still has something to hear */
+export function isSomethingLeft(world: World): boolean {
+  return rowsOf(world, "SELECT 1 FROM outbox UNION ALL SELECT 1 FROM owed").length > 0;
+}
+
 /** Room, connector and D1 agree; nothing is owed; the audit chain leads from its beginning to the head on the machine's disk. */
 export function checkRecords(world: World): void {
   sim.scheduler.actor = world.connector.actor;

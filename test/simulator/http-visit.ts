@@ -1,5 +1,5 @@
 /** One HTTP exchange from both of its ends: the visitor's upload and download, the gateway's reading and answering. */
-import { Body, IdentityTransform, SimRequest } from "./http-bodies.ts";
+import { Body, SimRequest } from "./http-bodies.ts";
 import type { SimResponse } from "./http-bodies.ts";
 import { Answer } from "./gateway.ts";
 import type { GatewayRequest } from "./route.ts";
@@ -72,7 +72,7 @@ export class HttpVisit {
     sim.trace(`h${this.number} answer ${this.status}`);
     const { scheduler } = sim;
     if (response !== null && response.body !== null && typeof response.body !== "string") {
-      const body = response.body as IdentityTransform["readable"];
+      const { body } = response;
       for (;;) {
         const part = await body.take();
         if (part === "broken") break;

@@ -1,13 +1,29 @@
 /** What must hold, told from outside: the oracle sees every message on every leg and knows what the owner decided. */
-import { FRAME_DATA, FRAME_END, FRAME_OPEN, FRAME_OPENED, FRAME_RESET, FRAME_CLOSE, decodeFrame } from "../../src/protocol/frame.ts";
+import {
+  FLAG_FIN,
+  FRAME_CREDIT,
+  FRAME_DATA,
+  FRAME_END,
+  FRAME_OPEN,
+  FRAME_OPENED,
+  FRAME_RESET,
+  FRAME_CLOSE,
+  decodeFrame,
+  decodeU32,
+} from "../../src/protocol/frame.ts";
 import { decodeClose } from "../../src/core/close-code.ts";
 import { readSession } from "../../src/core/statement.ts";
-import { MAX_MESSAGE_BYTES, MAX_QUEUED_PER_ROOM_BYTES, MAX_QUEUED_PER_STREAM_BYTES } from "../../src/protocol/limits.ts";
+import {
+  INITIAL_CREDIT_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_QUEUED_PER_ROOM_BYTES,
+  MAX_QUEUED_PER_STREAM_BYTES,
+} from "../../src/protocol/limits.ts";
 import { toConnectorSchema, toRoomSchema } from "../../src/protocol/link-messages.ts";
 import { ACCESS_SCOPES } from "../../src/protocol/words.ts";
 import type { Access } from "../../src/protocol/words.ts";
 import type { Headers } from "./gateway.ts";
-import type { Data } from "./network.ts";
+import type { Data, Endpoint } from "./network.ts";
 import { sizeOf } from "./network.ts";
 import type { RoomTaps } from "./room-host.ts";
 import { START_MS, sim } from "./sim.ts";
@@ -32,6 +48,21 @@ interface Session {
 interface Held {
   up: number;
   down: number;
+  /** Its largest message: that one may be held beyond the limit of a stream. */
+  largest: number;
+  /** Of a message that has begun to come from the gateway. */
+  partial: number;
+}
+
+/** One stream on a link, as both directions' credit is counted from outside. */
+interface Counted {
+  readonly device: string;
+  readonly expMs: number;
+  /** The room's lives when it was opened: what it forgets, credit may be granted for twice (PROTOCOL.md CR5). */
+  readonly wakes: number;
+  /** Credit that is granted and not spent. */
+  up: number;
+  down: number;
 }
 
 export class Oracle implements RoomTaps {
@@ -46,15 +77,14 @@ export class Oracle implements RoomTaps {
   /** Until when something is slow, so that a stream may be given up for it. */
   slowUntilMs = 0;
   /** Who has a stream of which id, by link. */
-  readonly #streams = new Map<WorkerSocket, Map<number, { readonly device: string; readonly expMs: number }>>();
+  readonly #streams = new Map<WorkerSocket, Map<number, Counted>>();
+  wakes: () => number = () => 0;
   readonly #lastId = new Map<WorkerSocket, number>();
   readonly #held = new Map<WorkerSocket, Held>();
   readonly #socketOfStream = new Map<string, WorkerSocket>();
   /** Most that the room held for one stream, and for all. */
   mostHeld = 0;
   mostHeldInAll = 0;
-
-  constructor() {}
 
   // --- the room's sockets ------------------------------------------------------------------------------------------------------
 
@@ -65,15 +95,19 @@ export class Oracle implements RoomTaps {
     const attachment = socket.deserializeAttachment() as { stream: number; device: string; expiresAtMs: number };
     this.#checkCrossing(socket, attachment.device, attachment.expiresAtMs, "to the browser");
     const held = this.#held.get(socket);
-    if (held !== undefined) held.down -= sizeOf(data);
+    if (held !== undefined) {
+      held.down -= sizeOf(data);
+      held.largest = Math.max(held.largest, sizeOf(data));
+    }
   }
 
   roomReceives(socket: WorkerSocket, data: Data): void {
     const kind = socket.tags[0];
     if (kind === "link") return this.#fromConnector(socket, data);
     if (kind !== "stream") return;
-    const held = this.#held.get(socket) ?? { up: 0, down: 0 };
+    const held = this.#held.get(socket) ?? { up: 0, down: 0, largest: 0, partial: 0 };
     held.up += sizeOf(data);
+    held.largest = Math.max(held.largest, sizeOf(data));
     this.#held.set(socket, held);
     const { stream } = socket.deserializeAttachment() as { stream: number };
     this.#socketOfStream.set(String(stream), socket);
@@ -94,7 +128,8 @@ export class Oracle implements RoomTaps {
       const bytes = Math.max(0, held.up) + Math.max(0, held.down) + socket.bufferedAmount;
       all += bytes;
       if (bytes > this.mostHeld) this.mostHeld = bytes;
-      if (bytes > MAX_QUEUED_PER_STREAM_BYTES + MAX_MESSAGE_BYTES) sim.fail("CR6", `the room holds ${bytes} bytes for one stream`);
+      if (bytes > MAX_QUEUED_PER_STREAM_BYTES + Math.min(held.largest, MAX_MESSAGE_BYTES) + 2 * INITIAL_CREDIT_BYTES)
+        sim.fail("CR6", `the room holds ${bytes} bytes for one stream`);
     }
     if (all > this.mostHeldInAll) this.mostHeldInAll = all;
     if (all > MAX_QUEUED_PER_ROOM_BYTES + 65_536) sim.fail("CR6", `the room holds ${all} bytes`);
@@ -121,7 +156,7 @@ export class Oracle implements RoomTaps {
     }
     const frame = decodeFrame(data);
     if (typeof frame === "string") return sim.fail("FR1", `the room sent ${frame}`);
-    const streams = this.#streams.get(link) ?? new Map();
+    const streams = this.#streams.get(link) ?? new Map<number, Counted>();
     this.#streams.set(link, streams);
     if (frame.type === FRAME_OPEN) {
       if (link.instance?.isStale === true) sim.fail("case 12", "a stale instance opened a stream");
@@ -130,9 +165,12 @@ export class Oracle implements RoomTaps {
       this.#lastId.set(link, frame.streamId);
       const open = JSON.parse(new TextDecoder().decode(frame.payload)) as { session: string; device: string; path: string };
       sim.trace(`room > OPEN ${frame.streamId} ${open.path}`);
-      streams.set(frame.streamId, { device: open.device, expMs: this.sessions.get(open.session)?.expMs ?? 0 });
+      const credit = { up: INITIAL_CREDIT_BYTES, down: INITIAL_CREDIT_BYTES, wakes: this.wakes() };
+      streams.set(frame.streamId, { device: open.device, expMs: this.sessions.get(open.session)?.expMs ?? 0, ...credit });
     }
-    const stream = streams.get(frame.streamId) as { device: string; expMs: number } | undefined;
+    const stream = streams.get(frame.streamId);
+    if (stream !== undefined && frame.type === FRAME_DATA) stream.up -= frame.payload.byteLength;
+    if (stream !== undefined && frame.type === FRAME_CREDIT) this.#granted(stream, "down", frame.payload);
     if (frame.type === FRAME_RESET || frame.type === FRAME_CLOSE) {
       this.#ended(frame.type, frame.payload, "room");
       return;
@@ -158,15 +196,25 @@ export class Oracle implements RoomTaps {
     if (frame.type !== FRAME_DATA) return;
     const browser = this.#socketOfStream.get(String(frame.streamId));
     const held = browser === undefined ? undefined : this.#held.get(browser);
-    if (held !== undefined && this.#streams.get(link)?.has(frame.streamId) === true) held.down += frame.payload.byteLength;
+    if (held !== undefined && this.#streams.get(link)?.has(frame.streamId) === true) {
+      held.down += frame.payload.byteLength;
+      held.partial += frame.payload.byteLength;
+      held.largest = Math.max(held.largest, held.partial);
+      if ((frame.flags & FLAG_FIN) !== 0) held.partial = 0;
+    }
   }
 
   /** What a connector says, at the moment when it says it. */
-  connectorSays(data: Data): void {
+  connectorSays(room: Endpoint, data: Data): void {
     if (typeof data !== "string") {
       const frame = decodeFrame(data);
       if (typeof frame === "string") return sim.fail("FR1", `the connector sent ${frame}`);
       if (frame.type === FRAME_RESET || frame.type === FRAME_CLOSE) this.#ended(frame.type, frame.payload, "connector");
+      for (const [link, streams] of this.#streams) {
+        const stream = link.endpoint === room ? streams.get(frame.streamId) : undefined;
+        if (stream !== undefined && frame.type === FRAME_DATA) stream.down -= frame.payload.byteLength;
+        if (stream !== undefined && frame.type === FRAME_CREDIT) this.#granted(stream, "up", frame.payload);
+      }
       if (frame.type === FRAME_OPENED) sim.trace(`connector > OPENED ${frame.streamId}`);
       return;
     }
@@ -179,6 +227,13 @@ export class Oracle implements RoomTaps {
       const grant = message.id.startsWith("grant-") ? this.grants.get(message.id.slice(6)) : undefined;
       if (grant !== undefined) this.cutAtConnector.delete(grant.device);
     }
+  }
+
+  /** Credit is given back for what was taken, so there is never more of it about than at the start. */
+  #granted(stream: Counted, direction: "up" | "down", payload: Uint8Array<ArrayBuffer>): void {
+    stream[direction] += decodeU32(payload) ?? 0;
+    if (stream.wakes === this.wakes() && stream[direction] > INITIAL_CREDIT_BYTES)
+      sim.fail("CR1", `${stream[direction]} bytes of credit are about on one stream (${direction})`);
   }
 
   #ended(type: number, payload: Uint8Array<ArrayBuffer>, by: string): void {

@@ -61,6 +61,8 @@ export function planOf(seed: number): Plan {
   ] as const);
   for (let i = 0; i < random.int(2, 7); i += 1)
     steps.push({ do: "talk", atMs: when(), device: device(), up: sizes(random, isLarge), down: sizes(random, isLarge), gapMs: random.pick([0, 0, 5, 120, 1_500]), end: random.pick(["browser", "gateway", "none", "none"] as const) }); // prettier-ignore
+  // Asleep in the middle of what was just begun.
+  for (const step of steps.slice()) if (random.chance(0.2)) steps.push({ do: "room-sleeps", atMs: step.atMs + random.int(105, 400) });
   const body = (): number[] => Array.from({ length: random.int(0, 8) }, () => random.pick([10, 900, 16_384, 65_528, 120_000]));
   for (let i = 0; i < random.int(0, 3); i += 1) {
     const script = { uploadBytes: random.chance(0.5) ? body() : [], downloadBytes: body(), gapMs: random.pick([0, 3, 200, 900]), hasLength: random.chance(0.5), how: random.pick(["plain", "plain", "early", "broken", "leave"] as const) }; // prettier-ignore
@@ -96,6 +98,7 @@ export function planOf(seed: number): Plan {
       case "room-sleeps":
         // More than once: what one wake forgets, the next may miss.
         for (let each = 0; each < random.int(1, 4); each += 1) steps.push({ do: kind, atMs: atMs + each * random.int(1, 2_000) });
+        if (random.chance(0.3)) steps.push({ do: "browser-cut", atMs: atMs + random.int(5, 60), device: device() });
         break;
       case "room-crashes":
       case "connector-killed":

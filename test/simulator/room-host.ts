@@ -2,7 +2,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { SQLInputValue } from "node:sqlite";
 import type { RoomPort } from "./ports.ts";
-import { SimRequest, SimResponse } from "./http-bodies.ts";
+import type { SimRequest, SimResponse } from "./http-bodies.ts";
 import type { Data, Endpoint } from "./network.ts";
 import { Actor } from "./scheduler.ts";
 import { sim } from "./sim.ts";
@@ -381,7 +381,7 @@ export class RoomHost {
     socket.tags = tags;
     const { endpoint } = socket;
     endpoint.owner = instance.actor;
-    this.sockets.push(socket);
+    (instance.isStale ? (this.stale?.sockets ?? []) : this.sockets).push(socket);
     endpoint.events = {
       message: (data) => {
         if (typeof data === "string" && data === this.#autoResponse?.request) {

@@ -5,7 +5,7 @@ import { Room } from "../../src/worker/room/room.ts";
 import type { RoomPort } from "./ports.ts";
 
 export function makeRoom(ctx: object, env: object): RoomPort {
-  return new Room(ctx as DurableObjectState, env as Env) as unknown as RoomPort;
+  return new Room(ctx as DurableObjectState, env as Env);
 }
 
 /** Keys are derived once a process; done before any run, so that every run finds them. */

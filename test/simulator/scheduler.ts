@@ -61,7 +61,6 @@ export class Scheduler {
         try {
           resolve(work());
         } catch (error) {
-          // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- handed on as it was thrown
           reject(error);
         }
       });

@@ -57,7 +57,12 @@ class Lane {
     const expected = this.sent[this.received];
     if (expected === undefined) return sim.fail("ST6", `${where} was never sent`);
     if (!isSame(data, content(this.#visit.number, this.#direction, this.received, expected)))
-      return sim.fail("ST6", `${where} is not what was sent (${sizeOf(data)} of ${expected.bytes} bytes)`);
+      return sim.fail(
+        "ST6",
+        `${where} is not what was sent (${sizeOf(data)} of ${expected.bytes} bytes; ${Buffer.from(data as string)
+          .toString("latin1")
+          .slice(0, 16)})`,
+      );
     this.received += 1;
     this.receivedBytes += sizeOf(data);
   }

@@ -4,7 +4,7 @@ import { keyPair, Passkey } from "./keys.ts";
 import { ConnectorProcess, STATE_FOLDER } from "./connector-host.ts";
 import { SimD1 } from "./d1.ts";
 import { Device, Owner } from "./devices.ts";
-import { Disk } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import { SimGateway } from "./gateway.ts";
 import { HttpVisit } from "./http-visit.ts";
 import type { HttpScript } from "./http-visit.ts";
@@ -73,6 +73,7 @@ export class World {
   constructor(make: (ctx: object, env: object) => RoomPort, template: Template) {
     const env = { ...ENV_TEXT, DB: this.d1, INBOX: { getByName: () => this.#inbox } };
     this.room = new RoomHost(make, env, this.oracle);
+    this.oracle.wakes = () => this.room.wakes;
     this.gateway = new SimGateway({
       arrived: (path, headers) => this.oracle.arrived(path, headers, this.#visit(path), sim.scheduler.nowMs + this.connector.actor.skewMs),
       visit: (path) => this.#visit(path),
@@ -229,7 +230,7 @@ export class World {
   #connectorSends(socket: object, data: Data): void {
     const { endpoint } = socket as { endpoint: Endpoint | null };
     if (endpoint === null) return;
-    if (this.#links.includes(endpoint)) return this.oracle.connectorSays(data);
+    if (this.#links.includes(endpoint)) return this.oracle.connectorSays(endpoint.peer, data);
     const visit = this.gateway.open.get(endpoint.peer);
     if (visit !== undefined && this.oracle.cutAtConnector.has(visit.device))
       sim.fail("I3", "the connector sent to the gateway for a device that it had cut");

@@ -231,11 +231,13 @@ test.each(["no JSON", "{", `{"type":"report","report":${"[".repeat(2_000)}`, "x"
   },
 );
 
-test("[FR4] DATA for an unknown stream is answered with RESET, everything else for it is dropped", async () => {
+test("[FR4] DATA and CREDIT for an unknown stream are answered with RESET, everything else for it is dropped", async () => {
   const { bench, connector, device } = await connected();
-  for (const type of [2, 4, 5, 6, 7, 8]) connector.frame(frameFor(type, 0, 77_777));
+  for (const type of [2, 5, 6, 7, 8]) connector.frame(frameFor(type, 0, 77_777));
   connector.frame(frameFor(3, 1, 77_777, [1]));
   expect(await connector.strayResets.next()).toBe(77_777);
+  connector.frame(frameFor(4, 0, 77_778, [0, 0, 1, 0]));
+  expect(await connector.strayResets.next()).toBe(77_778);
   const { browser, stream } = await openStream(bench, connector, device);
   await stream.send("fine");
   expect(await browser.messages.next()).toBe("fine");

@@ -239,7 +239,8 @@ export class Relay implements RelayForAdmission, StreamHost {
     }
     const upgrade = this.#streams.upgrades.get(frame.streamId);
     if (upgrade !== undefined) return this.#upgradeFrame(frame, upgrade);
-    if (frame.type === FRAME_DATA) this.#resetFrame(frame.streamId, 1001, "unknown stream");
+    // CREDIT, too: a room that slept with messages of a browser that is gone has forgotten both, and only the gateway's reading tells of them.
+    if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(frame.streamId, 1001, "unknown stream");
   }
 
   #resetFrame(stream: number, code: number, reason: string): void {

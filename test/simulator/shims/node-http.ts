@@ -23,7 +23,7 @@ class ClientRequest extends EventEmitter {
       },
       lost: () => this.#lost("ECONNRESET"),
     };
-    const peer = route().request(options, events as never, this.#actor);
+    const peer = route().request(options, events, this.#actor);
     if (peer === null) sim.scheduler.after(1, () => this.#lost("ECONNREFUSED"), this.#actor);
     this.#peer = peer;
   }

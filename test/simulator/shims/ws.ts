@@ -34,7 +34,7 @@ export class WebSocket extends EventEmitter {
         this.emit("error", new Error("Opening handshake has timed out"));
         this.#close(1006, "");
       });
-    void route().dial(url, given.headers ?? {}, this.#actor, (answer) => {
+    route().dial(url, given.headers ?? {}, this.#actor, (answer) => {
       if (this.#state !== WebSocket.CONNECTING) {
         if ("endpoint" in answer) answer.endpoint.destroy();
         return;

@@ -271,3 +271,11 @@ test("a plugin's socket, which makes no handshake, gives its place back: at its 
   vi.advanceTimersByTime(15_000);
   await world.gateway.sockets.next();
 });
+
+test("[ST6] what a gateway sends after the link went reaches nobody: on the next link the same id is another device's stream", async () => {
+  const { stream, socket } = await opened();
+  world.streams.endAll();
+  socket.ws.send("late");
+  await socket.closed;
+  expect(stream.frames.count).toBe(0);
+});
