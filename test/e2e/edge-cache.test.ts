@@ -132,7 +132,8 @@ test("[EC3] a cut device gets nothing more from the edge after its page was refu
   );
   expect(asset).toMatch(/^\/assets\//);
   expect((await get(asset, { cookie })).status).toBe(200);
-  expect((await get(asset, { cookie })).cacheStatus).toBe("gatehouse; hit");
+  // Kept a moment after the first answer's end.
+  await expect.poll(async () => (await get(asset, { cookie })).cacheStatus, { timeout: 60_000 }).toBe("gatehouse; hit");
   expect((await get(asset, {})).status).toBe(401);
   await owner.goto(stack.control.appOrigin + gatewayPath);
   await owner.getByRole("button", { name: "Cut now" }).first().click();
