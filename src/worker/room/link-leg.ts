@@ -336,7 +336,8 @@ export class LinkLeg {
         return admission.acknowledged(message.generation);
       case "report": {
         const link = this.#current;
-        if (link === null) return;
+        // Said again at every try to reach a gateway that is away: nothing is written for what is known.
+        if (link === null || JSON.stringify(link.attachment.report) === JSON.stringify(message.report)) return;
         this.#note(link, { report: message.report });
         return admission.linkChanged({ up: true, report: message.report, version: link.attachment.version });
       }
