@@ -1,8 +1,9 @@
 /** Passkey calls. The page builds every challenge itself from tagged bytes, so that a sign-in can never become a grant (reference: security.md 4). */
 import { browserSupportsWebAuthn, startAuthentication, startRegistration } from "@simplewebauthn/browser";
+import { verifyAssertion } from "../core/assertion.ts";
 import { fromBase64url, tagged, toBase64url } from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
-import type { Assertion, SignedByOwner } from "../protocol/statements.ts";
+import type { Assertion, OwnerKey, SignedByOwner } from "../protocol/statements.ts";
 import { Told, patientCall } from "./page.ts";
 import { TEXTS } from "./texts.ts";
 
@@ -23,6 +24,42 @@ function mustSupport(): void {
 
 export function freshNonce(): Promise<NonceAnswer> {
   return patientCall("POST", "/api/auth/nonce", {});
+}
+
+/** The public key that this browser made, in the form of the statements (WebAuthn L3 §5.2.1.1): never the server's word for it. */
+async function publicKeyOf(made: { readonly publicKey?: string; readonly publicKeyAlgorithm?: number }): Promise<OwnerKey["key"] | null> {
+  const spki = fromBase64url(made.publicKey ?? "");
+  if (spki === null || spki.byteLength === 0) return null;
+  const algorithm =
+    made.publicKeyAlgorithm === -7
+      ? { name: "ECDSA", namedCurve: "P-256" }
+      : made.publicKeyAlgorithm === -8
+        ? { name: "Ed25519" }
+        : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const {
+    x = "",
+    y = "",
+    n = "",
+    e = "",
+  } = await crypto.subtle.exportKey("jwk", await crypto.subtle.importKey("spki", spki, algorithm, true, ["verify"]));
+  if (made.publicKeyAlgorithm === -7) return { kty: "EC", crv: "P-256", x, y };
+  return made.publicKeyAlgorithm === -8 ? { kty: "OKP", crv: "Ed25519", x } : { kty: "RSA", n, e };
+}
+
+/** Registers a passkey and tells its public key, too. */
+export async function registerKnown(name: string, userHandle: string, known: readonly string[]) {
+  const made = await register(name, userHandle, known);
+  const key = await publicKeyOf(made.response.response);
+  if (key === null) throw new Told(TEXTS.passkeysUnsupported);
+  return { made, passkey: { credentialId: made.response.id, key } };
+}
+
+/** Whether the passkey that the account lists is one that this person holds, with exactly that key: the list is the server's word. */
+export async function isHere(passkey: OwnerKey): Promise<boolean> {
+  const body = crypto.getRandomValues(new Uint8Array(32));
+  const { assertion } = await signStatement("login", body, [passkey.credentialId]);
+  const expected = { type: "login", body, origin: location.origin, rpId: location.hostname, ownerKeys: [passkey] } as const;
+  return typeof (await verifyAssertion(assertion, expected)) !== "string";
 }
 
 /** Registers a passkey for a server nonce. @returns nonce and response, as the API takes them */
@@ -59,7 +96,7 @@ export async function authenticate() {
 
 /** Signs a statement: the challenge is the hash of its tagged bytes. `credentials`: which passkeys may, empty for any. */
 export async function signStatement(
-  type: "grant" | "owner-key",
+  type: "grant" | "owner-key" | "owner-remove" | "recovery-key" | "login",
   body: Uint8Array<ArrayBuffer>,
   credentials: readonly string[],
 ): Promise<SignedByOwner> {

@@ -1,8 +1,10 @@
-/** One more passkey of an account, and the yes of an earlier one that lets it decide for the gateways. */
-import { OWNER_KEY_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
+/** Passkeys of an account, and the signed words that let them decide for the gateways, or end that. */
+import type { OwnerChangeAt, OwnersView } from "../protocol/api.ts";
+import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
 import type { OwnerKey } from "../protocol/statements.ts";
-import { call, say } from "./page.ts";
-import { register, signStatement } from "./passkey.ts";
+import { OWNER_TEXTS } from "./owner-texts.ts";
+import { Told, call, patientCall, say } from "./page.ts";
+import { isHere, registerKnown, signStatement } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
 import { TEXTS } from "./texts.ts";
 
@@ -12,22 +14,53 @@ function nextNumber(person: Me): number {
   return Math.max(person.passkeys.length, ...taken) + 1;
 }
 
-/**
- * Registers a passkey on this device.
- *
- * @returns asks an earlier passkey for its yes; rejects when there is none at hand, and the new one then only signs in
- */
-export async function addPasskey(person: Me): Promise<() => Promise<void>> {
+export interface Added {
+  readonly passkey: OwnerKey;
+  /** Asks an earlier passkey for its yes; rejects when there is none at hand, and the new one then only signs in. */
+  endorse(): Promise<readonly OwnerChangeAt[]>;
+}
+
+/** Registers a passkey on this device. */
+export async function addPasskey(person: Me): Promise<Added> {
   const userHandle = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
   const known = person.passkeys.map((passkey) => passkey.credentialId);
-  const made = await register(person.account.name, userHandle, known);
-  const added = await call<{ credentialId: string; key: OwnerKey["key"] }>("POST", "/api/auth/passkeys", {
-    ...made,
-    name: TEXTS.newPasskey(nextNumber(person)),
-  });
-  return async () => {
-    say(TEXTS.endorse);
-    const body = { v: 1, account: person.account.id, credentialId: added.credentialId, key: added.key, issuedAtMs: Date.now() };
-    await call("POST", "/api/auth/passkeys/endorse", await signStatement("owner-key", encodeBody(body, OWNER_KEY_KEYS), known));
-  };
+  const { made, passkey } = await registerKnown(person.account.name, userHandle, known);
+  await call("POST", "/api/auth/passkeys", { ...made, name: TEXTS.newPasskey(nextNumber(person)) });
+  return { passkey, endorse: () => endorse(person, passkey) };
+}
+
+/** Another passkey's yes, for every gateway. @param passkey whose public key this page knows by itself */
+async function endorse(person: Me, passkey: OwnerKey): Promise<readonly OwnerChangeAt[]> {
+  say(TEXTS.endorse);
+  const { credentialId, key } = passkey;
+  const body = encodeBody({ v: 1, account: person.account.id, credentialId, key, issuedAtMs: Date.now() }, OWNER_KEY_KEYS);
+  const others = person.passkeys.map((each) => each.credentialId).filter((id) => id !== credentialId);
+  const signed = await signStatement("owner-key", body, others);
+  return (await call<{ gateways: OwnerChangeAt[] }>("POST", "/api/auth/passkeys/endorse", signed)).gateways;
+}
+
+/** @throws Told when the passkey is not at hand with the key that the server names */
+export async function mustBeHere(passkey: OwnerKey): Promise<OwnerKey> {
+  say(OWNER_TEXTS.proveNew);
+  if (!(await isHere(passkey))) throw new Told(OWNER_TEXTS.notThisKey);
+  return { credentialId: passkey.credentialId, key: passkey.key };
+}
+
+/** Lets a passkey that the account has already decide: first itself, so that its key is known, then another one. */
+export async function endorseExisting(person: Me, passkey: OwnerKey): Promise<readonly OwnerChangeAt[]> {
+  return endorse(person, await mustBeHere(passkey));
+}
+
+/** Takes a passkey out of the account and out of every gateway, signed by another one. */
+export async function removePasskey(person: Me, credentialId: string): Promise<readonly OwnerChangeAt[]> {
+  say(OWNER_TEXTS.confirmRemoval);
+  const body = encodeBody({ v: 1, account: person.account.id, credentialId, issuedAtMs: Date.now() }, OWNER_REMOVE_KEYS);
+  const others = person.passkeys.map((each) => each.credentialId).filter((id) => id !== credentialId);
+  const signed = await signStatement("owner-remove", body, others);
+  return (await call<{ gateways: OwnerChangeAt[] }>("POST", "/api/auth/passkeys/remove", signed)).gateways;
+}
+
+/** @returns whom each gateway trusts */
+export function owners(): Promise<OwnersView> {
+  return patientCall<OwnersView>("GET", "/api/auth/owners");
 }

@@ -8,6 +8,9 @@ export type StatementType =
   | "register"
   | "owner-key"
   | "owner-remove"
+  | "recovery-key"
+  | "recover"
+  | "recovery-seed"
   | "key-log"
   | "audit"
   | "receipt"
@@ -79,6 +82,10 @@ export const SESSION_KEYS = [
 ] as const; // prettier-ignore
 export const ASK_KEYS = ["v", "gateway", "key", "origin", "access", "roomNonce"] as const;
 export const OWNER_REMOVE_KEYS = ["v", "account", "credentialId", "issuedAtMs"] as const;
+export const RECOVERY_KEY_KEYS = ["v", "account", "key", "issuedAtMs"] as const;
+export const RECOVER_KEYS = ["v", "account", "credentialId", "key", "remove", "issuedAtMs"] as const;
+/** Not signed: a passkey as it is carried to a gateway's machine. */
+export const PASSKEY_TEXT_KEYS = ["v", "credentialId", "key"] as const;
 export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs"] as const;
 
 /** @returns base64url without padding (RFC 4648 §5) */

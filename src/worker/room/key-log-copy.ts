@@ -5,6 +5,7 @@ import { readGrant } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";
+import { followRecover, followRecoveryKey } from "./owner-changes.ts";
 import type { DeviceRow } from "./storage.ts";
 
 /** Entries that the connector sends while earlier ones are still being checked wait here: order is what a chain is about. */
@@ -57,7 +58,7 @@ export class KeyLogCopy {
 
   /** What the person at the machine said; what the owner said remotely is recorded where it was decided. */
   #record({ body, seq }: KeyLogEntry): void {
-    const isOfOwner = "authority" in body && body.authority.by === "owner";
+    const isOfOwner = body.type === "recover" || ("authority" in body && body.authority.by === "owner");
     if (isOfOwner || body.type === "grant" || body.type === "activate" || (body.type === "revoke" && body.by === "relay")) return;
     const detail = body.type === "policy" ? { ...body.policy, entry: seq } : { entry: seq };
     this.#admission.audit("host", `log-${body.type}`, body.type === "revoke" ? body.device : null, detail);
@@ -78,7 +79,15 @@ export class KeyLogCopy {
         }
         return this.#admission.tellInbox();
       case "owner-add":
-        return storage.put("owner_keys", body.key.credentialId, body.key);
+        return storage.put("owner_keys", body.key.credentialId, body.role === undefined ? body.key : { ...body.key, role: body.role });
+      case "owner-role":
+        for (const key of storage.ownerKeys())
+          if (key.credentialId === body.credentialId) storage.put("owner_keys", key.credentialId, { ...key, role: body.role });
+        return;
+      case "recovery-key":
+        return followRecoveryKey(this.#admission, body);
+      case "recover":
+        return followRecover(this.#admission, body.signed);
       case "owner-remove":
         return storage.delete("owner_keys", body.credentialId);
       default:

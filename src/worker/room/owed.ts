@@ -2,6 +2,7 @@
 import type { Receipt } from "../../protocol/api.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { Admission } from "./admission.ts";
+import { ownerChangeSettled } from "./owner-changes.ts";
 import type { GrantRow, Owed } from "./storage.ts";
 
 /** Sends what is owed and settles it with the connector's answer; stays owed when the link goes first. @returns the answer, or null */
@@ -15,9 +16,12 @@ export async function deliver(admission: Admission, message: Owed): Promise<Link
 export function settle(admission: Admission, message: Owed, result: LinkResult): void {
   // A cut that did not happen stays owed, and so does everything that only failed on the way.
   if (!result.ok && (message.type === "cut" || result.refusal === "internal")) return;
+  // Who may decide waits until somebody at the machine has looked; a device would have to ask again anyway.
+  if (!result.ok && message.type !== "grant" && result.refusal === "alarm") return;
   admission.storage.delete("owed", message.id);
   if (message.type === "grant") grantSettled(admission, message.grant, result);
-  if (message.type === "cut") cutSettled(admission, message.device, result);
+  else if (message.type === "cut") cutSettled(admission, message.device, result);
+  else ownerChangeSettled(admission, message, result);
 }
 
 function grantSettled(admission: Admission, grantId: string, result: LinkResult): void {

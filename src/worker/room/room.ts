@@ -1,18 +1,19 @@
 /** The Durable Object of one gateway. It only forwards: the relay moves bytes, admission and door decide. */
 import { DurableObject } from "cloudflare:workers";
 import type { PairingRequest, Receipt } from "../../protocol/api.ts";
-import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { ConnectorKey, OwnerKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
-import { addOwnerKey, allow, checkMatchCode, cut, deny, ownerGrant, ownerOpened, removeOwnerKey } from "./decisions.ts";
+import { allow, checkMatchCode, cut, deny, ownerGrant, ownerOpened } from "./decisions.ts";
 import { Door } from "./door.ts";
 import { DoorSessions } from "./door-sessions.ts";
+import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } from "./owners.ts";
 import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { OwnerChange, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import type { RequestRow } from "./storage.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -139,16 +140,24 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return done();
   }
 
-  enrol(input: { account: string; key: ConnectorKey; ownerKeys: readonly OwnerKey[] }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => {
+  enrol(input: {
+    account: string;
+    key: ConnectorKey;
+    ownerKeys: readonly OwnerKey[];
+    recovery?: SignedByOwner | null;
+  }): Promise<RoomResult<null>> {
+    return this.#for(input.account, async () => {
       const meta = this.#admission.mustMeta();
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
       this.#admission.storage.transaction(() => {
         this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
         this.#admission.storage.setOwnerKeys(input.ownerKeys);
+        this.#admission.storage.setRecoveryKey(null);
         this.#admission.storage.clearKeyLog();
         this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
       });
+      const { recovery = null } = input;
+      if (recovery !== null) await setRecoveryKey(this.#admission, input.account, recovery);
       this.#admission.tellInbox();
       return done();
     });
@@ -244,12 +253,24 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     });
   }
 
-  addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {
+  owners(input: { account: string }): Promise<RoomResult<RoomOwners>> {
+    return this.#for(input.account, () => Promise.resolve({ ok: true, value: ownersOf(this.#admission) }));
+  }
+
+  addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
     return this.#for(input.account, () => addOwnerKey(this.#admission, input.account, input.signed));
   }
 
-  removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {
+  removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
     return this.#for(input.account, () => removeOwnerKey(this.#admission, input.account, input.signed));
+  }
+
+  setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, () => setRecoveryKey(this.#admission, input.account, input.signed));
+  }
+
+  recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, () => recoverOwners(this.#admission, input.account, input.signed));
   }
 
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>> {

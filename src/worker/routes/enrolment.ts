@@ -22,7 +22,7 @@ import type { ConnectorKey, OwnerKey } from "../../protocol/statements.ts";
 import { mac, verifyingKeys } from "../auth/mac-keys.ts";
 import { redeemCode } from "../auth/one-time-code.ts";
 import { isSameText } from "../auth/session-cookie.ts";
-import { insertAudit, passkeysOf } from "../db/account-queries.ts";
+import { insertAudit, passkeysOf, recoveryKeyOf } from "../db/account-queries.ts";
 import { enrolmentById, gatewayOf, gatewaysOf, insertEnrolment, saveConnector, stepEnrolment } from "../db/gateway-queries.ts";
 import type { EnrolmentRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
@@ -58,7 +58,8 @@ function stateOf(row: EnrolmentRow): z.infer<typeof enrolmentViewSchema>["state"
   return row.expiresAtMs <= Date.now() && row.state !== "done" && row.state !== "failed" ? "expired" : row.state;
 }
 
-async function ownerKeysNow(env: Env, account: string): Promise<OwnerKey[]> {
+/** @returns the account's passkeys, as a gateway that is claimed now would pin them */
+export async function ownerKeysNow(env: Env, account: string): Promise<OwnerKey[]> {
   return (await passkeysOf(env.DB, account)).map((row) =>
     ownerKeySchema.parse({ credentialId: row.credentialId, key: JSON.parse(row.jwk) }),
   );
@@ -295,7 +296,12 @@ export const connectorRoutes = [
       if (signature === null || !(await verifyRaw(key, signature, signed))) throw new ApiError("bad-request");
       const done = await stepEnrolment(env.DB, { id: row.id, from: "revealed", nowMs: Date.now(), set: { state: "done" } });
       if (done === null) throw new ApiError("conflict");
-      const result = await env.ROOM.getByName(gatewayId).enrol({ account: accountId, key, ownerKeys });
+      const result = await env.ROOM.getByName(gatewayId).enrol({
+        account: accountId,
+        key,
+        ownerKeys,
+        recovery: await recoveryKeyOf(env.DB, accountId),
+      });
       if (!result.ok) throw new ApiError("not-found");
       await saveConnector(env.DB, {
         gatewayId,
