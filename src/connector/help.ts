@@ -11,7 +11,9 @@ Usage: gatehouse <command> [options]
   devices          devices that this machine admits
   cut <device>     end a device's access here and now, without any network (also: revoke; revoke --all)
 
-  owners           passkeys that may decide for this gateway; owners remove <passkey>
+  owners           passkeys that may decide for this gateway, and the recovery key
+                   owners add <passkey> (from your account page), owners remove <passkey> | recovery-key
+                   owners role <passkey> owner | approver --max-access … --max-days …
   policy           what remote approval may give at most: --max-access, --max-days, --confirm
   confirm [device] the word that the policy asks for; without a device: what waits for it
   lock             the key log: show, verify [file], resume (after an alarm)
@@ -24,7 +26,7 @@ Usage: gatehouse <command> [options]
   --state <dir>    state folder (GATEHOUSE_STATE, else ~/.gatehouse)
   --app <origin>   control plane (else the one this program came from)
   --check-words "<words>"   confirm an enrolment without a terminal: the words must match
-  --max-access full|chat|look, --max-days <days>, --confirm never|first|full   for policy
+  --max-access full|chat|look, --max-days <days>, --confirm never|first|full   for policy and approvers
   --head <seq>:<hash>   for audit verify: the entry that the export must hold
   --all            for revoke: every device
   --yes            apply the settings that OpenClaw needs without asking
