@@ -5,7 +5,7 @@ import type { OwnerKey } from "../protocol/statements.ts";
 import { OWNER_TEXTS as T } from "./owner-texts.ts";
 import { Told, button, h, say, view } from "./page.ts";
 import { endorseExisting, mustBeHere, removePasskey } from "./passkeys.ts";
-import { newRecoveryKey, pinRecoveryKey, recoverWith } from "./recovery-key.ts";
+import { mustBeWhole, newRecoveryKey, pinRecoveryKey, recoverWith } from "./recovery-key.ts";
 import type { Me } from "./sign-in.ts";
 
 type Passkey = Me["passkeys"][number];
@@ -123,6 +123,7 @@ function typeRecoveryKey(person: Me, seen: OwnersView, passkey: Passkey, again: 
       input.focus();
       throw new Told(T.recoveryMissing);
     }
+    await mustBeWhole(input.value);
     const trusted: OwnerKey = await mustBeHere(passkey);
     const lost = boxes.filter(({ box }) => box.checked).map(({ id }) => id);
     const told = await recoverWith(person, input.value, trusted, lost);

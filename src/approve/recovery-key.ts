@@ -28,6 +28,13 @@ export async function newRecoveryKey(): Promise<{ readonly key: RecoveryKey; rea
   return { key: (await pairOf(secret)).key, text: await writeRecoveryText(secret) };
 }
 
+/** @throws Told when what was typed is no recovery key, before any passkey is asked for */
+export async function mustBeWhole(typed: string): Promise<Uint8Array<ArrayBuffer>> {
+  const secret = await readRecoveryText(typed);
+  if (secret === null) throw new Told(OWNER_TEXTS.recoveryMistyped);
+  return secret;
+}
+
 /** Pins a recovery key at every gateway, signed by a passkey. */
 export async function pinRecoveryKey(person: Me, key: RecoveryKey): Promise<readonly OwnerChangeAt[]> {
   say(OWNER_TEXTS.confirmRecoveryKey);
@@ -49,9 +56,7 @@ export async function recoverWith(
   passkey: OwnerKey,
   lost: readonly string[],
 ): Promise<readonly OwnerChangeAt[]> {
-  const secret = await readRecoveryText(typed);
-  if (secret === null) throw new Told(OWNER_TEXTS.recoveryMistyped);
-  const { privateKey } = await pairOf(secret);
+  const { privateKey } = await pairOf(await mustBeWhole(typed));
   const { credentialId, key } = passkey;
   const body = encodeBody({ v: 1, account: person.account.id, credentialId, key, remove: lost, issuedAtMs: Date.now() }, RECOVER_KEYS);
   const signature = toBase64url(new Uint8Array(await crypto.subtle.sign("Ed25519", privateKey, tagged("recover", body))));

@@ -8,9 +8,7 @@ import { toBase64url, utf8 } from "../../../src/protocol/statement-encoding.ts";
 import { ownerKeySchema } from "../../../src/protocol/statements.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
 
-const secrets = fc
-  .uint8Array({ minLength: RECOVERY_BYTES, maxLength: RECOVERY_BYTES })
-  .map((bytes) => new Uint8Array(bytes));
+const secrets = fc.uint8Array({ minLength: RECOVERY_BYTES, maxLength: RECOVERY_BYTES }).map((bytes) => new Uint8Array(bytes));
 
 test("base32 is read back exactly, and nothing else is read", () => {
   fc.assert(
