@@ -1,5 +1,5 @@
 /** Starts the control plane on this machine: workerd with the built Worker, local D1 and Durable Objects under one state folder. */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import net from "node:net";
@@ -23,14 +23,26 @@ export function quietEnv(): NodeJS.ProcessEnv {
   };
 }
 
-/** @returns a TCP port on 127.0.0.1 that nobody listens on */
+/** Below the range that systems give to outgoing connections, one of which could take the port before its server does. */
+const [FIRST_PORT, PORTS] = [10_000, 20_000];
+
+/**
+ * @returns a TCP port on 127.0.0.1 that nobody listens on
+ * @throws Error when a hundred tries found none
+ */
 export async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no free port");
-  return address.port;
+  for (let tries = 0; tries < 100; tries += 1) {
+    const port = FIRST_PORT + randomInt(PORTS);
+    const server = net.createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!isFree) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+  throw new Error("no free port");
 }
 
 /** @returns whether something accepts connections there */

@@ -1,6 +1,7 @@
 /** What is measured. Each scenario takes one peer and gives numbers under names; how often and in which order is run.ts's business. */
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FRAME_HEADER_BYTES } from "../../src/protocol/limits.ts";
 import { burst, ticks } from "../support/echo.ts";
 import { Load, closeSockets, echoOnce, openSocket, openSockets, quantile } from "./load.ts";
 import type { LoadShape, OpenSocket } from "./load.ts";
@@ -67,7 +68,7 @@ function trips(name: string, about: string, clients: number, shape: LoadShape): 
 function bulk(name: string, bytes: number, inFlight: number): Scenario {
   return {
     name,
-    about: `1 client, ${inFlight} in flight, ${name} messages, echoed: MB/s in each direction at the same time`,
+    about: `1 client, ${inFlight} in flight, messages of ${bytes.toLocaleString("en-US")} bytes, echoed: MB/s in each direction at the same time`,
     columns: { "MB/s each way": 0, "p50 ms": 2 },
     isMoreBetter: true,
     run: async (peer, pace) => {
@@ -153,6 +154,7 @@ export const SCENARIOS: readonly Scenario[] = [
   trips("round-trip", "1 client, 128 B, one message in flight", 1, { inFlight: 1, bytes: 128 }),
   trips("fifty", "50 clients at once, 128 B, one in flight each", 50, { inFlight: 1, bytes: 128 }),
   throughput,
+  bulk("64 KiB frames", 64 * KIB - FRAME_HEADER_BYTES, 4),
   bulk("64 KiB", 64 * KIB, 4),
   bulk("1 MiB", MIB, 2),
   open,

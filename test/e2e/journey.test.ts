@@ -34,6 +34,8 @@ async function newDevice(): Promise<Page> {
 }
 
 async function toDashboard(where = gatewayPath): Promise<void> {
+  // A decided page leads back by itself after a pause: an address typed at that moment would cross with it.
+  if (new URL(owner.url()).pathname === "/decide") await owner.waitForURL((url) => url.pathname !== "/decide");
   await owner.goto(stack.control.appOrigin + where);
 }
 

@@ -129,7 +129,10 @@ export async function caddy(gatewayPort: number, dir: string): Promise<Peer> {
   const command = need("caddy");
   const port = await freePort();
   const config = path.join(dir, "Caddyfile");
-  writeFileSync(config, `{\n  admin off\n  auto_https off\n}\nhttp://127.0.0.1:${port} {\n  reverse_proxy 127.0.0.1:${gatewayPort}\n}\n`);
+  // The gateway refuses forwarding headers that no trusted proxy sent; Caddy sets them unless told otherwise, the other two do not.
+  const plain = ["For", "Proto", "Host"].map((each) => `    header_up -X-Forwarded-${each}\n`).join("");
+  const site = `http://127.0.0.1:${port} {\n  reverse_proxy 127.0.0.1:${gatewayPort} {\n${plain}  }\n}\n`;
+  writeFileSync(config, `{\n  admin off\n  auto_https off\n}\n${site}`);
   const env = { ...process.env, HOME: dir, XDG_DATA_HOME: dir, XDG_CONFIG_HOME: dir };
   const relay = await startedOn(port, { command, args: ["run", "--config", config, "--adapter", "caddyfile"], env });
   return peer({ name: "Caddy", kind: "one hop, forward, no checks", port, relay: [relay] });

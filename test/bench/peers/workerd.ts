@@ -36,7 +36,8 @@ function gatehouseBindings(): Record<string, string> {
 }
 
 const config = path.join(root, "wrangler.toml");
-const { workerOptions } = workerOptionsOf(config);
+// Rules for finding modules: the built Worker is one, and this runtime takes none.
+const { modulesRules: _rules, ...workerOptions } = workerOptionsOf(config).workerOptions;
 const own =
   kind === "mux"
     ? {
