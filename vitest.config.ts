@@ -11,6 +11,7 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: HANGS_MS } },
+      { test: { name: "simulator", include: ["test/simulator/**/*.test.ts"], testTimeout: 600_000 } },
       {
         plugins: [
           cloudflareTest({

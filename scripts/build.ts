@@ -1,4 +1,5 @@
 /** Builds everything that is served or shipped: pages, connector, and the Worker bundle that local runs use. */
+import { createHash } from "node:crypto";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
@@ -12,7 +13,7 @@ const pages = path.join(dist, "pages");
 const KIB = 1024;
 
 /** What a page may ship, gzip (issue: dashboard ≤ 60 KB; the others are ours). */
-const BUDGET_BYTES: Readonly<Record<string, number>> = { "door/door.js": 16 * KIB, "approve/approve.js": 40 * KIB, "app/app.js": 60 * KIB };
+const BUDGET_BYTES: Readonly<Record<string, number>> = { "door/door.js": 16 * KIB, "approve/index.html": 40 * KIB, "app/app.js": 60 * KIB };
 
 const common: BuildOptions = { bundle: true, minify: true, legalComments: "none", logLevel: "warning", absWorkingDir: root };
 const page: BuildOptions = {
@@ -31,7 +32,51 @@ async function buildPage(source: string, entry: string, out: string, name: strin
   await cp(path.join(root, "src", source, "index.html"), path.join(folder, "index.html"));
 }
 
-async function buildConnector(): Promise<void> {
+function sha256(content: string | Buffer): string {
+  return `sha256-${createHash("sha256").update(content).digest("base64")}`;
+}
+
+/** SHA-256 of the approval page as a whole and of its two parts, each as `sha256-<base64>` (CSP3 §2.3.1). */
+export interface ApprovalPage {
+  readonly page: string;
+  readonly script: string;
+  readonly style: string;
+}
+
+/**
+ * The approval page as one document (PROTOCOL.md PG1): with script and style inside, one hash names all that asks for a passkey.
+ *
+ * @throws Error when a part could end its element early
+ */
+async function buildApprovalPage(): Promise<ApprovalPage> {
+  const bundle = async (entry: string, options: BuildOptions): Promise<string> => {
+    const { outputFiles } = await build({ ...options, entryPoints: [path.join(root, "src/approve", entry)], write: false });
+    const text = (outputFiles?.[0]?.text ?? "").trim();
+    if (text === "" || /<\/(?:script|style)|<!--/i.test(text)) throw new Error(`${entry} cannot stand inside a page`);
+    return text;
+  };
+  const [script, style, html] = await Promise.all([
+    bundle("main.ts", page),
+    bundle("approve.css", common),
+    readFile(path.join(root, "src/approve/index.html"), "utf8"),
+  ]);
+  const put = (text: string, from: string, to: string): string => {
+    if (text.split(from).length !== 2) throw new Error(`src/approve/index.html needs ${from} exactly once`);
+    return text.replace(from, () => to);
+  };
+  const whole = put(
+    put(html, '<link rel="stylesheet" href="/approve.css" />', `<style>${style}</style>`),
+    '<script type="module" src="/approve.js"></script>',
+    `<script type="module">${script}</script>`,
+  );
+  const folder = path.join(pages, "approve");
+  await mkdir(folder, { recursive: true });
+  await writeFile(path.join(folder, "index.html"), whole);
+  return { page: sha256(whole), script: sha256(script), style: sha256(style) };
+}
+
+/** @param approval what `gatehouse doctor` compares with what is served */
+async function buildConnector(approval: ApprovalPage): Promise<void> {
   const manifest = JSON.parse(await readFile(path.join(root, "package.json"), "utf8")) as { version: string; license: string };
   const outfile = path.join(dist, "connector/gatehouse.mjs");
   await build({
@@ -41,6 +86,7 @@ async function buildConnector(): Promise<void> {
     platform: "node",
     format: "esm",
     target: "node22",
+    define: { APPROVAL_PAGE_HASH: JSON.stringify(approval.page) },
     // CommonJS dependencies (ws) reach Node's own modules through `require`.
     banner: {
       js: '#!/usr/bin/env node\nimport { createRequire as gatehouseRequire } from "node:module"; const require = gatehouseRequire(import.meta.url);',
@@ -69,18 +115,27 @@ async function checkBudgets(): Promise<void> {
   }
 }
 
-/** Builds into dist/. @throws Error naming what failed, or a page over its budget */
-export async function buildAll(): Promise<void> {
+/** What the Worker's bundle must be told about the approval page. */
+export function workerDefines(approval: ApprovalPage): readonly string[] {
+  const { script, style } = approval;
+  return ["--define", `APPROVE_SCRIPT_HASH:${JSON.stringify(script)}`, "--define", `APPROVE_STYLE_HASH:${JSON.stringify(style)}`];
+}
+
+/** Builds into dist/. @returns the approval page's hashes; throws Error naming what failed, or a page over its budget */
+export async function buildAll(): Promise<ApprovalPage> {
   await rm(dist, { recursive: true, force: true });
+  const approval = await buildApprovalPage();
   await Promise.all([
     buildPage("door", "door.ts", "door", "door"),
-    buildPage("approve", "main.ts", "approve", "approve"),
     buildPage("dashboard", "main.tsx", "app", "app"),
-    buildConnector(),
+    buildConnector(approval),
   ]);
   await checkBudgets();
+  process.stdout.write(`  approval page ${approval.page}\n    its script ${approval.script}\n`);
   // The same bundle that a deployment uploads; running it prebuilt keeps a local run from restarting when a source file changes.
-  await run("Bundling the Worker", { args: [...wrangler, "deploy", "--dry-run", "--outdir", path.join(dist, "worker")], env: quietEnv() });
+  const bundle = [...wrangler, "deploy", "--dry-run", "--outdir", path.join(dist, "worker"), ...workerDefines(approval)];
+  await run("Bundling the Worker", { args: bundle, env: quietEnv() });
+  return approval;
 }
 
 if (import.meta.main) await buildAll();

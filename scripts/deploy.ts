@@ -1,7 +1,7 @@
 /** `npm run deploy`: builds, migrates the remote D1, uploads. The account is the one wrangler is signed in to. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { buildAll } from "./build.ts";
+import { buildAll, workerDefines } from "./build.ts";
 import { root, start } from "./children.ts";
 import { wrangler } from "./control-plane.ts";
 
@@ -18,6 +18,6 @@ if (config.includes("00000000-0000-0000-0000-000000000000") || config.includes("
   );
   process.exit(1);
 }
-await buildAll();
+const approval = await buildAll();
 await wranglerStep(["d1", "migrations", "apply", "gatehouse", "--remote"]);
-await wranglerStep(["deploy"]);
+await wranglerStep(["deploy", ...workerDefines(approval)]);

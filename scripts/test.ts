@@ -7,7 +7,7 @@ import { node24, root, start } from "./children.ts";
 import { quietEnv } from "./control-plane.ts";
 import { installOpenclaw } from "./real-openclaw.ts";
 
-const PROJECTS = ["unit", "worker", "e2e"];
+const PROJECTS = ["unit", "simulator", "worker", "e2e"];
 const bin = (name: string): string => path.join(root, "node_modules", name);
 
 async function step(title: string, args: readonly string[]): Promise<number> {

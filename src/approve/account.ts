@@ -17,7 +17,7 @@ function day(ms: number): string {
 function confirmRemoval(person: Me, passkey: Passkey, again: () => Promise<void>): void {
   const keep = button(TEXTS.keep, "", again);
   const remove = button(TEXTS.removeYes, "danger", async () => {
-    await showResults(await removePasskey(person, passkey.credentialId), again);
+    await showResults(await removePasskey(person, passkey.credentialId, passkey.name), again);
   });
   view(TEXTS.removeTitle(passkey.name), h("p", {}, OWNER_TEXTS.removeText), h("div", { class: "row" }, keep, remove));
 }

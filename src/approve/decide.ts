@@ -4,12 +4,14 @@ import { belongsTogether, grantBody, offeredAccess } from "../core/decision-view
 import type { Expiry, GrantChoice, OwnerTrip } from "../core/decision-view.ts";
 import { activationHash } from "../core/digests.ts";
 import type { decisionSchema, PairingRequest } from "../protocol/api.ts";
-import { GRANT_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
+import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
-import { signStatement } from "./passkey.ts";
+import { signAct } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
-import { ACCESS_TEXTS, EXPIRY_TEXTS, STATE_TEXTS, TEXTS } from "./texts.ts";
+import { ACCESS_TEXTS, EXPIRY_TEXTS, REFUSAL_TEXTS, STATE_TEXTS, TEXTS } from "./texts.ts";
+import { actWords } from "./words.ts";
+import type { Act } from "./words.ts";
 
 type Decision = z.infer<typeof decisionSchema>;
 
@@ -28,6 +30,25 @@ function done(title: string, text: string, back: string): void {
   const link = h("a", { class: "button primary", href: back }, TEXTS.back);
   view(title, h("p", {}, text), h("div", { class: "actions" }, link, stay));
   say(TEXTS.returning(RETURN_SECONDS));
+}
+
+/** What became of the yes, in words. What needs the person to do something leaves the time to read it. */
+function decided(decision: Decision, name: string, back: string): void {
+  const stays = (title: string, text: string, command?: string): void => {
+    const link = h("a", { class: "button primary", href: back }, TEXTS.back);
+    const typed = command === undefined ? [] : [h("pre", { class: "command", tabindex: "0" }, command)];
+    view(title, h("p", {}, text), ...typed, h("div", { class: "actions" }, link));
+  };
+  switch (decision.outcome) {
+    case "applied":
+      return done(TEXTS.allowedTitle, TEXTS.allowedText(name), back);
+    case "needs-host":
+      return stays(TEXTS.hostTitle, TEXTS.hostText(name), TEXTS.hostCommand(decision.device));
+    case "refused":
+      return stays(TEXTS.refusedTitle, REFUSAL_TEXTS[decision.refusal ?? "other"]);
+    default:
+      return done(TEXTS.waitingTitle, TEXTS.waitingText, back);
+  }
 }
 
 /** A yes that the gateway's side did not take: most often a passkey that no earlier one confirmed. */
@@ -64,12 +85,23 @@ function facts(rows: readonly (readonly [string, string])[]): HTMLDListElement {
   return h("dl", {}, ...rows.flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)]));
 }
 
-/** Signs the statement of what is on the screen, about the key that it shows. */
-async function signGrant(person: Me, about: Omit<GrantChoice, "access" | "expiry">) {
-  const choice = { ...about, access: chosen("access") as Access, expiry: chosen("expiry") as Expiry };
-  const body = encodeBody({ ...(await grantBody(choice, Date.now())) }, GRANT_KEYS);
-  const known = person.passkeys.map((passkey) => passkey.credentialId);
-  return signStatement("grant", body, known);
+/** What the choice on the screen amounts to, about one key. */
+async function chosenGrant(gatewayName: string, about: Omit<GrantChoice, "access" | "expiry">): Promise<Act> {
+  const choice: GrantChoice = { ...about, access: chosen("access") as Access, expiry: chosen("expiry") as Expiry };
+  return { type: "grant", body: await grantBody(choice, Date.now()), gatewayName };
+}
+
+function signGrant(person: Me, act: Act) {
+  return signAct(act, person.passkeys.map((passkey) => passkey.credentialId)); // prettier-ignore
+}
+
+/** The sentence that the passkey will sign, renewed with every choice; call after the choices are on the screen. */
+async function showWords(words: HTMLElement, act: () => Promise<Act>): Promise<void> {
+  const renew = async (): Promise<void> => {
+    words.textContent = actWords(await act());
+  };
+  for (const input of document.querySelectorAll('input[type="radio"]')) input.addEventListener("change", () => void renew());
+  await renew();
 }
 
 /** The card's page: what a device asks, and the owner's answer. */
@@ -118,7 +150,14 @@ export async function decide(person: Me, gateway: string, request: string, back:
     }
     if ((await call("POST", `${base}/match`, { code: typed }).catch(fail)) === null) return;
     if (!(await belongsTogether(gateway, asked, typed))) throw new Told(TEXTS.notTogether);
-    const signed = await signGrant(person, {
+    const signed = await signGrant(person, await act());
+    say(TEXTS.allowing);
+    const decision = await call<Decision>("POST", `${base}/allow`, { code: typed, signed }).catch(fail);
+    if (decision === null) return;
+    decided(decision, asked.claims.name, back);
+  };
+  const act = (): Promise<Act> =>
+    chosenGrant(asked.gatewayName, {
       gateway,
       key: asked.key,
       name: asked.claims.name,
@@ -128,12 +167,7 @@ export async function decide(person: Me, gateway: string, request: string, back:
       head: asked.head,
       isOnline: asked.gatewayState === "online",
     });
-    say(TEXTS.allowing);
-    const decision = await call<Decision>("POST", `${base}/allow`, { code: typed, signed }).catch(fail);
-    if (decision === null) return;
-    if (decision.outcome === "applied") done(TEXTS.allowedTitle, TEXTS.allowedText(asked.claims.name), back);
-    else done(TEXTS.waitingTitle, TEXTS.waitingText, back);
-  };
+  const words = h("p", { class: "words", "aria-live": "polite" });
   const deny = async (): Promise<void> => {
     if ((await call("POST", `${base}/deny`, { block: block.checked }).catch(fail)) === null) return;
     done(TEXTS.deniedTitle, block.checked ? TEXTS.blockedText : TEXTS.deniedText, back);
@@ -162,8 +196,10 @@ export async function decide(person: Me, gateway: string, request: string, back:
     ...choices(asked.requestedAccess),
     h("p", { class: "small" }, TEXTS.residue),
     h("label", { class: "check", for: "block" }, block, TEXTS.block),
+    words,
     h("div", { class: "row" }, denyButton, button(TEXTS.allow, "primary", allow)),
   );
+  await showWords(words, act);
   // The safe answer is the one that a stray Enter gives.
   denyButton.focus();
 }
@@ -200,21 +236,17 @@ export async function ownerHere(person: Me, trip: OwnerTrip): Promise<void> {
     });
   const seen = await look();
   const info = seen.gatewayState === "online" ? seen : await untilOnline(seen, look);
+  const secret = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+  const activation = await activationHash(secret);
+  const act = (): Promise<Act> =>
+    chosenGrant(info.gatewayName, { gateway, key, name, kind: "owner", request: null, activation, head: info.head, isOnline: true });
+  const words = h("p", { class: "words", "aria-live": "polite" });
   const open = async (): Promise<void> => {
     if ((await look()).gatewayState !== "online") return ownerHere(person, trip);
-    const secret = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-    const signed = await signGrant(person, {
-      gateway,
-      key,
-      name,
-      kind: "owner",
-      request: null,
-      activation: await activationHash(secret),
-      head: info.head,
-      isOnline: true,
-    });
+    const signed = await signGrant(person, await act());
     say(TEXTS.opening);
-    await call("POST", base, { signed }).catch(refusedYes);
+    const decision = await call<Decision>("POST", base, { signed }).catch(refusedYes);
+    if (decision.outcome === "refused") throw new Told(REFUSAL_TEXTS[decision.refusal ?? "other"]);
     // A form post: the code is in no address, no history and no log.
     const form = h(
       "form",
@@ -231,6 +263,8 @@ export async function ownerHere(person: Me, trip: OwnerTrip): Promise<void> {
     facts([[TEXTS.thisDevice, name]]),
     ...choices("full"),
     h("p", { class: "small" }, TEXTS.residue),
+    words,
     h("div", { class: "actions" }, button(TEXTS.open, "primary", open)),
   );
+  await showWords(words, act);
 }

@@ -70,7 +70,6 @@ export const OWNER_TEXTS = {
   print: "Print",
   kept: "I have written it down and keep it in a safe place",
   keepFirst: "Write it down first, then tick the box.",
-  confirmRecoveryKey: "Now confirm with a passkey that decides for your gateways.",
   noEd25519: "This browser cannot make or use a recovery key. Use a current browser.",
   typeTitle: "Use your recovery key",
   typeText: (name: string) => `It lets ${name} decide for your gateways. You use that passkey once, then the key takes effect.`,
@@ -82,5 +81,4 @@ export const OWNER_TEXTS = {
   // Removal
   removeText:
     "It no longer signs you in, and no gateway takes its word any more. Another of your passkeys must say so. Devices that you allowed with it stay allowed: cut those that you do not know.",
-  confirmRemoval: "Confirm with a passkey that you keep.",
 } as const;

@@ -69,7 +69,11 @@ export function strangers(person: Me, seen: OwnersView, again: Again): HTMLEleme
       if (gateways.length === 0) return [];
       const start = id.slice(0, START_CHARS);
       const text = isLeaving ? T.leaving(listed(gateways)) : T.trustedBy(listed(gateways));
-      const act = button(T.takeOut(start), "danger", async () => await showResults(await removePasskey(person, id), again));
+      const act = button(
+        T.takeOut(start),
+        "danger",
+        async () => await showResults(await removePasskey(person, id, T.stranger(start)), again),
+      );
       const acts = isLeaving ? [] : [h("div", { class: "acts" }, act)];
       return [h("li", {}, h("span", {}, T.stranger(start), h("br"), small(text)), ...acts)];
     });

@@ -1,11 +1,22 @@
 /** Passkey calls. The page builds every challenge itself from tagged bytes, so that a sign-in can never become a grant (reference: security.md 4). */
 import { browserSupportsWebAuthn, startAuthentication, startRegistration } from "@simplewebauthn/browser";
 import { verifyAssertion } from "../core/assertion.ts";
-import { fromBase64url, tagged, toBase64url } from "../protocol/statement-encoding.ts";
+import {
+  GRANT_KEYS,
+  OWNER_KEY_KEYS,
+  OWNER_REMOVE_KEYS,
+  RECOVERY_KEY_KEYS,
+  encodeBody,
+  fromBase64url,
+  tagged,
+  toBase64url,
+} from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
 import type { Assertion, OwnerKey, SignedByOwner } from "../protocol/statements.ts";
-import { Told, patientCall } from "./page.ts";
+import { Told, patientCall, say } from "./page.ts";
 import { TEXTS } from "./texts.ts";
+import { actWords } from "./words.ts";
+import type { Act } from "./words.ts";
 
 export interface NonceAnswer {
   readonly nonce: string;
@@ -54,14 +65,6 @@ export async function registerKnown(name: string, userHandle: string, known: rea
   return { made, passkey: { credentialId: made.response.id, key } };
 }
 
-/** Whether the passkey that the account lists is one that this person holds, with exactly that key: the list is the server's word. */
-export async function isHere(passkey: OwnerKey): Promise<boolean> {
-  const body = crypto.getRandomValues(new Uint8Array(32));
-  const { assertion } = await signStatement("login", body, [passkey.credentialId]);
-  const expected = { type: "login", body, origin: location.origin, rpId: location.hostname, ownerKeys: [passkey] } as const;
-  return typeof (await verifyAssertion(assertion, expected)) !== "string";
-}
-
 /** Registers a passkey for a server nonce. @returns nonce and response, as the API takes them */
 export async function register(name: string, userHandle: string, known: readonly string[]) {
   mustSupport();
@@ -81,36 +84,69 @@ export async function register(name: string, userHandle: string, known: readonly
   return { nonce, response };
 }
 
+/** Signs a nonce with the tag of a sign-in, which decides nothing. @param credentials which passkeys may, empty for any */
+async function login(nonce: Uint8Array, rpId: string, credentials: readonly string[]) {
+  mustSupport();
+  const optionsJSON = {
+    challenge: await challenge("login", nonce),
+    rpId,
+    userVerification: "required" as const,
+    timeout: 120_000,
+    allowCredentials: credentials.map((id) => ({ id, type: "public-key" as const })),
+  };
+  return startAuthentication({ optionsJSON });
+}
+
 /** Signs in with any passkey of this address. */
 export async function authenticate() {
   mustSupport();
   const { nonce, rpId } = await freshNonce();
-  const optionsJSON = {
-    challenge: await challenge("login", fromBase64url(nonce) ?? new Uint8Array()),
-    rpId,
-    userVerification: "required" as const,
-    timeout: 120_000,
-  };
-  return { nonce, response: await startAuthentication({ optionsJSON }) };
+  return { nonce, response: await login(fromBase64url(nonce) ?? new Uint8Array(), rpId, []) };
 }
 
-/** Signs a statement: the challenge is the hash of its tagged bytes. `credentials`: which passkeys may, empty for any. */
-export async function signStatement(
-  type: "grant" | "owner-key" | "owner-remove" | "recovery-key" | "login",
-  body: Uint8Array<ArrayBuffer>,
-  credentials: readonly string[],
-): Promise<SignedByOwner> {
+/** Whether the passkey that the account lists is one that this person holds, with exactly that key: the list is the server's word. */
+export async function isHere(passkey: OwnerKey): Promise<boolean> {
+  const body = crypto.getRandomValues(new Uint8Array(32));
+  const assertion = assertionOf(await login(body, location.hostname, [passkey.credentialId]));
+  const expected = { type: "login", body, origin: location.origin, rpId: location.hostname, ownerKeys: [passkey] } as const;
+  return typeof (await verifyAssertion(assertion, expected)) !== "string";
+}
+
+function assertionOf({ id, response }: Awaited<ReturnType<typeof startAuthentication>>): Assertion {
+  const { authenticatorData, clientDataJSON, signature } = response;
+  return { credentialId: id, authenticatorData, clientDataJSON, signature };
+}
+
+function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
+  switch (act.type) {
+    case "grant":
+      return encodeBody({ ...act.body }, GRANT_KEYS);
+    case "owner-key":
+      return encodeBody({ ...act.body }, OWNER_KEY_KEYS);
+    case "owner-remove":
+      return encodeBody({ ...act.body }, OWNER_REMOVE_KEYS);
+    case "recovery-key":
+      return encodeBody({ ...act.body }, RECOVERY_KEY_KEYS);
+  }
+}
+
+/**
+ * Says what is signed, then asks for the signature: the challenge is the hash of the statement's tagged bytes.
+ *
+ * @param credentials which passkeys may, empty for any
+ */
+export async function signAct(act: Act, credentials: readonly string[]): Promise<SignedByOwner> {
   mustSupport();
+  const body = bytesOf(act);
+  say(actWords(act));
   const response = await startAuthentication({
     optionsJSON: {
-      challenge: await challenge(type, body),
+      challenge: await challenge(act.type, body),
       rpId: location.hostname,
       userVerification: "required",
       timeout: 120_000,
       allowCredentials: credentials.map((id) => ({ id, type: "public-key" as const })),
     },
   });
-  const { authenticatorData, clientDataJSON, signature } = response.response;
-  const assertion: Assertion = { credentialId: response.id, authenticatorData, clientDataJSON, signature };
-  return { statement: toBase64url(body), assertion };
+  return { statement: toBase64url(body), assertion: assertionOf(response) };
 }

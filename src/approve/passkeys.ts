@@ -1,10 +1,10 @@
 /** Passkeys of an account, and the signed words that let them decide for the gateways, or end that. */
 import type { OwnerChangeAt, OwnersView } from "../protocol/api.ts";
-import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody, toBase64url } from "../protocol/statement-encoding.ts";
+import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { OwnerKey } from "../protocol/statements.ts";
 import { OWNER_TEXTS } from "./owner-texts.ts";
 import { Told, call, patientCall, say } from "./page.ts";
-import { isHere, registerKnown, signStatement } from "./passkey.ts";
+import { isHere, registerKnown, signAct } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
 import { TEXTS } from "./texts.ts";
 
@@ -25,17 +25,25 @@ export async function addPasskey(person: Me): Promise<Added> {
   const userHandle = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
   const known = person.passkeys.map((passkey) => passkey.credentialId);
   const { made, passkey } = await registerKnown(person.account.name, userHandle, known);
-  await call("POST", "/api/auth/passkeys", { ...made, name: TEXTS.newPasskey(nextNumber(person)) });
-  return { passkey, endorse: () => endorse(person, passkey) };
+  const passkeyName = TEXTS.newPasskey(nextNumber(person));
+  await call("POST", "/api/auth/passkeys", { ...made, name: passkeyName });
+  return { passkey, endorse: () => endorse(person, passkey, { passkeyName, isNew: true }) };
+}
+
+/** @returns the account's other passkeys */
+function others(person: Me, credentialId: string): string[] {
+  return person.passkeys.map((each) => each.credentialId).filter((id) => id !== credentialId);
 }
 
 /** Another passkey's yes, for every gateway. @param passkey whose public key this page knows by itself */
-async function endorse(person: Me, passkey: OwnerKey): Promise<readonly OwnerChangeAt[]> {
-  say(TEXTS.endorse);
+async function endorse(
+  person: Me,
+  passkey: OwnerKey,
+  called: { readonly passkeyName: string; readonly isNew: boolean },
+): Promise<readonly OwnerChangeAt[]> {
   const { credentialId, key } = passkey;
-  const body = encodeBody({ v: 1, account: person.account.id, credentialId, key, issuedAtMs: Date.now() }, OWNER_KEY_KEYS);
-  const others = person.passkeys.map((each) => each.credentialId).filter((id) => id !== credentialId);
-  const signed = await signStatement("owner-key", body, others);
+  const body = { v: 1, account: person.account.id, credentialId, key, issuedAtMs: Date.now() } as const;
+  const signed = await signAct({ type: "owner-key", body, ...called }, others(person, credentialId));
   return (await call<{ gateways: OwnerChangeAt[] }>("POST", "/api/auth/passkeys/endorse", signed)).gateways;
 }
 
@@ -47,16 +55,18 @@ export async function mustBeHere(passkey: OwnerKey): Promise<OwnerKey> {
 }
 
 /** Lets a passkey that the account has already decide: first itself, so that its key is known, then another one. */
-export async function endorseExisting(person: Me, passkey: OwnerKey): Promise<readonly OwnerChangeAt[]> {
-  return endorse(person, await mustBeHere(passkey));
+export async function endorseExisting(person: Me, passkey: OwnerKey & { readonly name: string }): Promise<readonly OwnerChangeAt[]> {
+  return endorse(person, await mustBeHere(passkey), { passkeyName: passkey.name, isNew: false });
 }
 
-/** Takes a passkey out of the account and out of every gateway, signed by another one. */
-export async function removePasskey(person: Me, credentialId: string): Promise<readonly OwnerChangeAt[]> {
-  say(OWNER_TEXTS.confirmRemoval);
-  const body = encodeBody({ v: 1, account: person.account.id, credentialId, issuedAtMs: Date.now() }, OWNER_REMOVE_KEYS);
-  const others = person.passkeys.map((each) => each.credentialId).filter((id) => id !== credentialId);
-  const signed = await signStatement("owner-remove", body, others);
+/**
+ * Takes a passkey out of the account and out of every gateway, signed by another one.
+ *
+ * @param passkeyName what the screen calls it
+ */
+export async function removePasskey(person: Me, credentialId: string, passkeyName: string): Promise<readonly OwnerChangeAt[]> {
+  const body = { v: 1, account: person.account.id, credentialId, issuedAtMs: Date.now() } as const;
+  const signed = await signAct({ type: "owner-remove", body, passkeyName }, others(person, credentialId));
   return (await call<{ gateways: OwnerChangeAt[] }>("POST", "/api/auth/passkeys/remove", signed)).gateways;
 }
 

@@ -1,11 +1,11 @@
 /** The recovery key: made here, shown once, typed in here when every passkey is lost. Its secret never leaves this page. */
 import { RECOVERY_BYTES, readRecoveryText, recoverySeed, writeRecoveryText } from "../core/recovery-text.ts";
 import type { OwnerChangeAt } from "../protocol/api.ts";
-import { RECOVERY_KEY_KEYS, RECOVER_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
+import { RECOVER_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
 import type { OwnerKey, RecoveryKey } from "../protocol/statements.ts";
 import { OWNER_TEXTS } from "./owner-texts.ts";
-import { Told, call, say } from "./page.ts";
-import { signStatement } from "./passkey.ts";
+import { Told, call } from "./page.ts";
+import { signAct } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
 
 /** PrivateKeyInfo of an Ed25519 seed (RFC 8410 §7), up to the seed. */
@@ -37,9 +37,8 @@ export async function mustBeWhole(typed: string): Promise<Uint8Array<ArrayBuffer
 
 /** Pins a recovery key at every gateway, signed by a passkey. */
 export async function pinRecoveryKey(person: Me, key: RecoveryKey): Promise<readonly OwnerChangeAt[]> {
-  say(OWNER_TEXTS.confirmRecoveryKey);
-  const body = encodeBody({ v: 1, account: person.account.id, key, issuedAtMs: Date.now() }, RECOVERY_KEY_KEYS);
-  const signed = await signStatement("recovery-key", body, person.passkeys.map((each) => each.credentialId)); // prettier-ignore
+  const body = { v: 1, account: person.account.id, key, issuedAtMs: Date.now() } as const;
+  const signed = await signAct({ type: "recovery-key", body }, person.passkeys.map((each) => each.credentialId)); // prettier-ignore
   return (await call<{ gateways: OwnerChangeAt[] }>("POST", "/api/auth/recovery-key", signed)).gateways;
 }
 

@@ -1,5 +1,6 @@
 /** Every text of the approval page, so that another language is an addition. */
 import type { Expiry } from "../core/decision-view.ts";
+import type { GrantRefusal } from "../protocol/api.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 
 export const ACCESS_TEXTS: Readonly<Record<Access, { readonly label: string; readonly hint: string }>> = {
@@ -18,6 +19,18 @@ export const STATE_TEXTS: Readonly<Record<GatewayState, string>> = {
   restarting: "It is restarting, usually under a minute.",
   unsafe: "It is closed for safety: the dashboard says why.",
   online: "",
+};
+
+/** Why the gateway's machine did not take a yes, and what helps. */
+export const REFUSAL_TEXTS: Readonly<Record<GrantRefusal, string>> = {
+  "over-ceiling":
+    "Its owner policy does not give that much access, or not for so long. Choose less, or raise the policy on that machine: gatehouse policy shows it. The device has to ask again.",
+  "stale-head":
+    "Something was cut on this gateway after this page was opened. Look at its devices, then let the device ask again and decide anew.",
+  alarm: "It raised an alarm and admits nobody new. The dashboard says what it means; on the machine, gatehouse lock tells more.",
+  "unknown-owner-key":
+    "It does not know this passkey. A passkey added after a recovery code must first be confirmed by an earlier one, by your recovery key or on that machine: your account page shows the ways.",
+  other: "It did not accept what was signed. Let the device ask again; if it repeats, run gatehouse doctor on that machine.",
 };
 
 export const TEXTS = {
@@ -74,6 +87,19 @@ export const TEXTS = {
   keepFirst: "Keep the codes first, then tick the box.",
   goOn: "Continue",
 
+  // What a passkey signs
+  signsThisDevice: (name: string) => `this device (${name})`,
+  signsGrant: (device: string, access: string, gateway: string, until: string) =>
+    `Your passkey signs: ${device} may use “${gateway}” with “${access}” until ${until}.`,
+  signsOwnerKey: (passkey: string) =>
+    `An earlier passkey signs: “${passkey}”, just made on this device, may decide for all gateways of this account.`,
+  signsOwnerKeyAgain: (passkey: string) =>
+    `An earlier passkey signs: “${passkey}”, which you just used, may decide for all gateways of this account.`,
+  signsOwnerRemove: (passkey: string) =>
+    `A passkey that you keep signs: “${passkey}” may no longer decide for any gateway of this account, and signs nobody in.`,
+  signsRecoveryKey:
+    "A passkey that decides for your gateways signs: the recovery key that you just wrote down may let a passkey decide for all gateways of this account. One made before ends.",
+
   // Deciding
   decideTitle: (gateway: string) => `Allow a device on “${gateway}”?`,
   decideText: "Allow only a device that you hold, or whose screen you can see.",
@@ -108,6 +134,11 @@ export const TEXTS = {
   allowedText: (device: string) => `${device} is connecting by itself.`,
   waitingTitle: "Allowed, waiting",
   waitingText: "The gateway is away. The decision takes effect as soon as it is back.",
+  hostTitle: "Allowed, one more word needed",
+  hostText: (device: string) =>
+    `The gateway's machine holds ${device} back, because its owner policy asks for a word there. Until then the device waits. Somebody there types:`,
+  hostCommand: (device: string) => `gatehouse confirm ${device}`,
+  refusedTitle: "The gateway's machine said no",
   deniedTitle: "Denied",
   deniedText: "The device was told.",
   blockedText: "The device was told, and cannot ask again.",
@@ -142,7 +173,6 @@ export const TEXTS = {
   keep: "Keep it",
   addPasskey: "Add a passkey",
   newPasskey: (number: number) => `Passkey ${number}`,
-  endorse: "Now confirm with a passkey that you had before, so that the new one may decide for your gateways.",
   notEndorsed:
     "The new passkey signs you in. It cannot decide for gateways that you added before, until an earlier passkey confirms it, or your recovery key, or the gateway's machine.",
   otherWays: "With the recovery key or on the machine",

@@ -3,14 +3,16 @@ import type { HeldGrant, HeldSession, Judged } from "../core/judge.ts";
 import { grantId } from "../core/digests.ts";
 import type { KeyLogProblem } from "../core/key-log.ts";
 import { readGrant } from "../core/statement.ts";
-import type { KeyLogBody } from "../protocol/key-log.ts";
-import { NONCE_MS } from "../protocol/limits.ts";
+import type { BoundDevice } from "../core/drift.ts";
+import type { AuditHead } from "../protocol/audit.ts";
+import type { KeyLogBody, KeyLogHead } from "../protocol/key-log.ts";
+import { HANDOVER_MS, MAX_KEPT_RECEIPTS, NONCE_MS } from "../protocol/limits.ts";
 import type { Refusal, StreamOpen } from "../protocol/link-messages.ts";
 import type { SignedByOwner } from "../protocol/statements.ts";
 import type { Access } from "../protocol/words.ts";
 import type { BindingStore } from "./openclaw/openclaw-port.ts";
 import type { KeyLog } from "./key-log-file.ts";
-import type { StateFiles } from "./state-files.ts";
+import type { KeptReceipt, StateFiles } from "./state-files.ts";
 
 export interface PendingCut {
   readonly device: string;
@@ -18,6 +20,14 @@ export interface PendingCut {
   readonly removed: number;
   readonly isDone: boolean;
   readonly atMs: number;
+  /** From here on what the receipt will say; missing in files of an older version. */
+  readonly cut?: string;
+  readonly cutAtMs?: number | null;
+  readonly audit?: AuditHead | null;
+  readonly deniedAtMs?: number;
+  readonly streamsClosed?: number;
+  readonly grant?: string | null;
+  readonly head?: KeyLogHead;
 }
 
 export class Admitted implements BindingStore {
@@ -26,6 +36,8 @@ export class Admitted implements BindingStore {
   readonly #now: () => number;
   readonly #sessions: Map<string, HeldSession>;
   readonly #nonces = new Map<string, number>();
+  /** When each session's device proved itself here, and the one new OpenClaw key that came with it. Not on disk: after a restart the door is asked anew. */
+  readonly #proven = new Map<string, { readonly atMs: number; openclawDevice: string | null }>();
   /** Cut, but the disk has not taken it yet: denied all the same. */
   readonly #denied = new Set<string>();
 
@@ -90,6 +102,9 @@ export class Admitted implements BindingStore {
     const grant = this.#log.state.grants.get(session.grant);
     if (grant !== undefined && !grant.isActivated) await this.#log.append({ type: "activate", grant: grant.id }, this.#now());
     this.#sessions.set(session.session, session);
+    const nowMs = this.#now();
+    for (const [old, { atMs }] of this.#proven) if (nowMs - atMs > HANDOVER_MS) this.#proven.delete(old);
+    this.#proven.set(session.session, { atMs: nowMs, openclawDevice: null });
     this.#saveSessions();
   }
 
@@ -120,7 +135,8 @@ export class Admitted implements BindingStore {
     const known = [...grants.values()].some((grant) => grant.statement.device === device);
     for (const session of this.#sessions.values()) if (session.device === device) this.#sessions.delete(session.session);
     this.#saveSessions();
-    if (subtractedAt.get(device) !== head.seq) await this.#log.append({ type: "revoke", device, by }, this.#now());
+    // Twice from the room is the same cut again. On the host it is a later word: a grant that was signed in between is older than it (KL3).
+    if (by === "host" || subtractedAt.get(device) !== head.seq) await this.#log.append({ type: "revoke", device, by }, this.#now());
     this.#denied.delete(device);
     return known;
   }
@@ -150,6 +166,28 @@ export class Admitted implements BindingStore {
     );
   }
 
+  /** Signed receipts, oldest first. */
+  receipts(): readonly KeptReceipt[] {
+    return this.#files.read("receipts") ?? [];
+  }
+
+  /** Keeps as many as there is room for; those that the room has go first. */
+  saveReceipts(receipts: readonly KeptReceipt[]): void {
+    const spare = Math.max(0, receipts.length - MAX_KEPT_RECEIPTS);
+    const leaving = new Set([...receipts.filter((each) => each.isAcked), ...receipts.filter((each) => !each.isAcked)].slice(0, spare));
+    this.#files.write("receipts", receipts.filter((each) => !leaving.has(each))); // prettier-ignore
+  }
+
+  /** Every allowed or once allowed device that has entries on the gateway. */
+  boundDevices(): readonly BoundDevice[] {
+    const nowMs = this.#now();
+    return Object.entries(this.#files.read("bindings") ?? {}).map(([device, entries]) => {
+      const isLive = (grant: HeldGrant): boolean =>
+        grant.statement.device === device && !grant.isRevoked && grant.statement.notAfterMs > nowMs && !this.#denied.has(device);
+      return { device, entries, isAllowed: this.grants().some(isLive) };
+    });
+  }
+
   // --- bindings -------------------------------------------------------------------------------------------------------------------
 
   bound(device: string): readonly string[] {
@@ -161,6 +199,14 @@ export class Admitted implements BindingStore {
     const own = all[device] ?? [];
     if (own.includes(openclawDevice)) return;
     this.#files.write("bindings", { ...all, [device]: [...own, openclawDevice] });
+  }
+
+  mayHandOver(open: Pick<StreamOpen, "session" | "device">, openclawDevice: string): boolean {
+    if (this.bound(open.device).includes(openclawDevice)) return true;
+    const proof = this.#proven.get(open.session);
+    if (proof === undefined || this.#now() - proof.atMs > HANDOVER_MS) return false;
+    proof.openclawDevice ??= openclawDevice;
+    return proof.openclawDevice === openclawDevice;
   }
 
   unbind(device: string, openclawDevice: string): void {

@@ -1,10 +1,16 @@
 /** `gatehouse doctor`: one check after another, each with its cure. */
+import { builtPageHash, fetchServed, judgePage, pageHash, servedVersion } from "./approval-page.ts";
 import { EXIT } from "./exit-codes.ts";
-import { askRunning } from "./local-control.ts";
+import { runningStatus } from "./host-commands.ts";
 import { DiscoverError, discoverGateway } from "./openclaw/discover.ts";
 import type { Discovered } from "./openclaw/discover.ts";
-import { AUTH_MODE_CURE } from "./openclaw/settings.ts";
+import { withGateway } from "./openclaw/one-leg.ts";
+import { AUTH_MODE_CURE, isSoundAuthMode, planSettings, readConfig, settingsDiff } from "./openclaw/settings.ts";
+import { isSupportedVersion } from "./openclaw/version-gate.ts";
+import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
+
+const LOOK_WITHIN_MS = 5_000;
 
 /** What to do about each reason that a connector reports; see `gatewayReportSchema`. */
 const CURE: Readonly<Record<string, string>> = {
@@ -19,11 +25,6 @@ const CURE: Readonly<Record<string, string>> = {
   "no-secret": "no secret was found: set OPENCLAW_GATEWAY_TOKEN to the gateway's own",
 };
 
-interface RunningStatus {
-  readonly link?: string;
-  readonly openclaw?: { readonly state?: string; readonly reason?: string; readonly version?: string };
-}
-
 function discovered(): Discovered | string {
   try {
     return discoverGateway(process.env);
@@ -34,7 +35,8 @@ function discovered(): Discovered | string {
 }
 
 /**
- * Checks enrolment, the gateway's address and secret, the running connector, its link, and what its self-test found.
+ * Checks enrolment, the gateway's address and secret, the running connector, its link, what its self-test found, and the approval page. The
+ * last only warns: this machine serves well whatever that page is.
  *
  * @returns 0 when all is well, 5 when the gateway is not safe to serve, else 1; throws DamagedStateError
  */
@@ -47,31 +49,58 @@ export async function doctor({ terminal, files }: Options): Promise<number> {
   const file = files.read("gateway");
   check("enrolled", file !== null, file === null ? "run `gatehouse up <code>`" : file.origin);
   const found = discovered();
+  const running = await runningStatus(files.dir);
+  let isUp = false;
   if (typeof found === "string") check("gateway", false, found);
   else {
     check("secret", found.secret !== null, found.secretSource);
     const { host, port } = found.target;
     const answer = await fetch(`http://${host.includes(":") ? `[${host}]` : host}:${port}/healthz`).catch(() => null);
-    const isUp = answer?.ok === true;
+    isUp = answer?.ok === true;
     check("gateway", isUp, isUp ? `answers on port ${port}` : `nothing answers on port ${port}. Start it with: openclaw gateway run`);
   }
-  const running: RunningStatus | null = await askRunning(files.dir, { ask: "status" });
+  if (file !== null) {
+    const page = await fetchServed(new URL("/", file.approveOrigin));
+    const served = page === null ? null : pageHash(page);
+    const built = builtPageHash();
+    const { isSame, text } = judgePage({ built, served, version: VERSION, servedVersion: await servedVersion(file.appOrigin) });
+    const data = { check: "approval page", ok: true, warning: !isSame, text, built, served };
+    terminal.say("check", `${isSame ? "ok  " : "warn"} approval page: ${text}`, data);
+  }
   check("connector", running !== null, running === null ? "not running; start it with: gatehouse run" : "running");
-  if (running !== null) {
-    const isLinked = running.link === "up";
-    const away = `no connection to ${file?.appOrigin ?? "the control plane"}; the connector keeps trying. Check this machine's network`;
-    check("link", isLinked, isLinked ? `connected to ${file?.appOrigin ?? ""}` : away);
+  if (running === null) {
+    const isUnsafe = isUp && file !== null && !(await lookAtOpenclaw(file.origin, check));
+    return isUnsafe ? EXIT.unsafe : failures === 0 ? EXIT.done : EXIT.failed;
   }
-  const report = running?.openclaw;
-  if (report !== undefined) {
-    const isSafe = report.state === "online";
-    const cure = CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";
-    check(
-      "self-test",
-      isSafe,
-      isSafe ? `OpenClaw ${report.version ?? ""} does not let a remote stranger in` : `${report.state ?? ""}: ${cure}`,
-    );
-  }
+  const isLinked = running.link === "up";
+  const why = running.linkProblem === null ? "" : ` (${running.linkProblem})`;
+  const away = `no connection to ${file?.appOrigin ?? "the control plane"}${why}; the connector keeps trying. Check this machine's network`;
+  check("link", isLinked, isLinked ? `connected to ${file?.appOrigin ?? ""}` : away);
+  check("lock", running.alarm === null, running.alarm === null ? `${running.head.seq + 1} entries, no alarm` : `alarm: ${running.alarm}. \`gatehouse lock\` says why`); // prettier-ignore
+  const report = running.openclaw;
+  const isSafe = report.state === "online";
+  const cure = CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";
+  check("self-test", isSafe, isSafe ? `OpenClaw ${report.version ?? ""} does not let a remote stranger in` : `${report.state}: ${cure}`);
   if (failures === 0) return EXIT.done;
-  return report?.state === "unsafe" ? EXIT.unsafe : EXIT.failed;
+  return report.state === "unsafe" ? EXIT.unsafe : EXIT.failed;
+}
+
+type Check = (name: string, isGood: boolean, text: string) => void;
+
+/** Without a connector to ask: whether the secret is the gateway's, and whether its settings are those that it needs. @returns whether they are */
+async function lookAtOpenclaw(origin: string, check: Check): Promise<boolean> {
+  const seen = await withGateway(process.env, { withinMs: LOOK_WITHIN_MS, isPatient: false }, async (leg, version) => {
+    const { config } = await readConfig(leg);
+    return { version, isSound: isSoundAuthMode(config), missing: planSettings(config, origin) };
+  });
+  if (!("value" in seen)) {
+    check("openclaw", false, CURE[seen.why] ?? "it starts or restarts; try again in a few seconds");
+    return true;
+  }
+  const { version, isSound, missing } = seen.value;
+  const isNew = isSupportedVersion(version);
+  check("openclaw", isNew && isSound, isNew ? (isSound ? `version ${version} takes the secret` : AUTH_MODE_CURE) : (CURE["too-old"] ?? ""));
+  const isSet = missing.length === 0;
+  check("settings", isSet, isSet ? "as they must be" : `${CURE["settings-missing"] ?? ""}:\n${settingsDiff(missing)}`);
+  return isNew && isSound && isSet;
 }

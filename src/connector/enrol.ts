@@ -7,6 +7,7 @@ import type { EnrolmentTranscript } from "../core/check-words.ts";
 import { isSoundKey } from "../core/public-key.ts";
 import { apiErrorSchema, connectorPollSchema, enrolmentStartedSchema } from "../protocol/api.ts";
 import type { ConnectorPoll } from "../protocol/api.ts";
+import { adoptEnrolmentIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
 import type { StateFiles } from "./state-files.ts";
@@ -128,7 +129,8 @@ async function finish(options: EnrolOptions, ceremony: Ceremony, poll: Connector
     );
   const { origin, account, approveOrigin, gatewayName } = poll;
   if (origin === null || account === null) throw new ControlPlaneError("internal", "The control plane's answer is incomplete.");
-  for (const name of ["gateway", "sessions", "bindings", "cuts", "roomHead", "alarm"] as const) options.files.remove(name);
+  for (const name of ["gateway", "sessions", "bindings", "cuts", "roomHead", "alarm", "nextIdentity"] as const) options.files.remove(name);
+  adoptEnrolmentIdentity(options.files);
   const { hostname: rpId } = new URL(approveOrigin);
   const { gateway, connectorKey, ownerKeys } = transcript;
   const genesis = { account, origin, approveOrigin, rpId, connectorKey, ownerKeys: [...ownerKeys] };

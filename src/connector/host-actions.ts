@@ -20,6 +20,7 @@ export const hostActionSchema = z.discriminatedUnion("do", [
   ...ownerActionSchemas,
   z.object({ do: z.literal("revoke-all") }),
   z.object({ do: z.literal("resume") }),
+  z.object({ do: z.literal("rotate-key") }),
 ]);
 export type HostAction = z.infer<typeof hostActionSchema>;
 
@@ -77,6 +78,11 @@ export async function performOnHost(log: KeyLog, files: StateFiles, action: Host
       return performOwnerAction(log, action, nowMs);
     case "revoke-all":
       return told(await log.append({ type: "revoke-all", by: "host" }, nowMs), "Every device's access is ended.");
+    case "rotate-key":
+      return told(
+        await log.rotate(nowMs),
+        `This machine has a new key (${log.state.key.x.slice(0, 12)}…). The old one is worth nothing any more.`,
+      );
     case "resume": {
       const alarm = files.read("alarm");
       if (alarm === null) return { ok: true, text: "There is no alarm." };

@@ -1,6 +1,6 @@
 /** One HTTP exchange: frames of the room on one side, a request to the gateway's port on the other. Bodies are never held whole. */
 import http from "node:http";
-import { encodeClose } from "../core/close-code.ts";
+import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import type { Piece } from "../core/message-frames.ts";
 import { ReceiveCredit } from "../core/stream-credit.ts";
@@ -44,7 +44,7 @@ export class HttpStream implements Stream {
     this.#out = new Outgoing(
       { ...parts, forget: () => this.#done() },
       () => this.#response?.resume(),
-      () => this.end(CLOSE_TOO_SLOW, "too slow", true),
+      () => this.end(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"), true),
     );
   }
 
@@ -63,15 +63,15 @@ export class HttpStream implements Stream {
       });
     } catch {
       // A method or a header field that cannot be written: the library throws, and the other streams go on.
-      return this.end(CLOSE_PROTOCOL, "bad open", true);
+      return this.end(CLOSE_PROTOCOL, brokenAt("room-connector", "bad open"), true);
     }
     this.#request = request;
     request.on("response", (response) => this.#answered(response));
     request.on("upgrade", (_response, socket) => {
       socket.destroy();
-      this.end(CLOSE_PROTOCOL, "unexpected upgrade", true);
+      this.end(CLOSE_PROTOCOL, brokenAt("connector-gateway", "unexpected upgrade"), true);
     });
-    request.on("error", () => this.end(CLOSE_GATEWAY_GONE, "gateway did not answer", true));
+    request.on("error", () => this.end(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway did not answer"), true));
     if (!open.hasBody) request.end();
   }
 
@@ -86,22 +86,23 @@ export class HttpStream implements Stream {
       if (this.#out.queuedBytes > PAUSE_ABOVE_BYTES) response.pause();
     });
     response.on("end", () => this.#out.finish(encodeFrame(FRAME_END, 0, id)));
-    response.on("error", () => this.end(CLOSE_GATEWAY_GONE, "gateway broke off", true));
-    response.on("aborted", () => this.end(CLOSE_GATEWAY_GONE, "gateway broke off", true));
+    response.on("error", () => this.end(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway broke off"), true));
+    response.on("aborted", () => this.end(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway broke off"), true));
   }
 
   frame(frame: Frame): void {
     switch (frame.type) {
       case FRAME_DATA: {
         const bytes = frame.payload.byteLength;
-        if (!this.#receive.receive(bytes)) return this.end(CLOSE_TOO_SLOW, "more than granted", true);
+        if (!this.#receive.receive(bytes)) return this.end(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"), true);
         this.#bodyLeft -= bytes;
-        if (this.#bodyLeft < 0) return this.end(CLOSE_PROTOCOL, "body longer than stated", true);
+        if (this.#bodyLeft < 0) return this.end(CLOSE_PROTOCOL, brokenAt("device-room", "body longer than stated"), true);
         this.#request?.write(frame.payload, () => this.#consumed(bytes));
         return;
       }
       case FRAME_END:
-        if (this.#bodyLeft > 0 && this.#bodyLeft < Infinity) return this.end(CLOSE_PROTOCOL, "body shorter than stated", true);
+        if (this.#bodyLeft > 0 && this.#bodyLeft < Infinity)
+          return this.end(CLOSE_PROTOCOL, brokenAt("device-room", "body shorter than stated"), true);
         this.#request?.end();
         return;
       case FRAME_CREDIT:

@@ -4,9 +4,8 @@ import path from "node:path";
 import { EXIT } from "./exit-codes.ts";
 import { keyLogPath } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
-import { ControlLeg } from "./openclaw/control-leg.ts";
-import { discoverGateway } from "./openclaw/discover.ts";
-import { applySettings, planRestore, settingsDiff } from "./openclaw/settings.ts";
+import { withGateway } from "./openclaw/one-leg.ts";
+import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/settings.ts";
 import type { SettingChange } from "./openclaw/settings.ts";
 import type { Options } from "./options.ts";
 
@@ -62,29 +61,14 @@ const AWAY_TEXTS = {
 
 /** Takes our changes back through the gateway's own RPC. @returns what was written; throws Error with a cure when the gateway is not reached */
 async function restore(applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
-  let why: keyof typeof AWAY_TEXTS = "not-running";
-  let timer: NodeJS.Timeout | undefined;
-  let leg: ControlLeg | undefined;
-  try {
-    await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`${AWAY_TEXTS[why]}, then run this again: its settings were not put back and nothing was deleted.`)),
-        RESTORE_WITHIN_MS,
-      );
-      leg = new ControlLeg(() => discoverGateway(process.env), {
-        onState: (state) => {
-          if (state.state === "ready") resolve();
-          else ({ why } = state);
-        },
-        onEvent: () => undefined,
-      });
-      leg.start();
-    });
-    return leg === undefined ? [] : await applySettings(leg, (config) => planRestore(config, applied));
-  } finally {
-    clearTimeout(timer);
-    leg?.stop();
-  }
+  const patience = { withinMs: RESTORE_WITHIN_MS, isPatient: true };
+  const done = await withGateway(process.env, patience, async (leg) => {
+    const restored = await applySettings(leg, (config) => planRestore(config, applied));
+    await applySettings(leg, (config) => planTidy(config, applied));
+    return restored;
+  });
+  if ("value" in done) return done.value;
+  throw new Error(`${AWAY_TEXTS[done.why]}, then run this again: its settings were not put back and nothing was deleted.`);
 }
 
 /** @returns the exit code; throws Error with a cure when the gateway is not reached: then nothing was deleted */

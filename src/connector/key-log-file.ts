@@ -12,9 +12,10 @@ import {
   constants,
 } from "node:fs";
 import path from "node:path";
-import { applyLine, isFault, verifyLog, writeLine } from "../core/key-log.ts";
+import { applyLine, isFault, readLine, verifyLog, writeLine } from "../core/key-log.ts";
 import type { KeyLogProblem, KeyLogState } from "../core/key-log.ts";
-import type { KeyLogBody } from "../protocol/key-log.ts";
+import type { KeyLogBody, KeyLogHead } from "../protocol/key-log.ts";
+import { MAX_ROTATIONS_SHOWN } from "../protocol/limits.ts";
 import type { Identity } from "./identity.ts";
 import { DamagedStateError } from "./state-files.ts";
 import type { StateFiles } from "./state-files.ts";
@@ -47,8 +48,11 @@ export class KeyLog {
   readonly #identity: Identity;
   #state: KeyLogState;
   #lines: string[];
+  readonly #rotations: string[];
   /** Hears of every entry once it is on disk. */
   onAppend: (line: string) => void = () => undefined;
+  /** Hears of a new key once it is in use; `seq` is its entry's place. */
+  onRotated: (seq: number) => void = () => undefined;
   /** One append at a time. */
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -56,6 +60,7 @@ export class KeyLog {
     this.#files = files;
     this.#identity = identity;
     this.#lines = [...lines];
+    this.#rotations = lines.filter((line) => readLine(line)?.body.type === "rotate");
     this.#state = state;
   }
 
@@ -66,6 +71,11 @@ export class KeyLog {
   /** @returns entries from place `seq` on, as they stand on disk */
   linesFrom(seq: number): readonly string[] {
     return this.#lines.slice(seq);
+  }
+
+  /** @returns the newest `rotate` entries, oldest first */
+  rotations(): readonly string[] {
+    return this.#rotations.slice(-MAX_ROTATIONS_SHOWN);
   }
 
   /**
@@ -95,16 +105,8 @@ export class KeyLog {
    */
   static async open(files: StateFiles, identity: Identity): Promise<KeyLog> {
     const file = keyLogPath(files);
-    const damaged = (why: string): DamagedStateError =>
-      new DamagedStateError(
-        `${file} ${why}. Nothing is admitted. Restore it, or start over with \`gatehouse reset\` and claim the gateway again.`,
-      );
-    const head = files.read("head");
-    if (!existsSync(file) || head === null) throw damaged(existsSync(file) ? "has lost the note of its last entry" : "is missing");
-    const { lines, torn } = splitLog(readFileSync(file, "utf8"));
-    const state = await verifyLog(lines);
-    if (isFault(state)) throw damaged(`does not verify at entry ${state.seq} (${state.problem})`);
-    if (state.hashes[head.seq] !== head.hash) throw damaged("lacks entries that were there before");
+    const { lines, torn, state, head } = await readLog(files);
+    identity.settle(state.key);
     if (torn !== "") truncate(file, Buffer.byteLength(torn));
     if (state.head.seq !== head.seq) files.write("head", state.head);
     return new KeyLog(files, identity, lines, state);
@@ -123,7 +125,36 @@ export class KeyLog {
     return done;
   }
 
-  async #append(body: KeyLogBody, atMs: number): Promise<KeyLogProblem | null> {
+  /**
+   * Changes the connector's key: the new one on disk, its entry on disk, then it takes over. A crash in between is settled by the next `open`.
+   *
+   * @returns the problem, or null when the new key is in use
+   * @throws LogWriteError the disk refused the entry; the old key stays
+   */
+  rotate(atMs: number): Promise<KeyLogProblem | null> {
+    const done = this.#queue.then(async () => {
+      let body: Extract<KeyLogBody, { type: "rotate" }>;
+      try {
+        body = this.#identity.prepareRotation(this.#state.gateway);
+      } catch (error) {
+        throw new LogWriteError(`${this.#files.dir} cannot be written. Is the disk full?`, { cause: error });
+      }
+      let problem: KeyLogProblem | null;
+      try {
+        problem = await this.#append(body, atMs, () => this.#identity.takeOver());
+      } catch (error) {
+        this.#identity.abandonRotation();
+        throw error;
+      }
+      if (problem === null) this.onRotated(this.#state.head.seq);
+      else this.#identity.abandonRotation();
+      return problem;
+    });
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  async #append(body: KeyLogBody, atMs: number, beforeTold: () => void = () => undefined): Promise<KeyLogProblem | null> {
     const { gateway, lastAtMs } = this.#state;
     const line = await writeLine(this.#state, { gateway, atMs: Math.max(atMs, lastAtMs), body }, (bytes) => this.#identity.signRaw(bytes));
     const next = await applyLine(this.#state, line);
@@ -131,14 +162,42 @@ export class KeyLog {
     appendLine(keyLogPath(this.#files), line);
     this.#state = next;
     this.#lines.push(line);
+    if (body.type === "rotate") this.#rotations.push(line);
     try {
       this.#files.write("head", next.head);
     } catch {
       // The entry is on disk and signed: the next start finds it beyond the noted head and takes it.
     }
+    beforeTold();
     this.onAppend(line);
     return null;
   }
+}
+
+/**
+ * What the log says, for commands that only look: repairs nothing, because another process may be writing.
+ *
+ * @throws DamagedStateError as `KeyLog.open`
+ */
+export async function lookAtLog(files: StateFiles): Promise<KeyLogState> {
+  return (await readLog(files)).state;
+}
+
+async function readLog(
+  files: StateFiles,
+): Promise<{ readonly lines: readonly string[]; readonly torn: string; readonly state: KeyLogState; readonly head: KeyLogHead }> {
+  const file = keyLogPath(files);
+  const damaged = (why: string): DamagedStateError =>
+    new DamagedStateError(
+      `${file} ${why}. Nothing is admitted. Restore it, or start over with \`gatehouse reset\` and claim the gateway again.`,
+    );
+  const head = files.read("head");
+  if (!existsSync(file) || head === null) throw damaged(existsSync(file) ? "has lost the note of its last entry" : "is missing");
+  const { lines, torn } = splitLog(readFileSync(file, "utf8"));
+  const state = await verifyLog(lines);
+  if (isFault(state)) throw damaged(`does not verify at entry ${state.seq} (${state.problem})`);
+  if (state.hashes[head.seq] !== head.hash) throw damaged("lacks entries that were there before");
+  return { lines, torn, state, head };
 }
 
 /** Whole line or nothing: a write that fails half way is taken back before anybody hears of it. */

@@ -6,7 +6,14 @@ import { judgeSession } from "../core/judge.ts";
 import type { Judged } from "../core/judge.ts";
 import { compareHeads, linkProofFields } from "../core/key-log.ts";
 import { nextDial } from "../core/link-backoff.ts";
-import { CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_LINK_VERSION, CLOSE_PROTOCOL, CLOSE_SUPERSEDED } from "../protocol/close-codes.ts";
+import {
+  CLOSE_LINK_QUARANTINED,
+  CLOSE_LINK_REFUSED,
+  CLOSE_LINK_STALE,
+  CLOSE_LINK_VERSION,
+  CLOSE_PROTOCOL,
+  CLOSE_SUPERSEDED,
+} from "../protocol/close-codes.ts";
 import { decodeFrame } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
@@ -17,12 +24,12 @@ import { LINK_PROTOCOL } from "../protocol/version.ts";
 import { ROOM_PING, ROOM_PONG } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import { AuditAnchor } from "./audit-anchor.ts";
+import { Cuts } from "./cuts.ts";
+import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
-import { LogWriteError } from "./key-log-file.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import { ownerChangeOf } from "./owner-change.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
-import { GatewayAwayError } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
 import { Streams } from "./streams.ts";
 
@@ -46,12 +53,22 @@ export interface LinkOptions {
   readonly onAlarm: (alarm: KeyLogAlarm) => void;
 }
 
+type Command = Exclude<ToConnector, { type: "challenge" | "attention" }>;
+
 const NONCE_BYTES = 32;
+/** A control plane that hangs must not keep this process. */
+const CLOSE_WITHIN_MS = 1_000;
+/** Counts as this many failures in a row: the longest wait. */
+const QUARANTINE_FAILURES = 20;
+/** What the room owes and the disk refused is tried again this much later. */
+const DISK_RETRY_MS = 30_000;
 
 export class Link {
   readonly #options: LinkOptions;
   readonly #streams: Streams;
   readonly #audit: AuditAnchor;
+  readonly #cuts: Cuts;
+  readonly #drift: DriftWatch;
   #socket: WebSocket | null = null;
   #isUp = false;
   #isStopped = false;
@@ -85,12 +102,22 @@ export class Link {
       send: (message) => this.#send(message),
       onRewound: () => this.#alarm("audit-rewound"),
     });
+    const { admitted, log, identity, gateway, now } = options;
+    const send = (message: ToRoom): void => this.#send(message);
+    this.#cuts = new Cuts({ admitted, log, identity, gateway, now, send, endStreams: (device) => this.#streams.endDevice(device) });
+    this.#drift = new DriftWatch({ admitted, gateway, now, send });
     options.log.onAppend = (line) => this.#sendLog([line]);
+    options.log.onRotated = (seq) => this.#rotated(seq);
     options.gateway.onReport((report) => {
       this.#send({ type: "report", report });
-      if (report.state === "online") void this.#finishCuts();
+      if (report.state === "online") void this.#gatewayBack();
       else if (report.state === "unsafe") this.#streams.endUnserved();
     });
+  }
+
+  async #gatewayBack(): Promise<void> {
+    await this.#cuts.finish().catch(() => undefined);
+    await this.#drift.compare();
   }
 
   get isUp(): boolean {
@@ -110,18 +137,21 @@ export class Link {
     clearTimeout(this.#redial);
     clearTimeout(this.#handshake);
     clearInterval(this.#heartbeat);
+    this.#drift.stop();
     this.#streams.close();
-    this.#socket?.close(1000, "connector stops");
+    const socket = this.#socket;
+    socket?.close(1000, "connector stops");
+    setTimeout(() => socket?.terminate(), CLOSE_WITHIN_MS).unref();
   }
 
   /** `gatehouse cut` on this machine: streams end now, the room hears of it when the link is up. */
   async cutOnHost(device: string): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
-    return this.#cut(device, "host");
+    return this.#cuts.onHost(device);
   }
 
   /** After `gatehouse revoke --all`: what the log revoked ends everywhere. */
   async cutAllOnHost(): Promise<void> {
-    for (const device of new Set(this.#options.admitted.grants().map((grant) => grant.statement.device))) await this.#cut(device, "host");
+    for (const device of new Set(this.#options.admitted.grants().map((grant) => grant.statement.device))) await this.#cuts.onHost(device);
   }
 
   #file(): GatewayFile {
@@ -157,7 +187,7 @@ export class Link {
       if (message === null) return;
       if (message.type === "challenge") return this.#hello(socket, message);
       if (message.type === "attention") return this.#beat(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS);
-      this.#commands = this.#commands.then(() => this.#command(message)).catch(() => undefined);
+      this.#enqueue(socket, message);
     });
     socket.on("unexpected-response", (_request, response) => {
       why = `the control plane answered ${response.statusCode ?? 0}`;
@@ -192,6 +222,8 @@ export class Link {
     }
     const upForMs = this.#upSinceMs === null ? 0 : now() - this.#upSinceMs;
     this.#upSinceMs = null;
+    // The owner has to settle it: whoever asks more often gains nothing.
+    if (code === CLOSE_LINK_QUARANTINED) this.#failures = QUARANTINE_FAILURES;
     const next = nextDial(this.#failures, upForMs, Math.random());
     this.#failures = next.failures;
     onStatus({ state: "waiting", ms: next.waitMs, why });
@@ -225,6 +257,7 @@ export class Link {
       signature,
       report: gateway.report,
       ...(protocol < 2 ? {} : { head }),
+      ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
     };
     socket.send(JSON.stringify(hello));
   }
@@ -240,7 +273,7 @@ export class Link {
     }, this.#beatMs);
   }
 
-  async #command(message: Exclude<ToConnector, { type: "challenge" | "attention" }>): Promise<void> {
+  async #command(message: Command): Promise<void> {
     const { files, identity, admitted, gateway, log, now } = this.#options;
     const file = this.#file();
     switch (message.type) {
@@ -257,11 +290,14 @@ export class Link {
         this.#options.onStatus({ state: "up" });
         if (this.#protocol >= 2) {
           this.#compareHeads(message.head ?? null);
+          this.sayAlarm();
           this.#audit.linkUp();
         }
-        for (const cut of admitted.cuts())
-          if (cut.by === "host") this.#send({ type: "cut-done", device: cut.device, removed: cut.removed, atMs: cut.atMs, by: "host" });
-        return this.#finishCuts();
+        this.#cuts.linkUp();
+        // Not waited for: a gateway that takes its time must not hold up the next cut.
+        void this.#cuts.finish().catch(() => undefined);
+        void this.#drift.linkUp();
+        return undefined;
       }
       case "nonce-request": {
         const nonce = randomBytes(NONCE_BYTES).toString("base64url");
@@ -269,7 +305,7 @@ export class Link {
         return this.#send({ type: "nonce", id: message.id, nonce, connectorKey: await keyThumbprint(identity.publicKey) });
       }
       case "grant": {
-        const kept = await this.#kept(admitted.keepGrant(message.signed));
+        const kept = await admitted.keepGrant(message.signed);
         const needsHost = kept.ok && admitted.grant(message.grant)?.isConfirmed === false;
         return this.#result(message.id, kept, needsHost ? { needsHost } : {});
       }
@@ -292,68 +328,42 @@ export class Link {
       case "recover": {
         const change = ownerChangeOf(message);
         if (change === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
-        return this.#result(message.id, await this.#kept(admitted.changeOwner(change)));
+        return this.#result(message.id, await admitted.changeOwner(change));
       }
       case "log-ack":
         return files.write("roomHead", message.head);
       case "audit-head":
         return this.#audit.take(message);
       case "cut": {
-        const startedAt = performance.now();
-        const { streamsClosed, removed, done } = await this.#cut(message.device, "owner");
-        const cut = { streamsClosed, removed, done, atMs: now(), ...(done ? { tookMs: performance.now() - startedAt } : {}) };
+        const cut = await this.#cuts.byOwner(message).catch(() => null);
+        // The disk refused: the streams have ended and the device is denied as long as this process runs. The room asks again.
+        if (cut === null) return this.#result(message.id, { ok: false, refusal: "internal" });
         return this.#send({ type: "result", id: message.id, ok: true, cut });
       }
-    }
-  }
-
-  async #cut(device: string, by: "owner" | "host"): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
-    const { admitted, gateway, now } = this.#options;
-    const revoked = admitted.revokeDevice(device, by === "host" ? "host" : "relay");
-    // Denied from the first line of that call on; the streams do not wait for the disk.
-    const streamsClosed = this.#streams.endDevice(device);
-    await revoked;
-    let removed = 0;
-    let done = true;
-    try {
-      ({ removed } = await gateway.removeBound(device));
-    } catch (error) {
-      if (!(error instanceof GatewayAwayError)) throw error;
-      done = false;
-    }
-    if (!done || by === "host") admitted.saveCut({ device, by, removed, isDone: done, atMs: now() });
-    if (by === "host") this.#send({ type: "cut-done", device, removed, atMs: now(), by });
-    if (by === "host" && done && this.#isUp) admitted.dropCut(device);
-    return { streamsClosed, removed, done };
-  }
-
-  /** Removals that had to wait for the gateway. */
-  async #finishCuts(): Promise<void> {
-    const { admitted, gateway, now } = this.#options;
-    for (const cut of admitted.cuts()) {
-      try {
-        const removed = cut.isDone ? cut.removed : (await gateway.removeBound(cut.device)).removed;
-        if (!this.#isUp) continue;
-        this.#send({ type: "cut-done", device: cut.device, removed, atMs: now(), by: cut.by });
-        admitted.dropCut(cut.device);
-      } catch (error) {
-        if (!(error instanceof GatewayAwayError)) throw error;
+      case "receipt-ack":
+        return this.#cuts.acked(message.cut);
+      case "remove-entry": {
+        const done = await this.#drift.remove(message.entry).catch(() => "not-serving" as const);
+        return this.#result(message.id, done === "done" ? { ok: true, value: null } : { ok: false, refusal: done });
       }
     }
+  }
+
+  /** In order, one at a time. One that fails (the disk refuses) is answered, so that nobody waits for it, and what the room owes is tried again. */
+  #enqueue(socket: WebSocket, message: Command): void {
+    const failed = (): void => {
+      if (this.#socket !== socket || !("id" in message)) return;
+      this.#result(message.id, { ok: false, refusal: "internal" });
+      if (message.type === "session" || message.type === "nonce-request") return;
+      setTimeout(() => {
+        if (this.#socket === socket) this.#enqueue(socket, message);
+      }, DISK_RETRY_MS).unref();
+    };
+    this.#commands = this.#commands.then(() => this.#command(message)).catch(failed);
   }
 
   #result(id: string, judged: Judged<unknown>, more: { readonly needsHost?: boolean } = {}): void {
     this.#send({ type: "result", id, ok: judged.ok, ...(judged.ok ? more : { refusal: judged.refusal }) });
-  }
-
-  /** A disk that refuses is an answer, too: nothing was kept. */
-  async #kept(work: Promise<Judged<null>>): Promise<Judged<null>> {
-    try {
-      return await work;
-    } catch (error) {
-      if (!(error instanceof LogWriteError)) throw error;
-      return { ok: false, refusal: "internal" };
-    }
   }
 
   /** PROTOCOL.md KL6: whether room and machine tell the same story, and what the room lacks of it. */
@@ -372,8 +382,19 @@ export class Link {
     this.#send({ type: "alarm", alarm, atMs });
   }
 
+  /** What stands, or that nothing does any more: the owner's pages show it. */
+  sayAlarm(): void {
+    if (this.#protocol < 2) return;
+    const alarm = this.#options.files.read("alarm");
+    this.#send(alarm === null ? { type: "alarm-over" } : { type: "alarm", ...alarm });
+  }
+
   #sendLog(lines: readonly string[]): void {
     if (this.#protocol >= 2) this.#send({ type: "log", lines: [...lines] });
+  }
+
+  #rotated(seq: number): void {
+    if (this.#protocol >= 2) this.#send({ type: "rotated", seq });
   }
 
   #send(message: ToRoom): void {

@@ -1,4 +1,4 @@
-/** `gatehouse lock|policy|confirm|revoke|reset`: the host's word over its key log, with or without a running connector. */
+/** `gatehouse lock|policy|confirm|revoke|rotate-key|reset`: the host's word over its key log, with or without a running connector. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { isOwner } from "../core/key-log-owners.ts";
 import { isFault, verifyLog } from "../core/key-log.ts";
@@ -7,7 +7,7 @@ import { EXIT } from "./exit-codes.ts";
 import { heldBack, hostActionSchema, performOnHost, policyText } from "./host-actions.ts";
 import type { HostAction, HostAnswer } from "./host-actions.ts";
 import { loadIdentity } from "./identity.ts";
-import { KeyLog, keyLogPath, splitLog } from "./key-log-file.ts";
+import { KeyLog, keyLogPath, lookAtLog, splitLog } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
 import type { StateFiles } from "./state-files.ts";
 import type { Terminal } from "./terminal.ts";
@@ -30,7 +30,11 @@ const ALARM_TEXTS = {
 /** Says one thing to the log: through the connector when it runs, else by itself. @returns the exit code */
 export async function act(host: Pick<Host, "terminal" | "files">, action: HostAction): Promise<number> {
   const { files, terminal } = host;
-  const running = (await askRunning(files.dir, { ask: "host", action })) as HostAnswer | null;
+  const running = (await askRunning(files.dir, { ask: "host", action })) as HostAnswer | { readonly error: string } | null;
+  if (running !== null && "error" in running) {
+    terminal.fail("failed", "The running connector could not write it down: nothing was changed. Look at the disk, then try again.");
+    return EXIT.failed;
+  }
   const answer = running ?? (await performOnHost(await KeyLog.open(files, loadIdentity(files)), files, action, Date.now()));
   if (answer.ok) terminal.say(action.do, answer.text, { ok: true });
   else terminal.fail(action.do, answer.problem);
@@ -46,7 +50,7 @@ export async function lock(host: Host, what: string | undefined, file: string | 
     terminal.fail("usage", "gatehouse lock [show | verify [file] | resume]");
     return EXIT.usage;
   }
-  const { state } = await KeyLog.open(files, loadIdentity(files));
+  const state = await lookAtLog(files);
   const alarm = files.read("alarm");
   terminal.say("lock", summary(state), { ...facts(state), alarm: alarm?.alarm ?? null });
   if (alarm !== null) {
@@ -104,7 +108,7 @@ export async function policy(
   const { terminal, files } = host;
   const { maxAccess, maxDays, confirm } = wanted;
   if (maxAccess === undefined && maxDays === undefined && confirm === undefined) {
-    const { policy: current } = (await KeyLog.open(files, loadIdentity(files))).state;
+    const { policy: current } = await lookAtLog(files);
     terminal.say("policy", policyText(current), { policy: current });
     return EXIT.done;
   }
@@ -125,7 +129,7 @@ export async function policy(
 export async function confirm(host: Host, device: string | undefined): Promise<number> {
   if (device !== undefined) return act(host, { do: "confirm", device });
   const { terminal, files } = host;
-  const waiting = heldBack((await KeyLog.open(files, loadIdentity(files))).state.grants.values());
+  const waiting = heldBack((await lookAtLog(files)).grants.values());
   for (const { statement } of waiting)
     terminal.say("waiting", `${statement.device}  ${statement.access.padEnd(5)} ${statement.name}`, {
       device: statement.device,
@@ -139,6 +143,11 @@ export async function confirm(host: Host, device: string | undefined): Promise<n
 /** `revoke --all`. @returns the exit code */
 export function revokeAll(host: Host): Promise<number> {
   return act(host, { do: "revoke-all" });
+}
+
+/** `rotate-key`: a new connector key takes the old one's place. @returns the exit code */
+export function rotateKey(host: Host): Promise<number> {
+  return act(host, { do: "rotate-key" });
 }
 
 /** `reset`: forgets the gateway, its owners and devices; OpenClaw's settings stay. @returns the exit code */
@@ -165,6 +174,8 @@ export async function reset({ terminal, files, yes }: Host): Promise<number> {
     "cuts",
     "enrolment",
     "identity",
+    "nextIdentity",
+    "enrolIdentity",
   ] as const)
     files.remove(name);
   terminal.say("reset", "Forgotten. Claim the gateway again with: gatehouse up");

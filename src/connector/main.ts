@@ -7,12 +7,14 @@ import { audit } from "./audit-commands.ts";
 import { doctor } from "./doctor.ts";
 import { ControlPlaneError } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
-import { HELP } from "./help.ts";
+import { COMMANDS, HELP, OPTIONS, commandHelp, isCommand, optionsOf, usageOf } from "./help.ts";
+import type { CommandName, OptionName } from "./help.ts";
 import { cut, devices, status } from "./host-commands.ts";
 import { install, uninstall } from "./install.ts";
 import { LogWriteError } from "./key-log-file.ts";
-import { confirm, lock, policy, reset, revokeAll } from "./lock-commands.ts";
+import { confirm, lock, policy, reset, revokeAll, rotateKey } from "./lock-commands.ts";
 import { owners } from "./owner-commands.ts";
+import { receipt } from "./receipt-commands.ts";
 import { DiscoverError } from "./openclaw/discover.ts";
 import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
@@ -27,37 +29,55 @@ function bakedOrigin(): string | undefined {
   return typeof value.appOrigin === "string" ? value.appOrigin : undefined;
 }
 
+/** Of the codes that a control plane, or the way to it, answers with; any other is a refusal. */
+const EXIT_OF: Readonly<Record<string, number>> = {
+  "needs-confirmation": EXIT.needsConfirmation,
+  usage: EXIT.usage,
+  unreachable: EXIT.failed,
+  internal: EXIT.failed,
+};
+
+/** Wrong usage: says what is wrong, then how it is written. */
+class UsageError extends Error {
+  override name = "UsageError";
+}
+
+function read(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], allowPositionals: true, options: OPTIONS });
+  } catch (error) {
+    // Node's own text goes on with advice about how to pass such a word on; the first sentence is what people need.
+    const text = error instanceof Error ? (error.message.split(". ", 1)[0] ?? "") : "";
+    throw new UsageError(`${text.replace(/\.$/, "")}. See gatehouse --help.`);
+  }
+}
+
 async function main(argv: readonly string[]): Promise<number> {
-  const parsed = parseArgs({
-    args: [...argv],
-    allowPositionals: true,
-    options: {
-      state: { type: "string" },
-      app: { type: "string" },
-      "check-words": { type: "string" },
-      yes: { type: "boolean", short: "y" },
-      json: { type: "boolean" },
-      all: { type: "boolean" },
-      "max-access": { type: "string" },
-      "max-days": { type: "string" },
-      confirm: { type: "string" },
-      head: { type: "string" },
-      help: { type: "boolean", short: "h" },
-      version: { type: "boolean", short: "v" },
-    },
-  });
-  const { values, positionals } = parsed;
+  const { values, positionals } = read(argv);
   const terminal = new Terminal({ json: values.json === true });
   const [command, argument, more] = positionals;
   if (values.version === true) {
     terminal.say("version", VERSION, { version: VERSION });
     return EXIT.done;
   }
-  if (values.help === true || command === undefined) {
-    terminal.say("help", HELP, { help: HELP });
-    return command === undefined && values.help !== true ? EXIT.usage : EXIT.done;
+  if (command === undefined) {
+    if (values.help === true) terminal.say("help", HELP, { help: HELP });
+    else terminal.fail("usage", HELP);
+    return values.help === true ? EXIT.done : EXIT.usage;
   }
-  const commands: Readonly<Record<string, (options: Options) => Promise<number> | number>> = {
+  if (!isCommand(command)) throw new UsageError(`Unknown command "${command}". See gatehouse --help.`);
+  if (values.help === true) {
+    const help = commandHelp(command);
+    terminal.say("help", help, { help });
+    return EXIT.done;
+  }
+  const foreign = (Object.keys(values) as OptionName[]).find((option) => !optionsOf(command).includes(option));
+  if (foreign !== undefined) throw new UsageError(`gatehouse ${command} takes no --${foreign}. Write: ${usageOf(command)}`);
+  if (positionals.length - 1 > COMMANDS[command].words)
+    throw new UsageError(`"${positionals.at(-1) ?? ""}" is one word too many. Write: ${usageOf(command)}`);
+  if (command === "revoke" && values.all === true && argument !== undefined)
+    throw new UsageError(`Either one device or --all. Write: ${usageOf(command)}`);
+  const commands: Readonly<Record<CommandName, (options: Options) => Promise<number> | number>> = {
     up: (options) => up(options, argument),
     run: serve,
     status,
@@ -70,15 +90,13 @@ async function main(argv: readonly string[]): Promise<number> {
     confirm: (options) => confirm(options, argument),
     lock: (options) => lock(options, argument, more),
     audit: (options) => audit(options, argument, more, values.head),
+    receipt: (options) => receipt(options, argument, more, values.log),
+    "rotate-key": rotateKey,
     reset,
     install,
     uninstall,
   };
   const run = commands[command];
-  if (run === undefined) {
-    terminal.fail("usage", `Unknown command "${command}". See gatehouse --help.`);
-    return EXIT.usage;
-  }
   const files = new StateFiles(values.state ?? process.env["GATEHOUSE_STATE"] ?? path.join(os.homedir(), ".gatehouse"));
   const app = values.app ?? process.env["GATEHOUSE_APP_ORIGIN"] ?? bakedOrigin();
   try {
@@ -86,7 +104,7 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof ControlPlaneError) {
       terminal.fail(error.code, error.message);
-      return error.code === "needs-confirmation" ? EXIT.needsConfirmation : error.code === "usage" ? EXIT.usage : EXIT.refused;
+      return EXIT_OF[error.code] ?? EXIT.refused;
     }
     if (error instanceof DamagedStateError || error instanceof DiscoverError || error instanceof LogWriteError) {
       terminal.fail("state", error.message);
@@ -101,7 +119,8 @@ const argv = process.argv.slice(2);
 try {
   process.exitCode = await main(argv);
 } catch (error) {
-  const what = error instanceof Error ? error.message : "Wrong usage.";
-  new Terminal({ json: argv.includes("--json") }).fail("usage", `${what}\nSee gatehouse --help.`);
-  process.exitCode = EXIT.usage;
+  const terminal = new Terminal({ json: argv.includes("--json") });
+  const text = error instanceof Error ? error.message : "Something went wrong.";
+  terminal.fail(error instanceof UsageError ? "usage" : "failed", text);
+  process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.failed;
 }

@@ -5,8 +5,7 @@ import type { OwnerRole } from "../protocol/key-log.ts";
 import { ownerKeySchema } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import { EXIT } from "./exit-codes.ts";
-import { loadIdentity } from "./identity.ts";
-import { KeyLog } from "./key-log-file.ts";
+import { lookAtLog } from "./key-log-file.ts";
 import { act } from "./lock-commands.ts";
 import type { Options } from "./options.ts";
 import { roleText } from "./owner-actions.ts";
@@ -62,7 +61,7 @@ async function add(options: Options, text: string, role: OwnerRole): Promise<num
 }
 
 async function list({ terminal, files }: Options): Promise<number> {
-  const { ownerKeys, recovery } = (await KeyLog.open(files, loadIdentity(files))).state;
+  const { ownerKeys, recovery } = await lookAtLog(files);
   for (const { credentialId, key, role } of ownerKeys) {
     const algorithm = { OKP: "EdDSA", EC: "ES256", RSA: "RS256" }[key.kty];
     terminal.say("owner", `${credentialId}  ${algorithm}  ${roleText(role)}`, {

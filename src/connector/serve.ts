@@ -4,11 +4,11 @@ import { anchoredHead } from "./audit-anchor.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
 import { performOnHost } from "./host-actions.ts";
-import { loadIdentity } from "./identity.ts";
+import { enrolmentIdentity, loadIdentity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
 import { Link } from "./link.ts";
 import type { LinkStatus } from "./link.ts";
-import { ALREADY_RUNNING, listenLocally } from "./local-control.ts";
+import { ALREADY_RUNNING, askRunning, listenLocally } from "./local-control.ts";
 import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
 import { settingsDiff } from "./openclaw/settings.ts";
 import { VERSION } from "./options.ts";
@@ -23,11 +23,12 @@ function sleep(ms: number): Promise<void> {
 async function enrol(options: Options, code: string | undefined): Promise<void> {
   const { terminal, files, checkWords } = options;
   const appOrigin = options.app ?? files.read("enrolment")?.appOrigin;
-  if (appOrigin === undefined) throw new ControlPlaneError("usage", "Say where your Gatehouse is: --app https://…");
+  if (appOrigin === undefined || !/^https?:$/.test(URL.canParse(appOrigin) ? new URL(appOrigin).protocol : ""))
+    throw new ControlPlaneError("usage", "Say where your Gatehouse is: --app https://…");
   const common = {
     appOrigin: new URL(appOrigin).origin,
     files,
-    identity: loadIdentity(files),
+    identity: enrolmentIdentity(files),
     version: VERSION,
     say: (event: string, text: string, data?: object) => terminal.say(event, text, data),
     sleep,
@@ -57,7 +58,8 @@ function statusText(status: LinkStatus): string {
       return {
         refused: "This machine's access was withdrawn. Enrol it again with Add gateway.",
         superseded: "Another connector took over this gateway. This one stops.",
-        stale: "A newer copy of this connector's state is in use elsewhere. This one stops.",
+        stale:
+          "A newer copy of this connector's state is in use elsewhere. This one stops. If this machine is the one that stays, end the other and connect this one again from the gateway's page.",
         version: "The control plane speaks a newer protocol. Start the connector with the command that the page shows.",
       }[status.why];
   }
@@ -94,6 +96,7 @@ export async function serve(options: Options): Promise<number> {
     },
     keepSettings: (changes) => files.write("settings", [...(files.read("settings") ?? []), ...changes]),
   });
+  let linkProblem: string | null = null;
   return new Promise((resolve) => {
     const link = new Link({
       files,
@@ -107,6 +110,7 @@ export async function serve(options: Options): Promise<number> {
         terminal.fail("alarm", `ALARM (${alarm}): nobody new is admitted. \`gatehouse lock\` says why.`, { alarm });
       },
       onStatus: (status) => {
+        if (status.state !== "dialing") linkProblem = status.state === "waiting" ? status.why : null;
         terminal.say("link", statusText(status), { link: status });
         if (status.state === "stopped") void end(status.why === "superseded" ? EXIT.superseded : EXIT.refused);
       },
@@ -117,6 +121,7 @@ export async function serve(options: Options): Promise<number> {
         name: file.name,
         origin: file.origin,
         link: link.isUp ? "up" : "down",
+        linkProblem,
         openclaw: gateway.report,
         streams: link.streamCount,
         head: log.state.head,
@@ -129,6 +134,7 @@ export async function serve(options: Options): Promise<number> {
       host: async (action) => {
         const answer = await performOnHost(log, files, action, now());
         if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
+        if (answer.ok && action.do === "resume") link.sayAlarm();
         return answer;
       },
     });
@@ -167,7 +173,11 @@ export async function serve(options: Options): Promise<number> {
 
 /** @returns the exit code */
 export async function up(options: Options, code: string | undefined): Promise<number> {
-  const { files } = options;
+  const { terminal, files } = options;
+  if ((await askRunning(files.dir, { ask: "status" })) !== null) {
+    terminal.fail("already-running", `A connector already runs with ${files.dir}. Stop it first.`);
+    return EXIT.failed;
+  }
   if (files.read("gateway") === null || code !== undefined || files.read("enrolment") !== null) await enrol(options, code);
   return serve(options);
 }

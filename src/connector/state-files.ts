@@ -6,7 +6,8 @@ import path from "node:path";
 import { z } from "zod";
 import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
-import { connectorKeySchema, gatewayIdSchema } from "../protocol/statements.ts";
+import { signedReceiptSchema } from "../protocol/receipt.ts";
+import { connectorKeySchema, digestIdSchema, gatewayIdSchema } from "../protocol/statements.ts";
 
 export const identitySchema = z.object({
   publicKey: connectorKeySchema,
@@ -27,8 +28,32 @@ const sessionsSchema = z.array(z.object({ session: z.string(), device: z.string(
 const bindingsSchema = z.record(z.string(), z.array(z.string()));
 /** Cuts whose removal on the gateway has not happened yet, and cuts that the room has not heard of. */
 const cutsSchema = z.array(
-  z.object({ device: z.string(), by: z.enum(["owner", "host"]), removed: z.int(), isDone: z.boolean(), atMs: z.int() }),
+  z.object({
+    device: z.string(),
+    by: z.enum(["owner", "host"]),
+    removed: z.int(),
+    isDone: z.boolean(),
+    atMs: z.int(),
+    // What its receipt will say; an older version left these out.
+    cut: digestIdSchema.exactOptional(),
+    cutAtMs: z.int().nullable().exactOptional(),
+    audit: auditHeadSchema.nullable().exactOptional(),
+    deniedAtMs: z.int().exactOptional(),
+    streamsClosed: z.int().exactOptional(),
+    grant: digestIdSchema.nullable().exactOptional(),
+    head: keyLogHeadSchema.exactOptional(),
+  }),
 );
+/** Signed receipts of cuts; those that the room has not acknowledged are sent again at every link. */
+const keptReceiptSchema = signedReceiptSchema.extend({
+  cut: digestIdSchema,
+  device: digestIdSchema,
+  by: z.enum(["owner", "host"]),
+  removed: z.int(),
+  atMs: z.int(),
+  isAcked: z.boolean(),
+});
+export type KeptReceipt = z.infer<typeof keptReceiptSchema>;
 /** What stops new admissions until somebody at the machine has looked. */
 const alarmSchema = z.object({ alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
 /** Newest head of the audit chain that the room proved, of which gateway, and when. */
@@ -45,6 +70,10 @@ const pendingSchema = z.object({
 
 const FILES = {
   identity: identitySchema,
+  /** A new key, from before its `rotate` entry until it has taken the old one's place. */
+  nextIdentity: identitySchema,
+  /** The key of an enrolment that would replace the present one, while its ceremony lasts. */
+  enrolIdentity: identitySchema,
   gateway: gatewayFileSchema,
   head: keyLogHeadSchema,
   roomHead: keyLogHeadSchema,
@@ -53,6 +82,7 @@ const FILES = {
   sessions: sessionsSchema,
   bindings: bindingsSchema,
   cuts: cutsSchema,
+  receipts: z.array(keptReceiptSchema),
   settings: settingsSchema,
   enrolment: pendingSchema,
 } as const;
@@ -69,8 +99,7 @@ export class StateFiles {
 
   constructor(dir: string) {
     this.dir = path.resolve(dir);
-    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
-    chmodSync(this.dir, 0o700);
+    if (existsSync(this.dir)) chmodSync(this.dir, 0o700);
   }
 
   #file(name: FileName): string {
@@ -92,6 +121,7 @@ export class StateFiles {
 
   /** Old content or new content, never half of one: temporary file, fsync, rename, fsync of the folder. */
   write<Name extends FileName>(name: Name, content: Content<Name>): void {
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
     const file = this.#file(name);
     const temporary = `${file}.${process.pid}.tmp`;
     const handle = openSync(temporary, "w", 0o600);
@@ -117,6 +147,7 @@ export class StateFiles {
    * @returns whether the folder is gone
    */
   removeAll(others: readonly string[]): boolean {
+    if (!existsSync(this.dir)) return true;
     const ours = [...Object.keys(FILES).map((name) => `${name}.json`), ...others];
     for (const name of readdirSync(this.dir)) if (ours.some((own) => name.startsWith(own))) rmSync(path.join(this.dir, name));
     if (readdirSync(this.dir).length > 0) return false;

@@ -1,6 +1,6 @@
 /** The data leg: the table of streams, and what may be opened. */
 import http from "node:http";
-import { encodeClose } from "../core/close-code.ts";
+import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { mayReach } from "../core/gateway-paths.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_NOT_FOUND, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../protocol/close-codes.ts";
 import { FRAME_DATA, FRAME_OPEN, FRAME_RESET, encodeFrame } from "../protocol/frame.ts";
@@ -15,6 +15,8 @@ import { HttpStream } from "./http-stream.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { Stream } from "./stream.ts";
 import { WsStream } from "./ws-stream.ts";
+
+const NOT_SERVING = brokenAt("connector-gateway", "gateway not serving");
 
 export interface StreamsOptions {
   readonly gateway: OpenclawGateway;
@@ -59,12 +61,12 @@ export class Streams {
 
   /** The gateway is not safe to serve any more: every stream ends, and the room hears of each. */
   endUnserved(): void {
-    for (const stream of this.#streams.values()) stream.end(CLOSE_GATEWAY_GONE, "gateway not serving", true);
+    for (const stream of this.#streams.values()) stream.end(CLOSE_GATEWAY_GONE, NOT_SERVING, true);
   }
 
   /** The link went: nothing is resumed. */
   endAll(): void {
-    for (const stream of this.#streams.values()) stream.end(1001, "connection lost", false);
+    for (const stream of this.#streams.values()) stream.end(1001, brokenAt("room-connector", "connection lost"), false);
     this.#streams.clear();
   }
 
@@ -92,17 +94,17 @@ export class Streams {
     try {
       open = openSchema.parse(JSON.parse(new TextDecoder().decode(frame.payload)));
     } catch {
-      return this.#reset(id, CLOSE_PROTOCOL, "bad open");
+      return this.#reset(id, CLOSE_PROTOCOL, brokenAt("room-connector", "bad open"));
     }
     const { gateway, admitted } = this.#options;
     const admission = admitted.admits(open);
     if (admission === "no-session") return this.#reset(id, CLOSE_SESSION_OVER, "no such session");
     if (admission === "cut") return this.#reset(id, CLOSE_CUT, "cut by the owner");
-    if (!gateway.isServing) return this.#reset(id, CLOSE_GATEWAY_GONE, "gateway not serving");
+    if (!gateway.isServing) return this.#reset(id, CLOSE_GATEWAY_GONE, NOT_SERVING);
     if (!mayReach({ kind: open.kind, method: open.method, path: open.path, access: admission.access }))
       return this.#reset(id, CLOSE_NOT_FOUND, "not found");
     const headers = forwardedHeaders(open, admission.access);
-    if (headers === null) return this.#reset(id, CLOSE_PROTOCOL, "no sound address");
+    if (headers === null) return this.#reset(id, CLOSE_PROTOCOL, brokenAt("device-room", "no sound address"));
     const parts = {
       id,
       open,

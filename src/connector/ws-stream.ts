@@ -1,7 +1,7 @@
 /** One visitor's WebSocket: frames of the room on one side, a socket at the gateway's port on the other. */
 import type http from "node:http";
 import { WebSocket } from "ws";
-import { decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
+import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
 import { ReceiveCredit } from "../core/stream-credit.ts";
@@ -60,7 +60,7 @@ export class WsStream implements Stream {
     this.#out = new Outgoing(
       parts,
       () => this.#socket?.resume(),
-      () => this.end(CLOSE_TOO_SLOW, "too slow", true),
+      () => this.end(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"), true),
     );
   }
 
@@ -72,7 +72,7 @@ export class WsStream implements Stream {
         this.#dial();
       } catch {
         // A subprotocol or a header field that cannot be written: the library throws, and the other streams go on.
-        this.end(CLOSE_PROTOCOL, "bad open", true);
+        this.end(CLOSE_PROTOCOL, brokenAt("room-connector", "bad open"), true);
       }
     });
   }
@@ -99,6 +99,8 @@ export class WsStream implements Stream {
       this.#releaseTimer = setTimeout(this.#release, OPEN_TIMEOUT_MS);
     });
     socket.on("message", (data: Buffer, isBinary: boolean) => {
+      // A gateway that has not read our close yet goes on sending, and on the next link this id is another device's stream.
+      if (this.#isOver) return;
       if (!this.#isOpened) {
         this.#opened();
       }
@@ -113,7 +115,9 @@ export class WsStream implements Stream {
       this.#isOver = true;
       clearTimeout(this.#openTimer);
       if (!this.#isOpened) {
-        this.#parts.sendFrame(encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(CLOSE_GATEWAY_GONE, "gateway closed")));
+        this.#parts.sendFrame(
+          encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway closed"))),
+        );
         this.#parts.forget();
       } else this.#out.finish(encodeFrame(FRAME_CLOSE, 0, this.#parts.id, encodeClose(code, reason.toString("utf8"))));
     });
@@ -150,7 +154,11 @@ export class WsStream implements Stream {
   #fromGateway(data: Buffer, isBinary: boolean): void {
     const { watch } = this.#parts;
     if (!isBinary && !watch.isDone) {
-      watch.fromGateway(data.toString("utf8"));
+      try {
+        watch.fromGateway(data.toString("utf8"));
+      } catch {
+        return this.#unkept();
+      }
       if (watch.isDone) this.#release();
     }
     this.#out.send(piecesOf(data, !isBinary));
@@ -175,26 +183,37 @@ export class WsStream implements Stream {
         return this.end(close.code, close.reason, false);
       }
       default:
-        return this.end(CLOSE_PROTOCOL, "unexpected frame", true);
+        return this.end(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected frame"), true);
     }
   }
 
   #fromRoom(frame: Frame): void {
-    if (!this.#isOpened) return this.end(CLOSE_PROTOCOL, "data before opened", true);
-    if (!this.#receive.receive(frame.payload.byteLength)) return this.end(CLOSE_TOO_SLOW, "more than granted", true);
+    if (!this.#isOpened) return this.end(CLOSE_PROTOCOL, brokenAt("room-connector", "data before opened"), true);
+    if (!this.#receive.receive(frame.payload.byteLength))
+      return this.end(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"), true);
     const bytes = frame.payload.byteLength;
     const message = this.#assembler.push(frame);
-    if (typeof message === "string") return this.end(message === "message_too_large" ? 1009 : CLOSE_PROTOCOL, message, true);
+    if (typeof message === "string")
+      return this.end(message === "message_too_large" ? 1009 : CLOSE_PROTOCOL, brokenAt("room-connector", message), true);
     if (message === null) return this.#consumed(bytes);
     const { watch } = this.#parts;
     let data: string | Uint8Array = message.data;
     if (this.#isFirst && message.isText && message.data.byteLength <= MAX_FIRST_MESSAGE_BYTES) {
       const text = new TextDecoder().decode(message.data);
-      data = watch.firstFromBrowser(text);
+      try {
+        data = watch.firstFromBrowser(text);
+      } catch {
+        return this.#unkept();
+      }
     }
     if (this.#isFirst && (!message.isText || watch.isDone)) this.#release();
     this.#isFirst = false;
     this.#socket?.send(data, { binary: !message.isText }, () => this.#consumed(bytes));
+  }
+
+  /** The disk refused what the handshake must leave there: without it a cut would miss this device's entry, so the stream ends, and only it. */
+  #unkept(): void {
+    this.end(CLOSE_GATEWAY_GONE, "this machine's disk refuses", true);
   }
 
   #consumed(bytes: number): void {

@@ -1,5 +1,6 @@
 /** Close codes and reasons as they may be sent (PROTOCOL.md ST5). */
-import { CLOSE_GATEWAY_GONE, MAX_CLOSE_REASON_BYTES, UNSENDABLE_CLOSE_CODES } from "../protocol/close-codes.ts";
+import { CLOSE_GATEWAY_GONE, LEGS, MAX_CLOSE_REASON_BYTES, UNSENDABLE_CLOSE_CODES } from "../protocol/close-codes.ts";
+import type { Leg } from "../protocol/close-codes.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
 
 export interface Close {
@@ -37,6 +38,16 @@ export function sendableClose(code: number, reason: string): Close {
   // 1016 to 2999 are reserved: endpoints may refuse them as invalid.
   if (code > 1015 && code < 3000) return { code: 1000, reason: cutReason(reason) };
   return { code, reason: cutReason(reason) };
+}
+
+/** @param what happened, in words @returns the reason of a stream that broke there (PROTOCOL.md ST9) */
+export function brokenAt(leg: Leg, what: string): string {
+  return `${leg}: ${what}`;
+}
+
+/** @returns the leg that a reason names, or null: then an end closed the stream, or somebody decided so */
+export function legOf(reason: string): Leg | null {
+  return LEGS.find((leg) => reason.startsWith(`${leg}: `)) ?? null;
 }
 
 /** Payload of CLOSE and RESET: u16 code, big endian, then the reason as UTF-8. */

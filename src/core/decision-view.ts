@@ -5,6 +5,7 @@ import type { DeviceKey, GrantStatement } from "../protocol/statements.ts";
 import { ACCESS_LEVELS, EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import type { Access } from "../protocol/words.ts";
 import { deviceId, matchCode, requestId } from "./digests.ts";
+import { isSoundEd25519, isSoundKey, isSoundP256 } from "./public-key.ts";
 
 export type Expiry = keyof typeof EXPIRY_CHOICES_MS;
 
@@ -20,6 +21,7 @@ export async function belongsTogether(
   asked: Pick<PairingRequest, "id" | "device" | "key" | "roomNonce" | "requestedAccess">,
   typed: string,
 ): Promise<boolean> {
+  if (!isSoundKey(asked.key)) return false;
   const [device, request, digits] = await Promise.all([
     deviceId(gateway, asked.key),
     requestId(gateway, asked.key, asked.requestedAccess, asked.roomNonce),
@@ -86,8 +88,6 @@ export interface OwnerTrip {
   readonly state: string;
 }
 
-const BASE64URL_32 = /^[A-Za-z0-9_-]{43}$/;
-
 /** @returns null when the address is incomplete or changed on the way; the server checks the key again when it is signed */
 export function readOwnerTrip(query: { get(name: string): string | null }): OwnerTrip | null {
   const gateway = query.get("gateway") ?? "";
@@ -106,8 +106,8 @@ function readKey(text: string): DeviceKey | null {
   }
   if (typeof value !== "object" || value === null) return null;
   const { kty, crv, x, y } = value as Record<string, unknown>;
-  if (typeof x !== "string" || !BASE64URL_32.test(x)) return null;
-  if (kty === "OKP" && crv === "Ed25519") return { kty, crv, x };
-  if (kty === "EC" && crv === "P-256" && typeof y === "string" && BASE64URL_32.test(y)) return { kty, crv, x, y };
+  if (typeof x !== "string") return null;
+  if (kty === "OKP" && crv === "Ed25519") return isSoundEd25519(x) ? { kty, crv, x } : null;
+  if (kty === "EC" && crv === "P-256" && typeof y === "string") return isSoundP256(x, y) ? { kty, crv, x, y } : null;
   return null;
 }

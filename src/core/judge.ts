@@ -1,7 +1,7 @@
 /** The connector as the last judge: what it admits, against keys that it pinned itself. Pure: files, clock and nonces are arguments. */
 import type { OwnerRole } from "../protocol/key-log.ts";
 import type { Refusal } from "../protocol/link-messages.ts";
-import { ACTIVATION_MS, SESSION_MS } from "../protocol/limits.ts";
+import { ACTIVATION_MS, NONCE_MS, SESSION_MS } from "../protocol/limits.ts";
 import type { GrantStatement, OwnerKey, SignedByDevice, SignedByOwner } from "../protocol/statements.ts";
 import { verifyAssertion } from "./assertion.ts";
 import { activationHash, grantId, keyThumbprint } from "./digests.ts";
@@ -15,6 +15,28 @@ export interface PinnedKey extends OwnerKey {
   readonly role?: OwnerRole;
 }
 
+/** A connector key that was replaced, and when. */
+export interface PreviousKey {
+  readonly key: ConnectorKey;
+  readonly rotatedAtMs: number;
+}
+
+/**
+ * Whether a session statement names this connector: by its key, or by the one before as long as a nonce lives that was handed out under it
+ * (PROTOCOL.md SE1).
+ *
+ * @param named thumbprint in the statement
+ */
+export async function isNamed(
+  connector: { readonly key: ConnectorKey; readonly previousKey: PreviousKey | null },
+  named: string,
+  nowMs: number,
+): Promise<boolean> {
+  if (named === (await keyThumbprint(connector.key))) return true;
+  const { previousKey } = connector;
+  return previousKey !== null && nowMs < previousKey.rotatedAtMs + NONCE_MS && named === (await keyThumbprint(previousKey.key));
+}
+
 /** What a connector knows about itself and its owner. */
 export interface Pinned {
   readonly gateway: string;
@@ -23,6 +45,8 @@ export interface Pinned {
   readonly approveOrigin: string;
   readonly rpId: string;
   readonly key: ConnectorKey;
+  /** The connector's key before the last rotation: statements that were begun with its nonce still name it. */
+  readonly previousKey: PreviousKey | null;
   readonly ownerKeys: readonly PinnedKey[];
 }
 
@@ -95,7 +119,7 @@ export async function judgeSession(pinned: Pinned, input: SessionInput): Promise
   if (read === null) return no("bad-statement");
   const { body, bytes } = read;
   if (body.gateway !== pinned.gateway || body.origin !== pinned.origin) return no("wrong-gateway");
-  if (body.connectorKey !== (await keyThumbprint(pinned.key))) return no("wrong-gateway");
+  if (!(await isNamed(pinned, body.connectorKey, input.nowMs))) return no("wrong-gateway");
   if (!input.takeNonce(body.connectorNonce)) return no("bad-nonce");
   const grant = input.grant(body.grant);
   if (grant === null || grant.statement.device !== body.device) return no("unknown-grant");
@@ -103,7 +127,7 @@ export async function judgeSession(pinned: Pinned, input: SessionInput): Promise
   if (!grant.isConfirmed) return no("needs-host");
   const { nowMs } = input;
   const { statement } = grant;
-  if (statement.notAfterMs <= nowMs || body.expMs <= nowMs - CLOCK_SKEW_MS) return no("expired");
+  if (statement.notAfterMs <= nowMs || body.expMs <= body.iatMs) return no("expired");
   if (body.expMs > body.iatMs + SESSION_MS || body.expMs > statement.notAfterMs) return no("expired");
   if (!(await verifyTagged(statement.key, "session", bytes, input.signed.signature))) return no("bad-signature");
   if (!grant.isActivated) {

@@ -138,7 +138,8 @@ export async function applyLine(state: KeyLogState | null, line: string): Promis
   return { ...state, ...change, head: { seq: entry.seq, hash }, hashes: [...state.hashes, hash], lastAtMs: entry.atMs };
 }
 
-async function isSignedBy(key: ConnectorKey, entry: KeyLogEntry): Promise<boolean> {
+/** @returns whether this key wrote the entry; false for a key that is not sound */
+export async function isSignedBy(key: ConnectorKey, entry: KeyLogEntry): Promise<boolean> {
   const signature = fromBase64url(entry.sig);
   return signature !== null && isSoundKey(key) && verifyRaw(key, signature, unsignedBytes(entry));
 }
@@ -158,6 +159,7 @@ async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | 
     approveOrigin,
     rpId,
     key,
+    previousKey: null,
     ownerKeys,
     policy: DEFAULT_POLICY,
     grants: new Map(),
@@ -211,11 +213,16 @@ async function changeOf(
       return recover(state, body);
     case "rotate": {
       if (body.key.x === state.key.x) return "nothing-changes";
-      const proof = fromBase64url(body.proof);
-      const isHeld = proof !== null && isSoundKey(body.key) && (await verifyRaw(body.key, proof, rotationBytes(state.gateway, body.key)));
-      return isHeld ? { key: body.key } : "bad-signature";
+      if (!(await isSoundRotation(state.gateway, body))) return "bad-signature";
+      return { key: body.key, previousKey: { key: state.key, rotatedAtMs: entry.atMs } };
     }
   }
+}
+
+/** @returns whether somebody holds the key that a `rotate` entry brings; who wrote the entry is another question */
+export async function isSoundRotation(gateway: string, body: Extract<KeyLogBody, { type: "rotate" }>): Promise<boolean> {
+  const proof = fromBase64url(body.proof);
+  return proof !== null && isSoundKey(body.key) && verifyRaw(body.key, proof, rotationBytes(gateway, body.key));
 }
 
 function revoked(grants: ReadonlyMap<string, HeldGrant>, isHit: (grant: HeldGrant) => boolean): ReadonlyMap<string, HeldGrant> {
@@ -348,10 +355,12 @@ export async function nextInCopy(
   line: string,
 ): Promise<KeyLogEntry | "known" | null> {
   const entry = readLine(line);
-  if (entry === null || entry.gateway !== copy.gateway || !(await isSignedBy(copy.key, entry))) return null;
+  if (entry === null || entry.gateway !== copy.gateway) return null;
   const { head } = copy;
+  // What is there already may be signed by a key that was rotated since.
   if (head !== null && entry.seq < head.seq) return "known";
   if (head !== null && entry.seq === head.seq) return (await lineHash(line)) === head.hash ? "known" : null;
+  if (!(await isSignedBy(copy.key, entry))) return null;
   const isNext = head === null ? entry.seq === 0 && entry.prev === null : entry.seq === head.seq + 1 && entry.prev === head.hash;
   return isNext ? entry : null;
 }

@@ -1,4 +1,4 @@
-/** Checks and uses of public keys: small-order points refused everywhere, one way to verify for room and connector. */
+/** Checks and uses of public keys: small-order, non-canonical and off-curve points refused everywhere, one way to verify for room and connector. */
 import { tagged } from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
 import { fromBase64url } from "../protocol/statement-encoding.ts";
@@ -7,6 +7,7 @@ import type { ConnectorKey, DeviceKey, OwnerKey } from "../protocol/statements.t
 type PasskeyKey = OwnerKey["key"];
 
 const ED25519_P = 2n ** 255n - 19n;
+const ED25519_D = 37095705934669439343138083508754565189542113879843219016388785533085940283555n;
 /** y coordinates of the eight points of small order; x sign does not matter (RFC 8032 §5.1; a key of these verifies one signature for any message). */
 const SMALL_ORDER_Y: readonly bigint[] = [
   0n,
@@ -24,18 +25,60 @@ function littleEndian(bytes: Uint8Array): bigint {
 
 /**
  * @param x base64url of a 32-byte Ed25519 public key
- * @returns false for a wrong length, a non-canonical y (at or above p) and every point of small order
+ * @returns false for a wrong length, a non-canonical y (at or above p), one that no point has, and every point of small order
  */
 export function isSoundEd25519(x: string): boolean {
   const bytes = fromBase64url(x);
   if (bytes === null || bytes.byteLength !== 32) return false;
   const y = littleEndian(bytes) & (2n ** 255n - 1n);
-  return y < ED25519_P && !SMALL_ORDER_Y.includes(y);
+  return y < ED25519_P && !SMALL_ORDER_Y.includes(y) && isOnEd25519(y);
 }
 
-/** @returns whether a key that passed its schema may be used at all. P-256 points off the curve fail at import. */
+/** Whether some x belongs to this y: x² = (y² - 1) / (d y² + 1) must be a square (RFC 8032 §5.1.3). */
+function isOnEd25519(y: bigint): boolean {
+  const square = (y * y) % ED25519_P;
+  // u/v is a square exactly when u·v is: v is never 0, and v² is a square.
+  const product = ((square + ED25519_P - 1n) * (ED25519_D * square + 1n)) % ED25519_P;
+  return power(product, (ED25519_P - 1n) / 2n, ED25519_P) <= 1n;
+}
+
+function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  let [result, factor, left] = [1n, base % modulus, exponent];
+  while (left > 0n) {
+    if ((left & 1n) === 1n) result = (result * factor) % modulus;
+    factor = (factor * factor) % modulus;
+    left >>= 1n;
+  }
+  return result;
+}
+
+/** The field of P-256 and its b; a is -3 (FIPS 186-5, SP 800-186 3.2.1.3). */
+const P256_P = 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n;
+const P256_B = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
+
+function bigEndian(bytes: Uint8Array): bigint {
+  let value = 0n;
+  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
+  return value;
+}
+
+/**
+ * @param x base64url of 32 bytes, big endian
+ * @param y the same
+ * @returns whether that is a point of the curve in its one form; the point at infinity has none
+ */
+export function isSoundP256(x: string, y: string): boolean {
+  const [left, right] = [fromBase64url(x), fromBase64url(y)];
+  if (left?.byteLength !== 32 || right?.byteLength !== 32) return false;
+  const [u, v] = [bigEndian(left), bigEndian(right)];
+  if (u >= P256_P || v >= P256_P) return false;
+  return (v * v - (u * u * u - 3n * u + P256_B)) % P256_P === 0n;
+}
+
+/** @returns whether a key that passed its schema may be used at all: every door that takes a key asks this first (fault case 32) */
 export function isSoundKey(key: DeviceKey | ConnectorKey | PasskeyKey): boolean {
-  return key.kty !== "OKP" || isSoundEd25519(key.x);
+  if (key.kty === "OKP") return isSoundEd25519(key.x);
+  return key.kty !== "EC" || isSoundP256(key.x, key.y);
 }
 
 async function importKey(key: PasskeyKey): Promise<{ key: PureKey; algorithm: { name: string; hash?: string } } | null> {

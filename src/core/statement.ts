@@ -37,7 +37,12 @@ export interface ReadStatement<T> {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-function read<T>(text: string, schema: z.ZodType<T>, keys: readonly string[]): ReadStatement<T> | null {
+/**
+ * @param text base64url of the body bytes
+ * @param keys member order of the statement
+ * @returns body and bytes, or null when it is not exactly one valid statement in its one byte form
+ */
+export function readStatement<T>(text: string, schema: z.ZodType<T>, keys: readonly string[]): ReadStatement<T> | null {
   if (text.length > Math.ceil((MAX_STATEMENT_BYTES * 4) / 3)) return null;
   const bytes = fromBase64url(text);
   if (bytes === null) return null;
@@ -57,29 +62,29 @@ function read<T>(text: string, schema: z.ZodType<T>, keys: readonly string[]): R
 
 /** @param text base64url of the body bytes; returns body and bytes, or null when it is not exactly one valid statement */
 export function readGrant(text: string): ReadStatement<GrantStatement> | null {
-  return read(text, grantStatementSchema, GRANT_KEYS);
+  return readStatement(text, grantStatementSchema, GRANT_KEYS);
 }
 /** @see readGrant */
 export function readSession(text: string): ReadStatement<SessionStatement> | null {
-  return read(text, sessionStatementSchema, SESSION_KEYS);
+  return readStatement(text, sessionStatementSchema, SESSION_KEYS);
 }
 /** @see readGrant */
 export function readAsk(text: string): ReadStatement<AskStatement> | null {
-  return read(text, askStatementSchema, ASK_KEYS);
+  return readStatement(text, askStatementSchema, ASK_KEYS);
 }
 /** @see readGrant */
 export function readOwnerKey(text: string): ReadStatement<OwnerKeyStatement> | null {
-  return read(text, ownerKeyStatementSchema, OWNER_KEY_KEYS);
+  return readStatement(text, ownerKeyStatementSchema, OWNER_KEY_KEYS);
 }
 /** @see readGrant */
 export function readOwnerRemoval(text: string): ReadStatement<OwnerRemoveStatement> | null {
-  return read(text, ownerRemoveStatementSchema, OWNER_REMOVE_KEYS);
+  return readStatement(text, ownerRemoveStatementSchema, OWNER_REMOVE_KEYS);
 }
 /** @see readGrant */
 export function readRecoveryKey(text: string): ReadStatement<RecoveryKeyStatement> | null {
-  return read(text, recoveryKeyStatementSchema, RECOVERY_KEY_KEYS);
+  return readStatement(text, recoveryKeyStatementSchema, RECOVERY_KEY_KEYS);
 }
 /** @see readGrant */
 export function readRecover(text: string): ReadStatement<RecoverStatement> | null {
-  return read(text, recoverStatementSchema, RECOVER_KEYS);
+  return readStatement(text, recoverStatementSchema, RECOVER_KEYS);
 }

@@ -1,9 +1,10 @@
 /** The account: the way to passkeys, invitations, signing out. */
 import { useState } from "preact/hooks";
 import { call } from "./api.ts";
-import { Act, Copy, View } from "./parts.tsx";
+import { Act, Copy } from "./parts.tsx";
 import { useShared } from "./shared.tsx";
 import { TEXTS } from "./texts.ts";
+import { View } from "./view.tsx";
 
 export function Account() {
   const { me } = useShared();

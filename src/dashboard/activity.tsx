@@ -2,8 +2,9 @@
 import { useState } from "preact/hooks";
 import type { Activity as ActivityPage } from "../protocol/api.ts";
 import { call } from "./api.ts";
-import { Act, Failure, View, useLoaded } from "./parts.tsx";
+import { Act, Failure, useLoaded } from "./parts.tsx";
 import { TEXTS, actionText, clock } from "./texts.ts";
+import { View } from "./view.tsx";
 
 export function Activity() {
   const [older, setOlder] = useState<readonly ActivityPage[]>([]);

@@ -1,5 +1,5 @@
 /** Calls of the dashboard to its API, and the live inbox. */
-import type { ApiErrorCode, InboxMessage, WaitingCard } from "../protocol/api.ts";
+import type { ApiErrorCode, InboxMessage, Notice, WaitingCard } from "../protocol/api.ts";
 import { mustAsk, redialMs, stepLine } from "./inbox.ts";
 import type { Line, LineEvent, LineState } from "./inbox.ts";
 import { TEXTS } from "./texts.ts";
@@ -46,9 +46,9 @@ export async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path:
   return value;
 }
 
-/** Devices that wait for a decision. @throws ApiFailure */
-export async function waitingCards(): Promise<readonly WaitingCard[]> {
-  return (await call<{ requests: WaitingCard[] }>("GET", "/api/requests")).requests;
+/** Devices that wait for a decision, and grants that nobody has answered for yet. @throws ApiFailure */
+export function inboxList(): Promise<{ readonly requests: WaitingCard[]; readonly notices: Notice[] }> {
+  return call("GET", "/api/requests");
 }
 
 const PING_MS = 30_000;
@@ -96,9 +96,9 @@ export function watchInbox(events: InboxEvents): () => void {
   const ask = async (): Promise<void> => {
     if (isOver || !mustAsk(line)) return;
     try {
-      const requests = [...(await waitingCards())];
+      const list = await inboxList();
       if (line.state === "live" || isOver) return;
-      events.message({ type: "list", requests });
+      events.message({ type: "list", ...list });
       step("answered");
     } catch (reason) {
       if (isSignedOut(reason)) over();

@@ -46,6 +46,7 @@ class Player {
     const view = await call<EnrolmentView>("GET", `/api/enrolments/${this.#enrolment}`);
     const move = nextMove(view, this.#kept);
     let words = "";
+    if (move.do === "refuse") throw new Told(TEXTS.answerDiffers);
     if (move.do === "draw") {
       this.#kept = { promised: move.promised, nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))) };
       // Before it is sent: a reload in between must send the same one.

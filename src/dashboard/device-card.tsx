@@ -4,7 +4,7 @@ import type { Device, Receipt } from "../protocol/api.ts";
 import { Told, call } from "./api.ts";
 import { Act, Confirmed } from "./parts.tsx";
 import { Ago, useNow } from "./shared.tsx";
-import { ACCESS, DEVICE_STATE, TEXTS, ahead, clock } from "./texts.ts";
+import { ACCESS, DEVICE_STATE, HELD_BACK, TEXTS, ahead, clock, confirmCommand } from "./texts.ts";
 
 const RECEIPT_POLL_MS = 700;
 const MINUTE_MS = 60_000;
@@ -12,7 +12,7 @@ const MINUTE_MS = 60_000;
 function ReceiptView({ gateway, first }: { readonly gateway: string; readonly first: Receipt }) {
   const [receipt, setReceipt] = useState(first);
   useEffect(() => {
-    if (receipt.gateway.state === "done") return undefined;
+    if (receipt.gateway.state !== "pending") return undefined;
     const timer = setTimeout(() => {
       call<Receipt>("GET", `/api/gateways/${gateway}/devices/${receipt.device}/cut`).then(setReceipt, () => setReceipt({ ...receipt }));
     }, RECEIPT_POLL_MS);
@@ -23,9 +23,18 @@ function ReceiptView({ gateway, first }: { readonly gateway: string; readonly fi
     <div role="status">
       <p class="good">{TEXTS.socketsEnded(edge.socketsClosed, edge.tookMs)}</p>
       {side.state === "done" ? (
-        <p class="good">{TEXTS.removed(side.entriesRemoved, side.tookMs)}</p>
+        <>
+          <p class="good">{TEXTS.removed(side.entriesRemoved, side.tookMs)}</p>
+          {receipt.isSigned && (
+            <p>
+              <a class="button" href={`/api/gateways/${gateway}/devices/${receipt.device}/receipt.json`} download>
+                {TEXTS.saveReceipt}
+              </a>
+            </p>
+          )}
+        </>
       ) : (
-        <p class="warn">{TEXTS.removalWaits}</p>
+        <p class="warn">{side.state === "superseded" ? TEXTS.removalSuperseded : TEXTS.notConfirmed[side.why ?? "asking"]}</p>
       )}
     </div>
   );
@@ -88,7 +97,7 @@ export function DeviceCard({
     if (wasLive.current && !isLive && document.activeElement === document.body) rename.current?.focus();
     wasLive.current = isLive;
   }, [isLive]);
-  const [tone, state] = DEVICE_STATE[device.state];
+  const [tone, state] = device.needsHost ? HELD_BACK : DEVICE_STATE[device.state];
   return (
     <li>
       <h3>{device.name}</h3>
@@ -107,7 +116,18 @@ export function DeviceCard({
         <dt>{device.state === "expired" ? TEXTS.ended : TEXTS.ends}</dt>
         <dd>{isLive ? `${ahead(device.notAfterMs, nowMs)} (${clock(device.notAfterMs)})` : clock(device.notAfterMs)}</dd>
       </dl>
+      {device.needsHost && (
+        <div>
+          <p>{TEXTS.needsHost}</p>
+          <pre tabIndex={0}>{confirmCommand(device.id)}</pre>
+        </div>
+      )}
       {receipt !== null && <ReceiptView gateway={gateway} first={receipt} />}
+      {receipt === null && device.state === "cut" && (
+        <div class="row">
+          <Act label={TEXTS.showReceipt} run={async () => setReceipt(await call<Receipt>("GET", `${path}/cut`))} />
+        </div>
+      )}
       {isNaming ? (
         <NameForm
           id={device.id}

@@ -1,5 +1,6 @@
 /** The page's part of an enrolment: what to do after each answer, also after a reload in the middle. */
 import type { claimTranscript } from "../core/check-words.ts";
+import { isSoundKey } from "../core/public-key.ts";
 import type { EnrolmentView } from "../protocol/api.ts";
 
 /** What the machine promised before the page drew its nonce. Later answers of the API must not replace any of it. */
@@ -14,9 +15,10 @@ export interface Kept {
 /**
  * `draw`: keep what is promised, then draw a nonce and send it. `send`: send the kept nonce (again). `words`: the machine has opened its
  * commitment, show the words. `elsewhere`: another tab plays this ceremony. `over`: nothing more happens.
+ * `refuse`: a key that may not be used at all.
  */
 export type Move =
-  | { readonly do: "wait" | "send" | "elsewhere" | "over" }
+  | { readonly do: "wait" | "send" | "elsewhere" | "over" | "refuse" }
   | { readonly do: "draw"; readonly promised: Promised }
   | { readonly do: "words"; readonly connectorNonce: string; readonly kept: Kept };
 
@@ -30,6 +32,7 @@ export function nextMove(view: EnrolmentView, kept: Kept | null): Move {
       const { gateway, connectorKey, ownerKeys, commitment } = view;
       // The nonce is drawn only after the commitment is seen.
       if (gateway === null || connectorKey === null || commitment === null) return { do: "wait" };
+      if (!isSoundKey(connectorKey) || !ownerKeys.every((owner) => isSoundKey(owner.key))) return { do: "refuse" };
       return { do: "draw", promised: { gateway, connectorKey, ownerKeys, commitment } };
     }
     case "nonce-given":

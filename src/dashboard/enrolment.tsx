@@ -10,9 +10,10 @@ import { connectWays } from "./connect-ways.ts";
 import type { Way } from "./connect-ways.ts";
 import { countdown, expiryNotice } from "./enrolment-steps.ts";
 import { keep, readKept } from "./kept.ts";
-import { Act, Copy, Failure, NotFound, Skeleton, View, useLoaded } from "./parts.tsx";
+import { Act, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { useNow } from "./shared.tsx";
 import { ENROLMENT, TEXTS } from "./texts.ts";
+import { NotFound, View } from "./view.tsx";
 
 type Created = z.infer<typeof gatewayCreatedSchema>;
 

@@ -3,20 +3,24 @@ import { useRef, useState } from "preact/hooks";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
 import { DeviceCard } from "./device-card.tsx";
-import { Act, Confirmed, Copy, Failure, NotFound, Skeleton, View, useLoaded } from "./parts.tsx";
+import { DriftView } from "./drift.tsx";
+import type { Drift } from "./drift.tsx";
+import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
-import { STATE, TEXTS, stateText } from "./texts.ts";
+import { ALARM, STATE, TEXTS, clock, stateText } from "./texts.ts";
+import { NotFound, View } from "./view.tsx";
 
 interface Detail {
   readonly gateway: Gateway;
   readonly devices: readonly Device[];
+  readonly drift: Drift | null;
 }
 
 function isOver(device: Device): boolean {
   return device.state === "cut" || device.state === "expired";
 }
 
-function StateCard({ gateway }: { readonly gateway: Gateway }) {
+function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly reload: () => void }) {
   const { cards } = useShared();
   const [isAdding, setAdding] = useState(false);
   const [tone, word] = STATE[gateway.state];
@@ -47,6 +51,19 @@ function StateCard({ gateway }: { readonly gateway: Gateway }) {
           </>
         )}
       </p>
+      {gateway.reason === "connector-copied" && (
+        <div class="row">
+          <Confirmed
+            label={TEXTS.settle}
+            title={TEXTS.settleTitle}
+            text={TEXTS.settleText}
+            run={async () => {
+              await call("POST", `/api/gateways/${gateway.id}/settle`);
+              reload();
+            }}
+          />
+        </div>
+      )}
       <div class="row">
         {isClaimed ? (
           <>
@@ -70,6 +87,36 @@ function StateCard({ gateway }: { readonly gateway: Gateway }) {
           <Copy text={gateway.origin} label={TEXTS.copyAddress} />
         </div>
       )}
+    </div>
+  );
+}
+
+function AlarmBanner({ alarm }: { readonly alarm: NonNullable<Gateway["alarm"]> }) {
+  return (
+    <div class="banner alert" role="alert">
+      <p class="heading">{TEXTS.alarmTitle}</p>
+      <p>
+        {ALARM[alarm.kind]} <span class="small">{clock(alarm.atMs)}</span>
+      </p>
+      <p>{TEXTS.alarmText}</p>
+      <pre tabIndex={0}>{TEXTS.alarmCommands}</pre>
+    </div>
+  );
+}
+
+function Records({ gateway }: { readonly gateway: Gateway }) {
+  const path = `/api/gateways/${gateway.id}`;
+  return (
+    <div class="card">
+      <p>{TEXTS.recordsText}</p>
+      <div class="row">
+        <a class="button" href={`${path}/key-log.jsonl`} download>
+          {TEXTS.exportKeyLog}
+        </a>
+        <a class="button" href={`${path}/audit.jsonl`} download>
+          {TEXTS.exportAudit}
+        </a>
+      </div>
     </div>
   );
 }
@@ -195,13 +242,26 @@ export function GatewayPage({ id }: { readonly id: string }) {
       </View>
     );
   }
-  const { gateway, devices } = value;
+  const { gateway, devices, drift } = value;
   return (
     <View title={gateway.name}>
       <Failure problem={problem} />
-      <StateCard gateway={gateway} />
+      {gateway.alarm !== null && <AlarmBanner alarm={gateway.alarm} />}
+      <StateCard gateway={gateway} reload={reload} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
+      {drift !== null && (
+        <>
+          <h2>{TEXTS.driftHeading}</h2>
+          <DriftView gateway={gateway.id} devices={devices} drift={drift} reload={reload} />
+        </>
+      )}
+      {gateway.state !== "unclaimed" && (
+        <>
+          <h2>{TEXTS.recordsHeading}</h2>
+          <Records gateway={gateway} />
+        </>
+      )}
       <h2>{TEXTS.settingsHeading}</h2>
       <Settings gateway={gateway} reload={reload} />
     </View>

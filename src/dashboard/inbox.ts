@@ -1,5 +1,5 @@
 /** What waits for the owner, as messages and lists change it. */
-import type { InboxMessage, WaitingCard } from "../protocol/api.ts";
+import type { InboxMessage, Notice, WaitingCard } from "../protocol/api.ts";
 
 /** @returns the cards after a message, in the order in which the devices asked; the same array when nothing changed */
 export function applyInbox(cards: readonly WaitingCard[], message: InboxMessage): readonly WaitingCard[] {
@@ -14,6 +14,22 @@ export function applyInbox(cards: readonly WaitingCard[], message: InboxMessage)
       return cards.some((card) => card.id === message.request) ? cards.filter((card) => card.id !== message.request) : cards;
     default:
       return cards;
+  }
+}
+
+/** @returns the notices after a message, newest first; the same array when nothing changed */
+export function applyNotices(notices: readonly Notice[], message: InboxMessage): readonly Notice[] {
+  switch (message.type) {
+    case "list":
+      return message.notices.length === 0 && notices.length === 0 ? notices : message.notices;
+    case "notice":
+      return notices.some((notice) => notice.id === message.notice.id)
+        ? notices.map((notice) => (notice.id === message.notice.id ? message.notice : notice))
+        : [message.notice, ...notices];
+    case "notice-gone":
+      return notices.some((notice) => notice.id === message.id) ? notices.filter((notice) => notice.id !== message.id) : notices;
+    default:
+      return notices;
   }
 }
 

@@ -2,23 +2,24 @@
 import { render } from "preact";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { WaitingCard } from "../protocol/api.ts";
+import type { InboxMessage, Notice, WaitingCard } from "../protocol/api.ts";
 import { Account } from "./account.tsx";
 import { Activity } from "./activity.tsx";
-import { call, inWords, isSignedOut, waitingCards, watchInbox } from "./api.ts";
+import { call, inWords, inboxList, isSignedOut, watchInbox } from "./api.ts";
 import { AddGateway, Claim, Connect } from "./enrolment.tsx";
 import { GatewayPage } from "./gateway-page.tsx";
-import { applyInbox } from "./inbox.ts";
+import { applyInbox, applyNotices } from "./inbox.ts";
 import type { LineState } from "./inbox.ts";
 import { keep, readKept } from "./kept.ts";
 import { Overview } from "./overview.tsx";
-import { NotFound, Title } from "./parts.tsx";
+import { Title } from "./parts.tsx";
 import { readPath } from "./paths.ts";
 import type { Path } from "./paths.ts";
 import { finishSignIn, signIn } from "./session.ts";
 import { ShareProvider } from "./shared.tsx";
 import type { Me } from "./shared.tsx";
-import { TEXTS, announcement } from "./texts.ts";
+import { TEXTS, announcement, noticeText } from "./texts.ts";
+import { NotFound } from "./view.tsx";
 
 const CLAIM_ITEM = "gatehouse-claim";
 
@@ -115,19 +116,35 @@ function Frame({ hasLinks, children }: { readonly hasLinks: boolean; readonly ch
   );
 }
 
-function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: readonly WaitingCard[]; readonly path: Path }) {
-  const [cards, setCards] = useState(waiting);
+interface Waiting {
+  readonly requests: readonly WaitingCard[];
+  readonly notices: readonly Notice[];
+}
+
+function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiting; readonly path: Path }) {
+  const [cards, setCards] = useState(waiting.requests);
+  const [notices, setNotices] = useState(waiting.notices);
   const [changed, setChanged] = useState(0);
   const [line, setLine] = useState<LineState>("connecting");
   const [isOut, setOut] = useState(false);
   // Filled after the first rendering: a live region that starts with its text is not read.
   const [spoken, speak] = useState("");
   useEffect(() => speak(announcement(cards)), [cards]);
+  // A line of its own: what stops waiting must not silence what was allowed.
+  const [told, tell] = useState("");
+  const wasHere = useRef(notices);
+  useEffect(() => {
+    const newest = notices[0];
+    // Those that were here already are read with the page.
+    if (newest !== undefined && !wasHere.current.some((each) => each.id === newest.id)) tell(noticeText(newest));
+    wasHere.current = notices;
+  }, [notices]);
   useEffect(() => {
     let isFirstList = true;
     return watchInbox({
-      message: (message) => {
+      message: (message: InboxMessage) => {
         setCards((before) => applyInbox(before, message));
+        setNotices((before) => applyNotices(before, message));
         // The first list says what was loaded a moment ago; a later one means that changes may have been missed.
         if (message.type !== "list" || !isFirstList) setChanged((before) => before + 1);
         if (message.type === "list") isFirstList = false;
@@ -136,11 +153,19 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: reado
       signedOut: () => setOut(true),
     });
   }, []);
+  const answered = ({ gateway, id }: Notice): void => {
+    setNotices((before) => applyNotices(before, { type: "notice-gone", gateway, id }));
+    // The button that was pressed is gone, and the focus with it.
+    document.querySelector("h1")?.focus();
+  };
   return (
-    <ShareProvider value={{ me, cards, changed, signedOut: () => setOut(true) }}>
+    <ShareProvider value={{ me, cards, notices, answered, changed, signedOut: () => setOut(true) }}>
       <Frame hasLinks={true}>
         <p role="status" class="unseen">
           {spoken}
+        </p>
+        <p role="status" class="unseen">
+          {told}
         </p>
         <div role="status">{line === "offline" && <p class="banner">{TEXTS.offline}</p>}</div>
         {isOut && (
@@ -178,7 +203,7 @@ async function start(root: Element): Promise<void> {
   }
   try {
     // Together, so that nothing moves when what waits is known.
-    const [me, waiting] = await Promise.all([call<Me>("GET", "/api/me"), waitingCards()]);
+    const [me, waiting] = await Promise.all([call<Me>("GET", "/api/me"), inboxList()]);
     if (path.view === "start") history.replaceState(null, "", "/");
     render(<Shell me={me} waiting={waiting} path={path} />, root);
   } catch (error) {

@@ -1,9 +1,10 @@
 /** All gateways of the account, or how to begin. */
 import type { Gateway } from "../protocol/api.ts";
 import { call } from "./api.ts";
-import { Failure, Skeleton, View, useLoaded } from "./parts.tsx";
+import { Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { useShared } from "./shared.tsx";
 import { STATE, TEXTS } from "./texts.ts";
+import { View } from "./view.tsx";
 
 function facts(gateway: Gateway): string {
   return [
@@ -47,6 +48,11 @@ export function Overview() {
               <strong class={STATE[gateway.state][0]}>{STATE[gateway.state][1]}</strong>
               {gateway.demo ? ` · ${TEXTS.demo}` : ""}
             </p>
+            {gateway.alarm !== null && (
+              <p class="bad">
+                <strong>{TEXTS.alarmTitle}</strong>
+              </p>
+            )}
             <p class="small">{facts(gateway)}</p>
           </section>
         ))}

@@ -1,10 +1,8 @@
 /** Small pieces that several views share. */
-import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { inWords, isSignedOut } from "./api.ts";
 import { useShared } from "./shared.tsx";
 import { TEXTS } from "./texts.ts";
-import { WaitingCards } from "./waiting.tsx";
 
 export interface Loaded<T> {
   readonly value: T | null;
@@ -48,17 +46,6 @@ export function Title({ children }: { readonly children: string }) {
   return <h1 tabIndex={-1}>{children}</h1>;
 }
 
-/** One view: its heading, then what waits for the person, then the rest. */
-export function View({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
-  return (
-    <>
-      <Title>{title}</Title>
-      <WaitingCards />
-      {children}
-    </>
-  );
-}
-
 export function Failure({ problem }: { readonly problem: unknown }) {
   // The shell says that the person is signed out, with the way to sign in.
   return problem === null || isSignedOut(problem) ? null : (
@@ -71,19 +58,6 @@ export function Failure({ problem }: { readonly problem: unknown }) {
 /** Keeps the place of what is being loaded. */
 export function Skeleton({ isOver }: { readonly isOver: boolean }) {
   return isOver ? null : <div class="card skeleton" aria-busy="true" />;
-}
-
-export function NotFound() {
-  return (
-    <View title={TEXTS.notFoundTitle}>
-      <div class="card">
-        <p>{TEXTS.notFound}</p>
-        <a class="button" href="/">
-          {TEXTS.toGateways}
-        </a>
-      </div>
-    </View>
-  );
 }
 
 /** A button that is busy while its act runs and shows what went wrong. */

@@ -1,7 +1,7 @@
 /** What every view may ask: who is signed in, what waits, what time it is. */
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
-import type { WaitingCard } from "../protocol/api.ts";
+import type { Notice, WaitingCard } from "../protocol/api.ts";
 import { age } from "./texts.ts";
 
 export interface Me {
@@ -14,6 +14,10 @@ export interface Shared {
   readonly me: Me;
   /** Devices that wait for this person. */
   readonly cards: readonly WaitingCard[];
+  /** Grants that nobody has answered for yet, newest first. */
+  readonly notices: readonly Notice[];
+  /** Takes a notice away that was answered here: the inbox says the same a moment later. */
+  readonly answered: (notice: Notice) => void;
   /** Counts what changed, so that views load again. */
   readonly changed: number;
   /** An answer said that nobody is signed in here any more. */

@@ -1,5 +1,5 @@
 /** Every text of the dashboard, so that another language is an addition. */
-import type { AuditEvent, Device, EnrolmentView, Gateway, WaitingCard } from "../protocol/api.ts";
+import type { AuditEvent, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 
 export const STATE: Readonly<Record<GatewayState, readonly [tone: string, word: string, text: string]>> = {
@@ -20,7 +20,31 @@ export const REASON: Readonly<Record<string, string>> = {
   "settings-missing": "OpenClaw lacks settings that it needs. Run `gatehouse run --yes` on its machine.",
   "settings-refused": "The needed settings were not applied. Run `gatehouse run --yes` on its machine.",
   "auth-mode": "OpenClaw's own sign-in must be a token or a password. Run `gatehouse doctor` on its machine for the cure.",
+  "connector-copied":
+    "Two machines use this gateway's key and push each other out, so neither is let in. End the one that should not run, then open it again here. If the key may be stolen, connect the right machine again instead (below): that makes a new one.",
   "stranger-admitted": "The gateway would let a stranger in. Run `gatehouse doctor` on its machine for the cure.",
+};
+
+/** What an alarm of the gateway's machine means. */
+export const ALARM: Readonly<Record<NonNullable<Gateway["alarm"]>["kind"], string>> = {
+  "room-rolled-back":
+    "Gatehouse's own record of this gateway lost entries that its machine knows: it was restored from an old copy, or somebody tampers with it.",
+  "log-rolled-back":
+    "Gatehouse knows entries that the gateway's machine does not have: that machine was restored from an old copy, or another one runs with its key.",
+  fork: "Gatehouse and the gateway's machine know two different histories: another machine runs with its key, or somebody tampers with one of them.",
+  "audit-rewound":
+    "The audit chain lost or changed entries that the gateway's machine knows: it was restored from an old copy, or somebody tampers with it.",
+};
+
+/** Why the gateway's machine did not take a grant, and what helps. */
+export const REFUSAL: Readonly<Record<GrantRefusal, string>> = {
+  "over-ceiling":
+    "The owner policy on that machine does not give that much access, or not for so long. Allow less, or raise the policy there with: gatehouse policy",
+  "stale-head": "Something was cut on this gateway while that decision was on its way. If the device may still come in, let it ask again.",
+  alarm: "That machine raised an alarm and admits nobody new until somebody there has looked.",
+  "unknown-owner-key":
+    "That machine does not know the passkey. Confirm it with an earlier passkey, with your recovery key or on that machine: your account page shows the ways.",
+  other: "It did not accept what was signed, or it came too late. Let the device ask again.",
 };
 
 export const ACCESS: Readonly<Record<Access, string>> = { full: "Full control", chat: "Chat", look: "Look only" };
@@ -43,14 +67,16 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "owner-remove-refused": "The gateway's machine refused to take a passkey out",
   "recovery-key-refused": "The gateway's machine refused a recovery key",
   "recover-refused": "The gateway's machine refused the recovery key's word",
-  "log-owner-add": "Passkey added on the machine",
-  "log-owner-remove": "Passkey taken out on the machine",
-  "log-owner-role": "Passkey's role changed on the machine",
-  "log-recovery-key": "Recovery key taken out on the machine",
+  "log-owner-role": "Passkey's role changed on the gateway's machine",
+  "log-recovery-key": "Recovery key taken out on the gateway's machine",
+  "log-recover": "Passkeys changed by the recovery key on the gateway's machine",
   "connector-enrolled": "Machine connected to the gateway",
   "gateway-online": "Gateway online",
   "gateway-no-link": "Gateway's machine went offline",
   "gateway-unsafe": "Gateway closed for safety",
+  "connector-copied": "A copy of the gateway's machine tried to connect and was refused",
+  "gateway-quarantined": "Gateway closed: two machines fight over it",
+  "quarantine-ended": "Gateway opened again after two machines fought over it",
   asked: "A device asked to be allowed",
   "request-allowed": "Request answered: allowed",
   "request-denied": "Request denied",
@@ -67,10 +93,46 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "device-pairing-refused": "OpenClaw asked for more than a browser may have; refused",
   cut: "Device cut",
   "cut-done-on-gateway": "Device removed on the gateway",
+  "device-kept": "Somebody answered for a new device: it was me",
+  "grant-never-activated": "A same-device approval was never finished; it was ended",
+  "device-blocked": "Device blocked from asking",
+  "alarm-room-rolled-back": "Alarm: Gatehouse lost entries that the gateway's machine knows",
+  "alarm-log-rolled-back": "Alarm: the gateway's machine lost entries that Gatehouse knows",
+  "alarm-fork": "Alarm: two histories of one gateway",
+  "alarm-audit-rewound": "Alarm: the audit chain lost or changed entries",
+  "alarm-settled": "The alarm was settled on the gateway's machine",
+  "log-genesis": "The gateway's machine began its key log",
+  "log-revoke": "Device's access ended on the gateway's machine",
+  "log-revoke-all": "Every device's access ended on the gateway's machine",
+  "log-owner-add": "Passkey let in on the gateway's machine",
+  "log-owner-remove": "Passkey taken out on the gateway's machine",
+  "log-rotate": "The gateway's machine changed its key",
+  "token-rotated": "Device's admission renewed",
+  "device-renamed": "Device renamed",
+  "gateway-removed": "Gateway removed",
+  "audit-exported": "Audit chain downloaded",
+  "enrolment-code-guessed": "Wrong codes tried for a gateway's machine; the code is void",
+  "log-confirm": "A device was agreed to on the gateway's machine",
+  "log-policy": "The owner policy was changed on the gateway's machine",
+  "cut-unanswered": "The gateway's machine did not answer a cut; its connection was closed",
+  "receipt-refused": "Alarm: a receipt came without the machine's signature",
+  "receipt-exported": "Receipt of a cut saved",
+  "difference-found": "OpenClaw's own list of devices differs",
+  "difference-kept": "Difference said to be fine",
+  "difference-removed": "Entry removed from OpenClaw's own list",
   "token-copied": "Device frozen: its admission was used from two places",
 };
 
+/** Where a connection broke, by leg. */
+const BROKEN: Readonly<Record<string, string>> = {
+  "device-room": "Connection broke between the device and Gatehouse",
+  "room-connector": "Connection broke between Gatehouse and the gateway's machine",
+  "connector-gateway": "Connection broke between the gateway's machine and OpenClaw",
+};
+
 export function actionText(event: AuditEvent): string {
+  const { leg } = event.detail;
+  if (event.action === "stream-broken") return (typeof leg === "string" ? BROKEN[leg] : undefined) ?? "A connection broke";
   return ACTIONS[event.action] ?? event.action;
 }
 
@@ -80,6 +142,9 @@ export const DEVICE_STATE: Readonly<Record<Device["state"], readonly [tone: stri
   expired: ["", "Ended: its time is over"],
   cut: ["bad", "Cut"],
 };
+
+/** What the owner sees of a device that the gateway's machine holds back. */
+export const HELD_BACK = ["warn", "Allowed, waits for a word on the gateway's machine"] as const;
 
 /** What the ceremony says at each state; `revealed` is said with the words. */
 export const ENROLMENT: Readonly<Record<EnrolmentView["state"], readonly [tone: string, text: string]>> = {
@@ -130,6 +195,16 @@ export const TEXTS = {
   asked: "Asked",
   review: "Review",
 
+  // Was this you?
+  noticeLabel: (device: string, gateway: string) => `${device} was allowed on ${gateway}`,
+  noticeAsk: "Was this you? If not, cut it now.",
+  noticeOverdue: "Nobody has answered this for more than a day. Was this you? If not, cut it now.",
+  noticeKeep: "Keep",
+  noticeCutNow: "Cut",
+  noticeRead: "Understood",
+  noticeCut: (device: string) => `${device} is cut.`,
+  needsHost: "The gateway's machine holds it back until somebody there types:",
+
   // Overview
   overviewTitle: "Gateways",
   firstRun: "You have no gateway yet. In about two minutes this page shows your own:",
@@ -148,6 +223,14 @@ export const TEXTS = {
   lastSeenAt: (when: string) => `last seen ${when}`,
 
   // One gateway
+  alarmTitle: "Alarm: nobody new is admitted",
+  alarmText: "Allowed devices go on. On the gateway's machine, see what it says, and settle it when you know why:",
+  alarmCommands: "gatehouse lock\ngatehouse lock resume",
+  recordsHeading: "Records",
+  recordsText:
+    "The key log is what the gateway's machine admits by; the audit chain is what happened. Check them on any machine with: gatehouse lock verify, gatehouse audit verify.",
+  exportKeyLog: "Download the key log",
+  exportAudit: "Download the audit chain",
   gatewayTitle: "Gateway",
   open: "Open",
   addDevice: "Add device",
@@ -186,11 +269,47 @@ export const TEXTS = {
   socketsEnded: (count: number, ms: number) => `✓ Connections ended: ${count}, in ${Math.round(ms)} ms.`,
   removed: (count: number, ms: number | null) =>
     `✓ Removed on the gateway: ${count} ${count === 1 ? "entry" : "entries"}${ms === null ? "" : `, in ${Math.round(ms)} ms`}.`,
-  removalWaits: "… Removal on the gateway happens as soon as it is back. Through Gatehouse the device is already out.",
+  removalSuperseded: "Allowed again before the gateway's machine heard of this cut. The new decision took its place there.",
+  notConfirmed: {
+    asking: "… Not confirmed by the gateway yet: it is being asked. Through Gatehouse the device is already out.",
+    "no-link": "… Not confirmed by the gateway yet: its machine is not connected. Through Gatehouse the device is already out.",
+    "no-answer":
+      "… Not confirmed by the gateway yet: its machine did not answer, so its connection was closed. Through Gatehouse the device is already out.",
+    "gateway-away":
+      "… Not confirmed by the gateway yet: its machine has ended the connections, but OpenClaw is not running. Its entry goes as soon as it is back.",
+    "not-written":
+      "… Not confirmed by the gateway yet: its machine could not write the cut down. Look at its disk; it is asked again every minute.",
+    "bad-receipt": "… Not confirmed by the gateway: what its machine answered does not carry its signature. Look at that machine.",
+  },
+  superseded: "The device was allowed again before the gateway heard of this cut.",
+  saveReceipt: "Save the receipt",
+  showReceipt: "Show the receipt",
+  driftHeading: "On the gateway itself",
+  driftText: "OpenClaw's own list of devices differs from what is allowed here:",
+  driftLabel: (name: string) => `Difference: ${name}`,
+  driftNone: "OpenClaw's own list of devices agrees with what is allowed here.",
+  drift: {
+    local: "It was paired on the gateway itself, not through Gatehouse.",
+    removed: "It is allowed here, but somebody removed it on the gateway. It comes back with its next visit, unless you cut it.",
+    wider: "It may do more on the gateway than Gatehouse ever approves.",
+    auto: "The gateway let it in without asking anybody.",
+    left: "Its access ended here, but it is still in the gateway's list.",
+  },
+  driftRemove: "Remove on the gateway",
+  driftRemoveTitle: (name: string) => `Remove “${name}” on the gateway?`,
+  driftRemoveText: "OpenClaw ends its connections and forgets it. To come back it must be paired again.",
+  driftKeep: "It is fine",
+  driftMay: "May do",
+  driftApproved: "Approved",
+  client: "Program",
   settingsHeading: "Settings",
   gatewayName: "Name of the gateway",
   renameGateway: "Rename gateway",
   renamed: "Renamed.",
+  settle: "Open it again",
+  settleTitle: "Has the other machine been ended?",
+  settleText:
+    "Whichever machine connects next is this gateway's machine. If both still run, they fight again and the gateway closes again.",
   removeGateway: "Remove gateway",
   removeTitle: (gateway: string) => `Remove “${gateway}”?`,
   removeText:
@@ -296,6 +415,27 @@ export function announcement(cards: readonly WaitingCard[]): string {
   if (newest === undefined) return "";
   const text = `${newest.claims.name} asks to use “${newest.gatewayName}”.`;
   return cards.length === 1 ? text : `${text} ${cards.length} devices wait.`;
+}
+
+/** One line about a grant; its age is shown beside it. */
+export function noticeText(notice: Notice): string {
+  const { name, gatewayName, access, by, state } = notice;
+  const whom = `${name} on “${gatewayName}”`;
+  const how = `${ACCESS[access].toLowerCase()}${by === null ? "" : `, by ${by}`}`;
+  switch (state) {
+    case "granted":
+    case "needs-host":
+      return `Allowed ${whom}: ${how}.`;
+    case "refused":
+      return `The gateway's machine refused ${whom}: ${how}.`;
+    case "lapsed":
+      return `An approval of ${whom} was signed and never finished on the device that asked, so it was ended (${how}). If you did not press “I am the owner” yourself, somebody sent you that link: tell the others who own this gateway.`;
+  }
+}
+
+/** What to type on the gateway's machine for a device that it holds back. */
+export function confirmCommand(device: string): string {
+  return `gatehouse confirm ${device}`;
 }
 
 export function stateText(gateway: Gateway): string {

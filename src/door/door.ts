@@ -1,5 +1,5 @@
 /** The door: the page that a device sees at a gateway's own origin before it is allowed in. No dependency, no inline script. */
-import type { ChallengeResponse, DoorError, ToDoor } from "../protocol/door-messages.ts";
+import type { ChallengeResponse, ToDoor } from "../protocol/door-messages.ts";
 import { doorStep, isAdmittedAnew, lookAgainMs, pathToOpen } from "../core/door-flow.ts";
 import { SESSION_MS } from "../protocol/limits.ts";
 import { ASK_KEYS, SESSION_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
@@ -8,6 +8,7 @@ import type { GatewayState } from "../protocol/words.ts";
 import { claims, isInsideAnotherApp } from "./claims.ts";
 import { deviceKey } from "./device-key.ts";
 import type { HeldKey } from "./device-key.ts";
+import { Refused, post } from "./room-calls.ts";
 import { TEXTS, stateText } from "./texts.ts";
 import { clock, setText, show } from "./view.ts";
 import type { Action } from "./view.ts";
@@ -20,25 +21,6 @@ const HELLO_AGAIN_MS = 2_000;
 /** A browser that forgets the cookie at once comes back here again and again: this often in this time is a loop. */
 const LOOP_OPENS = 3;
 const LOOP_WINDOW_MS = 12_000;
-
-class Refused extends Error {
-  readonly code: DoorError | "failed";
-  constructor(code: DoorError | "failed") {
-    super(code);
-    this.code = code;
-  }
-}
-
-async function post<T>(path: string, body: object): Promise<T> {
-  const response = await fetch(`${DOOR_PREFIX}api/${path}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const value = (await response.json().catch(() => ({}))) as T & { error?: { code?: DoorError } };
-  if (!response.ok) throw new Refused(value.error?.code ?? "failed");
-  return value;
-}
 
 /** Whether the door stands at its own address, not in the place of a page of the gateway. */
 function isOwnAddress(): boolean {
@@ -99,6 +81,8 @@ class Door {
         return this.open(answer);
       case "blocked":
         return show(TEXTS.refusedTitle, TEXTS.blocked);
+      case "wait-for-host":
+        return this.#waitForHost();
       case "wait-for-gateway": {
         const title = answer.gatewayState === "unsafe" ? TEXTS.unsafeTitle : TEXTS.offlineTitle;
         const isDecided = answer.standing === "decided";
@@ -115,6 +99,12 @@ class Door {
       case "offer":
         return this.offer(answer, seen);
     }
+  }
+
+  /** Allowed, and held back until somebody at the gateway's machine agrees. */
+  #waitForHost(): void {
+    show(TEXTS.hostTitle, TEXTS.host, { small: this.#code === undefined ? TEXTS.hostSmall : TEXTS.hostSoon });
+    this.#lookAgain();
   }
 
   #stopLooking(): void {
@@ -264,6 +254,10 @@ class Door {
         return this.#gatewayChanged();
       case "allowed":
         if (message.live) return this.#allowed();
+        if (message.needsHost === true) {
+          this.#done();
+          return this.#waitForHost();
+        }
         this.#isAllowedLater = true;
         return show(TEXTS.allowedTitle, this.#allowedLaterText());
       case "refused":
@@ -289,6 +283,12 @@ class Door {
         return show(TEXTS.wrongTitle, TEXTS.wrong, { actions: [again] });
       case "grant-refused":
         return show(TEXTS.failedTitle, TEXTS.grantRefused, { actions: [again], isError: true });
+      case "over-ceiling":
+        return show(TEXTS.ceilingTitle, TEXTS.ceiling, { actions: [again] });
+      case "stale-head":
+        return show(TEXTS.staleTitle, TEXTS.stale, { actions: [again] });
+      case "alarm":
+        return show(TEXTS.alarmTitle, TEXTS.alarm, { actions: [again] });
       case "replaced":
         return show(TEXTS.expiredTitle, TEXTS.replaced, { actions: [again] });
       case "expired":
@@ -339,6 +339,8 @@ class Door {
       case "gateway-away":
         show(TEXTS.offlineTitle, stateText("no-link", null));
         return this.#lookAgain();
+      case "needs-host":
+        return this.#waitForHost();
       case "network":
         if (this.#isAsking) return;
         show(TEXTS.networkTitle, TEXTS.network, { isError: true });

@@ -29,6 +29,17 @@ export const TEXTS = {
   wrong: "Wrong digits were typed three times, so the request has ended. Ask again and read the new digits carefully.",
   replaced: "This device asked again from another page. That page shows the current digits.",
   grantRefused: "The gateway's machine did not accept the decision. Ask again; if it repeats, the owner finds the reason in Gatehouse.",
+  hostTitle: "Waiting for a word on the gateway's machine",
+  host: "The owner allowed this device. Somebody at the gateway's machine must still agree, because its settings ask for that.",
+  hostSmall: "Keep this page open: it goes on by itself. The owner sees in Gatehouse what to type on the machine.",
+  hostSoon:
+    "This must happen within two minutes of your passkey; afterwards press I am the owner again. Gatehouse shows what to type on the machine.",
+  ceilingTitle: "The gateway's machine said no",
+  ceiling: "It does not give as much access, or for as long, as the owner chose. Ask again; the owner sees the reason and can choose less.",
+  staleTitle: "The decision came too late",
+  stale: "Something was cut on the gateway in between, so the owner must decide once more. Ask again.",
+  alarmTitle: "The gateway admits nobody new",
+  alarm: "Its machine raised an alarm. The owner sees in Gatehouse what it means; ask again when that is settled.",
   busyTitle: "Too many devices are waiting",
   busy: "The owner has three requests to decide already. Try again in a few minutes.",
   offlineTitle: "The gateway is away",
@@ -64,13 +75,13 @@ export function stateText(state: GatewayState, lastSeen: string | null, restartE
     case "no-link":
       return `The gateway's machine is off or without internet.${seen} This page goes on by itself when it is back.`;
     case "offline":
-      return "The gateway's machine is on, but OpenClaw is not running there. This page goes on by itself when it is.";
+      return `The gateway's machine is on, but OpenClaw is not running there.${seen} This page goes on by itself when it is.`;
     case "starting":
-      return "The gateway is starting. This page goes on by itself.";
+      return `The gateway is starting.${seen} This page goes on by itself.`;
     case "restarting":
-      return `The gateway is restarting, ${restartExpectedMs === undefined ? "usually under a minute" : `about ${span(restartExpectedMs)}`}. This page goes on by itself.`;
+      return `The gateway is restarting, ${restartExpectedMs === undefined ? "usually under a minute" : `about ${span(restartExpectedMs)}`}.${seen} This page goes on by itself.`;
     case "unsafe":
-      return "Gatehouse found that the gateway is not set up safely, so nobody is let in. The owner sees the reason in Gatehouse.";
+      return `Gatehouse found that the gateway is not set up safely, so nobody is let in.${seen} The owner sees the reason in Gatehouse.`;
     case "unclaimed":
       return "No machine has been connected to this gateway yet.";
   }

@@ -59,7 +59,10 @@ function showActions(actions: readonly Action[]): void {
   );
 }
 
-/** @returns local time of day, hours and minutes */
+/** @returns local time of day, hours and minutes; with the day when it is not today */
 export function clock(ms: number): string {
-  return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = { hour: "2-digit", minute: "2-digit" } as const;
+  const at = new Date(ms);
+  if (at.toDateString() === new Date().toDateString()) return at.toLocaleTimeString([], time);
+  return at.toLocaleString([], { day: "numeric", month: "short", ...time });
 }

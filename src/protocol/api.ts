@@ -1,6 +1,7 @@
 /** The HTTP API of the app origin and the approval origin: bodies in both directions. Routes and OpenAPI come from these. */
 import { z } from "zod";
 import { claimsSchema } from "./door-messages.ts";
+import { differencesSchema } from "./drift.ts";
 import { ownerRoleSchema } from "./key-log.ts";
 import {
   accessSchema,
@@ -18,6 +19,7 @@ import {
   signedByOwnerSchema,
   signedByRecoverySchema,
 } from "./statements.ts";
+import { KEY_LOG_ALARMS } from "./key-log.ts";
 import { GATEWAY_STATES } from "./words.ts";
 
 const ms = z.int();
@@ -29,7 +31,7 @@ export const apiErrorSchema = z.object({
 /** Closed set of `code`. `not-found` also stands for forbidden. */
 export const API_ERRORS = [
   "bad-request", "too-large", "not-signed-in", "wrong-origin", "not-found", "conflict", "closed-for-sign-up", "code-invalid", "passkey-refused",
-  "match-code-wrong", "request-over", "grant-refused", "too-many", "unavailable", "internal",
+  "match-code-wrong", "request-over", "grant-refused", "gateway-away", "too-many", "unavailable", "internal",
 ] as const; // prettier-ignore
 export type ApiErrorCode = (typeof API_ERRORS)[number];
 
@@ -161,8 +163,19 @@ export const allowSchema = z.object({ code: z.string().regex(/^\d{4}$/), signed:
 export const denySchema = z.object({ block: z.boolean() });
 /** POST /api/decisions/:gateway/owner -> decisionSchema: same-device grant with `activation`. GET …/owner -> { gatewayName, gatewayState, origin, head }. */
 export const ownerGrantSchema = z.object({ signed: signedByOwnerSchema });
-/** `applied`: connector acknowledged. `waiting`: gateway away, applies on return. */
-export const decisionSchema = z.object({ outcome: z.enum(["applied", "waiting", "denied"]), device: digestIdSchema });
+/** Why the gateway's machine did not take a grant, as far as an owner can do something about it. */
+export const GRANT_REFUSALS = ["over-ceiling", "stale-head", "alarm", "unknown-owner-key", "other"] as const;
+export const grantRefusalSchema = z.enum(GRANT_REFUSALS);
+export type GrantRefusal = z.infer<typeof grantRefusalSchema>;
+/**
+ * `applied`: connector acknowledged. `waiting`: gateway away, applies on return. `needs-host`: kept, and held back until somebody at the
+ * gateway's machine agrees. `refused`: the connector said no, `refusal` says why.
+ */
+export const decisionSchema = z.object({
+  outcome: z.enum(["applied", "waiting", "needs-host", "refused", "denied"]),
+  device: digestIdSchema,
+  refusal: grantRefusalSchema.optional(),
+});
 
 // === app origin: session and account ========================================================================================
 
@@ -189,6 +202,8 @@ export const deviceSchema = z.object({
   lastSeenMs: ms.nullable(),
   notAfterMs: ms,
   connectedNow: z.boolean(),
+  /** Allowed, but the policy asks for a word on the gateway's machine first. */
+  needsHost: z.boolean(),
 });
 export type Device = z.infer<typeof deviceSchema>;
 export const gatewaySchema = z.object({
@@ -200,6 +215,8 @@ export const gatewaySchema = z.object({
   openclawVersion: z.string().nullable(),
   connectorVersion: z.string().nullable(),
   demo: z.boolean(),
+  /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
+  alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),
   deviceCount: z.int(),
   waitingCount: z.int(),
@@ -207,7 +224,14 @@ export const gatewaySchema = z.object({
 });
 export type Gateway = z.infer<typeof gatewaySchema>;
 /** GET /api/gateways -> { gateways }; GET /api/gateways/:id -> { gateway, devices }; PATCH { name }; DELETE. */
-export const gatewayDetailSchema = z.object({ gateway: gatewaySchema, devices: z.array(deviceSchema) });
+export const gatewayDetailSchema = z.object({
+  gateway: gatewaySchema,
+  devices: z.array(deviceSchema),
+  /** What differs on the gateway itself, and when the connector last compared; null before it did. */
+  drift: z.object({ atMs: ms, differences: differencesSchema }).nullable(),
+});
+/** POST /api/gateways/:id/differences/:entry { what }: `remove` takes the entry out of the gateway's list, `keep` says that it is fine as it is. */
+export const differenceMendSchema = z.object({ what: z.enum(["remove", "keep"]) });
 /** POST /api/gateways { name } -> gatewayCreatedSchema. POST /api/gateways/:id/enrolment -> the same, for a new machine. */
 export const gatewayNameSchema = z.object({ name: nameSchema });
 export const gatewayCreatedSchema = z.object({
@@ -228,10 +252,40 @@ export const receiptSchema = z.object({
     entriesRemoved: z.int(),
     tookMs: z.number().nullable(),
     atMs: ms.nullable(),
+    /** The connector's own streams of the device have ended and its disk denies it; null until it said so. */
+    deniedAtMs: ms.nullable(),
+    /** Why it is still pending: no link, no answer in time, the gateway behind the connector away, its machine's disk full, a receipt that does not verify. */
+    why: z.enum(["no-link", "no-answer", "gateway-away", "not-written", "bad-receipt"]).nullable(),
   }),
+  /** Who cut: the owner here, or the person at the gateway's machine. */
+  by: z.enum(["owner", "host"]),
+  /** The connector's signature is here and verified: the receipt can be exported. */
+  isSigned: z.boolean(),
 });
+/** GET /api/gateways/:id/devices/:device/receipt.json -> receiptFileSchema (receipt.ts), as a download. */
 export type Receipt = z.infer<typeof receiptSchema>;
-/** GET /api/requests -> { requests: waitingCardSchema[] }, from the inbox. */
+/**
+ * What every owner device hears of a grant (PROTOCOL.md NT). `granted`: was this you? `needs-host`: the same, and held back on the machine.
+ * `refused`: the machine did not take it. `lapsed`: a same-device grant whose code never came.
+ */
+export const noticeSchema = z.object({
+  /** Grant id. */
+  id: digestIdSchema,
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  device: digestIdSchema,
+  name: z.string(),
+  access: accessSchema,
+  kind: z.enum(["ask", "owner"]),
+  state: z.enum(["granted", "needs-host", "refused", "lapsed"]),
+  refusal: grantRefusalSchema.nullable(),
+  /** Name of the passkey that signed, when the account still knew it. */
+  by: z.string().nullable(),
+  atMs: ms,
+});
+export type Notice = z.infer<typeof noticeSchema>;
+/** POST /api/gateways/:id/devices/:device/keep -> {}: the answer "it was me"; cutting the device is the other answer. */
+/** GET /api/requests -> { requests: waitingCardSchema[], notices: noticeSchema[] }, from the inbox. */
 export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, triesLeft: true });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;
 export const auditEventSchema = z.object({
@@ -251,9 +305,11 @@ export type Activity = z.infer<typeof activitySchema>;
 
 /** Messages of the WebSocket GET /api/inbox (server to page): the whole list at open, then changes. */
 export const inboxMessageSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema) }),
+  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
   z.object({ type: z.literal("request"), request: waitingCardSchema }),
   z.object({ type: z.literal("request-gone"), gateway: gatewayIdSchema, request: digestIdSchema }),
+  z.object({ type: z.literal("notice"), notice: noticeSchema }),
+  z.object({ type: z.literal("notice-gone"), gateway: gatewayIdSchema, id: digestIdSchema }),
   /** Something about this gateway changed (state, devices): fetch it again. */
   z.object({ type: z.literal("gateway"), gateway: gatewayIdSchema, state: z.enum(GATEWAY_STATES) }),
   z.object({ type: z.literal("enrolment"), enrolment: rowIdSchema }),

@@ -8,6 +8,8 @@ export const CLOSE_CUT = 4403;
 export const CLOSE_NOT_FOUND = 4404;
 /** A newer connector took over. */
 export const CLOSE_SUPERSEDED = 4409;
+/** The connector did not answer a cut in time; its streams end with the link. */
+export const CLOSE_UNANSWERED = 4408;
 /** The receiver is too slow, or sent more than it was granted. */
 export const CLOSE_TOO_SLOW = 4413;
 /** The connector is gone, or the gateway behind it. */
@@ -20,6 +22,12 @@ export const CLOSE_LINK_REFUSED = 4410;
 export const CLOSE_LINK_STALE = 4411;
 /** No common protocol version: update the connector. */
 export const CLOSE_LINK_VERSION = 4412;
+/** Two copies of this connector fight: nobody is linked until the owner has said which one stays. */
+export const CLOSE_LINK_QUARANTINED = 4414;
+
+/** The three legs of a stream, as reasons name them (PROTOCOL.md ST9). */
+export const LEGS = ["device-room", "room-connector", "connector-gateway"] as const;
+export type Leg = (typeof LEGS)[number];
 
 /** Longest close reason in UTF-8 bytes (RFC 6455 §5.5: 125 minus the code). */
 export const MAX_CLOSE_REASON_BYTES = 123;

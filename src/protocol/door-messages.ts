@@ -22,7 +22,7 @@ export const challengeResponseSchema = z.object({
   gatewayState: z.enum(GATEWAY_STATES),
   /** While it restarts: how long the gateway said that this takes, milliseconds. */
   restartExpectedMs: z.int().optional(),
-  /** Server time when the link was last seen; null: never. */
+  /** Server time when the gateway was last there: its machine while it has no link, else OpenClaw itself; null: never. */
   lastSeenMs: z.int().nullable(),
   approveOrigin: z.string(),
   serverTimeMs: z.int(),
@@ -33,6 +33,8 @@ export const challengeResponseSchema = z.object({
   standing: z.enum(["unknown", "allowed", "decided", "blocked"]),
   /** For `allowed` and `decided` (signed, but the connector has not applied it yet). */
   grant: z.object({ id: digestIdSchema, access: accessSchema, notAfterMs: z.int() }).nullable(),
+  /** For `decided`: allowed, and held back until somebody at the gateway's machine agrees. */
+  needsHost: z.boolean().optional(),
 });
 export type ChallengeResponse = z.infer<typeof challengeResponseSchema>;
 
@@ -45,6 +47,7 @@ export const sessionResponseSchema = z.object({ expiresAtMs: z.int(), access: ac
 /** Error codes of the door's JSON endpoints, in `{ "error": { "code", "message" } }`. */
 export const DOOR_ERRORS = [
   "bad-request", "not-allowed", "gateway-away", "token-missing", "token-frozen", "clock", "refused-by-gateway", "too-many",
+  "needs-host",
 ] as const; // prettier-ignore
 export type DoorError = (typeof DOOR_ERRORS)[number];
 
@@ -79,9 +82,12 @@ export const toDoorSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("waiting"), request: digestIdSchema, matchCode: z.string().regex(/^\d{4}$/), ownerSeen: z.boolean() }),
   z.object({ type: z.literal("gateway"), state: z.enum(GATEWAY_STATES), restartExpectedMs: z.int().optional() }),
   /** Signed; `live`: the connector has applied it and a session can open now. */
-  z.object({ type: z.literal("allowed"), live: z.boolean() }),
+  z.object({ type: z.literal("allowed"), live: z.boolean(), needsHost: z.boolean().optional() }),
   z.object({ type: z.literal("refused"), blocked: z.boolean() }),
-  z.object({ type: z.literal("ended"), why: z.enum(["expired", "wrong-code", "replaced", "withdrawn", "grant-refused"]) }),
+  z.object({
+    type: z.literal("ended"),
+    why: z.enum(["expired", "wrong-code", "replaced", "withdrawn", "grant-refused", "over-ceiling", "stale-head", "alarm"]),
+  }),
   z.object({ type: z.literal("busy") }),
   z.object({ type: z.literal("error"), code: z.enum(DOOR_ERRORS) }),
 ]);

@@ -62,6 +62,19 @@ export const MAX_PATH_CHARS = 8 * KIB;
 /** JSON body of our own endpoints: the largest is a registration response. */
 export const MAX_JSON_BODY_BYTES = 16 * KIB;
 
+// --- edge cache --------------------------------------------------------------------------------------------------------
+
+/** Body of one kept file: the Control UI's largest chunk is 3.5 MiB unpacked, 0.8 MiB as it crosses. */
+export const MAX_EDGE_ASSET_BYTES = 4 * MIB;
+/** Bytes that one isolate of the Worker holds while it fills the cache; beyond it answers pass without being kept. */
+export const MAX_EDGE_FILLING_BYTES = 16 * MIB;
+/** A kept file is asked for again after a day, although the gateway's headers allow a year: bounds what a machine that was taken over leaves behind. */
+export const EDGE_KEEP_SECONDS = 86_400;
+/** How long an answer of the room admits a session to kept files: within this time after a cut the edge has forgotten the device, too. */
+export const EDGE_LEASE_MS = 30_000;
+/** A gateway's own name of its build. */
+export const MAX_BUILD_CHARS = 200;
+
 // --- link life -------------------------------------------------------------------------------------------------------
 
 /** A socket at `/link` must prove the connector's key within this time. */
@@ -75,6 +88,14 @@ export const LINK_SILENCE_MS = 15_000;
 export const MAX_UNPROVEN_LINKS = 16;
 /** Unproven sockets from one address (an IPv6 /64 counts as one), at `/link` and at the door each. */
 export const MAX_UNPROVEN_PER_ADDRESS = 4;
+/** How long the key before a rotation still proves a link, unless the new one was acknowledged before (security.md 10). */
+export const KEY_OVERLAP_MS = 24 * 3_600_000;
+/** `rotate` entries that a connector shows in `hello`, the newest: more never lie between it and a room, and each costs a check before the proof. */
+export const MAX_ROTATIONS_SHOWN = 16;
+export const MAX_ROTATION_LINE_CHARS = 1_000;
+/** Links with a stale generation, each with a proven key, within this time before the gateway is closed: two copies of one connector fight. */
+export const COPY_WINDOW_MS = 10 * 60_000;
+export const MAX_COPY_ALTERNATIONS = 3;
 /** Unanswered heartbeats before the link is called dead. */
 export const HEARTBEAT_MISSES = 2;
 export const RECONNECT_MIN_MS = 250;
@@ -95,6 +116,10 @@ export const REQUEST_SILENCE_MS = 5 * 60_000;
 export const DOOR_PING_MS = 20_000;
 /** Of these from one address (an IPv6 /64 counts as one): one visitor cannot keep the others from asking. */
 export const MAX_REQUESTS_PER_ADDRESS = 2;
+/** New requests within this time, per gateway and from one address: more are told `busy`, so that asking and withdrawing fills no history. */
+export const NEW_REQUESTS_MS = 3_600_000;
+export const MAX_NEW_REQUESTS_PER_GATEWAY = 120;
+export const MAX_NEW_REQUESTS_PER_ADDRESS = 30;
 /** Open sockets at the door that have not proven a key yet, per gateway: bounds memory before anybody is allowed. */
 export const MAX_UNPROVEN_WAITS = 16;
 /** A socket at the door must prove its key within this time, or its place is given away. */
@@ -118,6 +143,8 @@ export const APPLY_BY_OFFLINE_MS = 24 * 3_600_000;
 export const NONCE_MS = 5 * 60_000;
 /** Activation code of the same-device way: first session within this time. */
 export const ACTIVATION_MS = 2 * 60_000;
+/** After a device's proof at the door its first new OpenClaw key is paired within this time: a page loads, a gateway restarts. */
+export const HANDOVER_MS = 2 * 60_000;
 /** Previous device token stays good for a lost reply, until the current one is used, at most this long. */
 export const TOKEN_OVERLAP_MS = 10 * 60_000;
 export const ENROLMENT_CODE_MS = 10 * 60_000;
@@ -136,10 +163,41 @@ export const RECOVERY_CODE_COUNT = 10;
 export const MAX_STATEMENT_BYTES = 4 * KIB;
 export const MAX_NAME_CHARS = 64;
 export const MAX_GATEWAYS_PER_ACCOUNT = 50;
+/** Passkeys of one account: each is a row, and an owner key in the next gateway's log (MAX_OWNER_KEYS). */
+export const MAX_PASSKEYS_PER_ACCOUNT = 10;
+/** Invitations of one account that nobody has used yet. */
+export const MAX_OPEN_INVITATIONS = 20;
 /** Owner passkeys that a gateway's key log holds at once. */
 export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */
 export const MAX_KEY_LOG_LINE_CHARS = 40 * KIB;
+
+// --- cuts and differences ------------------------------------------------------------------------------------------------
+
+/** A connector answers a cut within this time, or its link is closed: it may still hold the device's sockets. */
+export const CUT_ANSWER_MS = 5_000;
+/** The connector waits this long for the gateway to remove an entry before it answers that the removal is under way. */
+export const CUT_REMOVAL_MS = 2_000;
+/** A cut that the gateway's machine could not write down is sent again after this time. */
+export const CUT_AGAIN_MS = 60_000;
+/** Entries that a receipt names; more are only counted. */
+export const MAX_RECEIPT_ENTRIES = 16;
+/** Receipts that a connector keeps, acknowledged ones first to go. */
+export const MAX_KEPT_RECEIPTS = 200;
+/** What a device that was cut may still send on sockets that do not answer their close, before the room is restarted to be rid of them. */
+export const MAX_FRAMES_AFTER_CUT = 50;
+export const MAX_BYTES_AFTER_CUT = 1 * MIB;
+/** A browser answers a close within this time; one that does not is ended with the room's next restart for it. */
+export const CLOSE_ANSWER_MS = 15_000;
+/** Restarts of a room for such sockets, at most one in this time: they end every stream. */
+export const ABORT_PAUSE_MS = 10 * 60_000;
+/** Differences between gateway and grants in one report, and such as the owner said are fine. */
+export const MAX_DIFFERENCES = 50;
+export const MAX_KEPT_DIFFERENCES = 200;
+/** Pairing events of the gateway come in groups: the lists are compared this long after the last one. */
+export const DRIFT_SETTLE_MS = 300;
+/** Rows about broken streams in a gateway's audit: a link that comes and goes must not fill it. */
+export const BREAK_ROWS = { perSecond: 1 / 60, burst: 20 } as const;
 
 // --- audit chain -----------------------------------------------------------------------------------------------------------
 

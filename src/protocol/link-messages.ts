@@ -2,7 +2,9 @@
 import { z } from "zod";
 import { auditHeadSchema } from "./audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
-import { MAX_AUDIT_DIGESTS, MAX_KEY_LOG_LINE_CHARS } from "./limits.ts";
+import { differencesSchema, openclawIdSchema } from "./drift.ts";
+import { MAX_AUDIT_DIGESTS, MAX_BUILD_CHARS, MAX_KEY_LOG_LINE_CHARS, MAX_ROTATION_LINE_CHARS, MAX_ROTATIONS_SHOWN } from "./limits.ts";
+import { signedReceiptSchema } from "./receipt.ts";
 import {
   connectorKeySchema,
   digestIdSchema,
@@ -56,7 +58,20 @@ export const sessionOpenSchema = z.object({
 /** A signed grant to verify, keep and answer with `result`. */
 export const grantMessageSchema = z.object({ type: z.literal("grant"), id: idSchema, grant: digestIdSchema, signed: signedByOwnerSchema });
 /** Removes a device. Only subtracts, so it needs no signature. */
-export const cutMessageSchema = z.object({ type: z.literal("cut"), id: idSchema, device: digestIdSchema, cutAtMs: z.int() });
+export const cutMessageSchema = z.object({
+  type: z.literal("cut"),
+  id: idSchema,
+  device: digestIdSchema,
+  cutAtMs: z.int(),
+  /** Names this cut: sent again, it gets the same receipt. A connector that knows it signs one. */
+  cut: digestIdSchema.optional(),
+  /** Place of the cut in the room's audit chain; goes into the receipt. */
+  audit: auditHeadSchema.optional(),
+});
+/** The room has the signed receipt of this cut on disk: it need not be sent again. */
+export const receiptAckSchema = z.object({ type: z.literal("receipt-ack"), cut: digestIdSchema });
+/** Takes one entry out of the gateway's own pairing list: only one that this connector named as a difference. Only subtracts. */
+export const removeEntrySchema = z.object({ type: z.literal("remove-entry"), id: idSchema, entry: openclawIdSchema });
 /** One more owner passkey, endorsed by a pinned one. */
 export const ownerKeyMessageSchema = z.object({ type: z.literal("owner-key"), id: idSchema, signed: signedByOwnerSchema });
 /** Takes one owner passkey out, signed by another one. Since version 2. */
@@ -81,7 +96,7 @@ export const auditHeadMessageSchema = z.object({
 export const attentionSchema = z.object({ type: z.literal("attention"), busy: z.boolean() });
 
 export const toConnectorSchema = z.discriminatedUnion("type", [
-  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema,
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema,
 ]); // prettier-ignore
 export type ToConnector = z.infer<typeof toConnectorSchema>;
 
@@ -93,11 +108,23 @@ export const gatewayReportSchema = z.object({
   version: z.string().max(40).optional(),
   /** Closed set of reasons for people; texts live in the pages. */
   reason: z
-    .enum(["not-running", "too-old", "auth-failed", "no-secret", "settings-missing", "stranger-admitted", "settings-refused", "auth-mode"])
+    .enum([
+      "not-running",
+      "too-old",
+      "auth-failed",
+      "no-secret",
+      "settings-missing",
+      "stranger-admitted",
+      "settings-refused",
+      "auth-mode",
+      "connector-copied",
+    ])
     .optional(),
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),
   demo: z.boolean().optional(),
+  /** Names the build of the pages that it serves, while it serves the ones it came with; without it nothing is kept at the edge (EC2). */
+  build: z.string().min(1).max(MAX_BUILD_CHARS).optional(),
 });
 export type GatewayReport = z.infer<typeof gatewayReportSchema>;
 
@@ -117,6 +144,8 @@ export const linkHelloSchema = z.object({
   report: gatewayReportSchema,
   /** Last entry of the connector's key log. Since version 2. */
   head: keyLogHeadSchema.optional(),
+  /** `rotate` entries of that log, oldest first: how a room that knows an older key gets to `key` (PROTOCOL.md LINK8). */
+  rotations: z.array(z.string().max(MAX_ROTATION_LINE_CHARS)).max(MAX_ROTATIONS_SHOWN).optional(),
 });
 /** The generation of `welcome` is on disk. */
 export const linkAckSchema = z.object({ type: z.literal("ack"), generation: z.int() });
@@ -126,7 +155,7 @@ export const nonceSchemaMessage = z.object({ type: z.literal("nonce"), id: idSch
 /** Why the connector refused a command. */
 export const REFUSALS = [
   "bad-statement", "bad-signature", "wrong-gateway", "unknown-owner-key", "expired", "too-late", "unknown-grant", "revoked", "bad-nonce", "bad-activation", "not-serving",
-  "needs-host", "over-ceiling", "stale-head", "alarm", "last-owner-key", "internal",
+  "needs-host", "over-ceiling", "stale-head", "alarm", "last-owner-key", "internal", "no-difference",
 ] as const; // prettier-ignore
 export type Refusal = (typeof REFUSALS)[number];
 
@@ -149,6 +178,8 @@ export const resultSchema = z.object({
       atMs: z.int(),
       /** Removal took this long on the gateway. */
       tookMs: z.number().optional(),
+      /** What the connector signs about it, once it is done. */
+      receipt: signedReceiptSchema.optional(),
     })
     .optional(),
 });
@@ -160,11 +191,21 @@ export const cutDoneSchema = z.object({
   removed: z.int(),
   atMs: z.int(),
   by: z.enum(["owner", "host"]),
+  /** Sent again at every link until `receipt-ack`. */
+  receipt: signedReceiptSchema.optional(),
+  /** Made on the host: the grant that it ended. A later grant of the same device stays. */
+  grant: digestIdSchema.nullable().optional(),
 });
+/** What differs between the gateway's own pairing list and the grants; the whole picture each time. */
+export const driftSchema = z.object({ type: z.literal("drift"), atMs: z.int(), differences: differencesSchema });
 /** Entries of the key log that the room lacks, in order. Since version 2. */
 export const logMessageSchema = z.object({ type: z.literal("log"), lines: z.array(z.string().max(MAX_KEY_LOG_LINE_CHARS)).min(1).max(64) });
+/** The new key of the `rotate` entry at place `seq` is the one on disk now: the one before it is gone (PROTOCOL.md LINK8). Since version 2. */
+export const rotatedMessageSchema = z.object({ type: z.literal("rotated"), seq: z.int().min(1) });
 /** The connector admits nobody new until somebody at the machine has looked. Since version 2. */
 export const alarmMessageSchema = z.object({ type: z.literal("alarm"), alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
+/** No alarm stands: there was none, or the person at the machine has settled it. After `ack`, and when it is settled. Since version 2. */
+export const alarmOverSchema = z.object({ type: z.literal("alarm-over") });
 /** The newest head of the audit chain that this connector has on disk; null: none. After `ack`, and after every head that it took. Since version 2. */
 export const auditAnchorSchema = z.object({ type: z.literal("audit-anchor"), head: auditHeadSchema.nullable() });
 /** OpenClaw's own pairing for an allowed device: seen, finished, connected. For activity and the bench. */
@@ -187,7 +228,10 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   deviceEventSchema,
   logMessageSchema,
   alarmMessageSchema,
+  alarmOverSchema,
   auditAnchorSchema,
+  driftSchema,
+  rotatedMessageSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;
 

@@ -19,6 +19,7 @@ export type StatementType =
   | "match"
   | "request"
   | "device"
+  | "edge"
   | "link"
   | "enrol";
 
@@ -86,6 +87,9 @@ export const RECOVERY_KEY_KEYS = ["v", "account", "key", "issuedAtMs"] as const;
 export const RECOVER_KEYS = ["v", "account", "credentialId", "key", "remove", "issuedAtMs"] as const;
 /** Not signed: a passkey as it is carried to a gateway's machine. */
 export const PASSKEY_TEXT_KEYS = ["v", "credentialId", "key"] as const;
+export const RECEIPT_KEYS = [
+  "v", "gateway", "device", "grant", "cut", "by", "cutAtMs", "audit", "deniedAtMs", "removedAtMs", "streamsClosed", "removed", "absent", "entries", "log", "head",
+] as const; // prettier-ignore
 export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs"] as const;
 
 /** @returns base64url without padding (RFC 4648 §5) */

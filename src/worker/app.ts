@@ -1,6 +1,8 @@
 /** Composes routes by host: app origin, approval origin, gateway origins. Exported so that tests call it without a network. */
 import { hostKind, readConfig } from "./config.ts";
+import type { Defer } from "./edge-cache.ts";
 import type { Env } from "./env.ts";
+import { approveHeaders, dashboardHeaders } from "./page-headers.ts";
 import { errorResponse } from "./respond.ts";
 import { authRoutes } from "./routes/auth.ts";
 import { openApi, routesApp } from "./routes/checked-route.ts";
@@ -21,29 +23,17 @@ export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes];
 const appApi = routesApp(appRoutes, "app");
 const approveApi = routesApp(approveRoutes, "approve");
 
-/** A page of ours: one HTML file for every path without a dot, its script and style beside it. */
-async function page(request: Request, env: Env, folder: string, csp: string, referrerPolicy = "no-referrer"): Promise<Response> {
+/** A page of ours: one HTML file for every path without a dot. @param own files beside it, by path */
+async function page(request: Request, env: Env, folder: string, headers: Headers, own: readonly string[] = []): Promise<Response> {
   if (request.method !== "GET" && request.method !== "HEAD") return errorResponse("not-found");
   const { pathname } = new URL(request.url);
-  const name = /^\/(app|approve)\.(js|css)$/.test(pathname) ? pathname : "/";
+  const name = own.includes(pathname) ? pathname : "/";
   if (name === "/" && pathname.includes(".")) return errorResponse("not-found");
   const file = await env.ASSETS.fetch(new URL(`/${folder}${name}`, request.url).href);
   if (!file.ok) return errorResponse("not-found");
-  const headers = new Headers({
-    "content-type": file.headers.get("content-type") ?? "text/html; charset=utf-8",
-    "cache-control": "no-cache",
-    "content-security-policy": csp,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": referrerPolicy,
-    "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=()",
-  });
-  if (env.APP_ORIGIN.startsWith("https:")) headers.set("strict-transport-security", "max-age=63072000; includeSubDomains");
+  if (name !== "/") headers.set("content-type", file.headers.get("content-type") ?? "");
   return new Response(file.body, { headers });
 }
-
-const CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 async function appOrigin(request: Request, env: Env): Promise<Response> {
   const { pathname } = new URL(request.url);
@@ -52,24 +42,22 @@ async function appOrigin(request: Request, env: Env): Promise<Response> {
   if (pathname.startsWith("/api/")) return appApi.fetch(request, env);
   if (pathname.startsWith("/link/")) return handleLink(request, env, pathname.slice("/link/".length));
   if (/^\/connector-[^/]*\.tgz$/.test(pathname)) return connectorPackage(request, env, pathname.slice(1));
-  return page(request, env, "app", `${CSP}; form-action 'self'`);
+  return page(request, env, "app", dashboardHeaders(env), ["/app.js", "/app.css"]);
 }
 
 async function approveOrigin(request: Request, env: Env): Promise<Response> {
   const { pathname } = new URL(request.url);
   if (pathname.startsWith("/api/")) return approveApi.fetch(request, env);
-  const { protocol } = new URL(env.APP_ORIGIN);
-  // With `no-referrer` a browser sends `Origin: null` on the form post back to the door, which then could not tell who posts.
-  return page(request, env, "approve", `${CSP}; form-action ${protocol}//*.${env.GATEWAY_DOMAIN}`, "strict-origin");
+  return page(request, env, "approve", approveHeaders(env));
 }
 
-/** Answers every request of the Worker; never throws. */
-export async function handle(request: Request, env: Env): Promise<Response> {
+/** Answers every request of the Worker; never throws. @param defer for work that goes on after the answer: the platform's `waitUntil` */
+export async function handle(request: Request, env: Env, defer: Defer = () => undefined): Promise<Response> {
   try {
     const host = hostKind(env, new URL(request.url).host);
     if (host.kind === "app") return await appOrigin(request, env);
     if (host.kind === "approve") return await approveOrigin(request, env);
-    if (host.kind === "gateway") return await handleGatewayOrigin(request, env, host.label);
+    if (host.kind === "gateway") return await handleGatewayOrigin(request, env, host.label, defer);
     return errorResponse("not-found");
   } catch {
     return errorResponse("internal");

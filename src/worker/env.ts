@@ -8,6 +8,7 @@ export interface Env {
   readonly DB: D1Database;
   readonly ASSETS: Fetcher;
   readonly STRANGER_LIMIT: RateLimit;
+  readonly ACCOUNT_LIMIT: RateLimit;
   readonly APP_ORIGIN: string;
   readonly APPROVE_ORIGIN: string;
   readonly GATEWAY_DOMAIN: string;

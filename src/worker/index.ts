@@ -6,5 +6,5 @@ export { Inbox } from "./inbox/inbox.ts";
 export { Room } from "./room/room.ts";
 
 export default {
-  fetch: (request, env) => handle(request, env),
+  fetch: (request, env, ctx) => handle(request, env, (work) => ctx.waitUntil(work)),
 } satisfies ExportedHandler<Env>;

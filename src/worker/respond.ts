@@ -14,6 +14,7 @@ const STATUS: Readonly<Record<ApiErrorCode, number>> = {
   "match-code-wrong": 409,
   "request-over": 410,
   "grant-refused": 422,
+  "gateway-away": 503,
   "too-many": 429,
   unavailable: 503,
   internal: 500,
@@ -32,13 +33,14 @@ const MESSAGE: Readonly<Record<ApiErrorCode, string>> = {
   "match-code-wrong": "Those are not the four digits on the device.",
   "request-over": "The device no longer asks. Open its page again.",
   "grant-refused": "What was signed is not what was shown. Nothing was changed.",
+  "gateway-away": "The gateway is not there now. Nothing was changed; try again when it is online.",
   "too-many": "Too many tries. Wait a minute.",
   unavailable: "The database does not answer. Allowed devices still connect; try again soon.",
   internal: "Something went wrong on our side.",
 };
 
 /** Seconds after which the same request may fare better. */
-const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = { "too-many": 60, unavailable: 5 };
+const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = { "too-many": 60, unavailable: 5, "gateway-away": 5 };
 
 /** A refusal with a stable code; the only error whose text reaches a client. */
 export class ApiError extends Error {

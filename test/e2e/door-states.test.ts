@@ -173,3 +173,41 @@ test("Stay here stops the way back; the digits' third error, a denial and a deci
   await owner.waitForURL(stack.control.appOrigin + gatewayPath);
   await device.context().close();
 });
+
+test("[ST10] an allowed device's tab while the gateway is away says why and since when, answers 503, and goes on by itself at the same address", async () => {
+  const device = await newDevice();
+  const digits = await ask(device, origin);
+  await toDashboard();
+  await review(owner);
+  await allow(owner, digits);
+  await device.getByText("Connected. This device may").waitFor();
+  const { port } = gateway;
+  const { stateDir } = connector;
+  await gateway.stop();
+  await toDashboard();
+  await owner.getByText("OpenClaw not running").first().waitFor();
+  const answer = await device.goto(`${origin}/some/chat?x=1#part`);
+  expect([answer?.status(), answer?.headers()["retry-after"], answer?.headers()["cache-control"]]).toEqual([503, "5", "no-store"]);
+  await heading(device, "The gateway is away");
+  await device
+    .getByRole("status")
+    .getByText(/OpenClaw is not running there\. Last seen \d/)
+    .waitFor();
+  const file = await device.evaluate(async () => {
+    const answer = await fetch("/demo.js");
+    return [answer.status, await answer.text()];
+  });
+  expect(file).toEqual([503, "OpenClaw is not running on the gateway's machine (connector-gateway).\n"]);
+  await look(device, "away-openclaw");
+  await connector.stop();
+  await device
+    .getByRole("status")
+    .getByText(/machine is off or without internet\. Last seen \d/)
+    .waitFor();
+  await look(device, "away-machine");
+  gateway = await startDemoGateway({ port, token: TOKEN });
+  connector = connect(["run"], stateDir);
+  await device.getByText("Connected. This device may").waitFor();
+  expect(device.url()).toBe(`${origin}/some/chat?x=1#part`);
+  await device.context().close();
+});

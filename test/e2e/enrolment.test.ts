@@ -86,7 +86,7 @@ test("wrong words burn the code and pin nothing", async () => {
   await owner.getByText("The words were not confirmed in the terminal").waitFor();
 });
 
-test("without a yes to the settings nothing is served: the owner and the door say so", async () => {
+test("[case 43] without a yes to the settings nothing is served: the owner and the door say so", async () => {
   const code = (await addGateway("Barn")).split(" ").at(-1) ?? "";
   const stateDir = await scratch();
   expect(await exitCode(connect(["up", code], stateDir))).toBe(3);

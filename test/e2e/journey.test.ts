@@ -177,7 +177,7 @@ test("Open: the owner reaches the Control UI on the own device with one passkey 
   expect([...(await hello)].toSorted()).toEqual(FULL);
 });
 
-test("an approval link made with somebody else's key gains its sender nothing", async () => {
+test("[case 48] an approval link made with somebody else's key gains its sender nothing", async () => {
   const attacker = await newDevice();
   await attacker.goto(origin);
   await attacker.getByRole("button", { name: "I am the owner" }).click();
@@ -206,7 +206,7 @@ test("[GR4] [LINK7] a decision while the gateway is offline takes effect when it
   await page.context().close();
 });
 
-test("[ST6] gateway restart, connector killed, control plane restarted: the device is back without pairing again", async () => {
+test("[ST6] [case 1] gateway restart, connector killed, control plane restarted: the device is back without pairing again", async () => {
   const page = await newDevice();
   const first = nextHello(page);
   const digits = await ask(page, origin);
@@ -234,7 +234,7 @@ test("[ST6] gateway restart, connector killed, control plane restarted: the devi
   await page.context().close();
 });
 
-test("the loopback trap never opened: no device was ever paired silently", async () => {
+test("[case 42] the loopback trap never opened: no device was ever paired silently", async () => {
   const vias = (await pairedDevices(openclaw.port, openclaw.token)).map((device) => device.approvedVia);
   expect(vias.length).toBeGreaterThan(0);
   expect(new Set(vias)).toEqual(new Set(["owner"]));

@@ -153,7 +153,7 @@ test("100 sockets of one device opened at once all echo, also the ones that wait
   await Promise.all(sockets.map((socket) => socket.close()));
 });
 
-test("[CR4] [CR6] a reader that stops during 25 MiB is reset with 4413 after an exact prefix; its neighbours lose nothing", async () => {
+test("[CR4] [CR6] [case 19] a reader that stops during 25 MiB is reset with 4413 after an exact prefix; its neighbours lose nothing", async () => {
   const messages = 400;
   const neighbours = await Promise.all([1, 2, 3, 4, 5].map((number) => Socket.open(device(number))));
   const reader = await Socket.open(device(6), "?reader");
@@ -180,7 +180,7 @@ test("[CR4] [CR6] a reader that stops during 25 MiB is reset with 4413 after an 
   expect(exchanged).toBeGreaterThan(100);
   for (const socket of neighbours) expect(socket.rest()).toEqual([]);
   reader.ws.resume();
-  expect(await reader.closed).toEqual({ code: 4413, reason: "too slow" });
+  expect(await reader.closed).toEqual({ code: 4413, reason: "device-room: too slow" });
   const read = reader.rest();
   expect(read.length).toBeLessThan(messages);
   for (const [i, message] of read.entries()) {

@@ -120,7 +120,7 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-test("[KL8] [case 29] a passkey that was removed on the account page decides no more: room and connector refuse its next grant", async () => {
+test("[KL9] [case 29] a passkey that was removed on the account page decides no more: room and connector refuse its next grant", async () => {
   await toAccount(laptop);
   await laptop.getByText("Decides for “Home”.").waitFor();
   const ring = await newKey(laptop, "usb");
@@ -160,7 +160,7 @@ test("[KL8] [case 29] a passkey that was removed on the account page decides no 
   await visitor.context().close();
 });
 
-test("[KL9] every passkey lost: a recovery code only signs in; the recovery key lets the new passkey decide and takes out the lost ones", async () => {
+test("[KL10] every passkey lost: a recovery code only signs in; the recovery key lets the new passkey decide and takes out the lost ones", async () => {
   await other.getByRole("button", { name: "Continue" }).click();
   await other.getByRole("button", { name: "Make a recovery key" }).click();
   await heading(other, "Write down this recovery key");
@@ -223,7 +223,7 @@ async function recoverWithCode(page: Page, code: string): Promise<void> {
   await page.getByRole("link", { name: "With the recovery key or on the machine" }).click();
 }
 
-test("[KL11] neither passkey nor recovery key: the gateway's machine lets a new passkey decide, after twelve words that the page shows", async () => {
+test("[KL12] neither passkey nor recovery key: the gateway's machine lets a new passkey decide, after twelve words that the page shows", async () => {
   const tablet = await newPage();
   await newKey(tablet, "internal");
   await recoverWithCode(tablet, codes[1] ?? "");

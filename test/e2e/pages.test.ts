@@ -195,7 +195,7 @@ test("[ST4] an HTTP body of 200 MiB each way, streamed", async () => {
   expect(down).toEqual({ bytes: 200 * MIB, wrong: 0 });
 });
 
-test("[HD1] [HD2] what a visitor forges never arrives; the connector's own headers do", async () => {
+test("[HD1] [HD2] [case 42] what a visitor forges never arrives; the connector's own headers do", async () => {
   const status = await device.evaluate(async () => {
     const forged = {
       "x-forwarded-for": "127.0.0.1",

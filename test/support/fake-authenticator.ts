@@ -7,8 +7,8 @@ export interface Authenticator {
   readonly ownerKey: OwnerKey;
   /** Signs a statement; the overrides make it wrong in one way. */
   sign(type: StatementType, body: Uint8Array<ArrayBuffer>, overrides?: Partial<SignOptions>): Promise<SignedByOwner>;
-  /** A registration of this very passkey (RegistrationResponseJSON, attestation `none`) over a sign-up nonce. */
-  register(nonce: string): Promise<object>;
+  /** A registration of this very passkey (RegistrationResponseJSON, attestation `none`) over a sign-up nonce. @param key another public key in its place */
+  register(nonce: string, key?: OwnerKey["key"]): Promise<object>;
   /** A sign-in (AuthenticationResponseJSON) over a nonce. */
   signIn(nonce: string): Promise<object>;
 }
@@ -68,7 +68,7 @@ export async function newAuthenticator(origin: string): Promise<Authenticator> {
   return {
     ownerKey,
     sign,
-    register: async (nonce) => {
+    register: async (nonce, key = ownerKey.key) => {
       const challenge = toBase64url(await sha256(tagged("register", bytesOf(nonce))));
       const clientData = utf8(JSON.stringify({ type: "webauthn.create", challenge, origin, crossOrigin: false }));
       const head = new Uint8Array(37);
@@ -76,8 +76,12 @@ export async function newAuthenticator(origin: string): Promise<Authenticator> {
       // User present and verified, attested credential data included.
       head[32] = 0x45;
       const id = bytesOf(credentialId);
-      // COSE_Key of an ES256 key (RFC 9053 §2.1), after AAGUID and credential id.
-      const cose = [0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32, ...bytesOf(jwk.x ?? ""), 0x22, 0x58, 32, ...bytesOf(jwk.y ?? "")];
+      if (key.kty === "RSA") throw new TypeError("no RSA here");
+      // COSE_Key of an ES256 or EdDSA key (RFC 9053 §2), after AAGUID and credential id.
+      const cose =
+        key.kty === "EC"
+          ? [0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32, ...bytesOf(key.x), 0x22, 0x58, 32, ...bytesOf(key.y)]
+          : [0xa4, 1, 1, 3, 0x27, 0x20, 6, 0x21, 0x58, 32, ...bytesOf(key.x)];
       const authData = [...head, ...new Uint8Array(16), 0, id.byteLength, ...id, ...cose];
       const text = (word: string): number[] => [0x60 + word.length, ...utf8(word)];
       const object = [

@@ -4,7 +4,8 @@ import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import type { HandshakeWatch, OpenclawGateway } from "../../src/connector/openclaw/openclaw-port.ts";
+import type { PairedEntry } from "../../src/core/drift.ts";
+import type { HandshakeWatch, OpenclawGateway, Removal } from "../../src/connector/openclaw/openclaw-port.ts";
 import { GatewayAwayError } from "../../src/connector/openclaw/openclaw-port.ts";
 import type { GatewayReport } from "../../src/protocol/link-messages.ts";
 import { Arrivals } from "./arrivals.ts";
@@ -94,6 +95,9 @@ export class StubOpenclaw implements OpenclawGateway {
   isAway = false;
   /** What the last `removeBound` calls named, in order. */
   readonly removed: string[] = [];
+  /** The gateway's own pairing list. */
+  list: readonly PairedEntry[] = [];
+  readonly pairing = new Set<() => void>();
   readonly #listeners = new Set<(report: GatewayReport) => void>();
 
   constructor(port: number) {
@@ -137,9 +141,24 @@ export class StubOpenclaw implements OpenclawGateway {
     };
   }
 
-  removeBound(device: string): Promise<{ readonly removed: number }> {
+  removeBound(device: string): Promise<Removal> {
     if (this.isAway) return Promise.reject(new GatewayAwayError("away"));
     this.removed.push(device);
-    return Promise.resolve({ removed: 1 });
+    return Promise.resolve({ removed: 1, absent: 0, entries: ["e".repeat(64)] });
+  }
+
+  paired(): Promise<readonly PairedEntry[]> {
+    return this.isAway ? Promise.reject(new GatewayAwayError("away")) : Promise.resolve(this.list);
+  }
+
+  removeEntry(entry: string): Promise<void> {
+    if (this.isAway) return Promise.reject(new GatewayAwayError("away"));
+    this.list = this.list.filter((each) => each.id !== entry);
+    return Promise.resolve();
+  }
+
+  onPairing(listener: () => void): () => void {
+    this.pairing.add(listener);
+    return () => this.pairing.delete(listener);
   }
 }

@@ -2,16 +2,18 @@
 import { createHmac } from "node:crypto";
 import http from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
-import { claimTranscript } from "../../src/core/check-words.ts";
-import { activationHash, sha256 } from "../../src/core/digests.ts";
+import { checkWords, claimTranscript } from "../../src/core/check-words.ts";
+import { activationHash, deviceId, sha256 } from "../../src/core/digests.ts";
 import type { EnrolmentView, Receipt } from "../../src/protocol/api.ts";
 import type { ChallengeResponse } from "../../src/protocol/door-messages.ts";
 import { SESSION_MS } from "../../src/protocol/limits.ts";
 import { fromBase64url, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
+import type { Access } from "../../src/protocol/words.ts";
 import type { ControlPlane } from "../../scripts/control-plane.ts";
 import { newAuthenticator } from "./fake-authenticator.ts";
 import type { Authenticator } from "./fake-authenticator.ts";
 import { grantBytes, newDevice } from "./fake-device.ts";
+import type { FakeDevice } from "./fake-device.ts";
 import type { RunningConnector } from "./stack.ts";
 
 /** Keeps sockets open, as a browser does. */
@@ -37,6 +39,12 @@ interface Asked {
  * @throws Error with status and body for any answer that is not 2xx
  */
 async function call<T>(origin: string, path: string, asked: Asked = {}): Promise<Answer<T>> {
+  const answer = await callText(origin, path, asked);
+  return { ...answer, body: (answer.body === "" ? null : JSON.parse(answer.body)) as T };
+}
+
+/** The same, with the answer's body as it came. */
+async function callText(origin: string, path: string, asked: Asked): Promise<Answer<string>> {
   const { host, port } = new URL(origin);
   const body = asked.body === undefined ? undefined : JSON.stringify(asked.body);
   const headers = { host, origin, ...(body === undefined ? {} : { "content-type": "application/json" }), ...asked.headers };
@@ -60,7 +68,7 @@ async function call<T>(origin: string, path: string, asked: Asked = {}): Promise
     request.end(body);
   });
   if (answer.status < 200 || answer.status > 299) throw new Error(`${path} answered ${answer.status}: ${answer.body.slice(0, 300)}`);
-  return { ...answer, body: (answer.body === "" ? null : JSON.parse(answer.body)) as T };
+  return answer;
 }
 
 function cookieOf(headers: IncomingHttpHeaders): string {
@@ -105,8 +113,21 @@ export interface AdmittedDevice {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** A device with a signed grant and no session yet. */
+export interface GrantedDevice {
+  readonly id: string;
+  /** Opens its session, as its door page does. @throws Error with what the room or the connector answers instead */
+  open(): Promise<AdmittedDevice>;
+}
+
 export interface Person {
   readonly authenticator: Authenticator;
+  /** Presses Add gateway. @returns the gateway, and the code to run `up` with */
+  addGateway(name: string): Promise<{ readonly id: string; readonly enrolment: string; readonly code: string }>;
+  /** Plays the page's part in the ceremony of a code. @returns the check words that the page shows */
+  checkWords(enrolment: string): Promise<string>;
+  /** Signs a grant for a new device, of this person's own kind. `number` gives it an address of its own. */
+  grant(gateway: string, number: number, access?: Access): Promise<GrantedDevice>;
   /** Claims the machine behind a connector's claim link. @returns the gateway's id */
   claim(connector: RunningConnector, name: string): Promise<string>;
   /**
@@ -118,6 +139,10 @@ export interface Person {
   cut(gateway: string, device: string): Promise<Receipt>;
   /** GET of the dashboard's API. */
   get<T>(path: string): Promise<T>;
+  /** The same for what is no JSON. */
+  text(path: string): Promise<string>;
+  /** POST of the dashboard's API. */
+  post<T>(path: string, body?: object): Promise<T>;
 }
 
 /** Signs a new person up with a passkey of software and signs the dashboard in. */
@@ -154,17 +179,52 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
     return gateway.id;
   }
 
-  async function admit(gateway: string, number: number): Promise<AdmittedDevice> {
-    const origin = originOf(gateway);
+  async function addGateway(name: string): Promise<{ id: string; enrolment: string; code: string }> {
+    const made = { body: { name }, headers: app };
+    const { body } = await call<{ gateway: { id: string }; enrolment: string; code: string }>(appOrigin, "/api/gateways", made);
+    return { id: body.gateway.id, enrolment: body.enrolment, code: body.code };
+  }
+
+  async function enrolmentView(enrolment: string, isFar: (view: EnrolmentView) => boolean): Promise<EnrolmentView> {
+    for (;;) {
+      const { body } = await call<EnrolmentView>(appOrigin, `/api/enrolments/${enrolment}`, { headers: app });
+      if (isFar(body)) return body;
+      await new Promise((resolve) => {
+        setTimeout(resolve, POLL_MS);
+      });
+    }
+  }
+
+  async function words(enrolment: string): Promise<string> {
+    const { gateway, connectorKey, ownerKeys } = await enrolmentView(enrolment, (view) => view.state === "redeemed");
+    if (gateway === null || connectorKey === null) throw new Error("the connector promised nothing");
+    const pageNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+    await call(appOrigin, `/api/enrolments/${enrolment}/nonce`, { body: { nonce: pageNonce }, headers: app });
+    const { connectorNonce } = await enrolmentView(enrolment, (view) => view.connectorNonce !== null);
+    return checkWords({ gateway, connectorKey, ownerKeys, connectorNonce: connectorNonce ?? "", pageNonce });
+  }
+
+  async function grant(gateway: string, number: number, access: Access = "full"): Promise<GrantedDevice> {
     const device = await newDevice();
     // An address per device: what limits strangers counts by address.
     const headers = { "cf-connecting-ip": `198.18.${(number >> 8) & 255}.${number & 255}` };
     const activationCode = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-    const changes = { kind: "owner", request: null, activation: await activationHash(activationCode), name: `Device ${number}` } as const;
+    const activation = await activationHash(activationCode);
+    const { body: shown } = await call<{ head: string | null }>(approveOrigin, `/api/decisions/${gateway}/owner`, { headers: approve });
+    const changes = { kind: "owner", request: null, activation, access, head: shown.head, name: `Device ${number}` } as const;
     const signed = await authenticator.sign("grant", await grantBytes(gateway, device.key, Date.now(), changes));
     await call(approveOrigin, `/api/decisions/${gateway}/owner`, { body: { signed }, headers: approve });
+    return { id: await deviceId(gateway, device.key), open: () => open(device, { gateway, headers, activationCode }) };
+  }
+
+  async function open(
+    device: FakeDevice,
+    { gateway, headers, activationCode }: { gateway: string; headers: Readonly<Record<string, string>>; activationCode: string },
+  ): Promise<AdmittedDevice> {
+    const origin = originOf(gateway);
     const { body: asked } = await call<ChallengeResponse>(origin, "/.gatehouse/api/challenge", { body: { key: device.key }, headers });
-    if (asked.connector === null || asked.grant === null) throw new Error(`the gateway is away: ${asked.gatewayState}`);
+    if (asked.standing !== "allowed" || asked.grant === null) throw new Error(`the device is ${asked.standing}`);
+    if (asked.connector === null) throw new Error(`the gateway is away: ${asked.gatewayState}`);
     const statement = await device.session({
       gateway,
       device: asked.device,
@@ -183,9 +243,14 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
   return {
     authenticator,
     claim,
-    admit,
+    addGateway,
+    checkWords: words,
+    grant,
+    admit: async (gateway, number) => (await grant(gateway, number)).open(),
     cut: async (gateway, device) =>
       (await call<Receipt>(appOrigin, `/api/gateways/${gateway}/devices/${device}/cut`, { body: {}, headers: app })).body,
+    text: async (path) => (await callText(appOrigin, path, { headers: app })).body,
+    post: async <T>(path: string, body: object = {}) => (await call<T>(appOrigin, path, { body, headers: app })).body,
     get: async <T>(path: string) => (await call<T>(appOrigin, path, { headers: app })).body,
   };
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { DiscoverError, discoverGateway } from "../../src/connector/openclaw/discover.ts";
 import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/handshake-watch.ts";
-import { planRestore, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
+import { planRestore, planTidy, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
 import { isSupportedVersion } from "../../src/connector/openclaw/version-gate.ts";
 import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
 import { loadIdentity } from "../../src/connector/identity.ts";
@@ -26,7 +26,7 @@ test.each([
   ["2026.7.30", false],
   ["latest", false],
   ["", false],
-])("OpenClaw %s is served: %s", (version, isServed) => {
+])("[case 43] OpenClaw %s is served: %s", (version, isServed) => {
   expect(isSupportedVersion(version)).toBe(isServed);
 });
 
@@ -68,6 +68,19 @@ test("uninstall puts back only what nobody changed since", () => {
   expect(planRestore(now, applied).map(({ path: where, after }) => [where, after])).toEqual([["gateway.trustedProxies", []], ["gateway.nodes.pairing.autoApproveLocal", undefined]]); // prettier-ignore
 });
 
+test("uninstall leaves no empty section behind, and no section of anybody else's", () => {
+  const applied = [
+    { path: "gateway.controlUi.allowedOrigins", before: undefined, after: ["https://x.example"] },
+    { path: "gateway.nodes.pairing.autoApproveLocal", before: undefined, after: false },
+    { path: "gateway.trustedProxies", before: undefined, after: ["127.0.0.1"] },
+  ];
+  const left = { gateway: { controlUi: {}, nodes: { pairing: {} }, auth: {} } };
+  expect(planTidy(left, applied).map((change) => change.path)).toEqual(["gateway.controlUi", "gateway.nodes"]);
+  const others = { gateway: { controlUi: { basePath: "/x" }, nodes: { pairing: {}, allow: [] } } };
+  expect(planTidy(others, applied).map((change) => change.path)).toEqual(["gateway.nodes.pairing"]);
+  expect(planTidy({ gateway: {} }, applied)).toEqual([]);
+});
+
 test("only a loopback gateway is dialled, and a secret reference is not guessed", () => {
   expect(() => discoverGateway({ OPENCLAW_URL: "ws://10.0.0.5:18789" })).toThrow(DiscoverError);
   expect(() => discoverGateway({ OPENCLAW_URL: "ws://127.evil.example" })).toThrow(DiscoverError);
@@ -105,16 +118,19 @@ function connectFrame(changes: object, client = "openclaw-control-ui"): string {
   });
 }
 
-function watch(staleTokens = new Set<string>()) {
+function watch(staleTokens = new Set<string>(), mayHandOver = true) {
   const bound: string[] = [];
-  const events = { paired: () => undefined, connected: () => undefined, refused: () => undefined };
+  const told: string[] = [];
+  const events = { paired: () => told.push("paired"), connected: () => told.push("connected"), refused: () => told.push("refused") };
   return {
     bound,
+    told,
     staleTokens,
     handshake: new ControlUiHandshake({
       secret: "the-secret",
       request: () => Promise.resolve({ pending: [] }),
       bind: (id) => bound.push(id),
+      mayHandOver: () => mayHandOver,
       staleTokens,
       events,
     }),
@@ -139,6 +155,14 @@ test.each([
   ["no JSON", "hello"],
 ])("the password is never added for %s; the frame is the same string", (_what, frame) => {
   expect(watch().handshake.firstFromBrowser(frame)).toBe(frame);
+});
+
+test("[R8] [case 48] a stream that rests on a cookie alone gets neither the password nor its OpenClaw key approved", () => {
+  const { handshake, bound, told } = watch(new Set(), false);
+  const frame = connectFrame({ locale: "en" });
+  expect(handshake.firstFromBrowser(frame)).toBe(frame);
+  handshake.fromGateway(JSON.stringify({ type: "res", id: "1", ok: false, error: { details: { code: "PAIRING_REQUIRED" } } }));
+  expect([bound, told]).toEqual([[], ["refused"]]);
 });
 
 test("a device whose own token was refused gets the password at its next try", () => {
@@ -170,7 +194,7 @@ test.each([
   ["a node role", { role: "node", scopes: [] }],
   ["an unknown scope", { role: "operator", scopes: ["operator.root"] }],
   ["another key under the same id", { role: "operator", scopes: [], publicKey: "swapped" }],
-])("a request with %s is not approved", async (_what, changes) => {
+])("[case 37] a request with %s is not approved", async (_what, changes) => {
   const calls: [string, object][] = [];
   const request = { requestId: "r", deviceId: "dev", publicKey: "key", ...changes };
   expect(await approveKey(gatewayWith([request], calls), { id: "dev", publicKey: "key" })).toBe(false);

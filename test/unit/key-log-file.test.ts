@@ -20,6 +20,7 @@ import type { Identity } from "../../src/connector/identity.ts";
 import { KeyLog, LogWriteError, keyLogPath } from "../../src/connector/key-log-file.ts";
 import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
 import { deviceId, grantId } from "../../src/core/digests.ts";
+import { HANDOVER_MS } from "../../src/protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../src/protocol/statements.ts";
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
@@ -196,4 +197,29 @@ test("[SE2] a stream is admitted only for a session on disk, and [CUT2] a cut ou
   expect(again.grant(id)?.isRevoked).toBe(true);
   expect(await again.keepGrant(signed)).toEqual({ ok: false, refusal: "revoked" });
   expect(again.admits(open)).toBe("no-session");
+});
+
+test("[R8] [case 48] a new OpenClaw key is handed over once, soon after the door's proof; a key that is the device's already always", async () => {
+  const log = await create();
+  const signed = await grant(log);
+  const open = { session: "s".repeat(32), device: await deviceId(GATEWAY, device.key) };
+  let atMs = NOW;
+  const admitted = new Admitted(files, log, () => atMs);
+  expect(admitted.mayHandOver(open, "first")).toBe(false);
+  await admitted.keepGrant(signed);
+  const keep = (session: string) => admitted.keepSession({ ...open, session, grant: id, expiresAtMs: NOW + 3_600_000 });
+  const id = await idOf(signed);
+  await keep(open.session);
+  expect([admitted.mayHandOver(open, "first"), admitted.mayHandOver(open, "first"), admitted.mayHandOver(open, "second")]).toEqual([true, true, false]); // prettier-ignore
+  admitted.bind(open.device, "first");
+  atMs += HANDOVER_MS + 1;
+  // Whoever copied the cookie later comes with a key of their own.
+  expect([admitted.mayHandOver(open, "first"), admitted.mayHandOver(open, "second")]).toEqual([true, false]);
+  expect(admitted.mayHandOver({ ...open, device: "e".repeat(26) }, "first")).toBe(false);
+  // Another proof at the door, another new key: the page forgot its own.
+  const renewed = { ...open, session: "t".repeat(32) };
+  await keep(renewed.session);
+  expect([admitted.mayHandOver(open, "second"), admitted.mayHandOver(renewed, "second")]).toEqual([false, true]);
+  const restarted = new Admitted(files, await KeyLog.open(files, identity), () => atMs);
+  expect([restarted.mayHandOver(renewed, "third"), restarted.mayHandOver(renewed, "first")]).toEqual([false, true]);
 });

@@ -95,7 +95,7 @@ test("[TK2] the token before is good for ten minutes and no longer", async () =>
   expect(await openSession(world, device, { token: first })).toMatchObject({ status: 403, code: "token-missing" });
 });
 
-test("[TK3] a spent token freezes the device: sockets end, sessions open nothing more, no token helps until the owner allows it again", async () => {
+test("[TK3] [case 38] a spent token freezes the device: sockets end, sessions open nothing more, no token helps until the owner allows it again", async () => {
   const { world, connector, device } = await allowed();
   const { token: first } = await openSession(world, device);
   const { token: second } = await openSession(world, device, { token: first });

@@ -2,11 +2,18 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { deviceId } from "../../src/core/digests.ts";
-import { MAX_UNPROVEN_PER_ADDRESS, MAX_UNPROVEN_WAITS, REQUEST_SILENCE_MS, WAIT_PROOF_MS } from "../../src/protocol/limits.ts";
+import {
+  MAX_NEW_REQUESTS_PER_ADDRESS,
+  MAX_UNPROVEN_PER_ADDRESS,
+  MAX_UNPROVEN_WAITS,
+  NEW_REQUESTS_MS,
+  REQUEST_SILENCE_MS,
+  WAIT_PROOF_MS,
+} from "../../src/protocol/limits.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import type { RequestRow } from "../../src/worker/room/storage.ts";
 import { newDevice } from "../support/fake-device.ts";
-import { allowedDevice, ask, askOwner, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
+import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
 
 afterEach(() => {
@@ -85,11 +92,21 @@ test("[RQ1] two of the three places from one address or /64; a neighbour elsewhe
   expect((await requestsOf(world)).map((row) => row.id)).toEqual([a.request, b.request, elsewhere.request]);
 });
 
-test("[RQ1] [case 35] a thousand keys, each proven: three cards, in the order of their arrival, whoever refreshes", async () => {
+test("[RQ1] [case 35] ten thousand keys, each proven: three cards, in the order of their arrival, whoever refreshes; the owner hears of three", async () => {
   const world = await newGateway();
+  const dashboard = await ask(`${config.appOrigin}/api/inbox`, {
+    cookie: await world.person.cookie("app"),
+    headers: { upgrade: "websocket" },
+  });
+  const announced = new Set<string>();
+  dashboard.webSocket?.addEventListener("message", ({ data }) => {
+    const message = JSON.parse(String(data)) as { type: string; request?: { id: string } };
+    if (message.type === "request" && message.request !== undefined) announced.add(message.request.id);
+  });
+  dashboard.webSocket?.accept();
   const three = [await askOwner(world), await askOwner(world), await askOwner(world)];
   const order = three.map((each) => each.request);
-  const strangers = 1_000;
+  const strangers = 10_000;
   // The socket layer is left out: what a proven key reaches is the room's own handler.
   const answers = await runInDurableObject(world.room, async (room, state) => {
     const told = new Map<string, number>();
@@ -116,6 +133,7 @@ test("[RQ1] [case 35] a thousand keys, each proven: three cards, in the order of
   expect(again.request).toBe(order[1]);
   expect((await requestsOf(world)).map((row) => row.id)).toEqual(order);
   await expect.poll(async () => (await cards(world)).map((card) => card.id)).toEqual(order);
+  await expect.poll(() => [...announced]).toEqual(order);
   // Allowing one admits that one.
   const [first] = three;
   if (first === undefined) throw new Error("no device");
@@ -123,6 +141,27 @@ test("[RQ1] [case 35] a thousand keys, each proven: three cards, in the order of
   await world.room.allow({ account: world.person.id, request: first.request, code: first.digits, signed: grant.signed });
   const snapshot = await world.room.snapshot({ account: world.person.id });
   expect(snapshot.ok && snapshot.value.devices.map((device) => device.id)).toEqual([await deviceId(world.gateway, first.device.key)]);
+}, 300_000);
+
+test("[RQ1] [case 35] who asks, withdraws and asks again is told busy within the hour, and the history ends there; another address still asks", async () => {
+  const world = await newGateway();
+  const events = async (): Promise<number> =>
+    runInDurableObject(world.room, (_room, state) => state.storage.sql.exec<{ n: number }>("SELECT count(*) AS n FROM audit").one().n);
+  const again = async (): Promise<boolean> => {
+    const waiting = await askOwner(world, undefined, "2a00:1:2:3::1");
+    const gone = closing(waiting.ws);
+    if (waiting.request === "") waiting.ws.close(1000);
+    else waiting.ws.send(JSON.stringify({ type: "withdraw" }));
+    await gone;
+    return waiting.request !== "";
+  };
+  for (let i = 0; i < MAX_NEW_REQUESTS_PER_ADDRESS; i += 1) expect(await again()).toBe(true);
+  const before = await events();
+  for (let i = 0; i < 5; i += 1) expect(await again()).toBe(false);
+  expect(await events()).toBe(before);
+  expect((await askOwner(world)).digits).toMatch(/^\d{4}$/);
+  passTime(NEW_REQUESTS_MS + 1);
+  expect(await again()).toBe(true);
 });
 
 test("[RQ2] [case 16] the alarm twice, ten minutes late, after an eviction: the request ends once, and only the silent one", async () => {

@@ -23,7 +23,7 @@ import type { Frame } from "../../src/protocol/frame.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../../src/protocol/limits.ts";
 import type { KeyLogHead } from "../../src/protocol/key-log.ts";
 import { openSchema, toConnectorSchema } from "../../src/protocol/link-messages.ts";
-import type { StreamOpen, ToConnector, ToRoom } from "../../src/protocol/link-messages.ts";
+import type { GatewayReport, StreamOpen, ToConnector, ToRoom } from "../../src/protocol/link-messages.ts";
 import { joined, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { ConnectorKey } from "../../src/protocol/statements.ts";
 import { LINK_PROTOCOL } from "../../src/protocol/version.ts";
@@ -203,6 +203,9 @@ export interface HelloChanges {
   /** End of its key log; `signedHead` is what it signs, when that differs. */
   readonly head?: KeyLogHead | undefined;
   readonly signedHead?: KeyLogHead;
+  /** `rotate` entries that lead to its key. */
+  readonly rotations?: readonly string[];
+  readonly report?: GatewayReport;
   /** Signs something else than it says. */
   readonly signature?: string;
 }
@@ -264,8 +267,9 @@ export class FakeConnector {
       connectorNonce,
       generation,
       signature: changes.signature ?? signature,
-      report: { state: "online" },
+      report: changes.report ?? { state: "online" },
       ...(changes.head === undefined ? {} : { head: changes.head }),
+      ...(changes.rotations === undefined ? {} : { rotations: [...changes.rotations] }),
     });
   }
 

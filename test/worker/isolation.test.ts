@@ -33,6 +33,7 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
     "/allow": { code: digits, signed: grant.signed },
     "/deny": { block: true },
     "/owner": { signed: grant.signed },
+    "/:entry": { what: "remove" },
     "/nonce": { nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))) },
   };
   const routes = [
@@ -50,6 +51,7 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
           ? [a.world.gateway, "x"]
           : [a.world.gateway, "a".repeat(23), "x"],
       ":device": [a.device.id, b.device.id, "x"],
+      ":entry": ["f".repeat(64), "x"],
       ":request": [a.waiting.request, b.waiting.request],
       ":id": route.path.includes("enrolments") ? [a.enrolment, "x"] : [a.world.person.authenticator.ownerKey.credentialId, "x"],
     };

@@ -12,6 +12,7 @@ import {
   toBase64url,
 } from "../../src/protocol/statement-encoding.ts";
 import type { OwnerKey, SignedByOwner, SignedByRecovery } from "../../src/protocol/statements.ts";
+import { sealed } from "../../src/worker/auth/passkey-seal.ts";
 import { insertPasskey } from "../../src/worker/db/account-queries.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
@@ -43,7 +44,7 @@ async function register(accountId = account): Promise<Authenticator> {
   const made = await newAuthenticator(config.approveOrigin);
   const { credentialId, key } = made.ownerKey;
   const row = { credentialId, accountId, name: "Passkey 2", coseKey: "AA", jwk: JSON.stringify(key), createdAtMs: 2, lastUsedAtMs: null };
-  await insertPasskey(env.DB, row);
+  await insertPasskey(env.DB, await sealed(env, row));
   return made;
 }
 
@@ -94,7 +95,7 @@ async function decides(with_: Authenticator, changes: Parameters<typeof grantFor
   return (await world.room.allow({ account, request: waiting.request, code: waiting.digits, signed })).ok;
 }
 
-test("[KL8] [LINK7] a passkey is added at every gateway, also at one that is away: it is told when it comes", async () => {
+test("[KL9] [LINK7] a passkey is added at every gateway, also at one that is away: it is told when it comes", async () => {
   const away = await newGateway(world.person);
   const here = await world.connect();
   expect(await post("passkeys/endorse", await endorse(second.ownerKey))).toMatchObject({ status: 200, outcomes: ["done", "waiting"] });
@@ -105,7 +106,7 @@ test("[KL8] [LINK7] a passkey is added at every gateway, also at one that is awa
   await expect.poll(() => standing(second)).toEqual(["trusted", "trusted"]);
 });
 
-test("[KL8] [case 29] a removed passkey decides nothing from that moment, at every gateway, and its connector is owed the removal", async () => {
+test("[KL9] [case 29] a removed passkey decides nothing from that moment, at every gateway, and its connector is owed the removal", async () => {
   const away = await newGateway(world.person);
   await post("passkeys/endorse", await endorse(second.ownerKey));
   expect(await decides(second)).toBe(true);
@@ -126,7 +127,7 @@ test("[KL8] [case 29] a removed passkey decides nothing from that moment, at eve
   expect(await standing(second)).toEqual(["removing", null]);
 });
 
-test("[KL5] [KL8] nobody removes a passkey without another one of the account: not itself, not the last, not another account's, not a sign-in", async () => {
+test("[KL5] [KL9] nobody removes a passkey without another one of the account: not itself, not the last, not another account's, not a sign-in", async () => {
   const stranger = await newPerson();
   const before = await dump(world.room);
   const body = encodeBody({ v: 1, account, credentialId: idOf(second), issuedAtMs: NOW }, OWNER_REMOVE_KEYS);
@@ -153,14 +154,14 @@ function withoutSessions(text: string): string {
   return JSON.stringify([tables.toSpliced(at, 2), stored]);
 }
 
-test("[KL8] a passkey from a recovery code removes the lost one from the account; a gateway that does not trust it says so, and keeps its own word", async () => {
+test("[KL9] a passkey from a recovery code removes the lost one from the account; a gateway that does not trust it says so, and keeps its own word", async () => {
   expect(await post("passkeys/remove", await remove(idOf(first), second))).toMatchObject({ status: 200, outcomes: ["refused"] });
   expect(await standing(first)).toEqual(["trusted"]);
   expect(await standing(second)).toEqual([null]);
   expect(await owed()).toEqual([]);
 });
 
-test("[KL8] what the connector refused does not stand in the room, and the owner finds it in the activity", async () => {
+test("[KL9] what the connector refused does not stand in the room, and the owner finds it in the activity", async () => {
   const connector = await world.connect({ answer: false });
   const asked = post("passkeys/endorse", await endorse(second.ownerKey));
   connector.send({ type: "result", id: (await connector.next("owner-key")).id, ok: false, refusal: "revoked" });
@@ -173,7 +174,7 @@ test("[KL8] what the connector refused does not stand in the room, and the owner
   expect(actions).toContain("owner-key-refused");
 });
 
-test("[KL8] [KL6] a removal that the connector refuses leaves the passkey its say; one refused for an alarm stays owed", async () => {
+test("[KL9] [KL6] a removal that the connector refuses leaves the passkey its say; one refused for an alarm stays owed", async () => {
   await inRoom((storage) => storage.put("owner_keys", idOf(second), second.ownerKey));
   const connector = await world.connect({ answer: false });
   const asked = world.room.removeOwnerKey({ account, signed: await remove(idOf(second), first) });
@@ -187,7 +188,7 @@ test("[KL8] [KL6] a removal that the connector refuses leaves the passkey its sa
   expect(await owed()).toEqual(["owner-key"]);
 });
 
-test("[KL9] a recovery key is signed by a passkey of the account, known to every gateway, and to those that are added later", async () => {
+test("[KL10] a recovery key is signed by a passkey of the account, known to every gateway, and to those that are added later", async () => {
   const [paper, stranger] = [await newLogKey(), await newPerson()];
   for (const signed of [
     await pin(paper, stranger.authenticator),
@@ -207,7 +208,7 @@ test("[KL9] a recovery key is signed by a passkey of the account, known to every
   expect(await owed(later)).toEqual(["recovery-key"]);
 });
 
-test("[KL9] [case 29] the recovery key brings a passkey of the account and takes out lost ones; a stranger's paper, an older one or another passkey do nothing", async () => {
+test("[KL10] [case 29] the recovery key brings a passkey of the account and takes out lost ones; a stranger's paper, an older one or another passkey do nothing", async () => {
   const [old, paper] = [await newLogKey(), await newLogKey()];
   await post("recovery-key", await pin(old, first, NOW - 5));
   await post("recovery-key", await pin(paper));
@@ -231,7 +232,7 @@ test("[KL9] [case 29] the recovery key brings a passkey of the account and takes
   expect(me.passkeys.map(({ id }) => id)).toEqual([idOf(second)]);
 });
 
-test("[KL10] [case 37] the room holds an approver to its ceiling, and takes no word of it about keys", async () => {
+test("[KL11] [case 37] the room holds an approver to its ceiling, and takes no word of it about keys", async () => {
   const role = { kind: "approver", maxAccess: "chat", maxExpiryMs: 3_600_000 } as const;
   await inRoom((storage) => storage.put("owner_keys", idOf(second), { ...second.ownerKey, role }));
   expect(await decides(second, { access: "full" })).toBe(false);
@@ -244,7 +245,7 @@ test("[KL10] [case 37] the room holds an approver to its ceiling, and takes no w
   expect(await decides(second, { access: "chat", issuedAtMs, notAfterMs: issuedAtMs + 3_600_000 })).toBe(true);
 });
 
-test("[KL6] [KL10] what the machine says about roles and the recovery key counts in the room", async () => {
+test("[KL6] [KL11] what the machine says about roles and the recovery key counts in the room", async () => {
   const key = await newLogKey();
   const ownerKeys = [first.ownerKey];
   await world.room.enrol({ account, key: key.key, ownerKeys });

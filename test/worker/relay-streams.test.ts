@@ -72,7 +72,7 @@ test("[ST2] kind, order and boundaries arrive as sent, the empty message and tex
   }
 });
 
-test("[ST2] a message of exactly 25 MiB crosses in both directions", async () => {
+test("[ST2] [case 21] a message of exactly 25 MiB crosses in both directions", async () => {
   const { bench, connector, device } = await connected();
   const { browser, stream } = await openStream(bench, connector, device);
   const message = pattern(MAX_MESSAGE_BYTES);
@@ -84,7 +84,7 @@ test("[ST2] a message of exactly 25 MiB crosses in both directions", async () =>
   await sending;
 }, 30_000);
 
-test("[ST2] one byte more than 25 MiB ends the stream with 1009 and leaves its neighbour alone", async () => {
+test("[ST2] [case 21] one byte more than 25 MiB ends the stream with 1009 and leaves its neighbour alone", async () => {
   const { bench, connector, device } = await connected();
   const neighbour = await openStream(bench, connector, device);
   const up = await openStream(bench, connector, device);
@@ -99,7 +99,7 @@ test("[ST2] one byte more than 25 MiB ends the stream with 1009 and leaves its n
   expect((await neighbour.stream.messages.next()).isText).toBe(true);
 }, 30_000);
 
-test("[CR6] two messages of 25 MiB at once both arrive: the second waits for the first", async () => {
+test("[CR6] [case 21] two messages of 25 MiB at once both arrive: the second waits for the first", async () => {
   const { bench, connector, device } = await connected();
   const a = await openStream(bench, connector, device);
   const b = await openStream(bench, connector, device);
@@ -222,6 +222,14 @@ test("[ST6] streams go on after the room slept: both ways, closes, and fresh ids
   expect(await browser.closed).toEqual({ code: 1000, reason: "over" });
 });
 
+test("[ST5] a browser that closes while the room sleeps: the gateway hears it", async () => {
+  const { bench, connector, device } = await connected();
+  const { browser, stream } = await openStream(bench, connector, device);
+  await evictDurableObject(bench.room);
+  browser.ws.close(4321, "the page is done");
+  expect(await stream.endings.next()).toMatchObject({ type: FRAME_CLOSE, code: 4321, reason: "the page is done" });
+});
+
 test("[ST6] a message that was half in the room's memory when it slept ends its stream, never a broken message", async () => {
   const { bench, connector, device } = await connected();
   const down = await openStream(bench, connector, device);
@@ -240,7 +248,7 @@ test("[ST6] a message that was half in the room's memory when it slept ends its 
   expect(down.browser.messages.count).toBe(0);
 });
 
-test("[ST6] when the room is thrown away with its sockets, both ends of every stream end", async () => {
+test("[ST6] [case 10] when the room is thrown away with its sockets, both ends of every stream end", async () => {
   const { bench, connector, device } = await connected();
   const { browser } = await openStream(bench, connector, device);
   await evictDurableObject(bench.room, { webSockets: "close" });
@@ -271,7 +279,7 @@ test("[CR2] a connector that sends more than it was granted loses that stream on
   expect((await neighbour.stream.messages.next()).isText).toBe(true);
 });
 
-test("[CR3] a browser that reads nothing gets no more credit; its neighbour does not notice", async () => {
+test("[CR3] [case 19] a browser that reads nothing gets no more credit; its neighbour does not notice", async () => {
   const { bench, connector, device } = await connected();
   const answer = upgrade(bench, device);
   const stuck = await connector.streams.next();

@@ -89,7 +89,7 @@ test("[LINK3] a stale generation is refused", async () => {
   expect((await stale.closed).code).toBe(CLOSE_LINK_STALE);
 });
 
-test("[FR2] a broken frame of the connector closes the link with 1002", async () => {
+test("[FR2] [case 22] a broken frame of the connector closes the link with 1002", async () => {
   const world = await newGateway();
   const connector = await world.connect();
   connector.raw(Uint8Array.of(99, 0, 0, 0, 0, 0, 0, 1));
@@ -129,7 +129,7 @@ test("[ST6] a room that slept in the middle of a message ends that stream cleanl
     .toEqual([true]);
   await evictDurableObject(world.room);
   connector.frame(FRAME_DATA, FLAG_FIN, stream, new Uint8Array(100));
-  expect(await closed).toEqual({ code: 4502, reason: "relay restarted" });
+  expect(await closed).toEqual({ code: 4502, reason: "device-room: room restarted" });
 });
 
 test("[CUT1] [ST7] a cut device's frames are dropped even if it ignores the close, and its streams end", async () => {
@@ -197,7 +197,7 @@ test("[RQ2] a request ends five minutes after its page fell silent, by alarm, on
   expect(await world.room.request({ account: world.person.id, request: waiting.request })).toEqual({ ok: false, failure: "request-over" });
 });
 
-test("[MC2] the third wrong code ends the request", async () => {
+test("[MC2] [case 34] the third wrong code ends the request", async () => {
   const world = await newGateway();
   await world.connect();
   const waiting = await askOwner(world);
@@ -238,16 +238,16 @@ test("[GR2] a grant for another key, another request, wider access, or signed fo
   expect(await world.room.snapshot({ account: world.person.id })).toMatchObject({ value: { devices: [], waitingCount: 1 } });
   expect(
     await world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: good.signed }),
-  ).toMatchObject({ ok: true, value: { applied: true } });
+  ).toMatchObject({ ok: true, value: { outcome: "applied" } });
 });
 
-test("[GR4] [LINK7] a decision without a link waits, and is sent when the connector has acknowledged", async () => {
+test("[GR4] [LINK7] [case 28] a decision without a link waits, and is sent when the connector has acknowledged", async () => {
   const world = await newGateway();
   const waiting = await askOwner(world);
   const grant = await grantFor(world, waiting);
   expect(
     await world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: grant.signed }),
-  ).toMatchObject({ ok: true, value: { applied: false } });
+  ).toMatchObject({ ok: true, value: { outcome: "waiting" } });
   const connector = await world.connect();
   expect((await connector.next("grant")).grant).toBe(grant.id);
   expect(await waiting.next("allowed")).toEqual({ type: "allowed", live: false });
@@ -283,7 +283,7 @@ test("[SE1] a nonce opens one session only, and the wrong device none", async ()
   for (const cookie of cookies) expect(cookie).toMatch(/^__Host-gth_[sd]=[^;]+; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=\d+$/);
 });
 
-test("D1 down: decisions and cuts commit in the room, and the outbox drains once when it is back", async () => {
+test("[case 13] D1 down: decisions and cuts commit in the room, and the outbox drains once when it is back", async () => {
   const world = await newGateway();
   await world.connect();
   await env.DB.exec("ALTER TABLE devices RENAME TO devices_away");

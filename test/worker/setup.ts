@@ -3,11 +3,11 @@ import { applyD1Migrations } from "cloudflare:test";
 import type { D1Migration } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, expect } from "vitest";
+import { IN_A_LOG, leaksIn } from "../support/secrets.ts";
 
 const { DB, TEST_MIGRATIONS } = env as unknown as { DB: D1Database; TEST_MIGRATIONS: D1Migration[] };
 await applyD1Migrations(DB, TEST_MIGRATIONS);
 
-const SECRET = /gth[a-z]_[0-9A-Za-z]{20}|[A-Za-z0-9_-]{43}/;
 const logged: string[] = [];
 for (const method of ["log", "info", "warn", "error", "debug"] as const) {
   const print = console[method].bind(console);
@@ -19,5 +19,5 @@ for (const method of ["log", "info", "warn", "error", "debug"] as const) {
 
 afterEach(() => {
   const lines = logged.splice(0);
-  expect(lines.filter((line) => SECRET.test(line))).toEqual([]);
+  expect(leaksIn(lines, IN_A_LOG)).toEqual([]);
 });

@@ -4,6 +4,7 @@ import { env as anyEnv } from "cloudflare:workers";
 import { handle } from "../../src/worker/app.ts";
 import { startSession } from "../../src/worker/auth/account-session.ts";
 import type { Audience } from "../../src/worker/auth/account-session.ts";
+import { sealed } from "../../src/worker/auth/passkey-seal.ts";
 import { readConfig } from "../../src/worker/config.ts";
 import { insertAccount } from "../../src/worker/db/account-queries.ts";
 import type { Env } from "../../src/worker/env.ts";
@@ -54,7 +55,7 @@ export async function newPerson(): Promise<Person> {
   const authenticator = await newAuthenticator(config.approveOrigin);
   const id = randomId();
   const { credentialId, key } = authenticator.ownerKey;
-  const passkey = {
+  const passkey = await sealed(env, {
     credentialId,
     accountId: id,
     name: "First passkey",
@@ -62,7 +63,7 @@ export async function newPerson(): Promise<Person> {
     jwk: JSON.stringify(key),
     createdAtMs: 1,
     lastUsedAtMs: null,
-  };
+  });
   await insertAccount(env.DB, { id, name: "Ada", userHandle: id, createdAtMs: 1 }, passkey, [`mac-${id}`]);
   return { id, authenticator, cookie: async (audience) => (await startSession(env, id, audience)).split(";", 1)[0] ?? "" };
 }
@@ -315,11 +316,10 @@ export async function dump(room: GatewayWorld["room"]): Promise<string> {
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY name",
   ).all<{ name: string }>();
   for (const { name } of tables.results) rows.push(name, (await env.DB.prepare(`SELECT * FROM "${name}"`).all()).results);
-  const stored = await runInDurableObject(room, (_room, state) =>
-    ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "blocked", "nonces", "outbox"].map((table) => [
-      table,
-      state.storage.sql.exec(`SELECT * FROM ${table}`).toArray(),
-    ]),
-  );
+  const stored = await runInDurableObject(room, (_room, state) => {
+    const { sql } = state.storage;
+    const names = sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE '\\_cf%' ESCAPE '\\' ORDER BY name").toArray(); // prettier-ignore
+    return names.map(({ name }) => [name, sql.exec(`SELECT * FROM "${name}"`).toArray()]);
+  });
   return JSON.stringify([rows, stored], null, 1);
 }

@@ -2,11 +2,13 @@
 import { randomUUID } from "node:crypto";
 import { WebSocket } from "ws";
 import { z } from "zod";
+import { MAX_BUILD_CHARS } from "../../protocol/limits.ts";
 import type { Discovered } from "./discover.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
 
 const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 10_000;
+const CLOSE_WITHIN_MS = 1_000;
 const REQUEST_TIMEOUT_MS = 20_000;
 const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
 
@@ -23,7 +25,9 @@ const frameSchema = z.discriminatedUnion("type", [
   }),
 ]);
 
-const helloSchema = z.object({ server: z.object({ version: z.string() }) });
+const helloSchema = z.object({
+  server: z.object({ version: z.string(), buildId: z.string().optional(), controlUiBuildSource: z.string().optional() }),
+});
 
 /** The gateway answered a request with an error. */
 export class GatewayRefusedError extends Error {
@@ -42,7 +46,8 @@ export type ControlState =
       readonly why: "not-running" | "starting" | "restarting" | "auth-failed" | "no-secret";
       readonly restartExpectedMs?: number;
     }
-  | { readonly state: "ready"; readonly version: string };
+  /** `build`: of the Control UI that the gateway came with; none when it serves another one (openclaw.md 3.4). */
+  | { readonly state: "ready"; readonly version: string; readonly build?: string };
 
 export interface ControlEvents {
   onState(state: ControlState): void;
@@ -74,7 +79,10 @@ export class ControlLeg {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#socket?.close();
+    const socket = this.#socket;
+    socket?.close();
+    // A gateway that hangs must not keep this process.
+    setTimeout(() => socket?.terminate(), CLOSE_WITHIN_MS).unref();
   }
 
   /**
@@ -163,11 +171,12 @@ export class ControlLeg {
       scopes: ["operator.pairing", "operator.admin", "operator.read"],
       auth: secret.kind === "token" ? { token: secret.value } : { password: secret.value },
     });
-    const hello = helloSchema.parse(payload);
+    const { version, buildId, controlUiBuildSource } = helloSchema.parse(payload).server;
+    const isNamed = controlUiBuildSource === "bundled" && buildId !== undefined && buildId !== "" && buildId.length <= MAX_BUILD_CHARS;
     this.#isReady = true;
     this.#retryMs = RETRY_MIN_MS;
     this.#restartExpectedMs = null;
-    this.#events.onState({ state: "ready", version: hello.server.version });
+    this.#events.onState({ state: "ready", version, ...(isNamed ? { build: buildId } : {}) });
   }
 
   #settle(frame: Extract<z.infer<typeof frameSchema>, { type: "res" }>): void {

@@ -1,6 +1,6 @@
 /** Reads one stream's OpenClaw handshake, adds the gateway's password where rule R8 allows it, and finishes pairing for exactly that key (openclaw.md 2.1, J4). */
 import { z } from "zod";
-import { ACCESS_SCOPES } from "../../protocol/words.ts";
+import { APPROVABLE_SCOPES } from "../../core/drift.ts";
 import type { HandshakeWatch } from "./openclaw-port.ts";
 
 const connectSchema = z.looseObject({
@@ -40,8 +40,6 @@ const listSchema = z.object({
   ),
 });
 
-/** What may be approved for a browser: the six scopes of the stock page, and the seventh that its owner links ask for. */
-const APPROVABLE_SCOPES = new Set([...ACCESS_SCOPES.full, "operator.talk.secrets"]);
 const APPROVE_TRIES = 4;
 
 export interface WatchOptions {
@@ -50,6 +48,8 @@ export interface WatchOptions {
   readonly request: (method: string, params: object) => Promise<unknown>;
   /** Written to disk before the approval is sent. */
   readonly bind: (openclawDevice: string) => void;
+  /** @see BindingStore.mayHandOver */
+  readonly mayHandOver: (openclawDevice: string) => boolean;
   /** OpenClaw devices whose own token was refused last time: only then is the password added beside a token of theirs. */
   readonly staleTokens: Set<string>;
   readonly events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void };
@@ -117,7 +117,7 @@ export class ControlUiHandshake implements HandshakeWatch {
     const isControlUi = client.id === "openclaw-control-ui" && (role ?? "operator") === "operator" && device !== undefined;
     const isBare = (auth?.token ?? "") === "" && (auth?.bootstrapToken ?? "") === "";
     const hasOwnToken = (auth?.deviceToken ?? "") !== "" && !staleTokens.has(device?.id ?? "");
-    if (secret === null || !isControlUi || !isBare || hasOwnToken) return text;
+    if (secret === null || !isControlUi || !isBare || hasOwnToken || !this.#options.mayHandOver(device.id)) return text;
     const whole = JSON.parse(text) as { params: { auth?: object } };
     // `password` is outside the signed payload, so the browser's own signature stays valid.
     whole.params.auth = { ...whole.params.auth, password: secret };
@@ -142,6 +142,7 @@ export class ControlUiHandshake implements HandshakeWatch {
     if (device === null) return;
     if (code === "AUTH_DEVICE_TOKEN_MISMATCH") staleTokens.add(device.id);
     if (code !== "PAIRING_REQUIRED") return;
+    if (!this.#options.mayHandOver(device.id)) return events.refused();
     this.#options.bind(device.id);
     approveKey(this.#options.request, device).then(
       (done) => (done ? events.paired() : events.refused()),

@@ -1,11 +1,13 @@
 /** The OpenClaw gateway beside this connector: control leg, version gate, settings, self-test, pairing, in one place. */
+import type { PairedEntry } from "../../core/drift.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
 import { ControlLeg, GatewayRefusedError } from "./control-leg.ts";
 import type { ControlState } from "./control-leg.ts";
 import { discoverGateway } from "./discover.ts";
 import { ControlUiHandshake } from "./handshake-watch.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
-import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway } from "./openclaw-port.ts";
+import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal } from "./openclaw-port.ts";
+import { readPaired } from "./paired-list.ts";
 import { selfTest } from "./self-test.ts";
 import { applySettings, isSoundAuthMode, planSettings, readConfig } from "./settings.ts";
 import type { SettingChange } from "./settings.ts";
@@ -25,7 +27,7 @@ export interface OpenclawOptions {
   readonly watchSettingsMs?: number;
 }
 
-/** OpenClaw has no event for a changed setting, and applies most without a restart. */
+/** OpenClaw says `config.changed` for what went through its RPC; this finds the rest, and an event that got lost. Most settings need no restart. */
 const WATCH_SETTINGS_MS = 20_000;
 const SELF_TEST_RETRIES = 10;
 const SELF_TEST_WAIT_MS = 500;
@@ -37,6 +39,7 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #options: OpenclawOptions;
   readonly #leg: ControlLeg;
   readonly #listeners = new Set<(report: GatewayReport) => void>();
+  readonly #pairing = new Set<() => void>();
   readonly #staleTokens = new Set<string>();
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
@@ -44,8 +47,12 @@ export class LocalOpenclaw implements OpenclawGateway {
   /** The restart that the gateway announced, while it is away for it. */
   #restart: { readonly expectedMs: number; readonly untilMs: number } | null = null;
   #watch: NodeJS.Timeout | undefined;
+  /** Of the pages that it serves. */
+  #build: string | undefined;
   /** Hash of the config that the last check saw; null while a check runs. */
   #checkedHash: string | null = null;
+  /** The settings changed while a check ran: it may have read them before. */
+  #hasChanged = false;
 
   /** @throws DiscoverError when the gateway's address may not be used */
   constructor(options: OpenclawOptions) {
@@ -54,7 +61,12 @@ export class LocalOpenclaw implements OpenclawGateway {
     this.target = discoverGateway(options.env).target;
     this.#leg = new ControlLeg(() => discoverGateway(options.env), {
       onState: (state) => void this.#controlState(state),
-      onEvent: () => undefined,
+      onEvent: (event) => {
+        if (event.startsWith("device.pair.")) for (const listener of this.#pairing) listener();
+        if (event !== "config.changed") return;
+        if (this.#checkedHash === null) this.#hasChanged = true;
+        else void this.#watchSettings();
+      },
     });
   }
 
@@ -88,27 +100,46 @@ export class LocalOpenclaw implements OpenclawGateway {
       secret: discoverGateway(env).secret?.value ?? null,
       request: (method, params) => this.#leg.request(method, params),
       bind: (openclawDevice) => bindings.bind(open.device, openclawDevice),
+      mayHandOver: (openclawDevice) => bindings.mayHandOver(open, openclawDevice),
       staleTokens: this.#staleTokens,
       events,
     });
   }
 
-  async removeBound(device: string): Promise<{ readonly removed: number }> {
+  async removeBound(device: string): Promise<Removal> {
     const { bindings } = this.#options;
+    const entries = bindings.bound(device);
     let removed = 0;
-    for (const openclawDevice of bindings.bound(device)) {
-      try {
-        await this.#leg.request("device.pair.remove", { deviceId: openclawDevice });
-        removed += 1;
-      } catch (error) {
-        if (error instanceof GatewayAwayError) throw error;
-        if (!(error instanceof GatewayRefusedError)) throw error;
-        // Not there any more: nothing to remove, nothing left behind. Any other refusal leaves the entry where it is: it is tried again.
-        if (!/unknown deviceId/i.test(error.message)) throw new GatewayAwayError(error.message);
-      }
-      bindings.unbind(device, openclawDevice);
+    for (const entry of entries) {
+      if (await this.#take(entry)) removed += 1;
+      bindings.unbind(device, entry);
     }
-    return { removed };
+    return { removed, absent: entries.length - removed, entries };
+  }
+
+  async paired(): Promise<readonly PairedEntry[]> {
+    return readPaired(await this.#leg.request("device.pair.list", {}));
+  }
+
+  async removeEntry(entry: string): Promise<void> {
+    await this.#take(entry);
+  }
+
+  onPairing(listener: () => void): () => void {
+    this.#pairing.add(listener);
+    return () => this.#pairing.delete(listener);
+  }
+
+  /** @returns false when it was not there any more. @throws GatewayAwayError for anything else: it is tried again */
+  async #take(entry: string): Promise<boolean> {
+    try {
+      await this.#leg.request("device.pair.remove", { deviceId: entry });
+      return true;
+    } catch (error) {
+      if (!(error instanceof GatewayRefusedError)) throw error;
+      if (!/unknown deviceId/i.test(error.message)) throw new GatewayAwayError(error.message);
+      return false;
+    }
   }
 
   /** Somebody changed the settings: what the last test proved may no longer hold. */
@@ -126,6 +157,7 @@ export class LocalOpenclaw implements OpenclawGateway {
   async #controlState(state: ControlState): Promise<void> {
     if (state.state === "ready") {
       this.#restart = null;
+      this.#build = state.build;
       return this.#check(state.version);
     }
     this.#testRun += 1;
@@ -155,7 +187,8 @@ export class LocalOpenclaw implements OpenclawGateway {
     const isStale = (): boolean => run !== this.#testRun;
     const demo = version.endsWith("-demo") ? { demo: true } : {};
     const tell = (report: GatewayReport): void => {
-      if (!isStale()) this.#tell({ ...report, version, ...demo });
+      const build = report.state === "online" && this.#build !== undefined ? { build: this.#build } : {};
+      if (!isStale()) this.#tell({ ...report, version, ...demo, ...build });
     };
     if (!isSupportedVersion(version)) return tell({ state: "unsafe", reason: "too-old" });
     if (this.#report.state !== "online") tell({ state: "starting" });
@@ -179,7 +212,12 @@ export class LocalOpenclaw implements OpenclawGateway {
       if (error instanceof GatewayAwayError) return;
       tell({ state: "unsafe", reason: "settings-missing" });
     } finally {
-      if (!isStale()) this.#checkedHash = hash;
+      if (!isStale()) {
+        this.#checkedHash = hash;
+        const again = this.#hasChanged;
+        this.#hasChanged = false;
+        if (again) void this.#watchSettings();
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 /** The seam between the connector's link and streams on one side and everything that knows OpenClaw on the other. */
+import type { PairedEntry } from "../../core/drift.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
 
 /** Where the data leg dials: one pinned address, from the connector's own configuration, never from a message. */
@@ -14,6 +15,11 @@ export interface BindingStore {
   /** Atomic write before it returns. */
   bind(device: string, openclawDevice: string): void;
   unbind(device: string, openclawDevice: string): void;
+  /**
+   * Whether this stream may be given what pairs its OpenClaw key: a key that is the device's already, or the first new one soon after the device
+   * proved itself at the door. A cookie alone, which can be copied, is no proof.
+   */
+  mayHandOver(open: Pick<StreamOpen, "session" | "device">, openclawDevice: string): boolean;
 }
 
 /** Watches one WebSocket stream until its handshake is over. It reads; only an injected password ever changes a frame (openclaw.md R8, R10). */
@@ -41,7 +47,23 @@ export interface OpenclawGateway {
    *
    * @throws GatewayAwayError while the control leg is down
    */
-  removeBound(device: string): Promise<{ readonly removed: number }>;
+  removeBound(device: string): Promise<Removal>;
+  /** The gateway's own list of paired devices. @throws GatewayAwayError */
+  paired(): Promise<readonly PairedEntry[]>;
+  /** Takes one entry out of that list; one that is not there is fine. @throws GatewayAwayError while it could not be done */
+  removeEntry(entry: string): Promise<void>;
+  /** Something in that list may have changed. @returns a function that removes the listener */
+  onPairing(listener: () => void): () => void;
+}
+
+/** What became of a device's entries on the gateway. */
+export interface Removal {
+  /** Taken out now, with their tokens. */
+  readonly removed: number;
+  /** Not there any more when their turn came. */
+  readonly absent: number;
+  /** OpenClaw ids of both. */
+  readonly entries: readonly string[];
 }
 
 /** The control leg is down; try again when the report says `online`. */

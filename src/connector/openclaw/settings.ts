@@ -147,6 +147,21 @@ export function planRestore(config: unknown, applied: readonly SettingChange[]):
   });
 }
 
+/** Whether nothing is set anywhere in a section. */
+function isBare(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(isBare);
+}
+
+/** What to write after `planRestore`: sections that held nothing but our settings, and are empty now, go as well. */
+export function planTidy(config: unknown, applied: readonly SettingChange[]): SettingChange[] {
+  const sections = applied.flatMap(({ path }) => {
+    const parts = path.split(".");
+    const outer = parts.slice(2).map((_, i) => parts.slice(0, i + 2).join("."));
+    return outer.filter((section) => isBare(at(config, section))).slice(0, 1);
+  });
+  return [...new Set(sections)].map((path) => ({ path, before: at(config, path), after: undefined }));
+}
+
 /** @returns the changes as a diff for people */
 export function settingsDiff(changes: readonly SettingChange[]): string {
   return changes

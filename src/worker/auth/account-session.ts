@@ -2,12 +2,11 @@
 import { toBase32 } from "../../core/digests.ts";
 import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
 import { ACCOUNT_SESSION_MS } from "../../protocol/limits.ts";
-import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import { ACCOUNT_COOKIE } from "../../protocol/words.ts";
 import { deleteSession, deleteSessionsOf, insertAudit, insertSession, sessionBySelector, slideSession } from "../db/account-queries.ts";
 import type { Env } from "../env.ts";
-import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
-import { cookieValue, isSameText } from "./session-cookie.ts";
+import { cookieValue } from "./session-cookie.ts";
+import { isTokenMac, tokenMacs } from "./token-macs.ts";
 
 export type Audience = "app" | "approve";
 
@@ -20,10 +19,6 @@ export interface AccountSession {
 /** At most one write a day keeps a session in use alive. */
 const SLIDE_EVERY_MS = 24 * 3_600_000;
 
-function covered(audience: Audience, account: string, token: string): Uint8Array<ArrayBuffer> {
-  return joined([audience, account, token]);
-}
-
 function cookie(value: string, maxAgeSeconds: number): string {
   return `${ACCOUNT_COOKIE}=${value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${maxAgeSeconds}`;
 }
@@ -32,7 +27,7 @@ function cookie(value: string, maxAgeSeconds: number): string {
 export async function startSession(env: Env, account: string, audience: Audience): Promise<string> {
   const token = writeToken("a", crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES)));
   const nowMs = Date.now();
-  const tag = toBase64url(await mac(await signingKey(env, "account-session"), covered(audience, account, token)));
+  const [tag] = await tokenMacs(env, "account-session", [audience, account, token]);
   await insertSession(env.DB, {
     selector: readToken(token, "a")?.selector ?? "",
     accountId: account,
@@ -57,12 +52,9 @@ export async function currentSession(env: Env, request: Request, audience: Audie
   const nowMs = Date.now();
   const row = await sessionBySelector(env.DB, token.selector, nowMs);
   if (row === null || row.audience !== audience) return null;
-  for (const key of await verifyingKeys(env, "account-session")) {
-    if (!isSameText(row.mac, toBase64url(await mac(key, covered(audience, row.accountId, text))))) continue;
-    if (row.expiresAtMs - nowMs < ACCOUNT_SESSION_MS - SLIDE_EVERY_MS) await slideSession(env.DB, row.selector, nowMs + ACCOUNT_SESSION_MS);
-    return { account: row.accountId, selector: row.selector, expiresAtMs: row.expiresAtMs };
-  }
-  return null;
+  if (!(await isTokenMac(env, "account-session", [audience, row.accountId, text], row.mac))) return null;
+  if (row.expiresAtMs - nowMs < ACCOUNT_SESSION_MS - SLIDE_EVERY_MS) await slideSession(env.DB, row.selector, nowMs + ACCOUNT_SESSION_MS);
+  return { account: row.accountId, selector: row.selector, expiresAtMs: row.expiresAtMs };
 }
 
 /** Ends one session, and the dashboards that watch with it. */

@@ -1,9 +1,10 @@
 /** Device tokens (`gthd_`): minted, turned into their successor, and kept only as MACs. */
 import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
-import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
+import { joined } from "../../protocol/statement-encoding.ts";
 import { DEVICE_TOKEN_COOKIE } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";
 import { mac, verifyingKeys } from "./mac-keys.ts";
+import { tokenMacs } from "./token-macs.ts";
 
 /** One token for each live secret, the newest first: a secret may be rotated between two replies that must give the same token. */
 async function derived(env: Env, from: readonly string[]): Promise<readonly string[]> {
@@ -40,8 +41,7 @@ export function successorsOf(env: Env, token: string): Promise<readonly string[]
  */
 export async function deviceTokenMacs(env: Env, gateway: string, device: string, token: string): Promise<readonly string[]> {
   if (readToken(token, "d") === null) return [];
-  const covered = joined(["stored", gateway, device, token]);
-  return Promise.all((await verifyingKeys(env, "device-token")).map(async (key) => toBase64url(await mac(key, covered))));
+  return tokenMacs(env, "device-token", ["stored", gateway, device, token]);
 }
 
 /** @param maxAgeSeconds until the grant ends */

@@ -2,16 +2,35 @@
 import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
 import type { TokenKind } from "../../core/token.ts";
 import { ENROLMENT_CODE_TRIES } from "../../protocol/limits.ts";
-import { fromBase64url, joined, toBase64url } from "../../protocol/statement-encoding.ts";
+import { fromBase64url, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
-import { consumeCode, countWrongTry, insertCode } from "../db/account-queries.ts";
+import { consumeCode, countWrongTry, dropExpired, insertCode } from "../db/account-queries.ts";
 import type { OneTimeKind } from "../db/account-queries.ts";
-import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
+import { isTokenMac, tokenMacs } from "./token-macs.ts";
 
 const LETTER: Readonly<Record<Exclude<OneTimeKind, "nonce">, TokenKind>> = { handoff: "o", enrolment: "c", invitation: "i" };
 
 function random(bytes: number): Uint8Array<ArrayBuffer> {
   return crypto.getRandomValues(new Uint8Array(bytes));
+}
+
+/** What is stored beside a code: its payload, sealed to its row, so that a writer of D1 cannot make a code speak for another account. */
+interface StoredPayload {
+  readonly text: string;
+  readonly seal: string;
+}
+
+/** What the seal of a payload covers. */
+function sealed(kind: OneTimeKind, selector: string, text: string): readonly string[] {
+  return ["payload", kind, selector, text];
+}
+
+/** @returns the payload as it was issued, or null when its row was changed by hand */
+async function openPayload(env: Env, kind: OneTimeKind, selector: string, stored: string): Promise<unknown> {
+  const { text, seal } = JSON.parse(stored) as Partial<StoredPayload>;
+  if (typeof text !== "string" || typeof seal !== "string") return null;
+  const isOurs = await isTokenMac(env, "one-time-code", sealed(kind, selector, text), seal);
+  return isOurs ? (JSON.parse(text) as unknown) : null;
 }
 
 /** @returns a code that is stored only as a MAC; `payload` comes back to whoever redeems it */
@@ -24,12 +43,15 @@ export async function issueCode(
   const code = writeToken(LETTER[kind], random(TOKEN_RANDOM_BYTES));
   const token = readToken(code, LETTER[kind]);
   const expiresAtMs = Date.now() + lifeMs;
-  const tag = toBase64url(await mac(await signingKey(env, "one-time-code"), joined([kind, code])));
+  const [tag] = await tokenMacs(env, "one-time-code", [kind, code]);
+  const selector = token?.selector ?? "";
+  const text = JSON.stringify(payload);
+  const [seal] = await tokenMacs(env, "one-time-code", sealed(kind, selector, text));
   await insertCode(env.DB, {
-    selector: token?.selector ?? "",
+    selector,
     kind,
     mac: tag,
-    payload: JSON.stringify(payload),
+    payload: JSON.stringify({ text, seal } satisfies StoredPayload),
     expiresAtMs,
     consumedAtMs: null,
   });
@@ -52,19 +74,19 @@ export async function redeemCode(
   if (token === null) return null;
   const nowMs = Date.now();
   let tag = "";
-  for (const key of await verifyingKeys(env, "one-time-code")) {
-    tag = toBase64url(await mac(key, joined([kind, code.trim()])));
+  for (tag of await tokenMacs(env, "one-time-code", [kind, code.trim()])) {
     const payload = await consumeCode(env.DB, { selector: token.selector, kind, mac: tag, nowMs });
-    if (payload !== null) return JSON.parse(payload) as unknown;
+    if (payload !== null) return openPayload(env, kind, token.selector, payload);
   }
   const dead = await countWrongTry(env.DB, { selector: token.selector, kind, mac: tag, maxTries: ENROLMENT_CODE_TRIES, nowMs });
-  if (dead !== null) await onDead?.(JSON.parse(dead));
+  if (dead !== null) await onDead?.(await openPayload(env, kind, token.selector, dead));
   return null;
 }
 
 /** @returns 32 random bytes, base64url, good for one sign-in or registration */
 export async function issueNonce(env: Env, lifeMs: number): Promise<string> {
   const nonce = toBase64url(random(32));
+  await dropExpired(env.DB, Date.now());
   await insertCode(env.DB, {
     selector: nonce,
     kind: "nonce",

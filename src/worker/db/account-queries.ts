@@ -3,7 +3,7 @@ import { and, asc, count, desc, eq, gt, isNull, lt, ne, or, sql } from "drizzle-
 import { drizzle } from "drizzle-orm/d1";
 import { signedByOwnerSchema } from "../../protocol/statements.ts";
 import type { SignedByOwner } from "../../protocol/statements.ts";
-import { accountSessions, accounts, auditEvents, oneTimeCodes, passkeys, recoveryCodes, recoveryKeys } from "./schema.ts";
+import { accountSessions, accounts, auditEvents, enrolments, oneTimeCodes, passkeys, recoveryCodes, recoveryKeys } from "./schema.ts";
 
 export type Account = typeof accounts.$inferSelect;
 export type Passkey = typeof passkeys.$inferSelect;
@@ -156,10 +156,34 @@ export async function countWrongTry(
   return row === undefined || row.consumedAtMs === null ? null : row.payload;
 }
 
-export async function dropOldCodes(db: D1Database, nowMs: number): Promise<void> {
-  await drizzle(db)
-    .delete(oneTimeCodes)
-    .where(lt(oneTimeCodes.expiresAtMs, nowMs - 24 * 3_600_000));
+/** Deletes what is over: whoever makes rows without end, as strangers may, keeps only a day of them. */
+export async function dropExpired(binding: D1Database, nowMs: number): Promise<void> {
+  const db = drizzle(binding);
+  const dayAgoMs = nowMs - 24 * 3_600_000;
+  await db.batch([
+    db.delete(oneTimeCodes).where(lt(oneTimeCodes.expiresAtMs, dayAgoMs)),
+    db.delete(enrolments).where(and(isNull(enrolments.gatewayId), lt(enrolments.expiresAtMs, dayAgoMs))),
+    db.delete(accountSessions).where(lt(accountSessions.expiresAtMs, nowMs)),
+  ]);
+}
+
+/** @returns how many invitations of this account are good and unused */
+export async function openInvitations(db: D1Database, accountId: string, nowMs: number): Promise<number> {
+  const by = sql`json_extract(json_extract(${oneTimeCodes.payload}, '$.text'), '$.by')`;
+  const rows = await drizzle(db)
+    .select({ n: count() })
+    .from(oneTimeCodes)
+    .where(
+      and(eq(oneTimeCodes.kind, "invitation"), isNull(oneTimeCodes.consumedAtMs), gt(oneTimeCodes.expiresAtMs, nowMs), eq(by, accountId)),
+    );
+  return rows[0]?.n ?? 0;
+}
+
+/** @param lookup the part before the dot @returns the code's row, or null */
+export async function recoveryCodeByLookup(db: D1Database, lookup: string) {
+  // From "." to the character after it: a prefix search that the primary key serves.
+  const isOfCode = and(gt(recoveryCodes.mac, `${lookup}.`), lt(recoveryCodes.mac, `${lookup}/`));
+  return (await drizzle(db).select().from(recoveryCodes).where(isOfCode).limit(1))[0] ?? null;
 }
 
 /** @returns the account whose unused recovery code this is; used up by the same statement */

@@ -1,6 +1,6 @@
 /** The Durable Object of one account: what waits for its decision, and the dashboards that watch. */
 import { DurableObject } from "cloudflare:workers";
-import type { InboxMessage, WaitingCard } from "../../protocol/api.ts";
+import type { InboxMessage, Notice, WaitingCard } from "../../protocol/api.ts";
 import { REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";
@@ -9,6 +9,8 @@ import type { InboxRpc } from "./inbox-rpc.ts";
 const CLOSE_SIGNED_OUT = 4401;
 /** A card whose room fell silent is not shown for ever: rooms refresh or drop it well before. */
 const CARD_MS = 24 * 3_600_000;
+/** No grant lasts longer, so nothing is asked about one for longer. */
+const NOTICE_MS = 90 * 24 * 3_600_000;
 
 /** Whose dashboard watches, and until when. */
 interface Watcher {
@@ -23,6 +25,9 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
     ctx.storage.sql.exec(
       "CREATE TABLE IF NOT EXISTS cards (id TEXT PRIMARY KEY, gateway TEXT NOT NULL, json TEXT NOT NULL, put_at_ms INTEGER NOT NULL)",
     );
+    ctx.storage.sql.exec(
+      "CREATE TABLE IF NOT EXISTS notices (id TEXT PRIMARY KEY, gateway TEXT NOT NULL, json TEXT NOT NULL, at_ms INTEGER NOT NULL)",
+    );
   }
 
   override fetch(request: Request): Promise<Response> {
@@ -32,7 +37,7 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
       session: request.headers.get("x-gatehouse-account-session") ?? "",
       expiresAtMs: Number(request.headers.get("x-gatehouse-account-session-expires") ?? 0),
     } satisfies Watcher);
-    server.send(JSON.stringify({ type: "list", requests: this.#cards() } satisfies InboxMessage));
+    server.send(JSON.stringify({ type: "list", requests: this.#cards(), notices: this.#notices() } satisfies InboxMessage));
     return Promise.resolve(new Response(null, { status: 101, webSocket: client }));
   }
 
@@ -73,6 +78,32 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
     return Promise.resolve();
   }
 
+  putNotice(notice: Notice): Promise<void> {
+    const { sql } = this.ctx.storage;
+    const json = JSON.stringify(notice);
+    const known = sql.exec<{ json: string }>("SELECT json FROM notices WHERE id = ?", notice.id).toArray()[0];
+    if (known?.json === json) return Promise.resolve();
+    sql.exec(
+      "INSERT INTO notices (id, gateway, json, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json",
+      notice.id,
+      notice.gateway,
+      json,
+      notice.atMs,
+    );
+    this.#tell({ type: "notice", notice });
+    return Promise.resolve();
+  }
+
+  dropNotice(input: { gateway: string; id: string }): Promise<void> {
+    this.ctx.storage.sql.exec("DELETE FROM notices WHERE id = ? AND gateway = ?", input.id, input.gateway);
+    this.#tell({ type: "notice-gone", ...input });
+    return Promise.resolve();
+  }
+
+  noticeList(): Promise<readonly Notice[]> {
+    return Promise.resolve(this.#notices());
+  }
+
   list(): Promise<readonly WaitingCard[]> {
     return Promise.resolve(this.#cards());
   }
@@ -90,6 +121,16 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
       .exec<{ json: string }>("SELECT json FROM cards ORDER BY put_at_ms, rowid")
       .toArray()
       .map((row) => JSON.parse(row.json) as WaitingCard);
+  }
+
+  /** Newest first. */
+  #notices(): Notice[] {
+    const { sql } = this.ctx.storage;
+    sql.exec("DELETE FROM notices WHERE at_ms < ?", Date.now() - NOTICE_MS);
+    return sql
+      .exec<{ json: string }>("SELECT json FROM notices ORDER BY at_ms DESC, rowid DESC")
+      .toArray()
+      .map((row) => JSON.parse(row.json) as Notice);
   }
 
   #tell(message: InboxMessage): void {

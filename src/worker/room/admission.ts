@@ -1,5 +1,8 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
-import type { Device, Receipt } from "../../protocol/api.ts";
+import type { Device } from "../../protocol/api.ts";
+import { BreakNotes } from "../../core/break-notes.ts";
+import { gatewayAway } from "../../core/gateway-away.ts";
+import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { GatewayReport, LinkResult, ToRoom } from "../../protocol/link-messages.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
@@ -7,13 +10,18 @@ import type { GatewayState } from "../../protocol/words.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
+import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
+import { dropNoticesOf } from "./grant-notices.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
-import { deliver, settle } from "./owed.ts";
+import { cutDone } from "./receipts.ts";
+import { takeDrift } from "./drift.ts";
+import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
+import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
 import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
 
@@ -37,9 +45,11 @@ export class Admission implements AdmissionForRelay {
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
+  readonly #breaks: BreakNotes;
 
   constructor(options: AdmissionOptions) {
     this.options = options;
+    this.#breaks = new BreakNotes(options.now());
     this.storage = new RoomStorage(options.ctx.storage);
     this.outbox = new Outbox({ ...options, storage: this.storage });
     this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
@@ -74,9 +84,10 @@ export class Admission implements AdmissionForRelay {
   identity() {
     const meta = this.storage.meta();
     if (meta === null || meta.key === null) return null;
-    const { gateway, key, generation, acknowledged } = meta;
+    const { gateway, key, previousKey = null, generation, acknowledged } = meta;
     const head = this.keyLog.head();
-    return { gateway, origin: this.options.config.gatewayOrigin(gateway), key, generation, acknowledged, head };
+    const origin = this.options.config.gatewayOrigin(gateway);
+    return { gateway, origin, key, previousKey, isQuarantined: this.isQuarantined(), generation, acknowledged, head };
   }
 
   nextGeneration(): number {
@@ -85,10 +96,43 @@ export class Admission implements AdmissionForRelay {
     return meta.generation + 1;
   }
 
+  isQuarantined(): boolean {
+    return (this.storage.meta()?.copies ?? NO_COPIES).quarantinedAtMs !== null;
+  }
+
+  sawCopy(): boolean {
+    const meta = this.mustMeta();
+    const copies = sawCopy(meta.copies ?? NO_COPIES, this.options.now());
+    const isClosed = copies.quarantinedAtMs !== null;
+    this.storage.transaction(() => {
+      this.storage.setMeta({ ...meta, copies });
+      this.audit("gateway", "connector-copied", null, { times: copies.staleAtMs.length });
+      if (isClosed) this.audit("gateway", "gateway-quarantined", null, {});
+    });
+    this.tellInbox();
+    return isClosed;
+  }
+
+  /** The owner has ended the other copy: the next connector that proves itself is the one, whatever generation it has. */
+  endQuarantine(): void {
+    const meta = this.mustMeta();
+    this.storage.transaction(() => {
+      this.storage.setMeta({ ...meta, copies: NO_COPIES, acknowledged: 0 });
+      this.audit("owner", "quarantine-ended", null, {});
+    });
+    this.tellInbox();
+  }
+
+  keyAcknowledged(): void {
+    const meta = this.mustMeta();
+    const { previousKey = null } = meta;
+    if (previousKey?.isAcknowledged === false) this.storage.setMeta({ ...meta, previousKey: { ...previousKey, isAcknowledged: true } });
+  }
+
   acknowledged(generation: number): void {
     const meta = this.mustMeta();
     this.storage.setMeta({ ...meta, acknowledged: Math.max(meta.acknowledged, Math.min(generation, meta.generation)) });
-    for (const message of this.storage.owed()) void deliver(this, message);
+    deliverAll(this);
   }
 
   session(session: string, nowMs: number): AdmittedSession | null {
@@ -107,7 +151,10 @@ export class Admission implements AdmissionForRelay {
     const meta = this.storage.meta();
     if (meta !== null) {
       const lastSeenMs = this.options.now();
-      this.storage.setMeta({ ...meta, lastSeenMs, connectorVersion: link.version ?? meta.connectorVersion });
+      // Also on the way out: until this moment it was there.
+      const isServed = before === "online" || link.report?.state === "online";
+      const servedAtMs = isServed ? lastSeenMs : (meta.servedAtMs ?? null);
+      this.storage.setMeta({ ...meta, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
     }
     const state = this.state();
     this.notices.doors({ type: "gateway", state, ...this.restart() });
@@ -117,31 +164,35 @@ export class Admission implements AdmissionForRelay {
     }
   }
 
+  broke({ leg, code, reason, device }: Break, streams: number): void {
+    const unnoted = this.#breaks.note(streams, this.options.now());
+    if (unnoted === null) return;
+    const why = reason.slice(leg.length + 2);
+    this.audit(leg === "device-room" ? "device" : "gateway", "stream-broken", device, { leg, code, why, streams, unnoted });
+  }
+
   answered(result: LinkResult): void {
     const message = this.storage.owed().find((each) => each.id === result.id);
-    if (message !== undefined) settle(this, message, result);
+    if (message !== undefined) settle(this, message, result).catch(() => undefined);
   }
 
   received(message: ToRoom): void {
     if (message.type === "cut-done") {
-      const receipt = this.storage.get<Receipt>("receipts", message.device);
-      const device = this.device(message.device);
-      if (message.by === "host" && device !== null && device.state !== "cut") {
-        this.markCut(device, "host");
-        this.relay.endDevice(device.id, 4403, "cut on the gateway's machine");
-      }
-      if (receipt !== null) {
-        this.storage.saveReceipt({
-          ...receipt,
-          gateway: { state: "done", entriesRemoved: message.removed, tookMs: null, atMs: message.atMs },
-        });
-      }
-      this.audit(message.by, "cut-done-on-gateway", message.device, { removed: message.removed });
-      this.tellInbox();
+      // What fails on the way is said again at the next link.
+      cutDone(this, { ...message, tookMs: null }).catch(() => undefined);
+    } else if (message.type === "drift") {
+      takeDrift(this, { atMs: message.atMs, differences: message.differences });
     } else if (message.type === "log") {
       void this.keyLog.take(message.lines);
     } else if (message.type === "alarm") {
-      this.keyLog.alarm(message.alarm);
+      this.keyLog.alarmAtMachine(message);
+    } else if (message.type === "alarm-over") {
+      this.keyLog.alarmOver();
+    } else if (message.type === "rotated") {
+      // Entries are taken up in order behind one another: this word may not overtake the entry that it is about.
+      void this.keyLog.settled().then(() => {
+        if (this.storage.meta()?.previousKey?.seq === message.seq) this.keyAcknowledged();
+      });
     } else if (message.type === "audit-anchor") {
       this.trail.anchored(message.head);
     } else if (message.type === "device") {
@@ -166,18 +217,29 @@ export class Admission implements AdmissionForRelay {
   state(): GatewayState {
     const meta = this.storage.meta();
     if (meta === null || meta.key === null) return "unclaimed";
+    if (this.isQuarantined()) return "unsafe";
     if (!this.#link.up) return "no-link";
     return this.#link.report?.state ?? "offline";
   }
 
   report(): GatewayReport | null {
-    return this.#link.report;
+    return this.isQuarantined() ? { state: "unsafe", reason: "connector-copied" } : this.#link.report;
   }
 
   /** How long the gateway said that its restart takes, milliseconds; only while it restarts. */
   restart(): { readonly restartExpectedMs?: number } {
     const expected = this.#link.report?.restartExpectedMs;
     return expected === undefined || this.state() !== "restarting" ? {} : { restartExpectedMs: expected };
+  }
+
+  away(): Away | null {
+    return gatewayAway(this.state(), this.#link.report?.restartExpectedMs);
+  }
+
+  /** When the gateway was last there, epoch ms: its machine while it has no link, else OpenClaw itself. */
+  gatewaySeenMs(): number | null {
+    const meta = this.storage.meta();
+    return (this.#link.up ? meta?.servedAtMs : meta?.lastSeenMs) ?? null;
   }
 
   device(id: string): DeviceRow | null {
@@ -223,16 +285,23 @@ export class Admission implements AdmissionForRelay {
     this.notices.gatewayChanged(this.state());
   }
 
-  /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. */
-  markCut(row: DeviceRow, by: "owner" | "host"): void {
-    this.storage.transaction(() => {
-      this.saveDevice({ ...row, state: "cut", token: null, activation: null });
-      const grant = this.storage.get<GrantRow>("grants", row.grant);
-      if (grant !== null) this.saveGrant({ ...grant, state: "revoked" });
-      this.storage.delete("owed", `grant-${row.grant}`);
-      this.storage.deleteSessionsOf(row.id);
-      this.audit(by, "cut", row.id, {});
+  /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. @returns its entry in the audit chain */
+  markCut(row: DeviceRow, by: "owner" | "host"): AuditEntry | null {
+    const entry = this.storage.transaction(() => {
+      this.endAccess(row);
+      return this.audit(by, "cut", row.id, {});
     });
+    dropNoticesOf(this, row.id);
+    return entry;
+  }
+
+  /** Inside a transaction: the device's grant, sessions and token are over. */
+  endAccess(row: DeviceRow): void {
+    this.saveDevice({ ...row, state: "cut", token: null, activation: null, needsHost: false });
+    const grant = this.storage.get<GrantRow>("grants", row.grant);
+    if (grant !== null) this.saveGrant({ ...grant, state: "revoked" });
+    this.storage.delete("owed", `grant-${row.grant}`);
+    this.storage.deleteSessionsOf(row.id);
   }
 
   /** A copy of the device's token was shown: nothing opens with its key until the owner allows it again (PROTOCOL.md TK3). */
@@ -282,6 +351,7 @@ export class Admission implements AdmissionForRelay {
       lastSeenMs: row.lastSeenMs,
       notAfterMs: row.notAfterMs,
       connectedNow: connected.has(row.id),
+      needsHost: row.needsHost === true && row.state === "allowed",
     }));
   }
 

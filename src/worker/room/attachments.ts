@@ -12,6 +12,8 @@ export const linkAttachmentSchema = z.object({
   /** What per-address limits count by. */
   addressGroup: z.string(),
   generation: z.int(),
+  /** The connector key that it was proven with; sockets from before rotations lack it. */
+  key: z.string().optional(),
   version: z.string(),
   report: gatewayReportSchema.nullable(),
   /** Upper 24 bits of the stream ids that the next instance may use (PROTOCOL.md FR4). */
@@ -24,12 +26,16 @@ export type LinkAttachment = z.infer<typeof linkAttachmentSchema>;
 export const streamAttachmentSchema = z.object({
   kind: z.literal("stream"),
   stream: z.int(),
+  /** Generation of the link that the stream is on: ids count from the start on each. */
+  link: z.int().optional(),
   session: z.string(),
   device: digestIdSchema,
   access: accessSchema,
   expiresAtMs: z.int(),
   /** Memory holds part of a message: an instance that wakes without it must reset the stream (PROTOCOL.md ST6). */
   holding: z.boolean(),
+  /** When the device was cut and this socket's close was sent; it has not been answered yet. */
+  cutAtMs: z.int().optional(),
 });
 export type StreamAttachment = z.infer<typeof streamAttachmentSchema>;
 

@@ -3,19 +3,18 @@ import { verifyAssertion } from "../../core/assertion.ts";
 import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin, isWithinRole } from "../../core/grant-policy.ts";
 import { readGrant } from "../../core/statement.ts";
-import type { Receipt } from "../../protocol/api.ts";
 import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
-import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
+import { ACTIVATION_MS, MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
 import { isSameText } from "../auth/session-cookie.ts";
 import type { Admission } from "./admission.ts";
-import { deliver } from "./owed.ts";
+import { noticeGrant } from "./grant-notices.ts";
+import { deliver, refusalOf } from "./owed.ts";
 import { trustedKeys } from "./owners.ts";
 import { endRequest } from "./pairing-requests.ts";
-import type { RoomResult } from "./room-rpc.ts";
+import type { Decided, RoomResult } from "./room-rpc.ts";
 import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
 
-const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
 
 /** The owner has the request on the screen: the waiting device is told, once. */
@@ -64,7 +63,8 @@ async function commitGrant(
   grant: { id: string; body: GrantStatement },
   signed: SignedByOwner,
   from: RequestRow | null,
-): Promise<boolean> {
+  by: string | null,
+): Promise<Decided> {
   const { body, id } = grant;
   const message = { type: "grant", id: `grant-${id}`, grant: id, signed } as const;
   const before = admission.device(body.device);
@@ -98,28 +98,32 @@ async function commitGrant(
     admission.storage.owe(message);
     admission.audit("owner", "allow", body.device, { access: body.access, notAfterMs: body.notAfterMs, kind: body.kind });
   });
+  noticeGrant(admission, grant, by);
+  if (body.activation !== null) admission.options.wakeBy(body.issuedAtMs + ACTIVATION_MS);
   admission.relay.endDevice(body.device, CLOSE_SESSION_OVER, "allowed anew");
   if (from !== null) endRequest(admission, from, "allowed", { type: "allowed", live: false });
   const result = await deliver(admission, message);
   admission.tellInbox();
-  return result?.ok === true;
+  if (result === null || result.refusal === "internal") return { device: body.device, outcome: "waiting" };
+  if (!result.ok) return { device: body.device, outcome: "refused", refusal: refusalOf(result) };
+  return { device: body.device, outcome: result.needsHost === true ? "needs-host" : "applied" };
 }
 
 /** A cut that the connector has not heard of yet is answered by the new grant, which revokes the old one there: sent after it, it would undo it. */
 function settleOwedCut(admission: Admission, device: string): void {
   const { storage } = admission;
   const message = `cut-${device}`;
-  const receipt = storage.get<Receipt>("receipts", device);
+  const receipt = storage.receipt(device);
   if (!storage.owed().some((owed) => owed.id === message)) return;
   storage.delete("owed", message);
-  if (receipt !== null) storage.saveReceipt({ ...receipt, gateway: { ...receipt.gateway, state: "superseded" } });
+  if (receipt !== null) storage.saveReceipt({ ...receipt, asked: null, gateway: { ...receipt.gateway, state: "superseded", why: null } });
 }
 
 /** PROTOCOL.md GR1, GR2: exactly this request, this key, no wider access, and the match code once more. */
 export async function allow(
   admission: Admission,
-  input: { request: string; code: string; signed: SignedByOwner },
-): Promise<RoomResult<{ device: string; applied: boolean }>> {
+  input: { request: string; code: string; signed: SignedByOwner; by?: string | null },
+): Promise<RoomResult<Decided>> {
   const match = checkMatchCode(admission, input.request, input.code);
   if (!match.ok) return match;
   const grant = await verifiedGrant(admission, input.signed);
@@ -131,17 +135,18 @@ export async function allow(
   if (body.kind !== "ask" || body.request !== row.id || body.device !== row.device || !isWithin(body.access, row.access)) return REFUSED;
   if (admission.storage.isBlocked(row.device)) return REFUSED;
   admission.storage.delete("requests", row.id);
-  const applied = await commitGrant(admission, grant, input.signed, row);
-  return { ok: true, value: { device: body.device, applied } };
+  return { ok: true, value: await commitGrant(admission, grant, input.signed, row, input.by ?? null) };
 }
 
 /** Same-device way: counts only once the first session brings the code behind its activation hash. */
-export async function ownerGrant(admission: Admission, signed: SignedByOwner): Promise<RoomResult<{ device: string; applied: boolean }>> {
+export async function ownerGrant(
+  admission: Admission,
+  { signed, by = null }: { signed: SignedByOwner; by?: string | null },
+): Promise<RoomResult<Decided>> {
   const grant = await verifiedGrant(admission, signed);
   if (grant === null || grant.body.kind !== "owner" || admission.storage.isBlocked(grant.body.device)) return REFUSED;
   if (admission.storage.get("grants", grant.id) !== null) return { ok: false, failure: "conflict" };
-  const applied = await commitGrant(admission, grant, signed, null);
-  return { ok: true, value: { device: grant.body.device, applied } };
+  return { ok: true, value: await commitGrant(admission, grant, signed, null, by) };
 }
 
 export function deny(admission: Admission, input: { request: string; block: boolean }): RoomResult<{ device: string }> {
@@ -157,27 +162,4 @@ export function deny(admission: Admission, input: { request: string; block: bool
   }
   endRequest(admission, row, "denied", { type: "refused", blocked: input.block });
   return { ok: true, value: { device: row.device } };
-}
-
-/** PROTOCOL.md CUT1-3: commits, ends sockets, then asks the connector; never waits for a gateway that is away. */
-export async function cut(admission: Admission, deviceId: string): Promise<RoomResult<Receipt>> {
-  const row = admission.device(deviceId);
-  if (row === null) return NOT_FOUND;
-  const { now } = admission.options;
-  const startedAtMs = now();
-  const message = { type: "cut", id: `cut-${deviceId}`, device: deviceId, cutAtMs: startedAtMs } as const;
-  admission.markCut(row, "owner");
-  const socketsClosed = admission.relay.endDevice(deviceId, CLOSE_CUT, "cut by the owner");
-  const edge = { socketsClosed, tookMs: now() - startedAtMs };
-  admission.storage.owe(message);
-  admission.storage.saveReceipt({
-    device: deviceId,
-    cutAtMs: startedAtMs,
-    edge,
-    gateway: { state: "pending", entriesRemoved: 0, tookMs: null, atMs: null },
-  });
-  await deliver(admission, message);
-  admission.tellInbox();
-  const receipt = admission.storage.get<Receipt>("receipts", deviceId);
-  return receipt === null ? NOT_FOUND : { ok: true, value: receipt };
 }

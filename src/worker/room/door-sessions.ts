@@ -1,5 +1,6 @@
 /** The room's side of opening a session: challenges, proofs, device tokens (PROTOCOL.md SE, TK). */
-import { activationHash, deviceId, keyThumbprint } from "../../core/digests.ts";
+import { activationHash, deviceId } from "../../core/digests.ts";
+import { isNamed } from "../../core/judge.ts";
 import { firstToken, judgeToken, recognised, rotatedToken } from "../../core/device-token-policy.ts";
 import type { TokenState } from "../../core/device-token-policy.ts";
 import { CLOCK_SKEW_MS } from "../../core/grant-policy.ts";
@@ -17,6 +18,7 @@ import {
   NONCE_MS,
   SESSION_MS,
 } from "../../protocol/limits.ts";
+import type { Refusal } from "../../protocol/link-messages.ts";
 import type { SessionStatement } from "../../protocol/statements.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
 import { DEVICE_TOKEN_COOKIE } from "../../protocol/words.ts";
@@ -26,10 +28,17 @@ import { cookieValue, sealSessionCookie } from "../auth/session-cookie.ts";
 import { boundedText } from "../bounded-body.ts";
 import type { Admission } from "./admission.ts";
 import { doorRefusal } from "./door-refusals.ts";
+import { heldBackOnHost } from "./owed.ts";
 import type { DeviceRow, GrantRow, SessionRow } from "./storage.ts";
 
 /** Devices whose failed proofs are remembered one by one. */
 const MAX_COUNTED_DEVICES = 200;
+
+/** Refusals of the connector that a person at the door can do something about. */
+const REFUSED_AT_MACHINE: Partial<Record<Refusal, DoorError>> = {
+  "not-serving": "gateway-away",
+  "needs-host": "needs-host",
+};
 
 /** What a device showed and what would follow it; the state that it is judged against may change meanwhile. MACs under each live secret, newest first. */
 interface Presented {
@@ -78,7 +87,7 @@ export class DoorSessions {
       ? "blocked"
       : !isGood
         ? "unknown"
-        : row.state === "allowed"
+        : row.state === "allowed" && row.needsHost !== true
           ? "allowed"
           : "decided";
     // A stranger's page opens no session: it costs the connector nothing.
@@ -88,7 +97,7 @@ export class DoorSessions {
       gatewayName: meta.name,
       gatewayState: admission.state(),
       ...admission.restart(),
-      lastSeenMs: meta.lastSeenMs,
+      lastSeenMs: admission.gatewaySeenMs(),
       approveOrigin: config.approveOrigin,
       serverTimeMs: now(),
       roomNonce: await mintRoomNonce(env, meta.gateway, random(10), now() + NONCE_MS),
@@ -96,6 +105,7 @@ export class DoorSessions {
       device,
       standing,
       grant: isGood ? { id: row.grant, access: row.access, notAfterMs: row.notAfterMs } : null,
+      ...(isGood && row.needsHost === true ? { needsHost: true } : {}),
     };
     return Response.json(answer, { headers: { "cache-control": "no-store" } });
   }
@@ -123,7 +133,10 @@ export class DoorSessions {
       ...(parsed.data.activationCode === undefined ? {} : { activationCode: parsed.data.activationCode }),
     });
     if (result === null) return doorRefusal("gateway-away");
-    if (!result.ok) return doorRefusal(result.refusal === "not-serving" ? "gateway-away" : "refused-by-gateway");
+    if (!result.ok) {
+      if (result.refusal === "needs-host") heldBackOnHost(admission, checked);
+      return doorRefusal(REFUSED_AT_MACHINE[result.refusal ?? "internal"] ?? "refused-by-gateway");
+    }
     // The connector's answer took time: the owner may have cut, blocked or allowed the device anew, or its token may have moved on or been frozen.
     const current = admission.device(checked.id);
     if (current === null || current.state !== "allowed" || current.grant !== checked.grant || admission.storage.isBlocked(checked.id))
@@ -169,7 +182,7 @@ export class DoorSessions {
     )
       return "not-allowed";
     if (body.expMs > Math.min(row.notAfterMs, body.iatMs + SESSION_MS) || body.expMs <= nowMs) return "bad-request";
-    if (body.connectorKey !== (await keyThumbprint(identity.key))) return "bad-request";
+    if (!(await isNamed(identity, body.connectorKey, nowMs))) return "bad-request";
     if (!(await verifyTagged(row.key, "session", statement.bytes, signature))) return "not-allowed";
     if (row.activation !== null) {
       const grant = admission.storage.get<GrantRow>("grants", row.grant);

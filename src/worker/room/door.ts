@@ -1,4 +1,5 @@
 /** The room's side of a waiting page: its key is proven, then it asks the owner (PROTOCOL.md RQ, MC). */
+import { withNewAsk } from "../../core/ask-budget.ts";
 import { addressGroup } from "../../core/client-ip.ts";
 import { deviceId, matchCode, requestId } from "../../core/digests.ts";
 import { verifyTagged } from "../../core/public-key.ts";
@@ -169,6 +170,8 @@ export class Door {
       const neighbours = others.filter((row) => addressGroup(row.address) === group).length;
       if (others.length >= MAX_REQUESTS_PER_GATEWAY || neighbours >= MAX_REQUESTS_PER_ADDRESS) return null;
       if (others.some((row) => row.code === code)) continue;
+      const asks = withNewAsk(storage.asksMade, group, options.now());
+      if (asks === null) return null;
       for (const older of live)
         if (older.device === device) endRequest(this.#admission, older, "withdrawn", { type: "ended", why: "replaced" });
       const nowMs = options.now();
@@ -186,6 +189,7 @@ export class Door {
         createdAtMs: nowMs,
         lastSeenMs: nowMs,
       };
+      storage.asksMade = asks;
       storage.put("requests", id, row);
       this.#admission.audit("device", "asked", device, { access: body.access });
       return row;

@@ -1,5 +1,5 @@
 /** One relayed HTTP exchange in the room: both bodies streamed, never held whole (PROTOCOL.md ST4). */
-import { encodeClose } from "../../core/close-code.ts";
+import { brokenAt, encodeClose, legOf } from "../../core/close-code.ts";
 import { fromGateway } from "../../core/header-filter.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
@@ -69,7 +69,7 @@ export class HttpExchange {
   /** OPENED: answers the visitor with status and headers; the body follows. */
   opened(opened: StreamOpened): void {
     // A second answer, or a switch of protocols that nobody asked for.
-    if (this.#isAnswered || opened.status === 101) return this.reset(CLOSE_PROTOCOL, "unexpected answer");
+    if (this.#isAnswered || opened.status === 101) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected answer"));
     const headers = new Headers();
     for (const [name, value] of fromGateway(opened.headers)) appendQuietly(headers, name, value);
     this.#isAnswered = true;
@@ -88,10 +88,11 @@ export class HttpExchange {
   }
 
   fromGateway(frame: Frame): void {
-    if (!this.#downstream.receive(frame.payload.byteLength)) return this.reset(CLOSE_TOO_SLOW, "more than granted");
+    if (!this.#downstream.receive(frame.payload.byteLength))
+      return this.reset(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"));
     const writer = this.#writer;
     const bytes = frame.payload.byteLength;
-    if (!this.#isAnswered) return this.reset(CLOSE_PROTOCOL, "body before answer");
+    if (!this.#isAnswered) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "body before answer"));
     // An answer without a body (HEAD, 304): what comes anyway is dropped.
     if (writer === null || bytes === 0) return this.#grant(bytes);
     this.#unwrittenBytes += bytes;
@@ -106,14 +107,14 @@ export class HttpExchange {
 
   /** END of the gateway: the answer is whole. */
   ended(): void {
-    if (!this.#isAnswered) return this.reset(CLOSE_PROTOCOL, "end before answer");
+    if (!this.#isAnswered) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "end before answer"));
     this.#over();
     this.#writer?.close().catch(() => undefined);
   }
 
   granted(frame: Frame): void {
     const bytes = decodeU32(frame.payload);
-    if (bytes === null) return this.reset(CLOSE_PROTOCOL, "bad credit");
+    if (bytes === null) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad credit"));
     this.#upstream.grant(bytes);
     this.#wake(true);
   }
@@ -121,7 +122,7 @@ export class HttpExchange {
   probed(frame: Frame): void {
     // Bytes that the visitor has not read are still in `write`; only a sender that lost count gets more.
     const left = decodeU32(frame.payload);
-    if (left === null) return this.reset(CLOSE_PROTOCOL, "bad probe");
+    if (left === null) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad probe"));
     if (this.#unwrittenBytes > 0) return;
     const grant = this.#downstream.answerProbe(left);
     if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
@@ -138,8 +139,15 @@ export class HttpExchange {
   /** Ends it towards the connector as well. */
   reset(code: number, reason: string): void {
     if (this.#isOver) return;
+    this.broke(code, reason);
     this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
     this.abort(refusalForClose(code));
+  }
+
+  /** For the audit, when the reason names a leg; a visitor that went away is no break: pages do that all the time. */
+  broke(code: number, reason: string): void {
+    const leg = legOf(reason);
+    if (leg !== null) this.#host.broke({ leg, code, reason, device: this.session.device });
   }
 
   #grant(bytes: number): void {

@@ -1,10 +1,12 @@
 /** The room's copy of its gateway's key log: what the connector wrote, in order, and what follows from it here (PROTOCOL.md KL6). */
 import { grantId } from "../../core/digests.ts";
-import { lineHash, nextInCopy } from "../../core/key-log.ts";
+import { isSoundRotation, lineHash, nextInCopy } from "../../core/key-log.ts";
+import { isSoundKey } from "../../core/public-key.ts";
 import { readGrant } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";
+import { confirmedOnHost } from "./owed.ts";
 import { followRecover, followRecoveryKey } from "./owner-changes.ts";
 import type { DeviceRow } from "./storage.ts";
 
@@ -29,9 +31,33 @@ export class KeyLogCopy {
     return done;
   }
 
-  /** The connector stopped admitting anybody new. */
-  alarm(alarm: KeyLogAlarm): void {
-    this.#admission.audit("gateway", `alarm-${alarm}`, null, {});
+  /** @returns when everything that came so far is taken up or refused */
+  settled(): Promise<void> {
+    return this.#queue;
+  }
+
+  /** What the room itself found: a log that it cannot follow. */
+  alarm(kind: KeyLogAlarm): void {
+    this.#admission.storage.setAlarm({ kind, atMs: this.#admission.options.now() });
+    this.#admission.audit("gateway", `alarm-${kind}`, null, {});
+    this.#admission.tellInbox();
+  }
+
+  /** The connector stopped admitting anybody new; it says so again at every link. */
+  alarmAtMachine({ alarm: kind, atMs }: { readonly alarm: KeyLogAlarm; readonly atMs: number }): void {
+    const known = this.#admission.storage.alarm();
+    if (known?.kind === kind && known.atMs === atMs) return;
+    this.#admission.storage.setAlarm({ kind, atMs });
+    this.#admission.audit("gateway", `alarm-${kind}`, null, {});
+    this.#admission.tellInbox();
+  }
+
+  /** Nothing stands at the connector, or no longer. */
+  alarmOver(): void {
+    const known = this.#admission.storage.alarm();
+    if (known === null) return;
+    this.#admission.storage.setAlarm(null);
+    this.#admission.audit("host", "alarm-settled", null, { alarm: known.kind });
     this.#admission.tellInbox();
   }
 
@@ -44,6 +70,8 @@ export class KeyLogCopy {
       const entry = await nextInCopy({ gateway: identity.gateway, key: identity.key, head }, line);
       if (entry === "known") continue;
       if (entry === null) return this.alarm("fork");
+      if (!hasSoundKeys(entry)) return this.alarm("fork");
+      if (entry.body.type === "rotate" && !(await isSoundRotation(identity.gateway, entry.body))) return this.alarm("fork");
       const grant = await grantOf(entry);
       const hash = await lineHash(line);
       storage.transaction(() => {
@@ -78,6 +106,10 @@ export class KeyLogCopy {
           this.#admission.relay.endDevice(row.id, CLOSE_CUT, "cut on the gateway's machine");
         }
         return this.#admission.tellInbox();
+      case "confirm": {
+        const row = storage.all<DeviceRow>("devices").find((device) => device.grant === body.grant);
+        return row === undefined ? undefined : confirmedOnHost(this.#admission, row);
+      }
       case "owner-add":
         return storage.put("owner_keys", body.key.credentialId, body.role === undefined ? body.key : { ...body.key, role: body.role });
       case "owner-role":
@@ -90,10 +122,25 @@ export class KeyLogCopy {
         return followRecover(this.#admission, body.signed);
       case "owner-remove":
         return storage.delete("owner_keys", body.credentialId);
+      case "rotate": {
+        const meta = this.#admission.mustMeta();
+        const { key } = meta;
+        const rotatedAtMs = this.#admission.options.now();
+        return storage.setMeta({
+          ...meta,
+          key: body.key,
+          previousKey: key === null ? null : { key, rotatedAtMs, seq, isAcknowledged: false },
+        });
+      }
       default:
         return;
     }
   }
+}
+
+/** A connector of ours writes no other ones; what it adds becomes a key of this room. */
+function hasSoundKeys({ body }: KeyLogEntry): boolean {
+  return body.type !== "owner-add" || isSoundKey(body.key.key);
 }
 
 async function grantOf(entry: KeyLogEntry): Promise<string | null> {

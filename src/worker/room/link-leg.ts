@@ -1,9 +1,11 @@
 /** The room's end of the connector's one link: proof, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
 import { addressGroup } from "../../core/client-ip.ts";
 import { linkProofFields } from "../../core/key-log.ts";
+import { linkKey } from "../../core/key-rotation.ts";
 import { verifyTagged } from "../../core/public-key.ts";
 import {
   CLOSE_GATEWAY_GONE,
+  CLOSE_LINK_QUARANTINED,
   CLOSE_LINK_REFUSED,
   CLOSE_LINK_STALE,
   CLOSE_LINK_VERSION,
@@ -37,14 +39,18 @@ export interface LinkLegOptions {
   /** Asks for an alarm not later than this. */
   readonly wakeBy: (atMs: number) => void;
   /** The proven link ended: every stream on it is over. */
-  readonly onGone: () => void;
+  readonly onGone: (why: string) => void;
   /** Another connector proved itself: tell it whether somebody waits or streams. */
   readonly onReady: () => void;
 }
 
 type Hello = Extract<ToRoom, { type: "hello" }>;
+type Identity = NonNullable<ReturnType<AdmissionForRelay["identity"]>>;
 type Nonce = { readonly nonce: string; readonly connectorKey: string };
 
+const COPIES = "two copies of this connector; the owner says which one stays";
+/** A key changes once while a proof is checked; more often is no connector of ours. */
+const PROOF_TRIES = 3;
 /** Ids of one block. Small, because every wake of the room takes a new block: the upper 24 bits outlast years of them. */
 const IDS_PER_BLOCK = 1 << 8;
 const MAX_BLOCK = (1 << 24) - 1;
@@ -72,6 +78,11 @@ export class LinkLeg {
 
   get isUp(): boolean {
     return this.#current !== null;
+  }
+
+  /** Of the link that is up, or null. */
+  get generation(): number | null {
+    return this.#current?.attachment.generation ?? null;
   }
 
   isCurrent(ws: WebSocket): boolean {
@@ -173,7 +184,7 @@ export class LinkLeg {
 
   closed(ws: WebSocket, code: number): void {
     closeQuietly(ws, code === 1005 || code === 1006 ? 1000 : code);
-    if (this.isCurrent(ws)) this.#gone();
+    if (this.isCurrent(ws)) this.#gone("connection lost");
   }
 
   /** Ends the proven link, if there is one. */
@@ -182,11 +193,11 @@ export class LinkLeg {
     if (link === null) return;
     this.#note(link, { phase: "over" });
     closeQuietly(link.ws, code, reason);
-    this.#gone();
+    this.#gone(reason);
   }
 
   /**
-   * Closes sockets that did not prove themselves in time, and a busy link that has been silent for too long: of a machine that lost its
+   * Closes sockets that did not prove themselves in time (a slow network is no refusal: they may dial again), and a busy link that has been silent for too long: of a machine that lost its
    * network nobody else tells.
    *
    * @returns when to look again, or null when nothing is pending
@@ -198,7 +209,7 @@ export class LinkLeg {
     };
     for (const { ws, attachment } of this.#unproven()) {
       const deadlineMs = attachment.acceptedAtMs + LINK_HANDSHAKE_MS;
-      if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_LINK_REFUSED, "no proof in time");
+      if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_GATEWAY_GONE, "no proof in time");
       else later(deadlineMs);
     }
     for (const { askedAtMs } of this.#nonces.values()) {
@@ -261,24 +272,25 @@ export class LinkLeg {
     const { admission } = this.#options;
     if (hello.protocol < MIN_LINK_PROTOCOL || hello.protocol > LINK_PROTOCOL)
       return closeQuietly(ws, CLOSE_LINK_VERSION, `speak version ${LINK_PROTOCOL}`);
-    const claimed = admission.identity();
-    const { gateway, connectorNonce, generation: claimedGeneration, protocol, head } = hello;
-    const proof = { gateway, roomNonce: attachment.nonce, connectorNonce, generation: claimedGeneration, protocol, head };
-    const signed = joined(linkProofFields(proof));
-    const isProven =
-      claimed !== null &&
-      hello.gateway === claimed.gateway &&
-      hello.key.x === claimed.key.x &&
-      (await verifyTagged(claimed.key, "link", signed, hello.signature));
-    // The check waited: a new enrolment or a newer link may have come between, so everything is read again.
-    const identity = admission.identity();
-    if (!isProven || identity === null || identity.key.x !== claimed.key.x || ws.readyState !== WebSocket.OPEN) {
-      return closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
+    const { protocol } = hello;
+    const identity = await this.#proven(attachment, hello);
+    if (identity === null || ws.readyState !== WebSocket.OPEN) return closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
+    if (identity.isQuarantined) return closeQuietly(ws, CLOSE_LINK_QUARANTINED, COPIES);
+    if (hello.generation < identity.acknowledged) {
+      if (!admission.sawCopy()) return closeQuietly(ws, CLOSE_LINK_STALE, "stale generation");
+      closeQuietly(ws, CLOSE_LINK_QUARANTINED, COPIES);
+      return this.end(CLOSE_LINK_QUARANTINED, COPIES);
     }
-    if (hello.generation < identity.acknowledged - 1) return closeQuietly(ws, CLOSE_LINK_STALE, "stale generation");
     this.end(CLOSE_SUPERSEDED, "a newer connector took over");
     const generation = admission.nextGeneration();
-    const ready: LinkAttachment = { ...attachment, phase: "ready", generation, version: hello.version, report: hello.report };
+    const ready: LinkAttachment = {
+      ...attachment,
+      phase: "ready",
+      generation,
+      key: hello.key.x,
+      version: hello.version,
+      report: hello.report,
+    };
     ws.serializeAttachment(ready);
     this.#current = { ws, attachment: ready };
     this.#block = null;
@@ -296,16 +308,36 @@ export class LinkLeg {
     this.#options.onReady();
   }
 
+  /** @returns the connector's standing at this moment, when the hello proves that it is the one; else null */
+  async #proven(attachment: LinkAttachment, hello: Hello): Promise<Identity | null> {
+    const { admission, now } = this.#options;
+    const { gateway, connectorNonce, generation, protocol, head } = hello;
+    const signed = joined(linkProofFields({ gateway, roomNonce: attachment.nonce, connectorNonce, generation, protocol, head }));
+    for (let tries = 0; tries < PROOF_TRIES; tries += 1) {
+      const claimed = admission.identity();
+      if (claimed === null || gateway !== claimed.gateway) return null;
+      const key = await linkKey(claimed, hello, now());
+      if (key === null || !(await verifyTagged(key, "link", signed, hello.signature))) return null;
+      // The check waited: a new enrolment, a newer link or the rotation itself may have come between. Judged again under another key.
+      const identity = admission.identity();
+      if (identity?.key.x === claimed.key.x) return identity;
+    }
+    return null;
+  }
+
   #control(message: ToRoom): void {
     const { admission } = this.#options;
     switch (message.type) {
       case "hello":
         return;
       case "ack":
+        // Whoever dialled with the newest key needs no older one any more.
+        if (this.#current?.attachment.key === admission.identity()?.key.x) admission.keyAcknowledged();
         return admission.acknowledged(message.generation);
       case "report": {
         const link = this.#current;
-        if (link === null) return;
+        // Said again at every try to reach a gateway that is away: nothing is written for what is known.
+        if (link === null || JSON.stringify(link.attachment.report) === JSON.stringify(message.report)) return;
         this.#note(link, { report: message.report });
         return admission.linkChanged({ up: true, report: message.report, version: link.attachment.version });
       }
@@ -326,14 +358,17 @@ export class LinkLeg {
       case "device":
       case "log":
       case "alarm":
+      case "alarm-over":
       case "audit-anchor":
+      case "drift":
+      case "rotated":
         return admission.received(message);
     }
   }
 
-  #gone(): void {
+  #gone(why: string): void {
     this.#current = null;
-    this.#options.onGone();
+    this.#options.onGone(why);
     for (const waiting of this.#commands.values()) for (const resolve of waiting) resolve(null);
     for (const { resolve } of this.#nonces.values()) resolve(null);
     this.#commands.clear();

@@ -1,4 +1,4 @@
-/** Who may decide for this gateway, as the room sees it: it refuses early, the connector has the last word (PROTOCOL.md KL5, KL8-KL10). */
+/** Who may decide for this gateway, as the room sees it: it refuses early, the connector has the last word (PROTOCOL.md KL5, KL9-KL11). */
 import { verifyAssertion } from "../../core/assertion.ts";
 import type { PinnedKey } from "../../core/judge.ts";
 import { isOwner } from "../../core/key-log-owners.ts";

@@ -1,7 +1,10 @@
 /** What the two halves of a room ask of each other. `relay` owns the link and the streams, `admission` owns storage and decisions; room.ts wires them. */
+import type { Away } from "../../core/gateway-away.ts";
+import type { OldKey } from "../../core/key-rotation.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey } from "../../protocol/statements.ts";
+import type { Break } from "./ws-stream.ts";
 import type { Access } from "../../protocol/words.ts";
 
 /** A session that room and connector both admitted. */
@@ -19,6 +22,10 @@ export interface AdmissionForRelay {
     readonly gateway: string;
     readonly origin: string;
     readonly key: ConnectorKey;
+    /** The key before the last rotation. */
+    readonly previousKey: OldKey | null;
+    /** Two copies of the connector fight: nobody is linked. */
+    readonly isQuarantined: boolean;
     readonly generation: number;
     readonly acknowledged: number;
     /** End of the room's copy of the key log. */
@@ -26,6 +33,10 @@ export interface AdmissionForRelay {
   } | null;
   /** Stores and returns the next generation; before `welcome`. */
   nextGeneration(): number;
+  /** A proven connector showed a state that another one has left behind. @returns whether the gateway is closed for that now */
+  sawCopy(): boolean;
+  /** The connector has proven the newest key, or has it on disk: the one before is gone. */
+  keyAcknowledged(): void;
   /** The connector has it on disk; from here on the room sends what it owes (LINK7). */
   acknowledged(generation: number): void;
   /** Looked up once per stream. */
@@ -34,9 +45,13 @@ export interface AdmissionForRelay {
   isCut(device: string): boolean;
   /** The link came, went, or the connector reported. `version` is the connector's. */
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
+  /** Why the gateway is not served now; null while it is. */
+  away(): Away | null;
+  /** Streams ended that nobody closed: a row of the audit, or one more for the next row. */
+  broke(what: Break, streams: number): void;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
-  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`). Results and nonces are matched by the relay. */
+  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`). Results and nonces are matched by the relay. */
   received(message: ToRoom): void;
 }
 
@@ -65,9 +80,14 @@ export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
 
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
- * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`.
+ * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
+ * `x-gatehouse-edge`: the answer is wanted with the two headers below.
  */
 export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";
 
 /** On an answer of the room in the gateway's place; ends in the Worker. */
 export const REFUSED_HEADER = "x-gatehouse-refused";
+
+/** On an answer for the edge cache: what names the build (`edgeBuild` of core), and the content-encoding that the body has; both end in the Worker. */
+export const EDGE_BUILD_HEADER = "x-gatehouse-build";
+export const EDGE_ENCODING_HEADER = "x-gatehouse-encoding";

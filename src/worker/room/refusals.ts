@@ -7,12 +7,12 @@ import { REFUSED_HEADER } from "./parts.ts";
 /** The door explains these and goes on by itself; with any other it would lead back to the same answer again and again. */
 const DOOR_HELPS = [401, 403, 502, 503];
 
-/** @param retry the visitor may try again in a few seconds */
-export function refusal(status: number, text: string, retry = false): Response {
+/** @param retry the visitor may try again, in so many seconds; `true`: in a few */
+export function refusal(status: number, text: string, retry: boolean | number = false): Response {
   const headers = new Headers({ "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" });
   // The Worker shows the door instead when a person is looking; the gateway's own answers never carry this header.
   if (DOOR_HELPS.includes(status)) headers.set(REFUSED_HEADER, "1");
-  if (retry) headers.set("retry-after", "5");
+  if (retry !== false) headers.set("retry-after", String(retry === true ? 5 : retry));
   return new Response(text, { status, headers });
 }
 
@@ -21,7 +21,7 @@ export function refusalForClose(code: number | null): Response {
   if (code === CLOSE_SESSION_OVER) return refusal(401, "Open this address in a browser to sign this device in.\n");
   if (code === CLOSE_CUT) return refusal(403, "This device may no longer connect.\n");
   if (code === CLOSE_NOT_FOUND) return refusal(404, "Not found.\n");
-  return refusal(502, "The gateway did not answer.\n", true);
+  return refusal(502, "The gateway did not answer (connector-gateway).\n", true);
 }
 
 /** The same for a CLOSE or RESET frame of the connector. */

@@ -1,5 +1,5 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
-import { decodeClose, encodeClose } from "../../core/close-code.ts";
+import { brokenAt, decodeClose, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
@@ -26,8 +26,9 @@ import { refusal, refusalFor, refusalForClose } from "./refusals.ts";
 import { RoomMemory } from "./room-memory.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { Holdings, PendingUpgrade } from "./stream-table.ts";
+import { Stragglers } from "./stragglers.ts";
 import { WsStream } from "./ws-stream.ts";
-import type { StreamHost } from "./ws-stream.ts";
+import type { Break, StreamHost } from "./ws-stream.ts";
 
 export type RelayOptions = Omit<LinkLegOptions, "onGone" | "onReady">;
 
@@ -36,18 +37,22 @@ export class Relay implements RelayForAdmission, StreamHost {
   readonly #link: LinkLeg;
   readonly #streams = new StreamTable();
   readonly #memory = new RoomMemory();
+  readonly #stragglers: Stragglers;
   #isWaiting = false;
+  #wokenWith: { readonly what: Break; readonly streams: number }[] | null = [];
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    this.#link = new LinkLeg({ ...options, onGone: () => this.#linkGone(), onReady: () => this.#tellBusy() });
+    this.#stragglers = new Stragglers(options.ctx, options.now);
+    this.#link = new LinkLeg({ ...options, onGone: (why) => this.#linkGone(why), onReady: () => this.#tellBusy() });
     for (const ws of options.ctx.getWebSockets("stream")) {
       const attachment = attachmentOf(ws);
-      if (attachment?.kind === "stream" && ws.readyState === WebSocket.OPEN) this.#streams.add(new WsStream(ws, attachment, this, true));
+      if (attachment?.kind === "stream" && attachment.cutAtMs === undefined && ws.readyState === WebSocket.OPEN)
+        this.#streams.add(new WsStream(ws, attachment, this, true));
     }
+    if (!this.#link.isUp) this.#linkGone("connection lost");
     for (const stream of this.#streams.sockets.values()) {
-      if (!this.#link.isUp) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
-      else if (stream.attachment.holding) stream.reset(CLOSE_GATEWAY_GONE, "relay restarted");
+      if (stream.attachment.holding) stream.reset(CLOSE_GATEWAY_GONE, brokenAt("device-room", "room restarted"));
     }
   }
 
@@ -67,6 +72,19 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   mayHold(stream: WsStream): boolean {
     return this.#memory.mayHold(stream, this.nowMs());
+  }
+
+  broke(what: Break, streams = 1): void {
+    // While the room wakes its next alarm is not known yet, and a row would set one.
+    if (this.#wokenWith === null) this.#options.admission.broke(what, streams);
+    else this.#wokenWith.push({ what, streams });
+  }
+
+  /** The room is awake: what ended on the way goes into the audit. */
+  awake(): void {
+    const ended = this.#wokenWith ?? [];
+    this.#wokenWith = null;
+    for (const { what, streams } of ended) this.broke(what, streams);
   }
 
   forget(stream: number): void {
@@ -129,8 +147,9 @@ export class Relay implements RelayForAdmission, StreamHost {
   fetchStream(request: Request, sessionId: string, clientIp: string): Promise<Response> {
     const session = this.#options.admission.session(sessionId, this.nowMs());
     if (session === null || this.#options.admission.isCut(session.device)) return Promise.resolve(refusalForClose(CLOSE_SESSION_OVER));
-    if (!this.#link.isUp)
-      return Promise.resolve(refusal(503, "The gateway is offline. It comes back by itself when its machine is online.\n", true));
+    const away = this.#options.admission.away();
+    if (away !== null || !this.#link.isUp)
+      return Promise.resolve(refusal(503, `${away?.text ?? "The gateway is away."}\n`, away?.retrySeconds ?? true));
     if (this.#streams.isFull(session.device)) return Promise.resolve(refusal(429, "Too many connections at once.\n", true));
     const payload = openPayload(request, session, clientIp);
     if (payload instanceof Response) return Promise.resolve(payload);
@@ -174,9 +193,15 @@ export class Relay implements RelayForAdmission, StreamHost {
     else closeQuietly(ws, CLOSE_PROTOCOL, "no frames here");
   }
 
-  /** A message of a browser whose stream is gone. */
-  strayMessage(ws: WebSocket): void {
+  /** A message of a browser whose stream is gone: dropped; one that goes on after its device was cut is not waited for. */
+  strayMessage(ws: WebSocket, data: string | ArrayBuffer): void {
     closeQuietly(ws, CLOSE_GATEWAY_GONE, "stream ended");
+    this.#stragglers.sent(ws, data);
+  }
+
+  /** @returns when to look again for cut sockets that did not answer their close, or null */
+  endStragglers(nowMs: number): number | null {
+    return this.#stragglers.end(nowMs, this.#streams.size > 0);
   }
 
   linkClosed(ws: WebSocket, code: number): void {
@@ -185,8 +210,12 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   streamClosed(ws: WebSocket, attachment: StreamAttachment, code: number, reason: string): void {
     const stream = this.#streams.sockets.get(attachment.stream);
-    if (stream === undefined || stream.ws !== ws) closeQuietly(ws);
-    else stream.browserClosed(code, reason);
+    if (stream !== undefined && stream.ws === ws) return stream.browserClosed(code, reason);
+    const clean = sendableClose(code, reason);
+    closeQuietly(ws, clean.code, clean.reason);
+    // The close itself woke the room, so the socket was no open stream any more when the table was made: the gateway hears of it all the same.
+    if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)
+      this.sendFrame(encodeFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason)));
   }
 
   // --- frames ------------------------------------------------------------------------------------------------------------------
@@ -210,7 +239,8 @@ export class Relay implements RelayForAdmission, StreamHost {
     }
     const upgrade = this.#streams.upgrades.get(frame.streamId);
     if (upgrade !== undefined) return this.#upgradeFrame(frame, upgrade);
-    if (frame.type === FRAME_DATA) this.#resetFrame(frame.streamId, 1001, "unknown stream");
+    // CREDIT, too: a room that slept with messages of a browser that is gone has forgotten both, and only the gateway's reading tells of them.
+    if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(frame.streamId, 1001, "unknown stream");
   }
 
   #resetFrame(stream: number, code: number, reason: string): void {
@@ -228,10 +258,10 @@ export class Relay implements RelayForAdmission, StreamHost {
       case FRAME_CLOSE:
       case FRAME_RESET: {
         const close = decodeClose(frame.payload);
-        return stream.gatewayClosed(close?.code ?? CLOSE_PROTOCOL, close?.reason ?? "");
+        return stream.gatewayClosed(close?.code ?? CLOSE_PROTOCOL, close?.reason ?? "", frame.type === FRAME_RESET);
       }
       default:
-        return stream.reset(CLOSE_PROTOCOL, "unexpected frame");
+        return stream.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected frame"));
     }
   }
 
@@ -242,7 +272,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     switch (frame.type) {
       case FRAME_OPENED: {
         const opened = readOpened(frame);
-        return opened === null ? exchange.reset(CLOSE_PROTOCOL, "bad answer") : exchange.opened(opened);
+        return opened === null ? exchange.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad answer")) : exchange.opened(opened);
       }
       case FRAME_DATA:
         return exchange.fromGateway(frame);
@@ -253,22 +283,28 @@ export class Relay implements RelayForAdmission, StreamHost {
       case FRAME_PROBE:
         return exchange.probed(frame);
       case FRAME_CLOSE:
-      case FRAME_RESET:
+      case FRAME_RESET: {
+        const close = decodeClose(frame.payload);
+        if (close !== null) exchange.broke(close.code, close.reason);
         return exchange.abort(refusalFor(frame));
+      }
       default:
-        return exchange.reset(CLOSE_PROTOCOL, "unexpected frame");
+        return exchange.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected frame"));
     }
   }
 
   #upgradeFrame(frame: Frame, upgrade: PendingUpgrade): void {
     const { session, answer } = upgrade;
     if (frame.type === FRAME_RESET || frame.type === FRAME_CLOSE) {
+      const close = decodeClose(frame.payload);
+      const leg = legOf(close?.reason ?? "");
+      if (close !== null && leg !== null) this.broke({ leg, ...close, device: session.device });
       this.forget(frame.streamId);
       return answer(refusalFor(frame));
     }
     const opened = frame.type === FRAME_OPENED ? readOpened(frame) : null;
     if (opened === null) {
-      this.#resetFrame(frame.streamId, CLOSE_PROTOCOL, "bad answer");
+      this.#resetFrame(frame.streamId, CLOSE_PROTOCOL, brokenAt("room-connector", "bad answer"));
       this.forget(frame.streamId);
       return answer(refusalFor(frame));
     }
@@ -283,6 +319,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     const attachment: StreamAttachment = {
       kind: "stream",
       stream: frame.streamId,
+      ...(this.#link.generation === null ? {} : { link: this.#link.generation }),
       session: session.session,
       device: session.device,
       access: session.access,
@@ -337,14 +374,17 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   /** Nothing is resumed: every stream of a link that is gone ends (PROTOCOL.md ST6). */
-  #linkGone(): void {
-    for (const stream of this.#streams.sockets.values()) stream.gatewayClosed(CLOSE_GATEWAY_GONE, "gateway connection lost");
-    const lost = (): Response => refusal(502, "The gateway's connection was lost.\n", true);
+  #linkGone(why: string): void {
+    const reason = brokenAt("room-connector", why);
+    const streams = this.#streams.size;
+    for (const stream of this.#streams.sockets.values()) stream.gatewayClosed(CLOSE_GATEWAY_GONE, reason, false);
+    const lost = (): Response => refusal(502, "The gateway's connection was lost (room-connector).\n", true);
     for (const exchange of this.#streams.exchanges.values()) exchange.abort(lost());
     for (const [id, { answer }] of this.#streams.upgrades) {
       this.forget(id);
       answer(lost());
     }
+    if (streams > 0) this.broke({ leg: "room-connector", code: CLOSE_GATEWAY_GONE, reason, device: null }, streams);
   }
 
   #keepWithinRoom(heldBytes: number): void {

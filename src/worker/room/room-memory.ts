@@ -1,4 +1,5 @@
 /** What a room may hold for all its streams together: one large message at a time, 32 MiB in all (PROTOCOL.md CR6). */
+import { brokenAt } from "../../core/close-code.ts";
 import { CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import {
   BROWSER_BUFFER_HIGH_BYTES,
@@ -29,7 +30,7 @@ export class RoomMemory {
     if (!isFree) {
       const heldBytes = large.stream.heldBytes;
       if (Math.abs(heldBytes - large.heldBytes) >= CREDIT_STEP_BYTES) this.#large = { stream: large.stream, heldBytes, movedAtMs: nowMs };
-      else if (nowMs - large.movedAtMs >= STALLED_STREAM_MS) large.stream.reset(CLOSE_TOO_SLOW, "too slow");
+      else if (nowMs - large.movedAtMs >= STALLED_STREAM_MS) large.stream.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"));
       if (this.#large !== null) return false;
     }
     this.#large = { stream, heldBytes: stream.heldBytes, movedAtMs: nowMs };
@@ -53,6 +54,6 @@ export class RoomMemory {
       most = held;
       worst = each;
     }
-    if (total > MAX_QUEUED_PER_ROOM_BYTES) worst?.reset(CLOSE_TOO_SLOW, "too slow");
+    if (total > MAX_QUEUED_PER_ROOM_BYTES) worst?.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"));
   }
 }

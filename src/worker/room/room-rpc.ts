@@ -1,8 +1,10 @@
 /** What services may ask of a room. Every call names the account; the room compares it with its own and answers `not-found` for any other. */
-import type { Device, PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { Difference } from "../../protocol/drift.ts";
 import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
 import type { GatewayReport } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, OwnerKey, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
 export type RoomFailure =
@@ -11,6 +13,8 @@ export type RoomFailure =
   | "match-code-wrong"
   /** Statement, key, gateway, access or expiry differ from what was shown, or the signature is wrong. */
   | "grant-refused"
+  /** No link, or no gateway behind it: nothing was done. */
+  | "gateway-away"
   | "conflict";
 
 export type RoomResult<T> =
@@ -29,6 +33,13 @@ export interface RoomOwners {
   readonly recovery: { readonly key: RecoveryKey; readonly state: "trusted" | "adding" } | null;
 }
 
+/** What became of a grant, as far as it is known when the owner is answered. */
+export interface Decided {
+  readonly device: string;
+  readonly outcome: "applied" | "waiting" | "needs-host" | "refused";
+  readonly refusal?: GrantRefusal;
+}
+
 export interface RoomSnapshot {
   readonly gateway: string;
   readonly name: string;
@@ -39,7 +50,9 @@ export interface RoomSnapshot {
   /** End of the room's copy of the key log. */
   readonly head: KeyLogHead | null;
   readonly devices: readonly Device[];
+  readonly drift: { readonly atMs: number; readonly differences: readonly Difference[] } | null;
   readonly waitingCount: number;
+  readonly alarm: Gateway["alarm"];
 }
 
 export interface RoomRpc {
@@ -64,14 +77,22 @@ export interface RoomRpc {
     request: string;
     code: string;
     signed: SignedByOwner;
-  }): Promise<RoomResult<{ device: string; applied: boolean }>>;
+    /** Name of the passkey that signs, for the owner's other devices. */
+    by?: string | null;
+  }): Promise<RoomResult<Decided>>;
   deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>>;
   /** Same-device grant: kind `owner`, with an activation hash. */
-  ownerGrant(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<{ device: string; applied: boolean }>>;
+  ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>>;
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>>;
+  /** The owner's answer to "was this you?": yes. */
+  keepDevice(input: { account: string; device: string }): Promise<RoomResult<null>>;
   cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
   /** Latest receipt of a device. */
   receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
+  /** Latest receipt of a device with the connector's signature, for export; `not-found` while there is none. */
+  receiptFile(input: { account: string; device: string }): Promise<RoomResult<ReceiptFile>>;
+  /** Mends a difference between the gateway's pairing list and the grants. */
+  mend(input: { account: string; entry: string; what: "remove" | "keep" }): Promise<RoomResult<null>>;
   /** Who may decide here, as far as the room knows. */
   owners(input: { account: string }): Promise<RoomResult<RoomOwners>>;
   /** An endorsed further passkey; the connector verifies by itself. */
@@ -82,6 +103,8 @@ export interface RoomRpc {
   setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
   /** An owner passkey comes and lost ones go, signed by the recovery key. */
   recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>>;
+  /** The owner ended the other copy of the connector: the next one that proves itself is linked. `conflict` when nothing is closed for that. */
+  endQuarantine(input: { account: string }): Promise<RoomResult<null>>;
   /** A page of the key log's copy, from place `from` on; empty at its end. */
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
   /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out. */

@@ -1,19 +1,27 @@
 /** The Durable Object of one gateway. It only forwards: the relay moves bytes, admission and door decide. */
 import { DurableObject } from "cloudflare:workers";
 import type { PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import { readConfig } from "../config.ts";
+import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
+import { NO_COPIES } from "../../core/copy-watch.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
-import { allow, checkMatchCode, cut, deny, ownerGrant, ownerOpened } from "./decisions.ts";
+import { cut, endUnanswered } from "./cuts.ts";
+import { exportReceipt, receiptView } from "./receipts.ts";
+import { allow, checkMatchCode, deny, ownerGrant, ownerOpened } from "./decisions.ts";
 import { Door } from "./door.ts";
+import { driftView, mend } from "./drift.ts";
+import { endOverdue } from "./owed.ts";
 import { DoorSessions } from "./door-sessions.ts";
+import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
 import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } from "./owners.ts";
 import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { OwnerChange, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, OwnerChange, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import type { RequestRow } from "./storage.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -46,6 +54,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     // Known before any event: an alarm set later must never push an earlier one back.
     void ctx.blockConcurrencyWhile(async () => {
       this.#alarmAtMs = await ctx.storage.getAlarm();
+      this.#relay.awake();
     });
     this.#admission = new Admission({ ctx, env, config, now, random, wakeBy });
     this.#relay = new Relay({
@@ -70,7 +79,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         case "link":
           return this.#relay.fetchLink(header("client-ip"));
         case "stream":
-          return await this.#relay.fetchStream(request, header("session"), header("client-ip"));
+          return this.#stream(request, header("session"), header("client-ip"), header("edge") !== "");
         case "challenge":
           return await this.#sessions.challenge(request);
         case "session":
@@ -93,7 +102,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
       else if (attachment.kind === "wait") await this.#door.message(ws, attachment, data);
-      else this.#relay.strayMessage(ws);
+      else this.#relay.strayMessage(ws, data);
     } catch {
       closeQuietly(ws, CLOSE_INTERNAL, "internal error");
     }
@@ -114,8 +123,11 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const nowMs = Date.now();
     const parts = [
       () => this.#relay.endExpired(nowMs),
+      () => this.#relay.endStragglers(nowMs),
       () => this.#door.endSilent(nowMs),
       () => sweep(this.#admission, nowMs),
+      () => endUnanswered(this.#admission, nowMs),
+      () => endOverdue(this.#admission, nowMs),
       () => this.#admission.trail.carry(nowMs),
       () => this.#admission.outbox.drain(),
     ];
@@ -150,7 +162,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       const meta = this.#admission.mustMeta();
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
       this.#admission.storage.transaction(() => {
-        this.#admission.storage.setMeta({ ...meta, key: input.key, generation: 0, acknowledged: 0 });
+        this.#admission.storage.setMeta({ ...meta, key: input.key, previousKey: null, copies: NO_COPIES, generation: 0, acknowledged: 0 });
         this.#admission.storage.setOwnerKeys(input.ownerKeys);
         this.#admission.storage.setRecoveryKey(null);
         this.#admission.storage.clearKeyLog();
@@ -184,8 +196,11 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         lastSeenMs,
         head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
+        drift: driftView(this.#admission),
         waitingCount,
+        alarm: this.#admission.storage.alarm(),
       };
+      showNotices(this.#admission);
       return Promise.resolve({ ok: true, value });
     });
   }
@@ -218,7 +233,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     request: string;
     code: string;
     signed: SignedByOwner;
-  }): Promise<RoomResult<{ device: string; applied: boolean }>> {
+    by?: string | null;
+  }): Promise<RoomResult<Decided>> {
     return this.#for(input.account, () => allow(this.#admission, input));
   }
 
@@ -226,8 +242,12 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => Promise.resolve(deny(this.#admission, input)));
   }
 
-  ownerGrant(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<{ device: string; applied: boolean }>> {
-    return this.#for(input.account, () => ownerGrant(this.#admission, input.signed));
+  ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>> {
+    return this.#for(input.account, () => ownerGrant(this.#admission, input));
+  }
+
+  keepDevice(input: { account: string; device: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => (keepDevice(this.#admission, input.device) ? done() : Promise.resolve(NOT_FOUND)));
   }
 
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>> {
@@ -248,9 +268,17 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {
     return this.#for(input.account, () => {
-      const receipt = this.#admission.storage.get<Receipt>("receipts", input.device);
-      return Promise.resolve(receipt === null ? NOT_FOUND : { ok: true as const, value: receipt });
+      const receipt = this.#admission.storage.receipt(input.device);
+      return Promise.resolve(receipt === null ? NOT_FOUND : { ok: true as const, value: receiptView(this.#admission, receipt) });
     });
+  }
+
+  receiptFile(input: { account: string; device: string }): Promise<RoomResult<ReceiptFile>> {
+    return this.#for(input.account, () => Promise.resolve(exportReceipt(this.#admission, input.device)));
+  }
+
+  mend(input: { account: string; entry: string; what: "remove" | "keep" }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => mend(this.#admission, input));
   }
 
   owners(input: { account: string }): Promise<RoomResult<RoomOwners>> {
@@ -273,6 +301,14 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => recoverOwners(this.#admission, input.account, input.signed));
   }
 
+  endQuarantine(input: { account: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => {
+      if (!this.#admission.isQuarantined()) return Promise.resolve({ ok: false, failure: "conflict" });
+      this.#admission.endQuarantine();
+      return done();
+    });
+  }
+
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>> {
     return this.#for(input.account, () =>
       Promise.resolve({ ok: true, value: this.#admission.storage.keyLogLines(input.from, KEY_LOG_PAGE) }),
@@ -290,6 +326,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, async () => {
       for (const row of this.#admission.storage.all<RequestRow>("requests"))
         endRequest(this.#admission, row, "withdrawn", { type: "ended", why: "withdrawn" });
+      for (const { id } of this.#admission.devices()) dropNoticesOf(this.#admission, id);
       this.#admission.audit("owner", "gateway-removed", null, {});
       // What D1 has not heard yet is told now; when it is away, the account's own history lacks the end of a gateway that is gone.
       await this.#admission.outbox.drain();
@@ -300,6 +337,13 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       await this.#admission.storage.deleteAll();
       return { ok: true, value: null };
     });
+  }
+
+  async #stream(request: Request, session: string, clientIp: string, isForEdge: boolean): Promise<Response> {
+    const answer = await this.#relay.fetchStream(request, session, clientIp);
+    if (!isForEdge) return answer;
+    const report = this.#admission.report();
+    return forEdge(answer, this.#admission.identity()?.key.x ?? null, report?.state === "online" ? report.build : undefined);
   }
 
   async #for<T>(account: string, work: () => Promise<RoomResult<T>>): Promise<RoomResult<T>> {

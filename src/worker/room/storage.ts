@@ -1,12 +1,16 @@
 /** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
+import type { AskMade } from "../../core/ask-budget.ts";
+import type { CopyWatch } from "../../core/copy-watch.ts";
 import type { PinnedKey } from "../../core/judge.ts";
 import type { TokenState } from "../../core/device-token-policy.ts";
+import type { OldKey } from "../../core/key-rotation.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims } from "../../protocol/door-messages.ts";
-import type { KeyLogHead } from "../../protocol/key-log.ts";
+import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
 
@@ -19,6 +23,12 @@ export interface RoomMeta {
   readonly acknowledged: number;
   readonly connectorVersion: string | null;
   readonly lastSeenMs: number | null;
+  /** The connector's key before its last rotation. Rooms from before that lack it. */
+  readonly previousKey?: OldKey | null;
+  /** Signs of a second copy of the connector. */
+  readonly copies?: CopyWatch;
+  /** When OpenClaw was last served. */
+  readonly servedAtMs?: number | null;
 }
 
 export interface DeviceRow {
@@ -37,6 +47,8 @@ export interface DeviceRow {
   readonly token: TokenState | null;
   /** Same-device grants: hash of the code that the first session must bring; null once used. */
   readonly activation: string | null;
+  /** The connector keeps the grant, and holds it back until somebody at its machine agrees. */
+  readonly needsHost?: boolean;
 }
 
 export interface RequestRow {
@@ -71,6 +83,21 @@ export interface SessionRow {
   readonly expiresAtMs: number;
 }
 
+/** What the room keeps of a cut: what the owner sees, and what that rests on. */
+export interface StoredReceipt extends Omit<Receipt, "isSigned"> {
+  /** Names the cut on the link; null in rows from before cuts had names. */
+  readonly cut: string | null;
+  /** The grant that it ended. */
+  readonly grant: string | null;
+  readonly signed: SignedReceipt | null;
+  /** The key that verified `signed`. */
+  readonly connectorKey: ConnectorKey | null;
+  /** Sent on the link of this generation and not answered yet. */
+  readonly asked: { readonly generation: number; readonly atMs: number } | null;
+  /** When it is sent again to a machine that could not write it down. */
+  readonly againAtMs?: number;
+}
+
 export interface AuditAnchor {
   readonly generation: number;
   readonly head: AuditHead | null;
@@ -85,8 +112,11 @@ export interface RecoveryRow {
 export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
-const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts"] as const;
+const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices"] as const;
 type DocumentTable = (typeof DOCUMENTS)[number];
+
+/** What receipts of an older version do not say. */
+const NOT_SAID = { deniedAtMs: null, why: null } as const;
 
 export class RoomStorage {
   readonly #storage: DurableObjectStorage;
@@ -141,6 +171,15 @@ export class RoomStorage {
     this.put("meta", "room", meta);
   }
 
+  /** Pairing requests of the last hour, oldest first (core/ask-budget.ts). */
+  get asksMade(): readonly AskMade[] {
+    return this.get<{ made: readonly AskMade[] }>("meta", "asks")?.made ?? [];
+  }
+
+  set asksMade(made: readonly AskMade[]) {
+    this.put("meta", "asks", { made });
+  }
+
   /** Also those that are about to go: whom the room trusts is owners.ts's to say. */
   ownerKeys(): PinnedKey[] {
     return this.all<PinnedKey>("owner_keys");
@@ -166,7 +205,9 @@ export class RoomStorage {
     for (const session of this.all<SessionRow>("sessions")) if (session.device === device) this.delete("sessions", session.id);
   }
 
+  /** Goes to the end: what was decided later is applied later, also when it takes an older one's place. */
   owe(message: Owed): void {
+    this.delete("owed", message.id);
     this.put("owed", message.id, message);
   }
 
@@ -288,6 +329,16 @@ export class RoomStorage {
       .map((row) => row.line);
   }
 
+  /** The alarm that stands at the connector, as far as the room heard; null: none. */
+  alarm(): { readonly kind: KeyLogAlarm; readonly atMs: number } | null {
+    return this.get("meta", "alarm");
+  }
+
+  setAlarm(alarm: { readonly kind: KeyLogAlarm; readonly atMs: number } | null): void {
+    if (alarm === null) this.delete("meta", "alarm");
+    else this.put("meta", "alarm", alarm);
+  }
+
   /** What the connector said that it has of the audit chain, and on which link. */
   auditAnchor(): AuditAnchor | null {
     return this.get<AuditAnchor>("meta", "audit-anchor");
@@ -297,7 +348,15 @@ export class RoomStorage {
     this.put("meta", "audit-anchor", anchor);
   }
 
-  saveReceipt(receipt: Receipt): void {
+  /** The latest cut of a device; a row that an older version wrote gets what it lacks. */
+  receipt(device: string): StoredReceipt | null {
+    const row = this.get<StoredReceipt>("receipts", device);
+    if (row === null) return null;
+    const lacking = { by: "owner", cut: null, grant: null, signed: null, connectorKey: null, asked: null } as const;
+    return { ...lacking, ...row, gateway: { ...NOT_SAID, ...row.gateway } };
+  }
+
+  saveReceipt(receipt: StoredReceipt): void {
     this.put("receipts", receipt.device, receipt);
   }
 

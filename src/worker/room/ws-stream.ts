@@ -1,15 +1,17 @@
 /** One relayed browser WebSocket in the room: synchronous, no storage, no timer (PROTOCOL.md ST, CR). */
 import { MessageAssembler, frameOf, piecesOf } from "../../core/message-frames.ts";
 import type { Message, Piece } from "../../core/message-frames.ts";
-import { encodeClose, sendableClose } from "../../core/close-code.ts";
+import { brokenAt, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
-import { CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { CLOSE_CUT, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import type { Leg } from "../../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import {
   BROWSER_BUFFER_HIGH_BYTES,
   BROWSER_MESSAGES,
+  CLOSE_ANSWER_MS,
   CREDIT_STEP_BYTES,
   MAX_HELD_MESSAGES,
   MAX_MESSAGE_BYTES,
@@ -20,6 +22,16 @@ import { closeQuietly } from "./attachments.ts";
 import type { StreamAttachment } from "./attachments.ts";
 
 const CLOSE_POLICY = 1008;
+const CLOSE_ABNORMAL = 1006;
+
+/** A stream that broke, and on which leg. */
+export interface Break {
+  readonly leg: Leg;
+  readonly code: number;
+  readonly reason: string;
+  /** Null: of several. */
+  readonly device: string | null;
+}
 
 /** What a stream needs of its relay. */
 export interface StreamHost {
@@ -28,6 +40,8 @@ export interface StreamHost {
   /** Whether this stream's message may grow beyond the first megabyte: one at a time (PROTOCOL.md CR6). */
   mayHold(stream: WsStream): boolean;
   forget(stream: number): void;
+  /** For the audit: a stream ended that nobody closed (PROTOCOL.md ST9). */
+  broke(what: Break): void;
   nowMs(): number;
   /** Asks for an alarm not later than this; `resume` is called then. */
   wakeBy(atMs: number): void;
@@ -83,7 +97,7 @@ export class WsStream {
     const released = this.#pace.push(data, nowMs);
     this.#pacedBytes += sizeOf(data);
     if (released === "over" || this.#pacedBytes > MAX_QUEUED_PER_STREAM_BYTES + MAX_MESSAGE_BYTES)
-      return this.reset(CLOSE_POLICY, "too many messages");
+      return this.reset(CLOSE_POLICY, brokenAt("device-room", "too many messages"));
     this.#release(released);
   }
 
@@ -104,7 +118,7 @@ export class WsStream {
 
   #forward(data: string | ArrayBuffer): void {
     const bytes = typeof data === "string" ? utf8(data) : new Uint8Array(data);
-    if (bytes.byteLength > MAX_MESSAGE_BYTES) return this.reset(1009, "message too large");
+    if (bytes.byteLength > MAX_MESSAGE_BYTES) return this.reset(1009, brokenAt("device-room", "message too large"));
     for (const piece of piecesOf(bytes, typeof data === "string")) {
       if (this.#queue.length === 0 && this.#upstream.spend(piece.payload.byteLength)) this.#host.sendFrame(frameOf(this.id, piece));
       else {
@@ -115,12 +129,14 @@ export class WsStream {
     if (this.#queue.length === 0) return;
     // One message larger than the cap may wait alone; a second one behind it may not.
     const waitingBefore = this.#queuedBytes - bytes.byteLength;
-    if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0) return this.reset(CLOSE_TOO_SLOW, "gateway too slow");
+    if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0)
+      return this.reset(CLOSE_TOO_SLOW, brokenAt("connector-gateway", "gateway too slow"));
     this.#probe();
   }
 
   /** The browser closed; what it sent before goes first. */
-  browserClosed(code: number, reason: string): void {
+  browserClosed(code: number, said: string): void {
+    const reason = code === CLOSE_ABNORMAL && said === "" ? brokenAt("device-room", "connection lost") : said;
     const frame = encodeFrame(FRAME_CLOSE, 0, this.id, encodeClose(code, reason));
     const clean = sendableClose(code, reason);
     closeQuietly(this.ws, clean.code, clean.reason);
@@ -137,11 +153,11 @@ export class WsStream {
   /** A DATA frame of the gateway. */
   fromGateway(frame: Frame): void {
     const bytes = frame.payload.byteLength;
-    if (!this.#downstream.receive(bytes)) return this.reset(CLOSE_TOO_SLOW, "more than granted");
+    if (!this.#downstream.receive(bytes)) return this.reset(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"));
     const message = this.#assembler.push(frame);
-    if (message === "message_too_large") return this.reset(1009, "message too large");
-    if (message === "message_kind_changed") return this.reset(1002, "message kind changed");
-    if (message !== null && !this.#deliver(message)) return this.reset(1007, "text is not UTF-8");
+    if (message === "message_too_large") return this.reset(1009, brokenAt("connector-gateway", "message too large"));
+    if (message === "message_kind_changed") return this.reset(1002, brokenAt("room-connector", "message kind changed"));
+    if (message !== null && !this.#deliver(message)) return this.reset(1007, brokenAt("connector-gateway", "text is not UTF-8"));
     this.#markHolding();
     this.#withheldBytes += bytes;
     if (this.#mayTakeMore()) {
@@ -154,7 +170,7 @@ export class WsStream {
   /** CREDIT of the connector. */
   granted(frame: Frame): void {
     const bytes = decodeU32(frame.payload);
-    if (bytes === null) return this.reset(1002, "bad credit");
+    if (bytes === null) return this.reset(1002, brokenAt("room-connector", "bad credit"));
     this.#upstream.grant(bytes);
     let sent = 0;
     for (const piece of this.#queue) {
@@ -176,7 +192,7 @@ export class WsStream {
   /** PROBE of the connector (PROTOCOL.md CR4). */
   probed(frame: Frame): void {
     const left = decodeU32(frame.payload);
-    if (left === null) return this.reset(1002, "bad probe");
+    if (left === null) return this.reset(1002, brokenAt("room-connector", "bad probe"));
     let grant = 0;
     if (this.#mayTakeMore()) {
       grant = this.#downstream.answerProbe(left, this.#withheldBytes);
@@ -192,10 +208,14 @@ export class WsStream {
     this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
   }
 
-  /** CLOSE or RESET of the connector: the browser hears it as the gateway said it. */
-  gatewayClosed(code: number, reason: string): void {
+  /** CLOSE or RESET of the connector: the browser hears it as the gateway said it. @param isReset the connector's own words, not the gateway's */
+  gatewayClosed(code: number, said: string, isReset: boolean): void {
+    const isLost = code === CLOSE_ABNORMAL && !isReset;
+    const reason = isLost ? brokenAt("connector-gateway", "connection lost") : said;
+    if (isReset || isLost) this.#broke(code, reason);
     const clean = sendableClose(code, reason);
     this.#isOver = true;
+    this.#leaveLink();
     closeQuietly(this.ws, clean.code, clean.reason);
     this.#host.forget(this.id);
   }
@@ -203,9 +223,28 @@ export class WsStream {
   /** Ends both directions for a reason of our own. */
   reset(code: number, reason: string): void {
     this.#isOver = true;
+    this.#broke(code, reason);
+    this.#leaveLink();
+    if (code === CLOSE_CUT) {
+      const cutAtMs = this.#host.nowMs();
+      this.ws.serializeAttachment({ ...this.#attachment, cutAtMs });
+      this.#host.wakeBy(cutAtMs + CLOSE_ANSWER_MS);
+    }
     this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
     closeQuietly(this.ws, code, reason);
     this.#host.forget(this.id);
+  }
+
+  /** The gateway's side is over: when the browser's close comes, also after a sleep, nobody there needs to hear of it. */
+  #leaveLink(): void {
+    const { link, ...rest } = this.#attachment;
+    this.#attachment = rest;
+    if (link !== undefined) this.ws.serializeAttachment(rest);
+  }
+
+  #broke(code: number, reason: string): void {
+    const leg = legOf(reason);
+    if (leg !== null) this.#host.broke({ leg, code, reason, device: this.#attachment.device });
   }
 
   #deliver(message: Message): boolean {
@@ -230,7 +269,7 @@ export class WsStream {
   #probe(): void {
     // Without a timer: asked again with every message that has to wait, and the connector grants by itself when the gateway reads.
     const what = this.#upstream.blocked(this.#host.nowMs());
-    if (what === "stalled") this.reset(CLOSE_TOO_SLOW, "gateway too slow");
+    if (what === "stalled") this.reset(CLOSE_TOO_SLOW, brokenAt("connector-gateway", "gateway too slow"));
     else if (what === "probe") this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue())));
   }
 

@@ -13,22 +13,21 @@ import {
   signUpSchema,
   signedInSchema,
 } from "../../protocol/api.ts";
-import { HANDOFF_CODE_MS, NONCE_MS } from "../../protocol/limits.ts";
+import { HANDOFF_CODE_MS, MAX_PASSKEYS_PER_ACCOUNT, NONCE_MS } from "../../protocol/limits.ts";
 import { passkeyKeySchema } from "../../protocol/statements.ts";
 import { toBase32 } from "../../core/digests.ts";
 import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../auth/one-time-code.ts";
+import { knownPasskey, ownPasskeys, sealed } from "../auth/passkey-seal.ts";
 import { checkRegistration, checkSignIn } from "../auth/passkeys.ts";
-import { newRecoveryCodes, recoveryCodeMacs } from "../auth/recovery-code.ts";
+import { newRecoveryCodes, redeemRecoveryCode } from "../auth/recovery-code.ts";
 import {
   accountById,
   accountCount,
-  consumeRecoveryCode,
   insertAccount,
   insertAudit,
   insertPasskey,
   passkeyByCredential,
-  passkeysOf,
   recoveryCodesLeft,
   renamePasskey,
   replaceRecoveryCodes,
@@ -119,9 +118,9 @@ export const authRoutes = [
       }
       const nowMs = Date.now();
       const account = { id: newRowId(), name: body.name, userHandle: body.userHandle, createdAtMs: nowMs };
-      const { codes, macs } = await newRecoveryCodes(env);
+      const { codes, macs } = await newRecoveryCodes(env, account.id);
       const { credentialId, coseKey, key } = passkey;
-      const row = {
+      const row = await sealed(env, {
         credentialId,
         accountId: account.id,
         name: "First passkey",
@@ -129,7 +128,7 @@ export const authRoutes = [
         jwk: JSON.stringify(key),
         createdAtMs: nowMs,
         lastUsedAtMs: null,
-      };
+      });
       if (!(await insertAccount(env.DB, account, row, macs, mode === "first"))) throw new ApiError("closed-for-sign-up");
       await auditAccount(env, account.id, "signed-up");
       return signedIn(call, account.id, codes);
@@ -146,7 +145,7 @@ export const authRoutes = [
     run: async (call) => {
       const { body, env, config } = call;
       const nonce = await useNonce(env, body.nonce);
-      const passkey = nonce === null ? null : await passkeyByCredential(env.DB, body.response.id);
+      const passkey = nonce === null ? null : await knownPasskey(env, body.response.id);
       if (nonce === null || passkey === null || !(await checkSignIn(config, nonce, body.response, passkey)))
         throw new ApiError("passkey-refused");
       await touchPasskey(env.DB, passkey.credentialId, Date.now());
@@ -163,9 +162,7 @@ export const authRoutes = [
     body: recoverSchema,
     answer: signedInSchema,
     run: async (call) => {
-      let account: string | null = null;
-      for (const mac of await recoveryCodeMacs(call.env, call.body.code))
-        account ??= await consumeRecoveryCode(call.env.DB, mac, Date.now());
+      const account = await redeemRecoveryCode(call.env, call.body.code, Date.now());
       if (account === null) throw new ApiError("code-invalid");
       await auditAccount(call.env, account, "signed-in-with-recovery-code");
       return signedIn(call, account);
@@ -180,7 +177,7 @@ export const authRoutes = [
     run: async ({ env, config, session }) => {
       const account = await accountById(env.DB, session.account);
       if (account === null) throw new ApiError("not-signed-in");
-      const passkeys = (await passkeysOf(env.DB, account.id)).map(passkeyView);
+      const passkeys = (await ownPasskeys(env, account.id)).map(passkeyView);
       return {
         account: { id: account.id, name: account.name },
         passkeys,
@@ -196,10 +193,11 @@ export const authRoutes = [
     auth: "account",
     body: addPasskeySchema,
     run: async ({ body, env, config, session }) => {
+      if ((await ownPasskeys(env, session.account)).length >= MAX_PASSKEYS_PER_ACCOUNT) throw new ApiError("too-many");
       const nonce = await useNonce(env, body.nonce);
       const passkey = nonce === null ? null : await checkRegistration(config, nonce, body.response);
       if (passkey === null || (await passkeyByCredential(env.DB, passkey.credentialId)) !== null) throw new ApiError("passkey-refused");
-      const row = {
+      const row = await sealed(env, {
         credentialId: passkey.credentialId,
         accountId: session.account,
         name: body.name,
@@ -207,7 +205,7 @@ export const authRoutes = [
         jwk: JSON.stringify(passkey.key),
         createdAtMs: Date.now(),
         lastUsedAtMs: null,
-      };
+      });
       await insertPasskey(env.DB, row);
       await auditAccount(env, session.account, "passkey-added");
       return passkeyView(row);
@@ -220,7 +218,7 @@ export const authRoutes = [
     auth: "account",
     body: passkeyNameSchema,
     run: async ({ body, env, session, param }) => {
-      const own = await passkeysOf(env.DB, session.account);
+      const own = await ownPasskeys(env, session.account);
       if (!own.some((row) => row.credentialId === param("id"))) throw new ApiError("not-found");
       await renamePasskey(env.DB, session.account, param("id"), body.name);
       return {};
@@ -232,7 +230,7 @@ export const authRoutes = [
     summary: "Ten new recovery codes; the old ones end",
     auth: "account",
     run: async ({ env, session }) => {
-      const { codes, macs } = await newRecoveryCodes(env);
+      const { codes, macs } = await newRecoveryCodes(env, session.account);
       await replaceRecoveryCodes(env.DB, session.account, macs);
       await auditAccount(env, session.account, "recovery-codes-renewed");
       return { recoveryCodes: codes };

@@ -2,6 +2,7 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
 import { z } from "zod";
+import { addressGroup } from "../../core/client-ip.ts";
 import { apiErrorSchema } from "../../protocol/api.ts";
 import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
 import { currentSession } from "../auth/account-session.ts";
@@ -76,6 +77,11 @@ async function readBody(request: Request, schema: z.ZodType | undefined): Promis
   return parsed.data;
 }
 
+/** Whose budget a stranger's request costs: the address that the edge saw, an IPv6 customer's /64 as one. */
+export function strangerKey(request: Request): string {
+  return addressGroup(request.headers.get("cf-connecting-ip") ?? "local");
+}
+
 function isDatabaseError(error: unknown): boolean {
   for (let each = error; each instanceof Error; each = each.cause) if (/D1_|D1 |no such table|database/i.test(each.message)) return true;
   return false;
@@ -88,11 +94,12 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
     const config = readConfig(env);
     checkOrigin(request, audience === "app" ? config.appOrigin : config.approveOrigin, each.auth);
     if (each.limited === true) {
-      const { success } = await env.STRANGER_LIMIT.limit({ key: request.headers.get("cf-connecting-ip") ?? "local" });
+      const { success } = await env.STRANGER_LIMIT.limit({ key: strangerKey(request) });
       if (!success) throw new ApiError("too-many");
     }
     const session = each.auth === "account" ? await currentSession(env, request, audience) : null;
     if (each.auth === "account" && session === null) throw new ApiError("not-signed-in");
+    if (session !== null && !(await env.ACCOUNT_LIMIT.limit({ key: session.account })).success) throw new ApiError("too-many");
     const body = await readBody(request, each.body);
     const call = {
       env,

@@ -1,6 +1,7 @@
 /** Approval origin: the owner's decisions. The room judges; this only says who asks. */
 import type { z } from "zod";
 import { allowSchema, decisionSchema, denySchema, matchSchema, ownerGrantSchema, pairingRequestSchema } from "../../protocol/api.ts";
+import { passkeyByCredential } from "../db/account-queries.ts";
 import { gatewayOf } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
 import type { RoomResult } from "../room/room-rpc.ts";
@@ -18,6 +19,16 @@ export async function ownRoom(call: Call<unknown>) {
   const row = await gatewayOf(call.env.DB, call.session.account, call.param("gateway"));
   if (row === null) throw new ApiError("not-found");
   return { row, room: call.env.ROOM.getByName(row.id), account: call.session.account };
+}
+
+/** @returns what the account calls this passkey, or null; only for people to read, so that D1 away stops no decision */
+async function passkeyName(call: Call<unknown>, credentialId: string): Promise<string | null> {
+  try {
+    const passkey = await passkeyByCredential(call.env.DB, credentialId);
+    return passkey?.accountId === call.session.account ? passkey.name : null;
+  } catch {
+    return null;
+  }
 }
 
 const REQUEST = "/api/decisions/:gateway/requests/:request";
@@ -55,10 +66,9 @@ export const decisionRoutes = [
     answer: decisionSchema,
     run: async (call) => {
       const { room, account } = await ownRoom(call);
-      const { device, applied } = valueOf(
-        await room.allow({ account, request: call.param("request"), code: call.body.code, signed: call.body.signed }),
-      );
-      return { outcome: applied ? "applied" : "waiting", device };
+      const { code, signed } = call.body;
+      const by = await passkeyName(call, signed.assertion.credentialId);
+      return valueOf(await room.allow({ account, request: call.param("request"), code, signed, by }));
     },
   }),
   route<z.infer<typeof denySchema>>({
@@ -95,8 +105,8 @@ export const decisionRoutes = [
     answer: decisionSchema,
     run: async (call) => {
       const { room, account } = await ownRoom(call);
-      const { device, applied } = valueOf(await room.ownerGrant({ account, signed: call.body.signed }));
-      return { outcome: applied ? "applied" : "waiting", device };
+      const { signed } = call.body;
+      return valueOf(await room.ownerGrant({ account, signed, by: await passkeyName(call, signed.assertion.credentialId) }));
     },
   }),
 ];

@@ -16,13 +16,13 @@ import {
 import { enrolmentCommitment, transcriptBytes } from "../../core/check-words.ts";
 import { isSoundKey, verifyRaw } from "../../core/public-key.ts";
 import { ENROLMENT_CODE_MS, MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
-import { fromBase64url, joined, toBase64url } from "../../protocol/statement-encoding.ts";
+import { fromBase64url, toBase64url } from "../../protocol/statement-encoding.ts";
 import { connectorKeySchema, ownerKeySchema } from "../../protocol/statements.ts";
 import type { ConnectorKey, OwnerKey } from "../../protocol/statements.ts";
-import { mac, verifyingKeys } from "../auth/mac-keys.ts";
 import { redeemCode } from "../auth/one-time-code.ts";
-import { isSameText } from "../auth/session-cookie.ts";
-import { insertAudit, passkeysOf, recoveryKeyOf } from "../db/account-queries.ts";
+import { ownPasskeys } from "../auth/passkey-seal.ts";
+import { isTokenMac, tokenMacs } from "../auth/token-macs.ts";
+import { insertAudit, recoveryKeyOf } from "../db/account-queries.ts";
 import { enrolmentById, gatewayOf, gatewaysOf, insertEnrolment, saveConnector, stepEnrolment } from "../db/gateway-queries.ts";
 import type { EnrolmentRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
@@ -35,15 +35,10 @@ import type { Call } from "./checked-route.ts";
 const enrolmentPayloadSchema = z.object({ enrolment: z.string() });
 const ownerKeysSchema = z.array(ownerKeySchema);
 
-/** Under each live secret, the newest first. */
-async function ticketMacs(env: Env, enrolment: string, ticket: string): Promise<readonly string[]> {
-  const covered = joined(["ticket", enrolment, ticket]);
-  return Promise.all((await verifyingKeys(env, "one-time-code")).map(async (key) => toBase64url(await mac(key, covered))));
-}
-
 async function newTicket(env: Env, enrolment: string): Promise<{ ticket: string; tag: string }> {
   const ticket = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-  return { ticket, tag: (await ticketMacs(env, enrolment, ticket))[0] ?? "" };
+  const [tag] = await tokenMacs(env, "one-time-code", ["ticket", enrolment, ticket]);
+  return { ticket, tag };
 }
 
 function ownerKeysOf(row: EnrolmentRow): OwnerKey[] {
@@ -60,9 +55,7 @@ function stateOf(row: EnrolmentRow): z.infer<typeof enrolmentViewSchema>["state"
 
 /** @returns the account's passkeys, as a gateway that is claimed now would pin them */
 export async function ownerKeysNow(env: Env, account: string): Promise<OwnerKey[]> {
-  return (await passkeysOf(env.DB, account)).map((row) =>
-    ownerKeySchema.parse({ credentialId: row.credentialId, key: JSON.parse(row.jwk) }),
-  );
+  return (await ownPasskeys(env, account)).map((row) => ownerKeySchema.parse({ credentialId: row.credentialId, key: JSON.parse(row.jwk) }));
 }
 
 async function tellPage(env: Env, row: EnrolmentRow): Promise<void> {
@@ -86,9 +79,8 @@ async function codeDied(env: Env, payload: unknown): Promise<void> {
 async function byTicket(call: Call<z.infer<typeof ticketSchema>>): Promise<EnrolmentRow> {
   const row = await enrolmentById(call.env.DB, call.body.enrolment);
   if (row === null || row.ticketMac === null) throw new ApiError("not-found");
-  const { ticketMac } = row;
-  const macs = await ticketMacs(call.env, row.id, call.body.ticket);
-  if (!macs.some((each) => isSameText(ticketMac, each))) throw new ApiError("not-found");
+  const isRight = await isTokenMac(call.env, "one-time-code", ["ticket", row.id, call.body.ticket], row.ticketMac);
+  if (!isRight) throw new ApiError("not-found");
   return row;
 }
 

@@ -6,14 +6,21 @@ import { isGatewayId } from "../auth/gateway-id.ts";
 import { openSessionCookie } from "../auth/session-cookie.ts";
 import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
+import { EdgeCache } from "../edge-cache.ts";
+import type { Defer } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
+import { doorHeaders } from "../page-headers.ts";
 import { errorResponse } from "../respond.ts";
+import { strangerKey } from "./checked-route.ts";
 import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
 
-const DOOR_CSP =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 const ASSETS: Readonly<Record<string, string>> = { "door.js": "/door/door.js", "door.css": "/door/door.css" };
+
+/**
+ * The one place of a service worker, the stock page's own. A worker from anywhere else, say from what an agent wrote into its canvas, would stand
+ * before the door of this browser for good, also after a cut.
+ */
+const SERVICE_WORKER = "/sw.js";
 
 function plain(status: number, text: string): Response {
   return new Response(text, { status, headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" } });
@@ -24,21 +31,21 @@ function escaped(text: string): string {
 }
 
 /** @param activation code and state that the approval page posted, for the page's script */
-async function doorPage(env: Env, request: Request, activation?: { readonly code: string; readonly state: string }): Promise<Response> {
+async function doorPage(
+  env: Env,
+  request: Request,
+  { activation, refused }: { readonly activation?: { readonly code: string; readonly state: string }; readonly refused?: Response } = {},
+): Promise<Response> {
   const page = await env.ASSETS.fetch(new URL("/door/", request.url).href);
   let html = await page.text();
   // A function: in a replacement text `$&` and its kin would mean something.
   if (activation !== undefined)
     html = html.replace("<body", () => `<body data-code="${escaped(activation.code)}" data-state="${escaped(activation.state)}"`);
-  const headers = {
-    "content-type": "text/html; charset=utf-8",
-    "cache-control": "no-store",
-    "content-security-policy": DOOR_CSP,
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "cross-origin-opener-policy": "same-origin",
-  };
-  return new Response(html, { headers });
+  // In the place of a gateway that is away: the page says why, the status says so to everything that is no person.
+  if (refused === undefined || refused.status < 500) return new Response(html, { headers: doorHeaders(env) });
+  const headers = new Headers(doorHeaders(env));
+  headers.set("retry-after", refused.headers.get("retry-after") ?? "5");
+  return new Response(html, { status: 503, headers });
 }
 
 /** @param body what was read of it already; else it goes on as it comes */
@@ -61,28 +68,53 @@ function isNavigation(request: Request): boolean {
 }
 
 /**
+ * Whether a page of another origin loads this as its part: image, script, frame. Gateways share a registrable domain, so SameSite does not keep
+ * a hostile one from that; coming here as a person does (a link) is fine. Browsers say so in Sec-Fetch-*; others carry no cookie of ours.
+ */
+function isEmbeddedElsewhere(request: Request): boolean {
+  const site = request.headers.get("sec-fetch-site");
+  if (site !== "same-site" && site !== "cross-site") return false;
+  return request.headers.get("sec-fetch-mode") !== "navigate" || request.headers.get("sec-fetch-dest") !== "document";
+}
+
+/**
  * Answers any request to `<label>.<GATEWAY_DOMAIN>`.
  *
  * @param label first label of the host; anything but an id of ours ends here, before a room exists
+ * @param defer for work that goes on after the answer
  */
-export async function handleGatewayOrigin(request: Request, env: Env, label: string): Promise<Response> {
+export async function handleGatewayOrigin(request: Request, env: Env, label: string, defer: Defer): Promise<Response> {
   if (!(await isGatewayId(env, label))) return errorResponse("not-found");
   const url = new URL(request.url);
   const origin = readConfig(env).gatewayOrigin(label);
   const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
   const isSafe = request.method === "GET" || request.method === "HEAD";
+  // Browsers mark the loading of a service worker's script, and no page can leave the mark out.
+  if (request.headers.has("service-worker") && url.pathname !== SERVICE_WORKER) return plain(404, "Not found.\n");
   if (url.pathname === "/.gatehouse" || url.pathname.startsWith(DOOR_PREFIX)) return handleDoor(request, env, label, origin, url);
   const cookie = await openSessionCookie(env, request, label, Date.now());
   if (cookie === null) {
     if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
     return plain(401, "Open this address in a browser to sign this device in.\n");
   }
-  // Another site's page must not use the cookie: exact Origin on upgrades and on everything that may change something.
-  if ((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) return plain(403, "This request came from another site.\n");
-  const answer = await toRoom(request, env, label, { kind: "stream", session: cookie.session });
-  if (!answer.headers.has(REFUSED_HEADER)) return answer;
+  // Another page must not use the cookie: exact Origin on upgrades and on everything that may change something.
+  if (((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) || isEmbeddedElsewhere(request))
+    return plain(403, "This request came from another site.\n");
+  const stream = { kind: "stream", session: cookie.session };
+  if (isUpgrade) return toVisitor(await toRoom(request, env, label, stream));
+  const edge = new EdgeCache({ request, origin, cookie, isNavigation: isNavigation(request), defer });
+  const kept = await edge.hit(Date.now());
+  if (kept !== null) return kept;
+  const answer = await toRoom(request, env, label, edge.asksBuild ? { ...stream, edge: "1" } : stream);
+  const taken = await edge.take(answer, Date.now());
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
-  if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
+  if (taken.headers.has(REFUSED_HEADER) && isNavigation(request)) return doorPage(env, request, { refused: taken });
+  return toVisitor(taken);
+}
+
+/** Our own mark ends here. */
+function toVisitor(answer: Response): Response {
+  if (!answer.headers.has(REFUSED_HEADER)) return answer;
   const headers = new Headers(answer.headers);
   headers.delete(REFUSED_HEADER);
   return new Response(answer.body, { status: answer.status, headers });
@@ -126,11 +158,10 @@ async function activate(request: Request, env: Env): Promise<Response> {
   const text = await boundedText(request, MAX_JSON_BODY_BYTES);
   if (text === null) return errorResponse("too-large");
   const form = new URLSearchParams(text);
-  return doorPage(env, request, { code: form.get("code") ?? "", state: form.get("state") ?? "" });
+  return doorPage(env, request, { activation: { code: form.get("code") ?? "", state: form.get("state") ?? "" } });
 }
 
 async function isOverLimit(request: Request, env: Env): Promise<boolean> {
-  const key = request.headers.get("cf-connecting-ip") ?? "local";
-  const { success } = await env.STRANGER_LIMIT.limit({ key });
+  const { success } = await env.STRANGER_LIMIT.limit({ key: strangerKey(request) });
   return !success;
 }

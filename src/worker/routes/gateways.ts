@@ -3,25 +3,35 @@ import { z } from "zod";
 import {
   activitySchema,
   appMeSchema,
+  differenceMendSchema,
   gatewayCreatedSchema,
   gatewayDetailSchema,
   gatewayNameSchema,
   gatewaySchema,
+  noticeSchema,
   receiptSchema,
   sessionFromHandoffSchema,
   signOutSchema,
   waitingCardSchema,
 } from "../../protocol/api.ts";
+import { receiptFileSchema } from "../../protocol/receipt.ts";
 import { sha256 } from "../../core/digests.ts";
-import { ENROLMENT_CODE_MS, INVITATION_MS, MAX_GATEWAYS_PER_ACCOUNT, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../protocol/limits.ts";
+import {
+  ENROLMENT_CODE_MS,
+  INVITATION_MS,
+  MAX_GATEWAYS_PER_ACCOUNT,
+  MAX_OPEN_INVITATIONS,
+  MAX_UNUSED_ENROLMENTS_PER_HOUR,
+} from "../../protocol/limits.ts";
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
 import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, redeemCode } from "../auth/one-time-code.ts";
-import { accountById, auditOf } from "../db/account-queries.ts";
+import { accountById, auditOf, openInvitations } from "../db/account-queries.ts";
 import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolments } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
-import { auditExport } from "../services/audit-export.ts";
+import { linesExport } from "../services/lines-export.ts";
+import { receiptDownload } from "../services/receipt-download.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
 import { VERSION } from "../version.ts";
 import { newRowId } from "./auth.ts";
@@ -30,6 +40,7 @@ import type { Call } from "./checked-route.ts";
 import { ownRoom, valueOf } from "./decisions.ts";
 
 const HOUR_MS = 3_600_000;
+const DAY_S = 86_400;
 
 const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string() });
 
@@ -195,6 +206,17 @@ export const gatewayRoutes = [
       return {};
     },
   }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/settle",
+    summary: "Opens a gateway again that was closed because two machines used its key",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.endQuarantine({ account }));
+      return {};
+    },
+  }),
   route<z.infer<typeof gatewayNameSchema>>({
     method: "PATCH",
     path: "/api/gateways/:gateway/devices/:device",
@@ -204,6 +226,17 @@ export const gatewayRoutes = [
     run: async (call) => {
       const { room, account } = await ownRoom(call);
       valueOf(await room.renameDevice({ account, device: call.param("device"), name: call.body.name }));
+      return {};
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/devices/:device/keep",
+    summary: "Answers for a device that was allowed: it was the owner",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.keepDevice({ account, device: call.param("device") }));
       return {};
     },
   }),
@@ -231,6 +264,40 @@ export const gatewayRoutes = [
   }),
   route({
     method: "GET",
+    path: "/api/gateways/:gateway/key-log.jsonl",
+    summary: "The gateway's whole key log as the room has it, one entry on a line, for `gatehouse lock verify`",
+    auth: "account",
+    run: async (call) => {
+      const { row, room, account } = await ownRoom(call);
+      return linesExport(`gatehouse-key-log-${row.id}.jsonl`, async (from) => valueOf(await room.keyLog({ account, from })));
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/gateways/:gateway/devices/:device/receipt.json",
+    summary: "The signed receipt of the latest cut, as a file; `not-found` until the gateway's machine has signed it",
+    auth: "account",
+    answer: receiptFileSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      const device = call.param("device");
+      return receiptDownload(device, valueOf(await room.receiptFile({ account, device })));
+    },
+  }),
+  route<z.infer<typeof differenceMendSchema>>({
+    method: "POST",
+    path: "/api/gateways/:gateway/differences/:entry",
+    summary: "Takes an entry out of the gateway's own pairing list, or says that it is fine",
+    auth: "account",
+    body: differenceMendSchema,
+    run: async (call) => {
+      const { room, account } = await ownRoom(call);
+      valueOf(await room.mend({ account, entry: call.param("entry"), what: call.body.what }));
+      return {};
+    },
+  }),
+  route({
+    method: "GET",
     path: "/api/gateways/:gateway/audit.jsonl",
     summary: "The gateway's whole audit chain, one JSON object on a line",
     auth: "account",
@@ -238,16 +305,20 @@ export const gatewayRoutes = [
       const { row, room, account } = await ownRoom(call);
       const page = async (from: number): Promise<readonly string[]> =>
         valueOf(await room.auditLines({ account, from, isExport: from === 0 }));
-      return auditExport(row.id, page);
+      return linesExport(`gatehouse-audit-${row.id}.jsonl`, page);
     },
   }),
   route({
     method: "GET",
     path: "/api/requests",
-    summary: "Devices that wait for a decision",
+    summary: "Devices that wait for a decision, and grants that nobody has answered for yet",
     auth: "account",
-    answer: z.object({ requests: z.array(waitingCardSchema) }),
-    run: async ({ env, session }) => ({ requests: await env.INBOX.getByName(session.account).list() }),
+    answer: z.object({ requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
+    run: async ({ env, session }) => {
+      const inbox = env.INBOX.getByName(session.account);
+      const [requests, notices] = await Promise.all([inbox.list(), inbox.noticeList()]);
+      return { requests, notices };
+    },
   }),
   route({
     method: "GET",
@@ -297,6 +368,8 @@ export const gatewayRoutes = [
     summary: "An invitation for one more account",
     auth: "account",
     run: async ({ env, config, session }) => {
+      if ((await openInvitations(env.DB, session.account, Date.now())) >= MAX_OPEN_INVITATIONS)
+        throw new ApiError("too-many", { retryAfterSeconds: DAY_S });
       const { code, expiresAtMs } = await issueCode(env, "invitation", { by: session.account }, INVITATION_MS);
       return { code, url: `${config.approveOrigin}/#invite=${code}`, expiresAtMs };
     },

@@ -17,7 +17,11 @@ export async function createGateway(env: Env, account: string, name: string): Pr
 }
 
 /** @returns the view and its devices; a room that does not answer shows as without link, the others are not affected */
-export async function viewGateway(env: Env, config: Config, row: GatewayRow): Promise<{ gateway: Gateway; devices: readonly Device[] }> {
+export async function viewGateway(
+  env: Env,
+  config: Config,
+  row: GatewayRow,
+): Promise<{ gateway: Gateway; devices: readonly Device[]; drift: RoomSnapshot["drift"] }> {
   let snapshot: RoomSnapshot | null = null;
   try {
     const result = await env.ROOM.getByName(row.id).snapshot({ account: row.accountId });
@@ -35,10 +39,11 @@ export async function viewGateway(env: Env, config: Config, row: GatewayRow): Pr
     openclawVersion: snapshot?.report?.version ?? null,
     connectorVersion: snapshot?.connectorVersion ?? null,
     demo: snapshot?.report?.demo ?? false,
+    alarm: snapshot?.alarm ?? null,
     lastSeenMs: snapshot?.lastSeenMs ?? null,
     deviceCount: devices.filter((device) => device.state === "allowed" || device.state === "waiting").length,
     waitingCount: snapshot?.waitingCount ?? 0,
     createdAtMs: row.createdAtMs,
   };
-  return { gateway, devices };
+  return { gateway, devices, drift: snapshot?.drift ?? null };
 }

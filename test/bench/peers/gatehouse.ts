@@ -17,6 +17,9 @@ export interface Gatehouse extends Peer {
   readonly control: ControlPlane;
   readonly person: Person;
   readonly gateway: string;
+  /** The gateway itself, without Gatehouse. */
+  readonly gatewayPort: number;
+  readonly token: string;
   readonly devices: readonly AdmittedDevice[];
   /** Milliseconds that each admission took, allow and session together. */
   readonly admissionsMs: readonly number[];
@@ -85,6 +88,8 @@ export async function gatehouse(options: { gatewayPort: number; token: string; d
       control,
       person,
       gateway,
+      gatewayPort,
+      token,
       devices,
       admissionsMs,
       admit,

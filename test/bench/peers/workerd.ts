@@ -48,6 +48,8 @@ const own =
       }
     : {
         ...workerOptions,
+        // One bundled module: the rules for further ones apply to none, and this version of Miniflare takes no such rules.
+        modulesRules: undefined,
         modules: true,
         script: readFileSync(path.join(root, "dist/worker/index.js"), "utf8"),
         bindings: gatehouseBindings(),

@@ -129,7 +129,7 @@ test("[ST6] a gateway that breaks off mid-answer is a reset with 4502, never an 
   await stream.expect("opened");
   await stream.expect("data");
   response.destroy();
-  expect(await stream.next()).toEqual({ is: "reset", code: 4502, reason: "gateway broke off" });
+  expect(await stream.next()).toEqual({ is: "reset", code: 4502, reason: "connector-gateway: gateway broke off" });
   expect(world.streams.count).toBe(0);
 });
 
@@ -137,7 +137,7 @@ test("a gateway that ends without an answer is a reset with 4502", async () => {
   const stream = world.open({ kind: "http" });
   const { request } = await world.gateway.exchanges.next();
   request.socket.destroy();
-  expect(await stream.next()).toEqual({ is: "reset", code: 4502, reason: "gateway did not answer" });
+  expect(await stream.next()).toEqual({ is: "reset", code: 4502, reason: "connector-gateway: gateway did not answer" });
 });
 
 test("a gateway that answers before the upload is over: the answer arrives, and the connection to it is given back", async () => {
@@ -155,7 +155,7 @@ test("an answer that upgrades a plain request is refused", async () => {
   const stream = world.open({ kind: "http" });
   const { request } = await world.gateway.exchanges.next();
   request.socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
-  expect(await stream.next()).toEqual({ is: "reset", code: 1002, reason: "unexpected upgrade" });
+  expect(await stream.next()).toEqual({ is: "reset", code: 1002, reason: "connector-gateway: unexpected upgrade" });
 });
 
 test("a WebSocket's frame on an exchange ends it at the gateway", async () => {

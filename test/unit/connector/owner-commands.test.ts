@@ -53,7 +53,7 @@ async function addSecond(...more: readonly string[]): Promise<number> {
   return run(["add", writePasskey(second.ownerKey), ...more], await passkeyWords(second.ownerKey));
 }
 
-test("[KL11] a passkey is added only after its twelve words were confirmed; a yes to everything is not that", async () => {
+test("[KL12] a passkey is added only after its twelve words were confirmed; a yes to everything is not that", async () => {
   const before = await onDisk();
   expect(await run(["add", writePasskey(second.ownerKey)])).toBe(3);
   expect(await run(["add", writePasskey(second.ownerKey)], await passkeyWords(state.owner.ownerKey))).toBe(1);
@@ -64,7 +64,7 @@ test("[KL11] a passkey is added only after its twelve words were confirmed; a ye
   expect(await addSecond()).toBe(1);
 });
 
-test("[KL10] [KL11] roles are said on the machine, an approver's ceiling whole; the list shows them", async () => {
+test("[KL11] [KL12] roles are said on the machine, an approver's ceiling whole; the list shows them", async () => {
   const ceiling = { maxAccess: "chat", maxDays: "7" };
   const id = second.ownerKey.credentialId;
   expect(await run(["role", id, "approver"], undefined, ceiling)).toBe(1);
@@ -90,7 +90,7 @@ test("[KL10] [KL11] roles are said on the machine, an approver's ceiling whole; 
   expect((await onDisk()).ownerKeys[1]?.role).toEqual({ kind: "owner" });
 });
 
-test("[KL5] [KL11] the machine takes passkeys out by the beginning of their id, never the last owner's, never one it does not know", async () => {
+test("[KL5] [KL12] the machine takes passkeys out by the beginning of their id, never the last owner's, never one it does not know", async () => {
   await addSecond();
   expect(await run(["remove", "nobody"])).toBe(1);
   expect(await run(["remove", ""])).toBe(1);
@@ -100,7 +100,7 @@ test("[KL5] [KL11] the machine takes passkeys out by the beginning of their id, 
   expect((await onDisk()).ownerKeys).toEqual([second.ownerKey]);
 });
 
-test("[KL9] [KL11] the machine takes the recovery key out: its paper does nothing any more", async () => {
+test("[KL10] [KL12] the machine takes the recovery key out: its paper does nothing any more", async () => {
   const paper = await newLogKey();
   const account = state.log.state.account;
   const body = encodeBody({ v: 1, account, key: paper.key, issuedAtMs: state.nowMs }, RECOVERY_KEY_KEYS);
@@ -135,7 +135,7 @@ test("[LINK7] what the room sends twice is taken once, and an alarm lets owners 
   expect(ownerChangeOf({ type: "owner-key", id: "1", signed: removed })).toBe(null);
 });
 
-test("[KL11] reset forgets log, owners and key: whoever claims next starts with nothing of the old owner's", async () => {
+test("[KL12] reset forgets log, owners and key: whoever claims next starts with nothing of the old owner's", async () => {
   await addSecond();
   const { x } = state.identity.publicKey;
   expect(await reset({ terminal, files: state.files, yes: false })).toBe(3);

@@ -93,12 +93,12 @@ test.each([
   ["0198.51.100.7", "octal"],
 ])("[HD2] client address %j (%s) is refused, and the gateway hears nothing", async (clientIp) => {
   for (const kind of ["ws", "http"] as const)
-    expect(await world.open({ kind, clientIp }).next()).toEqual({ is: "reset", code: 1002, reason: "no sound address" });
+    expect(await world.open({ kind, clientIp }).next()).toEqual({ is: "reset", code: 1002, reason: "device-room: no sound address" });
   expect(world.gateway.heard).toBe(0);
   expect(world.streams.count).toBe(0);
 });
 
-test("[HD1] a field that could become two, and fields beyond every measure, are refused", async () => {
+test("[HD1] [case 42] a field that could become two, and fields beyond every measure, are refused", async () => {
   for (const headers of [
     [["x-note", "a\r\nx-forwarded-for: 127.0.0.1"]],
     Array.from({ length: 101 }, (_, index) => [`x-${index}`, "1"]),
@@ -117,7 +117,7 @@ test.each<[string, object]>([
   ["dot segments", { kind: "http", path: "/x/../v1/models" }],
   ["an encoded slash", { kind: "http", path: "/x%2f..%2fv1" }],
   ["a tunnel", { kind: "http", method: "CONNECT", path: "/" }],
-])("[HD4] %s is refused with 4404, and the gateway hears nothing", async (_what, open) => {
+])("[HD4] [case 42] %s is refused with 4404, and the gateway hears nothing", async (_what, open) => {
   expect(await world.open(open).next()).toEqual({ is: "reset", code: 4404, reason: "not found" });
   expect(world.gateway.heard).toBe(0);
 });
@@ -131,7 +131,7 @@ test("[HD4] a device with less than full control only reads over HTTP", async ()
   expect(world.gateway.heard).toBe(1);
 });
 
-test("[SE2] a session that is unknown, another device's, over, or of a cut device opens nothing", async () => {
+test("[SE2] [case 30] a session that is unknown, another device's, over, or of a cut device opens nothing", async () => {
   const refused = async (changes: object, code: number): Promise<void> => {
     for (const kind of ["ws", "http"] as const) expect(await world.open({ kind, ...changes }).next()).toMatchObject({ is: "reset", code });
   };
@@ -197,14 +197,14 @@ test("[ST6] when the link goes, every stream ends at the gateway, and nothing mo
   const { response } = await world.gateway.exchanges.next();
   const gone = new Promise((resolve) => response.on("close", resolve));
   world.streams.endAll();
-  expect(await socket.closed).toEqual({ code: 1001, reason: "connection lost" });
+  expect(await socket.closed).toEqual({ code: 1001, reason: "room-connector: connection lost" });
   await gone;
   expect([ws.frames.count, http.frames.count, world.streams.count]).toEqual([0, 0, 0]);
 });
 
 test.each(["ws", "http"] as const)("a gateway that is away is said at once over %s", async (kind) => {
   world.openclaw.report = { state: "restarting" };
-  expect(await world.open({ kind }).next()).toEqual({ is: "reset", code: 4502, reason: "gateway not serving" });
+  expect(await world.open({ kind }).next()).toEqual({ is: "reset", code: 4502, reason: "connector-gateway: gateway not serving" });
   expect(world.gateway.heard).toBe(0);
   world.openclaw.report = { state: "online" };
   await world.gateway.stop();
@@ -288,7 +288,7 @@ test("[HD4] a path that is not printable ASCII is refused: two readers could tak
 test("nothing that a visitor or a room can put into OPEN ends the connector", async () => {
   const stream = world.room.stream(900);
   stream.raw(1, new TextEncoder().encode("{"));
-  expect(await stream.next()).toEqual({ is: "reset", code: 1002, reason: "bad open" });
+  expect(await stream.next()).toEqual({ is: "reset", code: 1002, reason: "room-connector: bad open" });
   for (const changes of [
     { headers: [["sec-websocket-protocol", "a, a"]] },
     { headers: [["sec-websocket-protocol", "a b"]] },
@@ -300,7 +300,10 @@ test("nothing that a visitor or a room can put into OPEN ends the connector", as
     { kind: "http", host: "a\u0001b" },
   ] as object[]) {
     const frame = await world.open(changes).next();
-    expect([JSON.stringify(changes), frame]).toEqual([JSON.stringify(changes), { is: "reset", code: 1002, reason: "bad open" }]);
+    expect([JSON.stringify(changes), frame]).toEqual([
+      JSON.stringify(changes),
+      { is: "reset", code: 1002, reason: "room-connector: bad open" },
+    ]);
   }
   expect([world.gateway.heard, world.streams.count]).toEqual([0, 0]);
 });

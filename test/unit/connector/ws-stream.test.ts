@@ -182,8 +182,8 @@ test("[CR1] [CR4] without credit nothing more leaves: a probe at once and every 
     expect(await stream.next()).toEqual({ is: "probe", value: left });
   }
   world.pass(1_000);
-  expect(await stream.next()).toEqual({ is: "reset", code: 4413, reason: "too slow" });
-  expect(await socket.closed).toEqual({ code: 4413, reason: "too slow" });
+  expect(await stream.next()).toEqual({ is: "reset", code: 4413, reason: "device-room: too slow" });
+  expect(await socket.closed).toEqual({ code: 4413, reason: "device-room: too slow" });
 });
 
 test("[CR3] a grant lets exactly what it covers go on", async () => {
@@ -270,4 +270,12 @@ test("a plugin's socket, which makes no handshake, gives its place back: at its 
   world.open();
   vi.advanceTimersByTime(15_000);
   await world.gateway.sockets.next();
+});
+
+test("[ST6] what a gateway sends after the link went reaches nobody: on the next link the same id is another device's stream", async () => {
+  const { stream, socket } = await opened();
+  world.streams.endAll();
+  socket.ws.send("late");
+  await socket.closed;
+  expect(stream.frames.count).toBe(0);
 });

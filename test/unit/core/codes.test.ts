@@ -44,7 +44,7 @@ test("[MC1] the match code is four digits, fixed by key and nonce", async () => 
   expect(new Set(codes).size).toBeGreaterThan(40);
 });
 
-test("check words differ when either side's key was swapped", async () => {
+test("[case 30] check words differ when either side's key was swapped", async () => {
   const owner = (await newAuthenticator("http://approve.localhost")).ownerKey;
   const thief = (await newAuthenticator("http://approve.localhost")).ownerKey;
   const honest = { gateway: GATEWAY, connectorKey: KEY, ownerKeys: [owner], connectorNonce: NONCE, pageNonce: NONCE };
@@ -85,7 +85,7 @@ test("[TK3] a spent token means a copy: freeze; a frozen device and an unknown t
   expect(judgeToken("C", { ...state, isFrozen: true }, 3)).toEqual({ verdict: "refuse" });
 });
 
-test("[TK2] [TK3] lost replies alone never freeze a device, in any order", () => {
+test("[TK2] [TK3] [case 38] lost replies alone never freeze a device, in any order", () => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { maxLength: 60 }), (lost) => {
       let held = "0";

@@ -7,8 +7,8 @@ import { GRANT_KEYS } from "../../../src/protocol/statement-encoding.ts";
 import { grantStatementSchema, nameSchema } from "../../../src/protocol/statements.ts";
 
 const GATEWAY = "a".repeat(23);
-const KEY = { kty: "OKP", crv: "Ed25519", x: "A".repeat(43) } as const;
-const OTHER_KEY = { kty: "OKP", crv: "Ed25519", x: "B".repeat(43) } as const;
+const KEY = { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" } as const;
+const OTHER_KEY = { kty: "OKP", crv: "Ed25519", x: "PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw" } as const;
 const NONCE = "C".repeat(43);
 
 async function asked() {
@@ -96,7 +96,12 @@ function trip(changes: Readonly<Record<string, string | null>> = {}): URLSearchP
 
 test("a complete owner's trip is read; members that are no key never reach the statement", () => {
   expect(readOwnerTrip(trip())).toEqual({ gateway: GATEWAY, key: KEY, name: "Phone", state: "s".repeat(32) });
-  const p256 = { kty: "EC", crv: "P-256", x: "A".repeat(43), y: "B".repeat(43) };
+  const p256 = {
+    kty: "EC",
+    crv: "P-256",
+    x: "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+    y: "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+  };
   expect(readOwnerTrip(trip({ key: JSON.stringify({ ...p256, d: "secret", ext: true }) }))?.key).toEqual(p256);
 });
 

@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from "vitest";
 import { activationHash, deviceId, keyThumbprint } from "../../../src/core/digests.ts";
 import { judgeGrant, judgeSession } from "../../../src/core/judge.ts";
 import type { HeldGrant, Pinned } from "../../../src/core/judge.ts";
-import { isSoundEd25519 } from "../../../src/core/public-key.ts";
+import { isSoundEd25519, isSoundKey } from "../../../src/core/public-key.ts";
 import { readGrant } from "../../../src/core/statement.ts";
 import { toBase64url, utf8 } from "../../../src/protocol/statement-encoding.ts";
 import type { GrantStatement } from "../../../src/protocol/statements.ts";
@@ -33,6 +33,7 @@ beforeAll(async () => {
     approveOrigin: APPROVE,
     rpId: "approve.localhost",
     key: CONNECTOR_KEY,
+    previousKey: null,
     ownerKeys: [owner.ownerKey],
   };
 });
@@ -51,7 +52,7 @@ test("[GR1] a grant of the pinned owner for this gateway is kept", async () => {
   expect(await judged()).toBe("ok");
 });
 
-test("[OS1] a sign-in assertion over the same bytes is no grant", async () => {
+test("[OS1] [case 29] a sign-in assertion over the same bytes is no grant", async () => {
   expect(await judged({}, {}, "login")).toBe("bad-signature");
 });
 
@@ -67,7 +68,7 @@ test.each([
   expect(await judged({}, overrides)).toBe("bad-signature");
 });
 
-test("[OS1] a passkey that the connector did not pin is nobody", async () => {
+test("[OS1] [case 29] a passkey that the connector did not pin is nobody", async () => {
   const stranger = await newAuthenticator(APPROVE);
   const result = await judgeGrant(pinned, await stranger.sign("grant", await grantBytes(GATEWAY, device.key, NOW)), NOW);
   expect(result).toEqual({ ok: false, refusal: "unknown-owner-key" });
@@ -113,8 +114,19 @@ test.each([
   ["order eight", "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU"],
   ["order eight", "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o"],
   ["not canonical", "7v_______________________________________38"],
-])("a small-order or non-canonical Ed25519 key is refused: %s", (_what, x) => {
+])("[case 32] a small-order or non-canonical Ed25519 key is refused: %s", (_what, x) => {
   expect(isSoundEd25519(x)).toBe(false);
+});
+
+test("[case 32] a P-256 key off the curve, or with coordinates beyond the field, is refused; what browsers make passes", async () => {
+  for (let i = 0; i < 20; i += 1) {
+    const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign"]);
+    if (!("publicKey" in pair)) throw new TypeError("a key pair was asked for");
+    const { x = "", y = "" } = await crypto.subtle.exportKey("jwk", pair.publicKey);
+    expect(isSoundKey({ kty: "EC", crv: "P-256", x, y })).toBe(true);
+    expect(isSoundKey({ kty: "EC", crv: "P-256", x: y, y: x })).toBe(false);
+    expect(isSoundKey({ kty: "EC", crv: "P-256", x, y: toBase64url(new Uint8Array(32).fill(255)) })).toBe(false);
+  }
 });
 
 test("an honest Ed25519 key passes", () => {
@@ -133,9 +145,16 @@ interface SessionCase {
   readonly hasNonce?: boolean;
   readonly code?: string;
   readonly signer?: FakeDevice;
+  /** The connector's clock. */
+  readonly nowMs?: number;
 }
 
-async function session({ grant, body = {}, hasNonce = true, code, signer = device }: SessionCase = {}): Promise<string> {
+async function session(attempt: SessionCase = {}): Promise<string> {
+  const result = await opened(attempt);
+  return result.ok ? "ok" : result.refusal;
+}
+
+async function opened({ grant, body = {}, hasNonce = true, code, signer = device, nowMs = NOW }: SessionCase) {
   const held = grant === undefined ? await heldGrant() : grant;
   const statement = {
     gateway: GATEWAY,
@@ -149,22 +168,21 @@ async function session({ grant, body = {}, hasNonce = true, code, signer = devic
     expMs: NOW + 1_000_000,
     ...body,
   };
-  const result = await judgeSession(pinned, {
+  return judgeSession(pinned, {
     session: "s".repeat(32),
     signed: await signer.session(statement),
     activationCode: code,
     takeNonce: () => hasNonce,
     grant: () => held,
-    nowMs: NOW,
+    nowMs,
   });
-  return result.ok ? "ok" : result.refusal;
 }
 
 test("[SE1] a session of a granted device is admitted", async () => {
   expect(await session()).toBe("ok");
 });
 
-test("[SE1] refused: nonce not ours or used, key of another connector, other gateway or origin", async () => {
+test("[SE1] [case 30] refused: nonce not ours or used, key of another connector, other gateway or origin", async () => {
   expect(await session({ hasNonce: false })).toBe("bad-nonce");
   expect(await session({ body: { connectorKey: NONCE } })).toBe("wrong-gateway");
   expect(await session({ body: { gateway: "zzzzzzzzzzzzzzzzzzzzzzz" } })).toBe("wrong-gateway");
@@ -194,6 +212,21 @@ test("[GR2] a same-device grant counts only with its code, and not after it is l
   expect(await session({ grant, code: "guess" })).toBe("bad-activation");
   const late = await heldGrant({ ...changes, issuedAtMs: NOW - 3_600_000 }, { isActivated: false });
   expect(await session({ grant: late, code })).toBe("bad-activation");
+});
+
+test("[SE1] [case 17] a connector's clock that is a day off opens sessions all the same, no longer than asked and never beyond the grant by that clock", async () => {
+  const dayMs = 86_400_000;
+  const grant = await heldGrant({ notAfterMs: NOW + 10 * dayMs });
+  for (const nowMs of [NOW - dayMs, NOW, NOW + dayMs]) {
+    const result = await opened({ grant, nowMs });
+    expect(result.ok && result.value.expiresAtMs - nowMs).toBe(1_000_000);
+  }
+  const last = await opened({ grant, nowMs: NOW + 10 * dayMs - 5_000 });
+  expect(last.ok && last.value.expiresAtMs).toBe(NOW + 10 * dayMs);
+  // What the relay's time says extends nothing.
+  expect(await session({ grant, nowMs: NOW + 10 * dayMs })).toBe("expired");
+  expect(await session({ grant, body: { iatMs: NOW + dayMs, expMs: NOW + dayMs + 13 * 3_600_000 } })).toBe("expired");
+  expect(await session({ grant, body: { iatMs: NOW, expMs: NOW } })).toBe("expired");
 });
 
 test("[KL4] a grant that waits for a word on the gateway's machine opens no session", async () => {

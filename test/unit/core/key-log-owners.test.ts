@@ -79,7 +79,7 @@ const fromHost = (of: Authenticator): KeyLogBody => ({ type: "owner-add", key: o
 const byHost = { by: "host" } as const;
 const names = (): string[] => log.state.ownerKeys.map((key) => key.credentialId);
 
-test("[KL10] a key without a role, in genesis or added, is an owner's: a log from before there were roles verifies to the same", async () => {
+test("[KL11] a key without a role, in genesis or added, is an owner's: a log from before there were roles verifies to the same", async () => {
   await log.add(await endorse(second, owner), NOW);
   expect(log.lines.join("")).not.toContain('"role"');
   expect(await attempt(await grant(second, { notAfterMs: NOW + 90 * 24 * HOUR_MS }))).toBe(null);
@@ -89,20 +89,20 @@ test("[KL10] a key without a role, in genesis or added, is an owner's: a log fro
 test.each<[string, Partial<GrantStatement>]>([
   ["access", { access: "full" }],
   ["expiry", { access: "chat", notAfterMs: NOW + HOUR_MS + 1 }],
-])("[KL10] [case 37] an approver gives no more than its own ceiling: %s", async (_what, wider) => {
+])("[KL11] [case 37] an approver gives no more than its own ceiling: %s", async (_what, wider) => {
   await log.add({ ...fromHost(second), role: APPROVER } as KeyLogBody, NOW);
   expect(await attempt(await grant(second, wider))).toBe("over-ceiling");
   expect(await attempt(await grant(owner, wider))).toBe(null);
   expect(await attempt(await grant(second, { access: "chat", notAfterMs: NOW + HOUR_MS }))).toBe(null);
 });
 
-test("[KL10] [case 37] the gateway's policy bounds an approver, too", async () => {
+test("[KL11] [case 37] the gateway's policy bounds an approver, too", async () => {
   await log.add({ ...fromHost(second), role: { ...APPROVER, maxAccess: "full" } } as KeyLogBody, NOW);
   await log.add({ type: "policy", policy: { ...log.state.policy, maxAccess: "look" } }, NOW);
   expect(await attempt(await grant(second, { access: "chat" }))).toBe("over-ceiling");
 });
 
-test("[KL10] [case 29] an approver decides about devices, never about keys: it adds nobody, removes nobody, makes no recovery key", async () => {
+test("[KL11] [case 29] an approver decides about devices, never about keys: it adds nobody, removes nobody, makes no recovery key", async () => {
   const third = await newAuthenticator(APPROVE);
   await log.add({ ...fromHost(second), role: APPROVER } as KeyLogBody, NOW);
   expect(await attempt(await endorse(third, second))).toBe("over-ceiling");
@@ -111,7 +111,7 @@ test("[KL10] [case 29] an approver decides about devices, never about keys: it a
   expect(await attempt(await remove(third, second))).toBe("over-ceiling");
 });
 
-test("[KL10] [case 29] no signature gives a role: an endorsement that carries one is refused, and an old one does not lift an approver", async () => {
+test("[KL11] [case 29] no signature gives a role: an endorsement that carries one is refused, and an old one does not lift an approver", async () => {
   const endorsement = await endorse(second, owner);
   expect(await attempt({ ...endorsement, role: { kind: "owner" } } as KeyLogBody)).toBe("bad-statement");
   await log.add(endorsement, NOW);
@@ -123,7 +123,7 @@ test("[KL10] [case 29] no signature gives a role: an endorsement that carries on
   expect(await attempt({ type: "owner-role", credentialId: "nobody", role: APPROVER })).toBe("unknown-owner-key");
 });
 
-test("[KL5] [KL10] an owner stays, whoever asks: the last one is neither taken out nor made an approver", async () => {
+test("[KL5] [KL11] an owner stays, whoever asks: the last one is neither taken out nor made an approver", async () => {
   await log.add({ ...fromHost(second), role: APPROVER } as KeyLogBody, NOW);
   const { credentialId } = owner.ownerKey;
   expect(await attempt(await remove(owner, second))).toBe("last-owner-key");
@@ -132,7 +132,7 @@ test("[KL5] [KL10] an owner stays, whoever asks: the last one is neither taken o
   expect(await attempt({ type: "owner-remove", credentialId: second.ownerKey.credentialId, authority: byHost })).toBe(null);
 });
 
-test("[KL8] [case 29] a passkey that was taken out grants nothing, endorses nobody and makes no recovery key", async () => {
+test("[KL9] [case 29] a passkey that was taken out grants nothing, endorses nobody and makes no recovery key", async () => {
   await log.add(await endorse(second, owner), NOW);
   const before = await grant(owner);
   await log.add(await remove(owner, second), NOW);
@@ -143,14 +143,14 @@ test("[KL8] [case 29] a passkey that was taken out grants nothing, endorses nobo
   expect(await attempt(await remove(second, owner))).toBe("last-owner-key");
 });
 
-test("[KL8] [case 28] an endorsement that the relay held back until after the removal is refused, also where the passkey never came", async () => {
+test("[KL9] [case 28] an endorsement that the relay held back until after the removal is refused, also where the passkey never came", async () => {
   const heldBack = await endorse(second, owner);
   await log.add(await remove(second, owner), NOW);
   expect(await attempt(heldBack)).toBe("revoked");
   expect(await attempt(await remove(second, owner))).toBe("nothing-changes");
 });
 
-test("[KL8] [case 28] a removal that is sent again does not undo the host's word", async () => {
+test("[KL9] [case 28] a removal that is sent again does not undo the host's word", async () => {
   await log.add(await endorse(second, owner), NOW);
   const removal = await remove(second, owner);
   await log.add(removal, NOW);
@@ -160,7 +160,7 @@ test("[KL8] [case 28] a removal that is sent again does not undo the host's word
   expect(await attempt(await remove(second, owner, NOW + 1))).toBe(null);
 });
 
-test("[KL9] a recovery key is pinned by an owner of this account, with the tag for it, and never by a word of the host", async () => {
+test("[KL10] a recovery key is pinned by an owner of this account, with the tag for it, and never by a word of the host", async () => {
   const stranger = await newAuthenticator(APPROVE);
   expect(await attempt(await pinPaper(stranger))).toBe("unknown-owner-key");
   expect(await attempt(await pinPaper(owner, paper.key, NOW, "b".repeat(26)))).toBe("bad-statement");
@@ -177,7 +177,7 @@ test("[KL9] a recovery key is pinned by an owner of this account, with the tag f
   expect(await attempt(await pinPaper(owner))).toBe(null);
 });
 
-test("[KL9] [case 28] a recovery key that was replaced or taken out never comes back, repeated or held back", async () => {
+test("[KL10] [case 28] a recovery key that was replaced or taken out never comes back, repeated or held back", async () => {
   const [heldBack, first] = [await pinPaper(owner, (await newLogKey()).key, NOW + 5), await pinPaper(owner)];
   await log.add(first, NOW);
   await log.add(await pinPaper(owner, (await newLogKey()).key, NOW + 10), NOW);
@@ -189,7 +189,7 @@ test("[KL9] [case 28] a recovery key that was replaced or taken out never comes 
   expect(await attempt(await recovery(second))).toBe("unknown-owner-key");
 });
 
-test("[KL9] the recovery key brings one passkey and takes out the lost ones, in one step", async () => {
+test("[KL10] the recovery key brings one passkey and takes out the lost ones, in one step", async () => {
   expect(await attempt(await recovery(second))).toBe("unknown-owner-key");
   await log.add(await pinPaper(owner), NOW);
   const word = await recovery(second, { gone: [owner] });
@@ -202,7 +202,7 @@ test("[KL9] the recovery key brings one passkey and takes out the lost ones, in 
   expect(isFault(await verifyLog(log.lines))).toBe(false);
 });
 
-test("[KL9] [case 29] nothing but the pinned recovery key recovers, for this account, with its own tag, and not what was taken out", async () => {
+test("[KL10] [case 29] nothing but the pinned recovery key recovers, for this account, with its own tag, and not what was taken out", async () => {
   await log.add(await pinPaper(owner), NOW);
   expect(await attempt(await recovery(second, { signer: await newLogKey() }))).toBe("bad-signature");
   expect(await attempt(await recovery(second, { account: "b".repeat(26) }))).toBe("bad-statement");
@@ -230,7 +230,7 @@ async function forged(type: StatementType, body: Uint8Array<ArrayBuffer>, creden
   return { statement: toBase64url(body), assertion };
 }
 
-test("[KL9] [case 29] the recovery key signs no grant, however its answer is dressed up", async () => {
+test("[KL10] [case 29] the recovery key signs no grant, however its answer is dressed up", async () => {
   await log.add(await pinPaper(owner), NOW);
   const bytes = await grantBytes(GATEWAY, (await newDevice()).key, NOW, { head: log.state.head.hash });
   for (const credentialId of [owner.ownerKey.credentialId, paper.key.x, toBase64url(utf8("recovery"))]) {
@@ -242,7 +242,7 @@ test("[KL9] [case 29] the recovery key signs no grant, however its answer is dre
   expect(await attempt({ type: "owner-add", key: second.ownerKey, authority })).toBe("unknown-owner-key");
 });
 
-test("[KL9] recovery of a passkey that is there already still takes out the lost ones, and makes an approver an owner", async () => {
+test("[KL10] recovery of a passkey that is there already still takes out the lost ones, and makes an approver an owner", async () => {
   await log.add(await pinPaper(owner), NOW);
   await log.add({ ...fromHost(second), role: APPROVER } as KeyLogBody, NOW);
   expect(await attempt(await recovery(second, { gone: [owner] }))).toBe(null);

@@ -19,7 +19,7 @@ test("base32 is read back exactly, and nothing else is read", () => {
   for (const text of ["a", "ab1", "AB", "ab=", "ac"]) expect(fromBase32(text)).toBe(null);
 });
 
-test("[KL9] a recovery key is read from paper in any case and grouping; one wrong, missing or moved character is noticed", async () => {
+test("[KL10] a recovery key is read from paper in any case and grouping; one wrong, missing or moved character is noticed", async () => {
   await fc.assert(
     fc.asyncProperty(secrets, fc.nat(35), fc.constantFrom(..."abcdefghijklmnopqrstuvwxyz234567".split("")), async (secret, at, char) => {
       const text = await writeRecoveryText(secret);
@@ -37,7 +37,7 @@ test("[KL9] a recovery key is read from paper in any case and grouping; one wron
   expect(await readRecoveryText("")).toBe(null);
 });
 
-test("[KL9] what is written down is not the seed that signs", async () => {
+test("[KL10] what is written down is not the seed that signs", async () => {
   const secret = new Uint8Array(RECOVERY_BYTES);
   const seed = await recoverySeed(secret);
   expect(seed.byteLength).toBe(32);
@@ -50,7 +50,7 @@ const parse = (value: unknown) => {
   return parsed.success ? parsed.data : null;
 };
 
-test("[KL11] a passkey's word is read back exactly; another spelling, more members or an unsound key are none", async () => {
+test("[KL12] a passkey's word is read back exactly; another spelling, more members or an unsound key are none", async () => {
   const { ownerKey } = await newAuthenticator("http://approve.localhost:8787");
   const word = writePasskey(ownerKey);
   expect(readPasskey(word, parse)).toEqual(ownerKey);
@@ -73,7 +73,7 @@ test("[KL11] a passkey's word is read back exactly; another spelling, more membe
     expect(readPasskey(other, parse)).toBe(null);
 });
 
-test("[KL11] twelve check words name key and credential: another of either gives others", async () => {
+test("[KL12] twelve check words name key and credential: another of either gives others", async () => {
   const [a, b] = [await newAuthenticator("http://approve.localhost:8787"), await newAuthenticator("http://approve.localhost:8787")];
   const words = await passkeyWords(a.ownerKey);
   expect(words.split(" ")).toHaveLength(12);

@@ -95,7 +95,7 @@ test("[ST5] a reason is cut at 123 bytes, never inside a character, and survives
   expect(decodeClose(new Uint8Array(1))).toBe(null);
 });
 
-test("[HD1] nothing by which a visitor could look like somebody else passes; Host and Origin do", () => {
+test("[HD1] [case 42] nothing by which a visitor could look like somebody else passes; Host and Origin do", () => {
   const attack: [string, string][] = [
     ["X-Forwarded-For", "127.0.0.1"],
     ["x-forwarded-user", "admin"],

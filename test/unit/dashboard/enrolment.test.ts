@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
+import { COMMANDS, OPTIONS } from "../../../src/connector/help.ts";
 import { connectWays } from "../../../src/dashboard/connect-ways.ts";
 import { countdown, expiryNotice, isFinal, nextMove } from "../../../src/dashboard/enrolment-steps.ts";
 import type { Kept } from "../../../src/dashboard/enrolment-steps.ts";
@@ -8,7 +9,7 @@ import type { EnrolmentView } from "../../../src/protocol/api.ts";
 
 const promised = {
   gateway: "abcdefghijklmnopqrstuvw",
-  connectorKey: { kty: "OKP" as const, crv: "Ed25519" as const, x: "A".repeat(43) },
+  connectorKey: { kty: "OKP" as const, crv: "Ed25519" as const, x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
   ownerKeys: [],
   commitment: "C".repeat(43),
 };
@@ -75,11 +76,10 @@ test("every way holds the code, and never in what a restart runs again", () => {
 });
 
 test.each(codes)("%s uses only commands, flags and variables that the connector has", (_id, text) => {
-  const help = readFileSync(path.resolve(import.meta.dirname, "../../../src/connector/help.ts"), "utf8");
   const after = text.split(PROGRAM)[1] ?? "";
   const command = /^ (\w+)/.exec(after)?.[1];
-  if (command !== undefined) expect(help).toContain(`\n  ${command} `);
-  for (const [flag] of after.matchAll(/--[\w-]+/g)) expect(help).toContain(flag);
+  if (command !== undefined) expect(Object.keys(COMMANDS)).toContain(command);
+  for (const [, flag] of after.matchAll(/--([\w-]+)/g)) expect(Object.keys(OPTIONS)).toContain(flag);
   const source = ["main.ts", "help.ts", "openclaw/discover.ts"]
     .map((file) => readFileSync(path.resolve(import.meta.dirname, "../../../src/connector", file), "utf8"))
     .join("");

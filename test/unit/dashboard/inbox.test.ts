@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { applyInbox, mustAsk, redialMs, stepLine } from "../../../src/dashboard/inbox.ts";
+import { applyInbox, applyNotices, mustAsk, redialMs, stepLine } from "../../../src/dashboard/inbox.ts";
 import type { Line, LineEvent } from "../../../src/dashboard/inbox.ts";
-import { announcement } from "../../../src/dashboard/texts.ts";
-import type { WaitingCard } from "../../../src/protocol/api.ts";
+import { announcement, noticeText } from "../../../src/dashboard/texts.ts";
+import type { Notice, WaitingCard } from "../../../src/protocol/api.ts";
 
 function card(id: string, name = "Phone"): WaitingCard {
   return {
@@ -27,7 +27,7 @@ test("cards keep the order in which devices asked; a changed one stays in its pl
   const renamed = applyInbox(three, { type: "request", request: card("a", "Tablet") });
   expect(renamed.map((each) => `${each.id} ${each.claims.name}`)).toEqual(["a Tablet", "b Phone", "c Phone"]);
   expect(applyInbox(renamed, { type: "request-gone", gateway: "g", request: "b" }).map((each) => each.id)).toEqual(["a", "c"]);
-  expect(applyInbox(renamed, { type: "list", requests: [card("z")] }).map((each) => each.id)).toEqual(["z"]);
+  expect(applyInbox(renamed, { type: "list", requests: [card("z")], notices: [] }).map((each) => each.id)).toEqual(["z"]);
 });
 
 test("what changes nothing gives the same array, so that nothing is announced again", () => {
@@ -35,6 +35,32 @@ test("what changes nothing gives the same array, so that nothing is announced ag
   expect(applyInbox(cards, { type: "request-gone", gateway: "g", request: "x" })).toBe(cards);
   expect(applyInbox(cards, { type: "gateway", gateway: "g", state: "online" })).toBe(cards);
   expect(applyInbox(cards, { type: "enrolment", enrolment: "e" })).toBe(cards);
+});
+
+function notice(id: string, changes: Partial<Notice> = {}): Notice {
+  const device = `device-${id}`;
+  const first = { id, gateway: "g", gatewayName: "Home", device, name: "Phone", access: "chat", kind: "ask" } as const;
+  return { ...first, state: "granted", refusal: null, by: "Laptop key", atMs: 1, ...changes };
+}
+
+test("[NT1] the newest notice comes first; a changed one stays in its place; an answered one goes, here or elsewhere", () => {
+  const two = applyNotices([notice("a")], { type: "notice", notice: notice("b") });
+  expect(two.map((each) => each.id)).toEqual(["b", "a"]);
+  const held = applyNotices(two, { type: "notice", notice: notice("a", { state: "needs-host" }) });
+  expect(held.map((each) => `${each.id} ${each.state}`)).toEqual(["b granted", "a needs-host"]);
+  const one = applyNotices(held, { type: "notice-gone", gateway: "g", id: "b" });
+  expect(one.map((each) => each.id)).toEqual(["a"]);
+  expect(applyNotices(one, { type: "notice-gone", gateway: "g", id: "b" })).toBe(one);
+  expect(applyNotices(one, { type: "gateway", gateway: "g", state: "online" })).toBe(one);
+  expect(applyNotices(one, { type: "list", requests: [], notices: [] })).toEqual([]);
+});
+
+test("[NT1] a notice says who was allowed where, how much, and by which passkey when that is known", () => {
+  expect(noticeText(notice("a"))).toBe("Allowed Phone on “Home”: chat, by Laptop key.");
+  expect(noticeText(notice("a", { by: null, access: "full", state: "refused" }))).toBe(
+    "The gateway's machine refused Phone on “Home”: full control.",
+  );
+  expect(noticeText(notice("a", { state: "lapsed" }))).toContain("somebody sent you that link");
 });
 
 test("the newest device is announced, with the number when several wait", () => {

@@ -1,7 +1,8 @@
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { age, ahead } from "../../../src/dashboard/texts.ts";
+import { KEY_LOG_ALARMS, keyLogBodySchema } from "../../../src/protocol/key-log.ts";
+import { actionText, age, ahead } from "../../../src/dashboard/texts.ts";
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
@@ -37,4 +38,22 @@ test("views hold no sentence of their own: every text is in texts.ts", () => {
       if (!/^\s*(?:\/\/|\*|\/\*)/.test(match[0])) wrong.push(`${file}: ${match[0].trim()}`);
   }
   expect(wrong).toEqual([]);
+});
+
+test("whatever is recorded has words in the activity", () => {
+  const folder = path.resolve(import.meta.dirname, "../../../src/worker");
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const actions = new Set<string>();
+  for (const file of files) {
+    const text = readFileSync(path.join(file.parentPath, file.name), "utf8");
+    for (const [, action = ""] of text.matchAll(/\.audit\(\s*[\w."]+,\s*"([a-z-]+)"/g)) actions.add(action);
+    for (const [, action = ""] of text.matchAll(/auditAccount\([^"()]+"([a-z-]+)"|\baction: "([a-z-]+)"/g))
+      if (action !== "") actions.add(action);
+  }
+  for (const kind of KEY_LOG_ALARMS) actions.add(`alarm-${kind}`);
+  for (const { shape } of keyLogBodySchema.options)
+    if (!["grant", "activate"].includes(shape.type.value)) actions.add(`log-${shape.type.value}`);
+  expect(actions.size).toBeGreaterThan(30);
+  const event = { id: "e", atMs: 1, gateway: null, gatewayName: null, device: null, actor: "owner", detail: {} };
+  expect([...actions].filter((action) => actionText({ ...event, action }) === action)).toEqual([]);
 });

@@ -1,13 +1,13 @@
-/** A gateway's audit chain as a download: read page by page, never held whole. */
+/** A gateway's audit chain or key log as a download: read page by page, never held whole. */
 import { utf8 } from "../../protocol/statement-encoding.ts";
 
 /**
- * @param gateway names the file
+ * @param name of the file
  * @param page lines from a place on; empty at the end
  * @returns JSON Lines (one object on a line), streamed
  * @throws whatever the first page throws, so that a refusal is an answer and not a broken download
  */
-export async function auditExport(gateway: string, page: (from: number) => Promise<readonly string[]>): Promise<Response> {
+export async function linesExport(name: string, page: (from: number) => Promise<readonly string[]>): Promise<Response> {
   let next = await page(0);
   let from = 0;
   const body = new ReadableStream<Uint8Array>({
@@ -21,7 +21,7 @@ export async function auditExport(gateway: string, page: (from: number) => Promi
   return new Response(body, {
     headers: {
       "content-type": "application/jsonl; charset=utf-8",
-      "content-disposition": `attachment; filename="gatehouse-audit-${gateway}.jsonl"`,
+      "content-disposition": `attachment; filename="${name}"`,
       "cache-control": "no-store",
       "x-content-type-options": "nosniff",
     },

@@ -1,0 +1,84 @@
+/** The page that asks for the owner's passkey: whether what is served now is what this connector was built with (PROTOCOL.md PG1). */
+import { createHash } from "node:crypto";
+import http from "node:http";
+import https from "node:https";
+
+/** Written in by scripts/build.ts: SHA-256 of the whole page, as `sha256-<base64>`. */
+declare const APPROVAL_PAGE_HASH: string | undefined;
+
+const MAX_PAGE_BYTES = 1_048_576;
+const ANSWER_WITHIN_MS = 10_000;
+
+/** @returns the hash that this program was built with, or null when it runs from source */
+export function builtPageHash(): string | null {
+  return typeof APPROVAL_PAGE_HASH === "string" ? APPROVAL_PAGE_HASH : null;
+}
+
+/** @returns `sha256-<base64>` of the bytes, as the build prints it */
+export function pageHash(page: Uint8Array): string {
+  return `sha256-${createHash("sha256").update(page).digest("base64")}`;
+}
+
+/** What was found, all that the words depend on. Null: not known, or no answer. */
+export interface ServedPage {
+  readonly built: string | null;
+  readonly served: string | null;
+  /** Versions of this program and of the control plane. */
+  readonly version: string;
+  readonly servedVersion: string | null;
+}
+
+/** @returns whether all is well, and a line for people that shows both hashes */
+export function judgePage(found: ServedPage): { readonly isSame: boolean; readonly text: string } {
+  const { built, served, version, servedVersion } = found;
+  if (served === null)
+    return { isSame: false, text: `it does not answer, so it cannot be compared; built with this connector: ${built ?? "unknown"}` };
+  if (built === null) return { isSame: false, text: `served now: ${served}; this connector was not built with one to compare` };
+  if (served === built) return { isSame: true, text: `${served}, the one that this connector was built with` };
+  const both = `served now: ${served}; built with this connector: ${built}.`;
+  const why =
+    servedVersion === null || servedVersion === version
+      ? "Somebody changed the page that asks for your passkey, or it was built anew. Use no passkey there until you know which"
+      : `The control plane runs ${servedVersion}, this connector ${version}: start the connector with the command that Add gateway shows, then look again`;
+  return { isSame: false, text: `${both} ${why}` };
+}
+
+/**
+ * Fetches a page as it is served, following nothing.
+ *
+ * @param url names below `localhost` are dialled on this machine, because they do not resolve everywhere outside browsers
+ * @returns its bytes, or null when there is no whole answer with status 200
+ */
+export function fetchServed(url: URL): Promise<Uint8Array | null> {
+  const { hostname, host, port, protocol } = url;
+  const isLocal = protocol === "http:" && hostname.endsWith(".localhost");
+  const target = isLocal
+    ? { host: "127.0.0.1", port, path: `${url.pathname}${url.search}`, headers: { host } }
+    : { host: hostname, port, path: `${url.pathname}${url.search}` };
+  return new Promise((resolve) => {
+    const request = (protocol === "https:" ? https : http).get({ ...target, timeout: ANSWER_WITHIN_MS }, (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on("data", (chunk: Buffer) => {
+        bytes += chunk.byteLength;
+        if (bytes > MAX_PAGE_BYTES) request.destroy(new Error("too long"));
+        else chunks.push(chunk);
+      });
+      response.on("error", () => resolve(null));
+      response.on("end", () => resolve(response.statusCode === 200 ? Buffer.concat(chunks) : null));
+    });
+    request.on("timeout", () => request.destroy(new Error("no answer")));
+    request.on("error", () => resolve(null));
+  });
+}
+
+/** @returns the control plane's version from GET /healthz, or null */
+export async function servedVersion(appOrigin: string): Promise<string | null> {
+  const body = await fetchServed(new URL("/healthz", appOrigin));
+  try {
+    const value = JSON.parse(new TextDecoder().decode(body ?? new Uint8Array())) as { version?: unknown };
+    return typeof value.version === "string" && /^[\w.+-]{1,40}$/.test(value.version) ? value.version : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,62 @@
+/** What was granted and nobody has answered for yet: was this you? On every view, because every owner device must hear of it. */
+import { useState } from "preact/hooks";
+import type { Notice } from "../protocol/api.ts";
+import { call } from "./api.ts";
+import { Act } from "./parts.tsx";
+import { Ago, useNow, useShared } from "./shared.tsx";
+import { REFUSAL, TEXTS, confirmCommand, noticeText } from "./texts.ts";
+
+const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
+
+function NoticeCard({ notice, done }: { readonly notice: Notice; readonly done: (said: string) => void }) {
+  const { answered } = useShared();
+  const nowMs = useNow(MINUTE_MS);
+  const path = `/api/gateways/${notice.gateway}/devices/${notice.device}`;
+  const isLive = notice.state === "granted" || notice.state === "needs-host";
+  const keep = async (): Promise<void> => {
+    await call("POST", `${path}/keep`);
+    done("");
+    answered(notice);
+  };
+  const cut = async (): Promise<void> => {
+    await call("POST", `${path}/cut`);
+    done(TEXTS.noticeCut(notice.name));
+    answered(notice);
+  };
+  return (
+    <section class={`card notice ${isLive ? "" : "alert"}`} aria-label={TEXTS.noticeLabel(notice.name, notice.gatewayName)}>
+      <p>
+        {noticeText(notice)}{" "}
+        <span class="small">
+          <Ago ms={notice.atMs} />
+        </span>
+      </p>
+      {notice.state === "needs-host" && (
+        <>
+          <p>{TEXTS.needsHost}</p>
+          <pre tabIndex={0}>{confirmCommand(notice.device)}</pre>
+        </>
+      )}
+      {notice.state === "refused" && <p>{REFUSAL[notice.refusal ?? "other"]}</p>}
+      {isLive && <p>{nowMs - notice.atMs > DAY_MS ? TEXTS.noticeOverdue : TEXTS.noticeAsk}</p>}
+      <div class="row">
+        <Act label={isLive ? TEXTS.noticeKeep : TEXTS.noticeRead} run={keep} />
+        {isLive && <Act label={TEXTS.noticeCutNow} kind="danger" run={cut} />}
+      </div>
+    </section>
+  );
+}
+
+export function Notices() {
+  const { notices } = useShared();
+  const [said, say] = useState("");
+  return (
+    <>
+      <div role="status">{said !== "" && <p class="good">{said}</p>}</div>
+      {notices.map((notice) => (
+        <NoticeCard key={notice.id} notice={notice} done={say} />
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,111 @@
+/** Bugs that are put in on purpose, one at a time: a checker that never finds anything proves nothing. Some are bugs that were really there. */
+import type { Plant } from "./build.ts";
+
+const NOTHING = "";
+
+function plant(name: string, file: string, find: string, replace: string): Plant {
+  return { name, edits: [{ file, find, replace }] };
+}
+
+export const PLANTS: readonly Plant[] = [
+  {
+    name: "a session statement counts twice",
+    edits: [
+      {
+        file: "worker/room/door-sessions.ts",
+        find: `if (!this.#takeNonce(statement.body.roomNonce, now())) return doorRefusal("bad-request");`,
+        replace: NOTHING,
+      },
+      { file: "core/judge.ts", find: `if (!input.takeNonce(body.connectorNonce)) return no("bad-nonce");`, replace: NOTHING },
+    ],
+  },
+  {
+    name: "a cut is forgotten after a wake",
+    edits: [
+      { file: "worker/room/admission.ts", find: `.filter((row) => row.state === "cut")`, replace: `.filter(() => false)` },
+      {
+        file: "worker/room/admission.ts",
+        find: `      this.storage.deleteSessionsOf(row.id);\n      this.audit(by, "cut"`,
+        replace: `      this.audit(by, "cut"`,
+      },
+    ],
+  },
+  plant(
+    "credit is granted twice",
+    "core/stream-credit.ts",
+    `    this.#open += grant;\n    return grant;`,
+    `    this.#open += grant;\n    return 2 * grant;`,
+  ),
+  plant(
+    "the gateway's close overtakes its messages",
+    "connector/outgoing.ts",
+    `    if (this.#queue.length > 0) return this.tick();\n`,
+    NOTHING,
+  ),
+  plant(
+    "a message overtakes those that wait",
+    "worker/room/ws-stream.ts",
+    `if (this.#queue.length === 0 && this.#upstream.spend(`,
+    `if (this.#upstream.spend(`,
+  ),
+  plant(
+    "what is owed is not sent again",
+    "worker/room/admission.ts",
+    `    for (const message of this.storage.owed()) void deliver(this, message);\n`,
+    NOTHING,
+  ),
+  plant("half a message is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, holding };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, holding };`), // prettier-ignore
+  plant(
+    "stream ids begin anew after a wake",
+    "worker/room/link-leg.ts",
+    `      this.#note(link, { nextBlock: this.#block + 1 });\n`,
+    NOTHING,
+  ),
+  plant(
+    "frames cross after the session's end",
+    "worker/room/relay.ts",
+    `if (stream.attachment.expiresAtMs <= this.nowMs()) {`,
+    `if (stream.attachment.expiresAtMs <= 0) {`,
+  ),
+  plant("the connector takes the room's word for a session", "connector/admitted.ts", `if (session === undefined || session.device !== open.device || session.expiresAtMs <= nowMs) return "no-session";`, `if (session === undefined) return { access: "full", expiresAtMs: nowMs + 60_000 };`), // prettier-ignore
+  plant(
+    "the room gives more credit than it has room",
+    "worker/room/ws-stream.ts",
+    `if (this.ws.bufferedAmount > BROWSER_BUFFER_HIGH_BYTES) return false;`,
+    NOTHING,
+  ),
+  plant(
+    "a failed write to D1 is taken as done",
+    "worker/room/outbox.ts",
+    `          this.#failures += 1;\n`,
+    `          this.#failures += 1;\n          storage.outboxDone(seq);\n`,
+  ),
+  plant(
+    "an alarm that was set is pushed back",
+    "worker/room/room.ts",
+    `    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;\n`,
+    NOTHING,
+  ),
+  plant("an entry of the key log is not synced", "connector/key-log-file.ts", `      fsyncSync(handle);\n    } catch (error) {\n      ftruncateSync(handle, size);`, `    } catch (error) {\n      ftruncateSync(handle, size);`), // prettier-ignore
+  plant(
+    "the generation is said before it is on disk",
+    "connector/link.ts",
+    `        files.write("gateway", { ...file, generation: message.generation });\n`,
+    NOTHING,
+  ),
+  // Really there once.
+  {
+    name: "a stream that is over still sends, and on the next link its id is another's",
+    edits: [
+      { file: "connector/ws-stream.ts", find: `if (this.#isOver) return;\n      if (!this.#isOpened)`, replace: `if (!this.#isOpened)` },
+    ],
+    seeds: [637],
+  },
+  plant("a close that wakes the room is not passed on", "worker/room/relay.ts", `if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)`, `if (stream === undefined && attachment.stream < 0)`), // prettier-ignore
+  plant("what a browser left behind is forgotten in sleep", "worker/room/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
+  plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)`, `if (stream === undefined)`), // prettier-ignore
+  plant("a command that fails is not answered", "connector/link.ts", `.then(() => this.#command(message)).catch(failed);`, `.then(() => this.#command(message)).catch(() => undefined);`), // prettier-ignore
+  plant("a full disk ends the connector", "connector/ws-stream.ts", `      try {\n        data = watch.firstFromBrowser(text);\n      } catch {\n        return this.#unkept();\n      }`, `      data = watch.firstFromBrowser(text);`), // prettier-ignore
+  plant("a cut on the host changes nothing after another cut", "connector/admitted.ts", `if (by === "host" || subtractedAt.get(device) !== head.seq)`, `if (subtractedAt.get(device) !== head.seq)`), // prettier-ignore
+  plant("a slow handshake is a refusal for good", "worker/room/link-leg.ts", `closeQuietly(ws, CLOSE_GATEWAY_GONE, "no proof in time")`, `closeQuietly(ws, CLOSE_LINK_REFUSED, "no proof in time")`), // prettier-ignore
+];

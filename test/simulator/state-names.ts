@@ -1,0 +1,2 @@
+/** Files of a connector's state, as they are named in its folder. */
+export const statePath = (name: string): string => `/state/${name}.json`;

@@ -1,0 +1,260 @@
+/** One run's world: a room on its platform, a machine with a connector and a gateway, devices, an owner, and the wires between them. */
+import { statePath } from "./state-names.ts";
+import { keyPair, Passkey } from "./keys.ts";
+import { ConnectorProcess, STATE_FOLDER } from "./connector-host.ts";
+import { SimD1 } from "./d1.ts";
+import { Device, Owner } from "./devices.ts";
+import type { Disk } from "./disk.ts";
+import { SimGateway } from "./gateway.ts";
+import { HttpVisit } from "./http-visit.ts";
+import type { HttpScript } from "./http-visit.ts";
+import type { SimRequest, SimResponse } from "./http-bodies.ts";
+import { Endpoint } from "./network.ts";
+import type { Data } from "./network.ts";
+import { Oracle, at } from "./oracle.ts";
+import type { RoomPort } from "./ports.ts";
+import { RoomHost } from "./room-host.ts";
+import { Answer } from "./gateway.ts";
+import { setRoute } from "./route.ts";
+import type { Dialled } from "./route.ts";
+import type { Actor } from "./scheduler.ts";
+import { START_MS, sim } from "./sim.ts";
+import { WsVisit } from "./visits.ts";
+import { SimRequest as Request } from "./http-bodies.ts";
+
+export const GATEWAY = "abcdefghijklmnopqrstuvw";
+export const ACCOUNT = "a".repeat(26);
+export const APPROVE_ORIGIN = "http://approve.localhost:8787";
+
+/** The state that `up` leaves on a machine, made once a process. */
+export interface Template {
+  readonly disk: Disk;
+}
+
+export const connectorKeys = keyPair("connector");
+export const ownerPasskey = new Passkey("owner", APPROVE_ORIGIN);
+
+export const ENV_TEXT = {
+  APP_ORIGIN: "http://localhost:8787",
+  APPROVE_ORIGIN,
+  GATEWAY_DOMAIN: "localhost:8787",
+  SIGN_UP: "open",
+  GATEHOUSE_SECRET: "c2ltdWxhdG9yLXNlY3JldC1mb3ItdGhlLXJvb20tMDA",
+} as const;
+
+export class World {
+  readonly gatewayId = GATEWAY;
+  readonly account = ACCOUNT;
+  readonly origin = `http://${GATEWAY}.localhost:8787`;
+  readonly passkey = ownerPasskey;
+  readonly oracle = new Oracle();
+  readonly d1 = new SimD1();
+  readonly room: RoomHost;
+  readonly gateway: SimGateway;
+  readonly devices: Device[] = [];
+  readonly owner: Owner;
+  readonly doors = new Set<Endpoint>();
+  readonly visits: WsVisit[] = [];
+  readonly httpVisits: HttpVisit[] = [];
+  connector: ConnectorProcess;
+  readonly #skewMs: number;
+  #processes = 0;
+  /** The network between connector and room. */
+  isLinkNetUp = true;
+  linkExtraMs = 0;
+  linkRate = Number.POSITIVE_INFINITY;
+  isInboxDown = false;
+  #links: Endpoint[] = [];
+  /** Two machines with one key have both been the connector: what they wrote differs, and somebody must look (PROTOCOL.md KL6). */
+  isForked = false;
+  /** Nobody begins anything new. */
+  isQuiet = false;
+
+  constructor(make: (ctx: object, env: object) => RoomPort, template: Template) {
+    const env = { ...ENV_TEXT, DB: this.d1, INBOX: { getByName: () => this.#inbox } };
+    this.room = new RoomHost(make, env, this.oracle);
+    this.oracle.wakes = () => this.room.wakes;
+    this.gateway = new SimGateway({
+      arrived: (path, headers) => this.oracle.arrived(path, headers, this.#visit(path), sim.scheduler.nowMs + this.connector.actor.skewMs),
+      visit: (path) => this.#visit(path),
+    });
+    setRoute({
+      dial: (url, headers, actor, answered) => this.#dial(url, headers, actor, answered),
+      request: (head, events, actor) => this.gateway.request(head, events, actor),
+      connectorSends: (socket, data) => this.#connectorSends(socket, data),
+    });
+    this.owner = new Owner(this);
+    this.#skewMs = sim.timing.chance(0.3) ? sim.timing.int(-90_000, 90_000) : 0;
+    this.connector = this.#process(template.disk.copy());
+  }
+
+  // --- time --------------------------------------------------------------------------------------------------------------------
+
+  later(ms: number, run: () => void): void {
+    sim.scheduler.after(ms, run, sim.scheduler.world);
+  }
+
+  // --- setting up ----------------------------------------------------------------------------------------------------------------
+
+  /** What claiming the gateway leaves in the room. */
+  async claim(): Promise<void> {
+    const { room } = this;
+    await room.call((each) => each.setUp({ gateway: GATEWAY, account: ACCOUNT, name: "Home" }));
+    await room.call((each) => each.enrol({ account: ACCOUNT, key: connectorKeys.key, ownerKeys: [ownerPasskey.ownerKey] }));
+  }
+
+  async addDevice(name: string, isStranger: boolean): Promise<void> {
+    const device = new Device(this, name, this.devices.length, isStranger);
+    this.devices.push(device);
+    await device.start();
+  }
+
+  // --- visits --------------------------------------------------------------------------------------------------------------------
+
+  newWsVisit(device: string, session: string): WsVisit {
+    const visit = new WsVisit(this.visits.length + this.httpVisits.length + 1, device, session);
+    this.visits.push(visit);
+    return visit;
+  }
+
+  /** One HTTP exchange of a device; nothing when it has no session. */
+  async exchange(device: Device, script: HttpScript, paceMs: number): Promise<void> {
+    const { session } = device;
+    if (session === null) return;
+    const visit = new HttpVisit(this.visits.length + this.httpVisits.length + 1, device.id, session.id, script);
+    this.httpVisits.push(visit);
+    const request = visit.toRequest(this.origin, { "x-gatehouse-session": session.id });
+    const response = await device.request(`/v/${visit.number}`, request);
+    await visit.read(response, paceMs);
+  }
+
+  #visit(path: string): WsVisit | HttpVisit | null {
+    const number = Number(/^\/v\/(\d+)$/.exec(path)?.[1] ?? 0);
+    return this.visits.find((each) => each.number === number) ?? this.httpVisits.find((each) => each.number === number) ?? null;
+  }
+
+  /** A request of the Worker to the room, with the network on the way. */
+  async fetch(request: SimRequest): Promise<SimResponse | null> {
+    const { scheduler, timing } = sim;
+    await new Promise<void>((resolve) => scheduler.after(timing.int(1, 15), resolve, scheduler.world));
+    const response = await this.room.fetch(request);
+    const { room } = this;
+    const body = response?.body;
+    if (typeof body === "object" && body !== null) {
+      room.bodyOpened(body);
+      body.onOver = () => room.bodyEnded(body);
+    }
+    await new Promise<void>((resolve) => scheduler.after(timing.int(0, 15), resolve, scheduler.world));
+    if (response?.status === 500 && this.room.stale === null) sim.fail("internal", `the room answered 500 to ${request.url}`);
+    return response;
+  }
+
+  // --- the connector ---------------------------------------------------------------------------------------------------------------
+
+  #process(disk: Disk): ConnectorProcess {
+    this.#processes += 1;
+    const process = new ConnectorProcess(`connector#${this.#processes}`, disk, this.gateway, this.#skewMs);
+    process.onStopped = (why) => {
+      if (why !== "superseded" || process !== this.connector || !this.retired.some((each) => each.isAlive)) return;
+      // The old machine took the gateway back before it was switched off: it is the connector again.
+      const old = this.retired.find((each) => each.isAlive);
+      if (old === undefined) return;
+      this.connector = old;
+      this.isForked = true;
+    };
+    return process;
+  }
+
+  /** Another process on the same disk, or on a copy of it. */
+  startConnector(disk: Disk = this.connector.disk): void {
+    this.connector = this.#process(disk);
+  }
+
+  #owner(actor: Actor): ConnectorProcess | null {
+    return this.connector.actor === actor ? this.connector : (this.retired.find((each) => each.actor === actor) ?? null);
+  }
+  /** Processes that still run although another took over. */
+  readonly retired: ConnectorProcess[] = [];
+
+  #dial(url: string, headers: Readonly<Record<string, string>>, actor: Actor, answered: (answer: Dialled) => void): void {
+    const { pathname } = new URL(url);
+    const { scheduler, timing } = sim;
+    const owner = this.#owner(actor);
+    if (!pathname.startsWith("/link/")) {
+      const endpoint = this.gateway.dial(pathname, headers, actor, answered);
+      if (endpoint !== null) {
+        owner?.endpoints.set(endpoint, "gateway");
+        this.#gatewayEndpoints.set(endpoint, owner);
+      }
+      return;
+    }
+    if (!this.isLinkNetUp) return void scheduler.after(timing.int(1, 3_000), () => answered({ error: "ENETUNREACH" }), actor);
+    this.later(timing.int(2, 40) + this.linkExtraMs, () => {
+      const request = new Request(`http://localhost:8787${pathname}`, {
+        headers: { "x-gatehouse-kind": "link", "x-gatehouse-client-ip": "192.0.2.44", upgrade: "websocket" },
+      });
+      void this.room.fetch(request).then((response) => {
+        const endpoint = response?.webSocket;
+        if (!(endpoint instanceof Endpoint)) {
+          const status = response?.status ?? 502;
+          return void scheduler.after(1, () => answered({ status, response: new Answer(status) }), actor);
+        }
+        if (!this.isLinkNetUp) {
+          endpoint.owner = scheduler.world;
+          endpoint.out.isHole = true;
+          endpoint.peer.out.isHole = true;
+          return;
+        }
+        endpoint.owner = actor;
+        owner?.endpoints.set(endpoint, "link");
+        this.#links.push(endpoint);
+        endpoint.out.extraMs = this.linkExtraMs;
+        endpoint.peer.out.extraMs = this.linkExtraMs;
+        endpoint.out.rate = this.linkRate;
+        endpoint.peer.out.rate = this.linkRate;
+        if (actor.isDead) return endpoint.destroy();
+        scheduler.after(
+          1,
+          () => {
+            answered({ endpoint });
+            endpoint.resume();
+          },
+          actor,
+        );
+      });
+    });
+  }
+
+  readonly #gatewayEndpoints = new Map<Endpoint, ConnectorProcess | null>();
+
+  #connectorSends(socket: object, data: Data): void {
+    const { endpoint } = socket as { endpoint: Endpoint | null };
+    if (endpoint === null) return;
+    if (this.#links.includes(endpoint)) return this.oracle.connectorSays(endpoint.peer, data);
+    const visit = this.gateway.open.get(endpoint.peer);
+    if (visit !== undefined && this.oracle.cutAtConnector.has(visit.device))
+      sim.fail("I3", "the connector sent to the gateway for a device that it had cut");
+  }
+
+  /** Links that are open now. */
+  liveLinks(): Endpoint[] {
+    this.#links = this.#links.filter((each) => each.state !== "closed");
+    return this.#links;
+  }
+
+  // --- the owner's inbox ------------------------------------------------------------------------------------------------------------
+
+  readonly #inbox = {
+    put: () => this.#inboxCall(),
+    drop: () => this.#inboxCall(),
+    gatewayChanged: () => this.#inboxCall(),
+  };
+
+  #inboxCall(): Promise<void> {
+    return sim.scheduler.io(sim.timing.int(1, 20), () => {
+      if (this.isInboxDown || sim.timing.chance(0.01)) throw new Error("the inbox is away");
+    });
+  }
+}
+
+export { START_MS, STATE_FOLDER, at, statePath };

@@ -1,0 +1,260 @@
+/** Cuts on the gateway's machine: denied and signed for, whatever is away; the same cut once; differences named and removed. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Cuts } from "../../../src/connector/cuts.ts";
+import { DriftWatch } from "../../../src/connector/drift-watch.ts";
+import { receipt as receiptCommand } from "../../../src/connector/receipt-commands.ts";
+import { Terminal } from "../../../src/connector/terminal.ts";
+import { checkReceipt } from "../../../src/core/receipt.ts";
+import { MAX_KEPT_RECEIPTS } from "../../../src/protocol/limits.ts";
+import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";
+import { receiptStatementSchema } from "../../../src/protocol/receipt.ts";
+import type { ReceiptFile, SignedReceipt } from "../../../src/protocol/receipt.ts";
+import { fromBase64url } from "../../../src/protocol/statement-encoding.ts";
+import { ConnectorState } from "../../support/connector-state.ts";
+import { StubOpenclaw } from "../../support/local-gateway.ts";
+
+let state: ConnectorState;
+let gateway: StubOpenclaw;
+let sent: ToRoom[];
+let cuts: Cuts;
+
+function newCuts(): Cuts {
+  const { admitted, log, identity } = state;
+  return new Cuts({ admitted, log, identity, gateway, now: () => state.nowMs, endStreams: () => 2, send: (message) => sent.push(message) });
+}
+
+beforeEach(async () => {
+  state = await ConnectorState.create();
+  gateway = new StubOpenclaw(1);
+  sent = [];
+  cuts = newCuts();
+});
+
+afterEach(() => vi.restoreAllMocks());
+
+const AUDIT = { seq: 7, hash: "A".repeat(43) };
+
+function message(device: string, cut = "c".repeat(26)): Extract<ToConnector, { type: "cut" }> {
+  return { type: "cut", id: `cut-${device}`, device, cutAtMs: 5, cut, audit: AUDIT };
+}
+
+function fileOf(signed: SignedReceipt): ReceiptFile {
+  const { statement, signature } = signed;
+  return {
+    gatehouse: "receipt",
+    v: 1,
+    statement,
+    signature,
+    connectorKey: state.identity.publicKey,
+    room: { socketsClosed: 1, tookMs: 1 },
+  };
+}
+
+function said(signed: SignedReceipt) {
+  return receiptStatementSchema.parse(JSON.parse(new TextDecoder().decode(fromBase64url(signed.statement) ?? new Uint8Array())));
+}
+
+function doneMessages() {
+  return sent.filter((each) => each.type === "cut-done");
+}
+
+test("[CUT2] [CUT3] a cut: denied, removed, and signed for with what it did; the receipt verifies against this machine's log", async () => {
+  const device = await state.allow();
+  const answer = await cuts.byOwner(message(device.device));
+  expect(answer).toMatchObject({ streamsClosed: 2, removed: 1, done: true });
+  expect(state.admitted.admits(device)).toBe("no-session");
+  if (answer.receipt === undefined) throw new Error("not signed");
+  expect(await checkReceipt(fileOf(answer.receipt), state.log.linesFrom(0))).toMatchObject({
+    device: device.device,
+    grant: device.grant,
+    cut: "c".repeat(26),
+    by: "owner",
+    cutAtMs: 5,
+    audit: AUDIT,
+    streamsClosed: 2,
+    removed: 1,
+    entries: ["e".repeat(64)],
+    head: state.log.state.head,
+  });
+  expect(state.admitted.cuts()).toEqual([]);
+});
+
+test("[CUT4] the same cut again does nothing and gets the same receipt, also after a restart; another cut gets its own", async () => {
+  const device = await state.allow();
+  const first = await cuts.byOwner(message(device.device));
+  const head = state.log.state.head;
+  const again = await newCuts().byOwner(message(device.device));
+  expect(again.receipt).toEqual(first.receipt);
+  expect([state.log.state.head, gateway.removed]).toEqual([head, [device.device]]);
+  const other = await cuts.byOwner(message(device.device, "o".repeat(26)));
+  expect(other.receipt).not.toEqual(first.receipt);
+});
+
+test("[CUT2] [case 28] while the gateway is away: denied at once, removed and signed for when it is back, with both times", async () => {
+  const device = await state.allow();
+  gateway.isAway = true;
+  expect(await cuts.byOwner(message(device.device))).toMatchObject({ done: false, removed: 0, streamsClosed: 2 });
+  const entries = state.log.state.head.seq;
+  expect(await cuts.byOwner(message(device.device))).toMatchObject({ done: false });
+  expect(state.log.state.head.seq).toBe(entries);
+  const deniedAtMs = state.nowMs;
+  state.nowMs += 60_000;
+  gateway.isAway = false;
+  const restarted = newCuts();
+  await restarted.finish();
+  await restarted.finish();
+  expect(doneMessages()).toHaveLength(1);
+  const [done] = doneMessages();
+  if (done?.receipt === undefined) throw new Error("not signed");
+  expect(said(done.receipt)).toMatchObject({ deniedAtMs, removedAtMs: state.nowMs, cut: "c".repeat(26), streamsClosed: 2 });
+});
+
+test("[CUT2] a gateway that takes longer than a moment does not hold up the answer; the rest is told later", async () => {
+  const device = await state.allow();
+  let finish: () => void = () => undefined;
+  const slow = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  gateway.removeBound = async () => {
+    await slow;
+    return { removed: 3, absent: 1, entries: [] };
+  };
+  vi.useFakeTimers();
+  const answering = cuts.byOwner(message(device.device));
+  await vi.advanceTimersByTimeAsync(60_000);
+  vi.useRealTimers();
+  expect(await answering).toMatchObject({ done: false });
+  finish();
+  await vi.waitFor(() => expect(doneMessages()).toMatchObject([{ removed: 3, by: "owner" }]));
+});
+
+test("[CUT4] a receipt is sent at every link until the room has it; a cut on the host, too, with the grant that it ended", async () => {
+  const device = await state.allow();
+  await cuts.onHost(device.device);
+  expect(doneMessages()).toMatchObject([
+    { by: "host", grant: device.grant },
+    { by: "host", receipt: {} },
+  ]);
+  const receipt = doneMessages()[1]?.receipt;
+  if (receipt === undefined) throw new Error("not signed");
+  const { cut } = said(receipt);
+  for (let links = 1; links <= 2; links += 1) {
+    sent.length = 0;
+    cuts.linkUp();
+    expect(doneMessages()).toMatchObject([{ by: "host", receipt }]);
+  }
+  cuts.acked(cut);
+  sent.length = 0;
+  newCuts().linkUp();
+  expect(sent).toEqual([]);
+});
+
+test("[CUT4] what a machine keeps of receipts is bounded; those that the room lacks are kept longest", () => {
+  const kept = Array.from({ length: MAX_KEPT_RECEIPTS + 5 }, (_, i) => ({
+    cut: i
+      .toString(32)
+      .padStart(26, "a")
+      .replace(/[^a-z2-7]/g, "b"),
+    device: "d".repeat(26),
+    by: "owner" as const,
+    removed: i,
+    atMs: 1,
+    statement: "AA",
+    signature: "A".repeat(86),
+    isAcked: i % 2 === 1,
+  }));
+  state.admitted.saveReceipts(kept);
+  const left = state.admitted.receipts();
+  expect(left).toHaveLength(MAX_KEPT_RECEIPTS);
+  expect(kept.filter((each) => !left.some((other) => other.removed === each.removed)).map((each) => each.removed)).toEqual([1, 3, 5, 7, 9]);
+});
+
+test.each(["cuts.json", "receipts.json"])(
+  "[CUT2] [case 47] a damaged or refused %s: the device is denied all the same, nothing is signed for",
+  async (name) => {
+    const device = await state.allow();
+    mkdirSync(path.join(state.files.dir, name));
+    await expect(cuts.byOwner(message(device.device))).rejects.toThrow();
+    expect(state.admitted.admits(device)).toBe("no-session");
+    expect(state.admitted.grant(device.grant)?.isRevoked).toBe(true);
+    expect(sent).toEqual([]);
+  },
+);
+
+const OTHER = { id: "f".repeat(64), name: "Own laptop", platform: "Linux", client: "cli", roles: ["operator"], scopes: ["operator.admin"], approvedVia: "owner", approvedAtMs: 1 } as const; // prettier-ignore
+
+test("[DR1] differences are told at a link and when they change, not again otherwise, and not while the gateway is away", async () => {
+  const watch = new DriftWatch({ admitted: state.admitted, gateway, now: () => 1, send: (each) => sent.push(each) });
+  await watch.linkUp();
+  expect(sent).toEqual([{ type: "drift", atMs: 1, differences: [] }]);
+  await watch.compare();
+  gateway.isAway = true;
+  gateway.list = [OTHER];
+  await watch.compare();
+  expect(sent).toHaveLength(1);
+  gateway.isAway = false;
+  for (const listener of gateway.pairing) listener();
+  await vi.waitFor(() => expect(sent[1]).toMatchObject({ differences: [{ kind: "local", entry: OTHER.id, name: "Own laptop" }] }));
+  await watch.linkUp();
+  expect(sent).toHaveLength(3);
+  watch.stop();
+});
+
+test("[DR2] [case 29] the room has only named differences removed: anything else on the gateway is refused and stays", async () => {
+  const device = await state.allow();
+  const own = { ...OTHER, id: "b".repeat(64), scopes: ["operator.read"] };
+  state.admitted.bind(device.device, own.id);
+  gateway.list = [OTHER, own];
+  const watch = new DriftWatch({ admitted: state.admitted, gateway, now: () => 1, send: (each) => sent.push(each) });
+  expect(await watch.remove(OTHER.id)).toBe("no-difference");
+  await watch.compare();
+  expect(await watch.remove(own.id)).toBe("no-difference");
+  expect(gateway.list).toHaveLength(2);
+  expect(await watch.remove(OTHER.id)).toBe("done");
+  expect(gateway.list).toEqual([own]);
+  expect(sent.at(-1)).toMatchObject({ differences: [] });
+  // Named a moment ago, ours since: it differs no more, so it stays.
+  gateway.list = [own, OTHER];
+  await watch.compare();
+  state.admitted.bind(device.device, OTHER.id);
+  expect(await watch.remove(OTHER.id)).toBe("done");
+  expect(gateway.list).toHaveLength(2);
+  state.admitted.unbind(device.device, OTHER.id);
+  gateway.list = [own];
+  await state.admitted.revokeDevice(device.device, "relay");
+  await watch.compare();
+  expect(sent.at(-1)).toMatchObject({ differences: [{ kind: "left", entry: own.id, device: device.device }] });
+  gateway.isAway = true;
+  expect(await watch.remove(own.id)).toBe("not-serving");
+  gateway.isAway = false;
+  expect(await watch.remove(own.id)).toBe("done");
+  expect(state.admitted.bound(device.device)).toEqual([]);
+});
+
+test("[CUT5] gatehouse receipt verify: says what it says and which log it belongs to; another machine's log and a changed file do not verify", async () => {
+  const device = await state.allow();
+  const { receipt } = await cuts.byOwner(message(device.device));
+  if (receipt === undefined) throw new Error("not signed");
+  const lines: string[] = [];
+  vi.spyOn(console, "log").mockImplementation((text) => lines.push(String(text)));
+  vi.spyOn(console, "error").mockImplementation((text) => lines.push(String(text)));
+  const file = path.join(state.files.dir, "receipt.txt");
+  writeFileSync(file, JSON.stringify(fileOf(receipt)));
+  const terminal = new Terminal({ json: false });
+  const run = async (files = state.files, log?: string): Promise<[number, string]> => {
+    lines.length = 0;
+    return [await receiptCommand({ terminal, files }, "verify", file, log), lines.join("")];
+  };
+  const [code, text] = await run();
+  expect(code).toBe(0);
+  for (const part of [device.device, state.log.state.hashes[0] ?? "", "streams ended there: 2", "e".repeat(64), AUDIT.hash]) expect(text).toContain(part); // prettier-ignore
+  const elsewhere = await ConnectorState.create();
+  expect((await run(elsewhere.files))[0]).toBe(1);
+  expect((await run(elsewhere.files, path.join(state.files.dir, "key-log.jsonl")))[0]).toBe(0);
+  writeFileSync(file, JSON.stringify({ ...fileOf(receipt), signature: `${receipt.signature.slice(0, -2)}AA` }));
+  expect(await run()).toEqual([1, expect.stringContaining("signature") as string]);
+  writeFileSync(file, "{}");
+  expect((await run())[0]).toBe(1);
+});

@@ -1,0 +1,88 @@
+/** Settings that are taken away while the gateway runs: the connector hears of it at once, stops serving, and serves again when they are back. */
+import { afterEach, expect, test } from "vitest";
+import { LocalOpenclaw } from "../../../src/connector/openclaw/openclaw-gateway.ts";
+import { startDemoGateway } from "../../../src/demo/gateway.ts";
+import type { DemoGateway } from "../../../src/demo/gateway.ts";
+import type { GatewayReport } from "../../../src/protocol/link-messages.ts";
+import { gatewayRpc } from "../../support/gateway-rpc.ts";
+
+const TOKEN = "token-of-the-demo";
+const ORIGIN = "https://abc.gw.example";
+const SAFE = { trustedProxies: ["127.0.0.1", "::1"], controlUi: { allowedOrigins: [ORIGIN] }, publicOrigin: ORIGIN, nodes: { pairing: { autoApproveLocal: false } } }; // prettier-ignore
+/** Longer than any test: what is seen was not found by looking every now and then. */
+const NEVER_MS = 2 ** 30;
+
+let demo: DemoGateway;
+let openclaw: LocalOpenclaw;
+
+afterEach(async () => {
+  await openclaw.stop();
+  await demo.stop();
+});
+
+async function start(says: (asked: readonly string[]) => boolean): Promise<{ readonly until: (state: string) => Promise<GatewayReport> }> {
+  demo = await startDemoGateway({ port: 0, token: TOKEN, gateway: SAFE });
+  openclaw = new LocalOpenclaw({
+    env: { OPENCLAW_URL: `ws://127.0.0.1:${demo.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN },
+    origin: ORIGIN,
+    bindings: { bound: () => [], bind: () => undefined, unbind: () => undefined, mayHandOver: () => true },
+    now: () => Date.now(),
+    approveSettings: (changes) => Promise.resolve(says(changes.map((change) => change.path))),
+    keepSettings: () => undefined,
+    watchSettingsMs: NEVER_MS,
+  });
+  const until = (state: string): Promise<GatewayReport> =>
+    new Promise((resolve) => {
+      const off = openclaw.onReport((report) => {
+        if (report.state !== state || report.reason === "settings-missing") return;
+        off();
+        resolve(report);
+      });
+    });
+  const online = until("online");
+  openclaw.start();
+  await online;
+  return { until };
+}
+
+async function patch(gateway: object): Promise<void> {
+  const { hash } = await gatewayRpc<{ hash: string }>(demo.port, TOKEN, "config.get");
+  await gatewayRpc(demo.port, TOKEN, "config.patch", { raw: JSON.stringify({ gateway }), baseHash: hash, replacePaths: ["gateway.trustedProxies"] }); // prettier-ignore
+}
+
+test.each([
+  [
+    "the gateway would pair local clients silently",
+    { nodes: { pairing: { autoApproveLocal: true } } },
+    "gateway.nodes.pairing.autoApproveLocal",
+  ],
+  ["the gateway stops believing who a visitor is", { trustedProxies: ["192.0.2.1"] }, "gateway.trustedProxies"],
+])("[R4] [case 43] %s: nobody is served from then on, until it is mended", async (_what, change, path) => {
+  const asked: string[] = [];
+  const { until } = await start((paths) => {
+    asked.push(...paths);
+    return false;
+  });
+  const refused = until("unsafe");
+  await patch(change);
+  expect(await refused).toMatchObject({ state: "unsafe", reason: "settings-refused" });
+  expect([openclaw.isServing, asked]).toEqual([false, expect.arrayContaining([path])]);
+  const mended = until("online");
+  await patch({ nodes: SAFE.nodes, trustedProxies: SAFE.trustedProxies });
+  await mended;
+  expect(openclaw.isServing).toBe(true);
+});
+
+test("[R4] [case 43] with a yes said beforehand it mends the settings itself, and serves nobody meanwhile", async () => {
+  const served: boolean[] = [];
+  const { until } = await start(() => {
+    served.push(openclaw.isServing);
+    return true;
+  });
+  const mended = until("online");
+  await patch({ nodes: { pairing: { autoApproveLocal: true } } });
+  await mended;
+  expect(served).toEqual([false]);
+  const { config } = await gatewayRpc<{ config: { gateway: object } }>(demo.port, TOKEN, "config.get");
+  expect(config.gateway).toMatchObject(SAFE);
+});

@@ -1,0 +1,441 @@
+/**
+ * Account B against what is account A's, over every route and every call of a room, drawn from the tables themselves: a route or a call without
+ * a case here fails. The oracle is the answer for a thing that was never made, byte for byte, and every stored row as it was.
+ */
+import fc from "fast-check";
+import { runDurableObjectAlarm } from "cloudflare:test";
+import { beforeAll, expect, test } from "vitest";
+import { newRowId } from "../../src/worker/routes/auth.ts";
+import type { Difference } from "../../src/protocol/drift.ts";
+import {
+  OWNER_KEY_KEYS,
+  OWNER_REMOVE_KEYS,
+  RECOVERY_KEY_KEYS,
+  RECOVER_KEYS,
+  encodeBody,
+  tagged,
+  toBase64url,
+} from "../../src/protocol/statement-encoding.ts";
+import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
+import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
+import { issueCode } from "../../src/worker/auth/one-time-code.ts";
+import { newRecoveryCodes } from "../../src/worker/auth/recovery-code.ts";
+import { replaceRecoveryCodes } from "../../src/worker/db/account-queries.ts";
+import type { AnyRoute } from "../../src/worker/routes/checked-route.ts";
+import { Room } from "../../src/worker/room/room.ts";
+import type { RoomRpc } from "../../src/worker/room/room-rpc.ts";
+import { newAuthenticator } from "../support/fake-authenticator.ts";
+import type { Authenticator } from "../support/fake-authenticator.ts";
+import { newDevice } from "../support/fake-device.ts";
+import { newLogKey } from "../support/test-key-log.ts";
+import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
+
+const RUNS = 100;
+/** Many dumps of two rooms: a busy machine needs longer than the suite's own end of what hangs. */
+const HANGS_MS = 300_000;
+
+/** Everything of an account that somebody else could name. */
+interface Things {
+  readonly account: string;
+  readonly gateway: string;
+  readonly device: string;
+  readonly request: string;
+  readonly enrolment: string;
+  readonly passkey: string;
+  /** On its gateway, as the connector named it. */
+  readonly entry: string;
+}
+
+function hex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** An entry that the gateway's own pairing list has and Gatehouse never made. */
+function differenceOf(entry: string): Difference {
+  const about = { name: "Laptop", platform: "linux", client: "cli", roles: ["operator"], scopes: ["operator.read"], approvedVia: "cli" };
+  return { kind: "local", entry, device: null, ...about, approvedAtMs: null };
+}
+
+/** Changes of the account's owners, each signed as it would be by the account itself. */
+async function ownerChangesOf(account: string, authenticator: Authenticator) {
+  const other = (await newAuthenticator(config.approveOrigin)).ownerKey;
+  const [about, paper] = [{ v: 1, account, issuedAtMs: Date.now() }, await newLogKey()];
+  const recover = encodeBody({ ...about, ...other, remove: [authenticator.ownerKey.credentialId] }, RECOVER_KEYS);
+  return {
+    add: await authenticator.sign("owner-key", encodeBody({ ...about, ...other }, OWNER_KEY_KEYS)),
+    remove: await authenticator.sign("owner-remove", encodeBody({ ...about, credentialId: other.credentialId }, OWNER_REMOVE_KEYS)),
+    recoveryKey: await authenticator.sign("recovery-key", encodeBody({ ...about, key: paper.key }, RECOVERY_KEY_KEYS)),
+    recover: { statement: toBase64url(recover), signature: await paper.sign(tagged("recover", recover)) },
+  };
+}
+
+async function newAccount() {
+  const world = await newGateway();
+  const connector = await world.connect();
+  const entry = hex(crypto.getRandomValues(new Uint8Array(32)));
+  connector.send({ type: "drift", atMs: Date.now(), differences: [differenceOf(entry)] });
+  const device = await allowedDevice(world);
+  await openSession(world, device);
+  const waiting = await askOwner(world);
+  const cookies = { app: await world.person.cookie("app"), approve: await world.person.cookie("approve") };
+  const enrolled: { enrolment: string; code: string } = await (await ask(`${config.appOrigin}/api/gateways/${world.gateway}/enrolment`, { method: "POST", cookie: cookies.app })).json(); // prettier-ignore
+  const { signed } = await grantFor(world, waiting);
+  await runDurableObjectAlarm(world.room);
+  const { id: account, authenticator } = world.person;
+  const things: Things = {
+    account,
+    gateway: world.gateway,
+    device: device.id,
+    request: waiting.request,
+    enrolment: enrolled.enrolment,
+    passkey: authenticator.ownerKey.credentialId,
+    entry,
+  };
+  const owners = await ownerChangesOf(account, authenticator);
+  return { world, things, cookies, waiting, signed, owners, code: enrolled.code };
+}
+
+type Account = Awaited<ReturnType<typeof newAccount>>;
+
+let a: Account;
+let b: Account;
+/** Of the right shape, and never made. */
+let missing: Things;
+
+beforeAll(async () => {
+  [a, b] = [await newAccount(), await newAccount()];
+  missing = {
+    account: newRowId(),
+    gateway: await mintGatewayId(env, crypto.getRandomValues(new Uint8Array(10))),
+    device: `x${a.things.device.slice(1)}`,
+    request: `x${a.things.request.slice(1)}`,
+    enrolment: newRowId(),
+    passkey: toBase64url(crypto.getRandomValues(new Uint8Array(16))),
+    entry: hex(crypto.getRandomValues(new Uint8Array(32))),
+  };
+});
+
+const routes = [
+  ...appRoutes.map((route) => ({ route, origin: config.appOrigin, audience: "app" as const })),
+  ...approveRoutes.map((route) => ({ route, origin: config.approveOrigin, audience: "approve" as const })),
+];
+const nameOf = (route: AnyRoute): string => `${route.method} ${route.path}`;
+
+/** What each parameter of a path names. A parameter without an entry fails the test. */
+const PARAMETERS: Readonly<Record<string, keyof Things>> = {
+  "/api/gateways/:gateway": "gateway",
+  "/api/decisions/:gateway": "gateway",
+  ":device": "device",
+  ":request": "request",
+  ":entry": "entry",
+  "/api/enrolments/:id": "enrolment",
+  "/api/auth/passkeys/:id": "passkey",
+};
+
+/** @returns the parameters of a path in order, with what they name */
+function parametersOf(path: string): (keyof Things)[] {
+  return [...path.matchAll(/:\w+/g)].map((match) => {
+    const upTo = path.slice(0, match.index + match[0].length);
+    const named = PARAMETERS[upTo] ?? PARAMETERS[match[0]];
+    if (named === undefined) throw new Error(`say in PARAMETERS what ${match[0]} of ${path} names`);
+    return named;
+  });
+}
+
+function fill(path: string, values: readonly string[]): string {
+  let at = 0;
+  return path.replace(/:\w+/g, () => encodeURIComponent(values[at++] ?? ""));
+}
+
+/** The shape of a passkey's answer, with A's credential in it. */
+const passkeyAnswer = (): object => ({ id: a.things.passkey, rawId: a.things.passkey, type: "public-key", response: {} });
+
+/** Bodies that would be right if A sent them: only whose they are stands in the way. A route with a body and without an entry fails. */
+const BODIES: Readonly<Record<string, () => object>> = {
+  "POST /api/session": () => ({ code: a.code, verifier: "v".repeat(43) }),
+  "POST /api/sign-out": () => ({ everywhere: true }),
+  "POST /api/gateways": () => ({ name: "Another" }),
+  "PATCH /api/gateways/:gateway": () => ({ name: "Mine now" }),
+  "PATCH /api/gateways/:gateway/devices/:device": () => ({ name: "Mine now" }),
+  "POST /api/enrolments/:id/claim": () => ({ name: "Mine now" }),
+  "POST /api/enrolments/:id/nonce": () => ({ nonce: "A".repeat(43) }),
+  "POST /api/connector/redeem": () => ({ code: "garbage", key: b.world.key, commitment: "A".repeat(43), machine: { name: "m", platform: "p" }, version: "1" }), // prettier-ignore
+  "POST /api/connector/claims": () => ({ key: b.world.key, commitment: "A".repeat(43), machine: { name: "m", platform: "p" }, version: "1" }), // prettier-ignore
+  "POST /api/connector/poll": () => ({ enrolment: a.things.enrolment, ticket: "A".repeat(43) }),
+  "POST /api/connector/reveal": () => ({ enrolment: a.things.enrolment, ticket: "A".repeat(43), connectorNonce: "A".repeat(43) }),
+  "POST /api/connector/confirm": () => ({ enrolment: a.things.enrolment, ticket: "A".repeat(43), matches: true, signature: "A".repeat(86) }), // prettier-ignore
+  "POST /api/auth/sign-up": () => ({ nonce: "A".repeat(43), name: "B", userHandle: "A".repeat(43), response: passkeyAnswer() }),
+  "POST /api/auth/sign-in": () => ({ nonce: "A".repeat(43), response: passkeyAnswer() }),
+  "POST /api/auth/recover": () => ({ code: "aaaa-bbbb-cccc-dddd-eeee" }),
+  "POST /api/auth/passkeys": () => ({ nonce: "A".repeat(43), name: "B", response: passkeyAnswer() }),
+  "POST /api/auth/passkeys/endorse": () => a.owners.add,
+  "POST /api/auth/passkeys/remove": () => a.owners.remove,
+  "POST /api/auth/recovery-key": () => a.owners.recoveryKey,
+  "POST /api/auth/recover-gateways": () => a.owners.recover,
+  "PATCH /api/auth/passkeys/:id": () => ({ name: "Mine now" }),
+  "POST /api/auth/handoff": () => ({ challenge: "A".repeat(43) }),
+  "POST /api/auth/sign-out": () => ({ everywhere: true }),
+  "POST /api/gateways/:gateway/differences/:entry": () => ({ what: "remove" }),
+  "POST /api/decisions/:gateway/requests/:request/match": () => ({ code: a.waiting.digits }),
+  "POST /api/decisions/:gateway/requests/:request/allow": () => ({ code: a.waiting.digits, signed: a.signed }),
+  "POST /api/decisions/:gateway/requests/:request/deny": () => ({ block: true }),
+  "POST /api/decisions/:gateway/owner": () => ({ signed: a.signed }),
+};
+
+/** Routes without an id whose answer may differ from "nobody": they are about the caller alone. The others say nothing about anybody. */
+const ABOUT_THE_CALLER = new Set(routes.map(({ route }) => route).filter((route) => !route.path.includes(":")).map(nameOf)); // prettier-ignore
+
+interface Asked {
+  readonly answer: string;
+  readonly status: number;
+}
+
+async function asB({ route, origin, audience }: (typeof routes)[number], path: string): Promise<Asked> {
+  const body = BODIES[nameOf(route)]?.();
+  const headers = new Headers({ "content-type": "application/json", "cf-connecting-ip": randomAddress() });
+  if (route.auth !== "connector") headers.set("origin", origin);
+  // Fresh each time: signing out everywhere is one of the routes.
+  if (route.auth === "account") headers.set("cookie", await b.world.person.cookie(audience));
+  const init = { method: route.method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+  const response = await handle(new Request(origin + path, init), env);
+  return { status: response.status, answer: `${response.status} ${JSON.stringify([...response.headers])} ${await response.text()}` };
+}
+
+/** Every row of D1 that names something of A's, and A's room: what nothing of B's may change. */
+async function rowsOfA(): Promise<string> {
+  const [d1, room] = JSON.parse(await dump(a.world.room)) as [unknown[], unknown];
+  const ids = [a.things.account, a.things.gateway, a.things.enrolment, a.things.passkey];
+  const own = d1.flatMap((rows) => (Array.isArray(rows) ? rows : [])).filter((row) => ids.some((id) => JSON.stringify(row).includes(id)));
+  return JSON.stringify([own, room], null, 1);
+}
+
+test("[case 40] every route has its case: what its parameters name, and a body that would be right", () => {
+  for (const { route } of routes) expect(() => parametersOf(route.path)).not.toThrow();
+  const withBody = routes.filter(({ route }) => route.body !== undefined).map(({ route }) => nameOf(route));
+  expect(Object.keys(BODIES).toSorted()).toEqual(withBody.toSorted());
+});
+
+test("[case 40] bodies that would be right are: each passes its route's own schema", () => {
+  for (const { route } of routes)
+    if (route.body !== undefined) expect(route.body.safeParse(BODIES[nameOf(route)]?.()).success, nameOf(route)).toBe(true);
+});
+
+test(
+  "[case 40] whichever ids of A's B names on whichever route: the answer for a thing that was never made, and no row changes",
+  async () => {
+    const withIds = routes.filter(({ route }) => route.path.includes(":"));
+    const whose = fc.constantFrom<"theirs" | "missing">("theirs", "missing");
+    const drawn = fc.record({
+      at: fc.nat({ max: withIds.length - 1 }),
+      // An own gateway with somebody else's device in it is the subtle way in.
+      ownGateway: fc.boolean(),
+      picks: fc.array(whose, { minLength: 3, maxLength: 3 }),
+    });
+    const seen = new Set<string>();
+    const statuses = new Set<number>();
+    const inboxes = () => Promise.all([a, b].map(({ things }) => env.INBOX.getByName(things.account).list()));
+    const stored = async () => [await dump(a.world.room), await dump(b.world.room), await inboxes()];
+    const before = await stored();
+    const one = async ({ at, ownGateway, picks }: { at: number; ownGateway: boolean; picks: readonly ("theirs" | "missing")[] }) => {
+      const each = withIds[at];
+      if (each === undefined) return;
+      const names = parametersOf(each.route.path);
+      const isOwn = ownGateway && names.length > 1 && names[0] === "gateway";
+      const path = (from: (index: number) => Things): string =>
+      fill(each.route.path, names.map((name, index) => (isOwn && index === 0 ? b.things : from(index))[name])); // prettier-ignore
+      const cookiesBefore = await sessionsOf(b.things.account);
+      const theirs = await asB(
+        each,
+        path((index) => (picks[index] === "theirs" ? a.things : missing)),
+      );
+      const nobody = await asB(
+        each,
+        path(() => missing),
+      );
+      await forgetSessions(cookiesBefore);
+      expect(theirs.answer, `${nameOf(each.route)} ${path(() => a.things)}`).toBe(nobody.answer);
+      if (!isOwn) expect(theirs.answer).toMatch(/^404 /);
+      seen.add(`${nameOf(each.route)} ${isOwn}`);
+      statuses.add(theirs.status);
+      expect(await stored()).toEqual(before);
+    };
+    // Each route with all of A's ids, outside and inside an own gateway, and then whatever else can be drawn.
+    for (let at = 0; at < withIds.length; at += 1)
+      for (const ownGateway of [false, true]) await one({ at, ownGateway, picks: ["theirs", "theirs", "theirs"] });
+    await fc.assert(fc.asyncProperty(drawn, one), { numRuns: RUNS });
+    expect(new Set([...seen].map((key) => key.replace(/ (true|false)$/, ""))).size).toBe(withIds.length);
+    expect([...statuses].toSorted((x, y) => x - y)).toEqual([404, 410]);
+  },
+  HANGS_MS,
+);
+
+async function sessionsOf(account: string): Promise<string[]> {
+  const { results } = await env.DB.prepare("SELECT selector FROM account_sessions WHERE account_id = ?").bind(account).all<{ selector: string }>(); // prettier-ignore
+  return results.map((row) => row.selector);
+}
+
+/** Takes away the sessions that only the test's own asking made. */
+async function forgetSessions(kept: readonly string[]): Promise<void> {
+  for (const selector of await sessionsOf(b.things.account))
+    if (!kept.includes(selector)) await env.DB.prepare("DELETE FROM account_sessions WHERE selector = ?").bind(selector).run();
+}
+
+test("[case 40] whatever B does on the routes without an id, in any order: nothing of A's is said or changed", async () => {
+  const plain = routes.filter(({ route }) => ABOUT_THE_CALLER.has(nameOf(route)) && route.path !== "/api/inbox");
+  const before = await rowsOfA();
+  const secrets = [a.things.account, a.things.gateway, a.things.device, a.things.request, a.things.enrolment, a.things.passkey];
+  const queries = ["", `?gateway=${a.things.gateway}`, "?before=9999999999999.aaaaaaaaaaaaaaaaaaaaaaaaaa"];
+  const step = fc.record({ at: fc.nat({ max: plain.length - 1 }), query: fc.constantFrom(...queries) });
+  const one = async ({ at, query }: { at: number; query: string }) => {
+    const each = plain[at];
+    if (each === undefined) return;
+    const { answer } = await asB(each, each.route.path + query);
+    for (const secret of secrets) expect(answer, nameOf(each.route)).not.toContain(secret);
+  };
+  for (let at = 0; at < plain.length; at += 1) await one({ at, query: queries[1] ?? "" });
+  await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 6 }), async (steps) => {
+    for (const each of steps) await one(each);
+  }), { numRuns: RUNS / 5 }); // prettier-ignore
+  expect(await rowsOfA()).toBe(before);
+});
+
+// --- the room ---------------------------------------------------------------------------------------------------------------------
+
+type RpcName = Exclude<keyof RoomRpc, "fetch">;
+
+/** What an account that is not the room's own would send, as right as it can be made. A call without an entry does not compile. */
+const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[0], "account"> } = {
+  setUp: () => ({ gateway: a.things.gateway, name: "Mine now" }),
+  enrol: () => ({ key: b.world.key, ownerKeys: [b.world.person.authenticator.ownerKey] }),
+  rename: () => ({ name: "Mine now" }),
+  snapshot: () => ({}),
+  request: () => ({ request: a.things.request }),
+  checkMatchCode: () => ({ request: a.things.request, code: a.waiting.digits }),
+  allow: () => ({ request: a.things.request, code: a.waiting.digits, signed: a.signed }),
+  deny: () => ({ request: a.things.request, block: true }),
+  ownerGrant: () => ({ signed: a.signed }),
+  renameDevice: () => ({ device: a.things.device, name: "Mine now" }),
+  keepDevice: () => ({ device: a.things.device }),
+  cut: () => ({ device: a.things.device }),
+  receipt: () => ({ device: a.things.device }),
+  receiptFile: () => ({ device: a.things.device }),
+  mend: () => ({ entry: a.things.entry, what: "remove" }),
+  owners: () => ({}),
+  addOwnerKey: () => ({ signed: a.owners.add }),
+  removeOwnerKey: () => ({ signed: a.owners.remove }),
+  setRecoveryKey: () => ({ signed: a.owners.recoveryKey }),
+  recoverOwners: () => ({ signed: a.owners.recover }),
+  endQuarantine: () => ({}),
+  keyLog: () => ({ from: 0 }),
+  auditLines: () => ({ from: 0, isExport: true }),
+  remove: () => ({}),
+};
+
+/** Members of the class that the runtime calls, not a service. */
+const RUNTIME = ["constructor", "fetch", "alarm", "webSocketMessage", "webSocketClose", "webSocketError"];
+
+test("[case 40] every public member of a room is a call with a case here, or the runtime's", () => {
+  const members = Object.getOwnPropertyNames(Room.prototype).filter((name) => !RUNTIME.includes(name));
+  expect(members.toSorted()).toEqual(Object.keys(CALLS).toSorted());
+});
+
+test("[case 40] whichever account that is not its own calls a room, in whichever order: one answer for all, and no row changes", async () => {
+  const names = Object.keys(CALLS) as RpcName[];
+  const account = fc.oneof(
+    fc.constantFrom(() => b.things.account, () => missing.account, () => "", () => a.things.account.toUpperCase(), () => `${a.things.account} `), // prettier-ignore
+    fc.string().map((text) => () => text),
+  );
+  const room = a.world.room as unknown as Readonly<Record<RpcName, (input: object) => Promise<unknown>>>;
+  const before = await dump(a.world.room);
+  const one = async (name: RpcName, who: string) => {
+    if (who === a.things.account) return;
+    expect(await room[name]({ ...CALLS[name](), account: who }), `${name} ${who}`).toEqual({ ok: false, failure: "not-found" });
+  };
+  for (const name of names) for (const who of [b.things.account, missing.account, ""]) await one(name, who);
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...names), account, async (name, who) => one(name, who())),
+    { numRuns: RUNS },
+  );
+  // The own account with another gateway's name, too.
+  expect(await a.world.room.setUp({ gateway: b.things.gateway, account: a.things.account, name: "x" })).toMatchObject({ ok: false });
+  expect(await dump(a.world.room)).toBe(before);
+  expect(await a.world.room.snapshot({ account: a.things.account })).toMatchObject({ ok: true });
+});
+
+// --- rows moved in D1 --------------------------------------------------------------------------------------------------------------
+
+const move = (sql: string, ...values: readonly string[]): Promise<unknown> => env.DB.prepare(sql).bind(...values).run(); // prettier-ignore
+
+test("[case 40] a passkey whose row was moved to another account, or written by hand, is nobody's: no sign-in, no owner key", async () => {
+  const [victim, thief] = [await newAccount(), await newAccount()];
+  const post = (path: string, body: object, cookie?: string): Promise<Response> =>
+    ask(config.approveOrigin + path, { method: "POST", body, ...(cookie === undefined ? {} : { cookie }) });
+  const nonce = async (): Promise<string> => (await (await post("/api/auth/nonce", {})).json<{ nonce: string }>()).nonce;
+  const authenticator = await newAuthenticator(config.approveOrigin);
+  const fresh = await nonce();
+  const added = { nonce: fresh, name: "Mine", response: await authenticator.register(fresh) };
+  expect((await post("/api/auth/passkeys", added, thief.cookies.approve)).status).toBe(200);
+  const { credentialId } = authenticator.ownerKey;
+  const signIn = async (): Promise<number> => {
+    const challenge = await nonce();
+    return (await post("/api/auth/sign-in", { nonce: challenge, response: await authenticator.signIn(challenge) })).status;
+  };
+  const ownerKeys = async (): Promise<string[]> => {
+    const answered = await ask(`${config.appOrigin}/api/enrolments/${victim.things.enrolment}`, { cookie: victim.cookies.app });
+    return (await answered.json<{ ownerKeys: { credentialId: string }[] }>()).ownerKeys.map((key) => key.credentialId);
+  };
+  const belongsTo = (account: string) => move("UPDATE passkeys SET account_id = ? WHERE credential_id = ?", account, credentialId);
+  expect(await signIn()).toBe(200);
+  await belongsTo(victim.things.account);
+  expect(await signIn()).toBe(403);
+  expect(await ownerKeys()).toEqual([victim.things.passkey]);
+  await belongsTo(thief.things.account);
+  expect(await signIn()).toBe(200);
+  // Another key under the victim's own credential.
+  await move("UPDATE passkeys SET cose_key = (SELECT cose_key FROM passkeys WHERE credential_id = ?), jwk = (SELECT jwk FROM passkeys WHERE credential_id = ?) WHERE credential_id = ?", thief.things.passkey, thief.things.passkey, victim.things.passkey); // prettier-ignore
+  expect(await ownerKeys()).toEqual([]);
+});
+
+test("[case 40] a recovery code whose row was moved to another account opens neither", async () => {
+  const [victim, thief] = [await newAccount(), await newAccount()];
+  const { codes, macs } = await newRecoveryCodes(env, thief.things.account);
+  await replaceRecoveryCodes(env.DB, thief.things.account, macs);
+  await move("UPDATE recovery_codes SET account_id = ? WHERE mac = ?", victim.things.account, macs[0] ?? "");
+  const recover = (code: string): Promise<Response> => ask(`${config.approveOrigin}/api/auth/recover`, { method: "POST", body: { code } });
+  expect((await recover(codes[0] ?? "")).status).toBe(410);
+  expect((await recover(codes[1] ?? "")).status).toBe(200);
+});
+
+test("[case 40] a hand-off, an enrolment code and an invitation whose payload was rewritten or swapped with another's are worth nothing", async () => {
+  const verifier = "v".repeat(43);
+  const challenge = toBase64url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))));
+  const issue = (account: string) => issueCode(env, "handoff", { account, challenge }, 60_000);
+  const redeem = async (code: string): Promise<number> =>
+    (await ask(`${config.appOrigin}/api/session`, { method: "POST", body: { code, verifier } })).status;
+  const selector = (code: string): string => code.slice(5, 16);
+  const [mine, theirs, control] = [await issue(b.things.account), await issue(a.things.account), await issue(b.things.account)];
+  expect(await redeem(control.code)).toBe(200);
+  // The payload of A's code, seal and all, under the selector of a code that B holds.
+  await move("UPDATE one_time_codes SET payload = (SELECT payload FROM one_time_codes WHERE selector = ?) WHERE selector = ?", selector(theirs.code), selector(mine.code)); // prettier-ignore
+  expect(await redeem(mine.code)).toBe(410);
+  const plain = await issue(b.things.account);
+  await move("UPDATE one_time_codes SET payload = ? WHERE selector = ?", JSON.stringify({ account: a.things.account, challenge }), selector(plain.code)); // prettier-ignore
+  expect(await redeem(plain.code)).toBe(410);
+  const edited = await issue(b.things.account);
+  await move("UPDATE one_time_codes SET payload = replace(payload, ?, ?) WHERE selector = ?", b.things.account, a.things.account, selector(edited.code)); // prettier-ignore
+  expect(await redeem(edited.code)).toBe(410);
+});
+
+test("[case 40] a gateway whose row was moved to another account shows that account nothing of its room, and does nothing for it", async () => {
+  const [victim, thief] = [await newAccount(), await newAccount()];
+  await move("UPDATE gateways SET account_id = ? WHERE id = ?", thief.things.account, victim.things.gateway);
+  const before = await dump(victim.world.room);
+  const base = `${config.appOrigin}/api/gateways/${victim.things.gateway}`;
+  const seen = await (await ask(base, { cookie: thief.cookies.app })).text();
+  for (const id of [victim.things.device, victim.things.request, victim.things.account]) expect(seen).not.toContain(id);
+  expect((await ask(`${base}/devices/${victim.things.device}/cut`, { method: "POST", cookie: thief.cookies.app })).status).toBe(404);
+  const decision = `${config.approveOrigin}/api/decisions/${victim.things.gateway}/owner`;
+  const { signed } = await grantFor(victim.world, { ...victim.waiting, device: await newDevice() }, { kind: "owner", request: null, activation: "A".repeat(43) }); // prettier-ignore
+  expect((await ask(decision, { method: "POST", cookie: thief.cookies.approve, body: { signed } })).status).toBe(404);
+  expect(await dump(victim.world.room)).toBe(before);
+});

@@ -1,0 +1,106 @@
+/** Every door of the Worker and the room that takes a public key, against keys that only look like ones. The others: unit/core/key-doors.test.ts. */
+import { runInDurableObject } from "cloudflare:test";
+import { beforeAll, expect, test } from "vitest";
+import { deviceId } from "../../src/core/digests.ts";
+import { writeLine } from "../../src/core/key-log.ts";
+import { isSoundKey, verifyRaw } from "../../src/core/public-key.ts";
+import { OWNER_KEY_KEYS, encodeBody, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
+import type { ConnectorKey, DeviceKey } from "../../src/protocol/statements.ts";
+import { handle } from "../../src/worker/app.ts";
+import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { BAD_ED25519, BAD_KEYS, SOUND_KEYS } from "../support/bad-keys.ts";
+import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
+import type { LogKey } from "../support/test-key-log.ts";
+import { FakeConnector } from "./fake-connector.ts";
+import { ask, askOwner, config, env, grantFor, newGateway, randomAddress, randomId } from "./world.ts";
+import type { GatewayWorld } from "./world.ts";
+
+const NOW = Date.now();
+const HASH = "A".repeat(43);
+
+let world: GatewayWorld;
+let signer: LogKey;
+
+beforeAll(async () => {
+  world = await newGateway();
+  signer = await newLogKey();
+  const ownerKeys = [world.person.authenticator.ownerKey];
+  await world.room.enrol({ account: world.person.id, key: signer.key, ownerKeys });
+});
+
+/** As a connector sends it: no browser, so no `Origin`. */
+async function enrolmentStatus(path: string, key: ConnectorKey, more: object = {}): Promise<number> {
+  const body = JSON.stringify({ key, commitment: HASH, machine: { name: "m", platform: "p" }, version: "0.0.0", ...more });
+  const headers = { "content-type": "application/json", "cf-connecting-ip": randomAddress() };
+  return (await handle(new Request(`${config.appOrigin}/api/connector/${path}`, { method: "POST", headers, body }), env)).status;
+}
+
+/** Tells the room of one more owner key. @returns whether it took it up */
+async function viaLog(key: DeviceKey): Promise<boolean> {
+  const own = await newGateway(world.person);
+  const ownerKeys = [world.person.authenticator.ownerKey];
+  await own.room.enrol({ account: world.person.id, key: signer.key, ownerKeys });
+  const log = await TestKeyLog.start({ gateway: own.gateway, ownerKeys, approveOrigin: config.approveOrigin, atMs: NOW, signer });
+  const connector = await FakeConnector.up(env, own.gateway, { key: signer.key, sign: (data) => signer.sign(data) });
+  const body = { type: "owner-add", key: { credentialId: "another", key }, authority: { by: "host" } } as const;
+  const line = await writeLine(log.state, { gateway: own.gateway, atMs: NOW, body }, (bytes) => signer.sign(bytes));
+  connector.say({ type: "log", lines: [...log.lines] });
+  connector.say({ type: "log", lines: [line] });
+  connector.say({ type: "log", lines: [...log.lines] });
+  for (let acks = 0; acks < 2;) if ((await connector.control.next()).type === "log-ack") acks += 1;
+  return runInDurableObject(own.room, (_room, state) =>
+    new RoomStorage(state.storage).ownerKeys().some((owner) => owner.credentialId === "another"),
+  );
+}
+
+/** Each takes a key and says whether it was let through. */
+const DOORS: readonly (readonly [name: string, takes: (key: DeviceKey) => Promise<boolean>])[] = [
+  ["the check itself, in workerd", (key) => Promise.resolve(isSoundKey(key))],
+  [
+    "the door's challenge",
+    async (key) => (await ask(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", body: { key } })).status === 200,
+  ],
+  [
+    "a grant's device key",
+    async (key) => {
+      const waiting = await askOwner(world);
+      const { signed } = await grantFor(world, waiting, { key, device: await deviceId(world.gateway, key), kind: "owner", request: null, activation: HASH }); // prettier-ignore
+      const answer = await world.room.ownerGrant({ account: world.person.id, signed });
+      await world.room.deny({ account: world.person.id, request: waiting.request, block: false });
+      return answer.ok;
+    },
+  ],
+  [
+    "an endorsed owner key",
+    async (key) => {
+      const body = { v: 1, account: world.person.id, credentialId: toBase64url(utf8(randomId())), key, issuedAtMs: NOW };
+      const signed = await world.person.authenticator.sign("owner-key", encodeBody(body, OWNER_KEY_KEYS));
+      return (await world.room.addOwnerKey({ account: world.person.id, signed })).ok;
+    },
+  ],
+  ["an owner key in the log's copy", viaLog],
+];
+
+test.each(DOORS)("[case 32] %s: two sound keys pass", async (_name, takes) => {
+  for (const key of SOUND_KEYS) expect(await takes(key)).toBe(true);
+});
+
+test.each(DOORS.flatMap(([door, takes]) => BAD_KEYS.map(([what, key]) => [`${door}: ${what}`, takes, key] as const)))(
+  "[case 32] refused at %s",
+  async (_name, takes, key) => {
+    expect(await takes(key)).toBe(false);
+  },
+);
+
+test.each(BAD_ED25519)("[case 32] no connector key, neither by claim link nor by code nor on the link: %s", async (_what, key) => {
+  expect(await enrolmentStatus("claims", key)).toBe(400);
+  expect(await enrolmentStatus("redeem", key, { code: "gthc_x" })).toBe(400);
+  const connector = await FakeConnector.dial(env, world.gateway, randomAddress());
+  await connector.hello(world.gateway, { key, sign: () => Promise.resolve(`AQ${"A".repeat(84)}`) });
+  expect((await connector.closed).code).toBe(4410);
+  expect(await verifyRaw(key, new Uint8Array(64), utf8("x"))).toBe(false);
+});
+
+test("[case 32] a sound connector key passes these doors", async () => {
+  expect(await enrolmentStatus("claims", signer.key)).toBe(200);
+});
