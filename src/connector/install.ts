@@ -4,6 +4,7 @@ import path from "node:path";
 import { EXIT } from "./exit-codes.ts";
 import { keyLogPath } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
+import type { ControlLeg } from "./openclaw/control-leg.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
 import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/settings.ts";
 import type { SettingChange } from "./openclaw/settings.ts";
@@ -59,16 +60,19 @@ const AWAY_TEXTS = {
   "no-secret": "OpenClaw's secret was not found. Set OPENCLAW_GATEWAY_TOKEN",
 } as const;
 
-/** Takes our changes back through the gateway's own RPC. @returns what was written; throws Error with a cure when the gateway is not reached */
-async function restore(applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
-  const patience = { withinMs: RESTORE_WITHIN_MS, isPatient: true };
-  const done = await withGateway(process.env, patience, async (leg) => {
-    const restored = await applySettings(leg, (config) => planRestore(config, applied));
-    await applySettings(leg, (config) => planTidy(config, applied));
-    return restored;
-  });
+/** One thing that is asked of the gateway. @throws Error with a cure when it is not reached */
+async function asked<T>(work: (leg: ControlLeg) => Promise<T>): Promise<T> {
+  const done = await withGateway(process.env, { withinMs: RESTORE_WITHIN_MS, isPatient: true }, work);
   if ("value" in done) return done.value;
   throw new Error(`${AWAY_TEXTS[done.why]}, then run this again: its settings were not put back and nothing was deleted.`);
+}
+
+/** Takes our changes back through the gateway's own RPC. @returns what was written */
+async function restore(applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
+  const restored = await asked((leg) => applySettings(leg, (config) => planRestore(config, applied)));
+  // A conversation of its own: the gateway ends the one in which its trusted proxies changed.
+  await asked((leg) => applySettings(leg, (config) => planTidy(config, applied)));
+  return restored;
 }
 
 /** @returns the exit code; throws Error with a cure when the gateway is not reached: then nothing was deleted */

@@ -151,12 +151,15 @@ async function at<T>(url: string, work: (page: Page) => Promise<T>): Promise<T> 
   }
 }
 
+/** A document of the approval origin that stays: its page leads a signed-in person on. */
+const standing = (): string => `${control.approveOrigin}/approve.css`;
+
 const statusOf = (page: Page, url: string): Promise<number> => page.evaluate(async (each) => (await fetch(each)).status, url);
 
 /** Both account sessions and both device sessions are as good as before. */
 async function expectSignedIn(): Promise<void> {
   expect(await at(`${control.appOrigin}/healthz`, (page) => statusOf(page, "/api/me"))).toBe(200);
-  expect(await at(`${control.approveOrigin}/texts`, (page) => statusOf(page, "/api/auth/me"))).toBe(200);
+  expect(await at(standing(), (page) => statusOf(page, "/api/auth/me"))).toBe(200);
   expect(await at(`${victim.origin}/page`, (page) => statusOf(page, "/page"))).toBe(200);
 }
 
@@ -445,7 +448,7 @@ test("[case 49] a window of ours that a hostile page opened is out of its hands:
 });
 
 test("[case 49] no page but the approval page can ask for the owner's passkey: not a gateway, not the dashboard, not a page elsewhere", async () => {
-  const me = await at(`${control.approveOrigin}/texts`, (page) =>
+  const me = await at(standing(), (page) =>
     page.evaluate(async () => (await (await fetch("/api/auth/me")).json()) as { passkeys: { credentialId: string }[] }),
   );
   const credential = me.passkeys[0]?.credentialId ?? "";
@@ -469,6 +472,6 @@ test("[case 49] no page but the approval page can ask for the owner's passkey: n
     expect(await ask(owner), url).toBe("SecurityError");
   }
   // Control: the same question, in the same tab with the same authenticator, at the approval origin.
-  await owner.goto(`${control.approveOrigin}/texts`);
+  await owner.goto(standing());
   expect(await ask(owner)).toBe("signed");
 });

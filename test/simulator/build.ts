@@ -16,8 +16,6 @@ const require = createRequire(import.meta.url);
 export interface Plant {
   readonly name: string;
   readonly edits: readonly Edit[];
-  /** Seeds that showed it, tried first. */
-  readonly seeds?: readonly number[];
 }
 
 /** One text of a file below `src/`, and what stands there instead. */

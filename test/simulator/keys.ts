@@ -15,7 +15,7 @@ export interface SimKeyPair {
 export function keyPair(name: string): SimKeyPair {
   const seed = nodeCrypto.createHash("sha256").update(`simulator ${name}`).digest();
   const privateKey = nodeCrypto.createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: "der", type: "pkcs8" });
-  const { x = "" } = nodeCrypto.createPublicKey(privateKey as unknown as nodeCrypto.PublicKeyInput).export({ format: "jwk" }) as {
+  const { x = "" } = nodeCrypto.createPublicKey(privateKey).export({ format: "jwk" }) as {
     x?: string;
   };
   return {

@@ -9,6 +9,7 @@ import { planRestore, planTidy, planSettings, settingsDiff } from "../../src/con
 import { isSupportedVersion } from "../../src/connector/openclaw/version-gate.ts";
 import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
 import { loadIdentity } from "../../src/connector/identity.ts";
+import { ConnectorState } from "../support/connector-state.ts";
 
 const ORIGIN = "https://abc.gw.example";
 
@@ -199,4 +200,15 @@ test.each([
   const request = { requestId: "r", deviceId: "dev", publicKey: "key", ...changes };
   expect(await approveKey(gatewayWith([request], calls), { id: "dev", publicKey: "key" })).toBe(false);
   expect(calls.map(([method]) => method)).toEqual(["device.pair.list"]);
+});
+
+test("[KL3] a cut on the host is a later word than any grant before it, also when the device was cut already; the room's same cut again is not", async () => {
+  const state = await ConnectorState.create();
+  const { device } = await state.allow();
+  await state.admitted.revokeDevice(device, "relay");
+  const { seq } = state.log.state.head;
+  await state.admitted.revokeDevice(device, "relay");
+  expect(state.log.state.head.seq).toBe(seq);
+  await state.admitted.revokeDevice(device, "host");
+  expect(state.log.state.head.seq).toBe(seq + 1);
 });

@@ -211,7 +211,7 @@ test(
     for (let i = 0; i < late; i += 1)
       expect(new TextDecoder().decode((await hasty.stream.messages.next()).data)).toBe(String(BROWSER_MESSAGES.burst + i));
     for (let i = 0; i < BROWSER_MESSAGES.perSecond + MAX_HELD_MESSAGES + 1; i += 1) hasty.browser.ws.send("again");
-    expect(await hasty.browser.closed).toEqual({ code: 1008, reason: "too many messages" });
+    expect(await hasty.browser.closed).toEqual({ code: 1008, reason: "device-room: too many messages" });
     expect((await hasty.stream.endings.next()).code).toBe(1008);
     neighbour.browser.ws.send("undisturbed");
     expect((await neighbour.stream.messages.next()).isText).toBe(true);
