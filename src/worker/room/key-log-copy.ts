@@ -2,7 +2,7 @@
 import { grantId } from "../../core/digests.ts";
 import { isSoundRotation, lineHash, nextInCopy } from "../../core/key-log.ts";
 import { isSoundKey } from "../../core/public-key.ts";
-import { readGrant } from "../../core/statement.ts";
+import { readGrant, readRecover } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";
@@ -140,7 +140,18 @@ export class KeyLogCopy {
 
 /** A connector of ours writes no other ones; what it adds becomes a key of this room. */
 function hasSoundKeys({ body }: KeyLogEntry): boolean {
-  return body.type !== "owner-add" || isSoundKey(body.key.key);
+  switch (body.type) {
+    case "owner-add":
+      return isSoundKey(body.key.key);
+    case "recovery-key":
+      return body.key === null || isSoundKey(body.key);
+    case "recover": {
+      const read = readRecover(body.signed.statement);
+      return read !== null && isSoundKey(read.body.key);
+    }
+    default:
+      return true;
+  }
 }
 
 async function grantOf(entry: KeyLogEntry): Promise<string | null> {
