@@ -1,16 +1,18 @@
 /** Passkey calls. The page builds every challenge itself from tagged bytes, so that a sign-in can never become a grant (reference: security.md 4). */
 import { browserSupportsWebAuthn, startAuthentication, startRegistration } from "@simplewebauthn/browser";
+import { verifyAssertion } from "../core/assertion.ts";
 import {
   GRANT_KEYS,
   OWNER_KEY_KEYS,
   OWNER_REMOVE_KEYS,
+  RECOVERY_KEY_KEYS,
   encodeBody,
   fromBase64url,
   tagged,
   toBase64url,
 } from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
-import type { Assertion, SignedByOwner } from "../protocol/statements.ts";
+import type { Assertion, OwnerKey, SignedByOwner } from "../protocol/statements.ts";
 import { Told, patientCall, say } from "./page.ts";
 import { TEXTS } from "./texts.ts";
 import { actWords } from "./words.ts";
@@ -35,6 +37,34 @@ export function freshNonce(): Promise<NonceAnswer> {
   return patientCall("POST", "/api/auth/nonce", {});
 }
 
+/** The public key that this browser made, in the form of the statements (WebAuthn L3 §5.2.1.1): never the server's word for it. */
+async function publicKeyOf(made: { readonly publicKey?: string; readonly publicKeyAlgorithm?: number }): Promise<OwnerKey["key"] | null> {
+  const spki = fromBase64url(made.publicKey ?? "");
+  if (spki === null || spki.byteLength === 0) return null;
+  const algorithm =
+    made.publicKeyAlgorithm === -7
+      ? { name: "ECDSA", namedCurve: "P-256" }
+      : made.publicKeyAlgorithm === -8
+        ? { name: "Ed25519" }
+        : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const {
+    x = "",
+    y = "",
+    n = "",
+    e = "",
+  } = await crypto.subtle.exportKey("jwk", await crypto.subtle.importKey("spki", spki, algorithm, true, ["verify"]));
+  if (made.publicKeyAlgorithm === -7) return { kty: "EC", crv: "P-256", x, y };
+  return made.publicKeyAlgorithm === -8 ? { kty: "OKP", crv: "Ed25519", x } : { kty: "RSA", n, e };
+}
+
+/** Registers a passkey and tells its public key, too. */
+export async function registerKnown(name: string, userHandle: string, known: readonly string[]) {
+  const made = await register(name, userHandle, known);
+  const key = await publicKeyOf(made.response.response);
+  if (key === null) throw new Told(TEXTS.passkeysUnsupported);
+  return { made, passkey: { credentialId: made.response.id, key } };
+}
+
 /** Registers a passkey for a server nonce. @returns nonce and response, as the API takes them */
 export async function register(name: string, userHandle: string, known: readonly string[]) {
   mustSupport();
@@ -54,17 +84,37 @@ export async function register(name: string, userHandle: string, known: readonly
   return { nonce, response };
 }
 
+/** Signs a nonce with the tag of a sign-in, which decides nothing. @param credentials which passkeys may, empty for any */
+async function login(nonce: Uint8Array, rpId: string, credentials: readonly string[]) {
+  mustSupport();
+  const optionsJSON = {
+    challenge: await challenge("login", nonce),
+    rpId,
+    userVerification: "required" as const,
+    timeout: 120_000,
+    allowCredentials: credentials.map((id) => ({ id, type: "public-key" as const })),
+  };
+  return startAuthentication({ optionsJSON });
+}
+
 /** Signs in with any passkey of this address. */
 export async function authenticate() {
   mustSupport();
   const { nonce, rpId } = await freshNonce();
-  const optionsJSON = {
-    challenge: await challenge("login", fromBase64url(nonce) ?? new Uint8Array()),
-    rpId,
-    userVerification: "required" as const,
-    timeout: 120_000,
-  };
-  return { nonce, response: await startAuthentication({ optionsJSON }) };
+  return { nonce, response: await login(fromBase64url(nonce) ?? new Uint8Array(), rpId, []) };
+}
+
+/** Whether the passkey that the account lists is one that this person holds, with exactly that key: the list is the server's word. */
+export async function isHere(passkey: OwnerKey): Promise<boolean> {
+  const body = crypto.getRandomValues(new Uint8Array(32));
+  const assertion = assertionOf(await login(body, location.hostname, [passkey.credentialId]));
+  const expected = { type: "login", body, origin: location.origin, rpId: location.hostname, ownerKeys: [passkey] } as const;
+  return typeof (await verifyAssertion(assertion, expected)) !== "string";
+}
+
+function assertionOf({ id, response }: Awaited<ReturnType<typeof startAuthentication>>): Assertion {
+  const { authenticatorData, clientDataJSON, signature } = response;
+  return { credentialId: id, authenticatorData, clientDataJSON, signature };
 }
 
 function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
@@ -75,6 +125,8 @@ function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
       return encodeBody({ ...act.body }, OWNER_KEY_KEYS);
     case "owner-remove":
       return encodeBody({ ...act.body }, OWNER_REMOVE_KEYS);
+    case "recovery-key":
+      return encodeBody({ ...act.body }, RECOVERY_KEY_KEYS);
   }
 }
 
@@ -96,7 +148,5 @@ export async function signAct(act: Act, credentials: readonly string[]): Promise
       allowCredentials: credentials.map((id) => ({ id, type: "public-key" as const })),
     },
   });
-  const { authenticatorData, clientDataJSON, signature } = response.response;
-  const assertion: Assertion = { credentialId: response.id, authenticatorData, clientDataJSON, signature };
-  return { statement: toBase64url(body), assertion };
+  return { statement: toBase64url(body), assertion: assertionOf(response) };
 }

@@ -124,12 +124,13 @@ function addPasskeyAfterRecovery(person: Me): Promise<Me> {
       h("p", {}, TEXTS.recovered(person.recoveryCodesLeft)),
       h("div", { class: "actions" },
         button(TEXTS.addPasskey, "primary", async () => {
-          const endorse = await addPasskey(person);
+          const added = await addPasskey(person);
           const confirm = button(TEXTS.confirmEarlier, "", async () => {
-            await endorse();
+            await added.endorse();
             await goOn();
           });
-          view(TEXTS.addedTitle, h("p", {}, TEXTS.notEndorsed), h("div", { class: "actions" }, button(TEXTS.goOn, "primary", goOn), confirm));
+          const toWays = h("a", { class: "button", href: "/account" }, TEXTS.otherWays);
+          view(TEXTS.addedTitle, h("p", {}, TEXTS.notEndorsed), h("div", { class: "actions" }, button(TEXTS.goOn, "primary", goOn), confirm, toWays));
         }),
         button(TEXTS.later, "link", goOn),
       ),

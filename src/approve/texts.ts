@@ -29,7 +29,7 @@ export const REFUSAL_TEXTS: Readonly<Record<GrantRefusal, string>> = {
     "Something was cut on this gateway after this page was opened. Look at its devices, then let the device ask again and decide anew.",
   alarm: "It raised an alarm and admits nobody new. The dashboard says what it means; on the machine, gatehouse lock tells more.",
   "unknown-owner-key":
-    "It does not know this passkey. A passkey added after a recovery code must first be confirmed by an earlier one, or the gateway's machine connected again.",
+    "It does not know this passkey. A passkey added after a recovery code must first be confirmed by an earlier one, by your recovery key or on that machine: your account page shows the ways.",
   other: "It did not accept what was signed. Let the device ask again; if it repeats, run gatehouse doctor on that machine.",
 };
 
@@ -93,7 +93,12 @@ export const TEXTS = {
     `Your passkey signs: ${device} may use “${gateway}” with “${access}” until ${until}.`,
   signsOwnerKey: (passkey: string) =>
     `An earlier passkey signs: “${passkey}”, just made on this device, may decide for all gateways of this account.`,
-  signsOwnerRemove: (passkey: string) => `Your passkey signs: “${passkey}” may no longer decide for any gateway of this account.`,
+  signsOwnerKeyAgain: (passkey: string) =>
+    `An earlier passkey signs: “${passkey}”, which you just used, may decide for all gateways of this account.`,
+  signsOwnerRemove: (passkey: string) =>
+    `A passkey that you keep signs: “${passkey}” may no longer decide for any gateway of this account, and signs nobody in.`,
+  signsRecoveryKey:
+    "A passkey that decides for your gateways signs: the recovery key that you just wrote down may let a passkey decide for all gateways of this account. One made before ends.",
 
   // Deciding
   decideTitle: (gateway: string) => `Allow a device on “${gateway}”?`,
@@ -122,7 +127,7 @@ export const TEXTS = {
   digitsSpent: "Wrong digits were typed three times. The device can ask again.",
   notTogether: "The request on this page does not belong to those digits. Nothing was allowed.",
   yesRefused:
-    "The gateway did not take this passkey's yes, and nothing was changed. A passkey added after a recovery code must first be confirmed by an earlier one, or the gateway's machine connected again.",
+    "The gateway did not take this passkey's yes, and nothing was changed. A passkey added after a recovery code must first be confirmed: your account page shows the ways.",
   overTitle: "This request is over",
   goneText: "The device no longer asks, or another person decided already. Open its page again if it is still needed.",
   allowedTitle: "Allowed",
@@ -164,13 +169,13 @@ export const TEXTS = {
   confirmEarlier: "Confirm with an earlier passkey",
   remove: (name: string) => `Remove ${name}`,
   removeTitle: (name: string) => `Remove ${name}?`,
-  removeText: "It no longer signs you in. Devices that you allowed with it stay allowed.",
   removeYes: "Remove",
   keep: "Keep it",
   addPasskey: "Add a passkey",
   newPasskey: (number: number) => `Passkey ${number}`,
   notEndorsed:
-    "The new passkey signs you in. It cannot decide for gateways that you added before, until an earlier passkey confirms it; without one, connect the gateway's machine again.",
+    "The new passkey signs you in. It cannot decide for gateways that you added before, until an earlier passkey confirms it, or your recovery key, or the gateway's machine.",
+  otherWays: "With the recovery key or on the machine",
   recoveryHeading: "Recovery codes",
   codesLeft: (left: number) => `${left} of 10 are unused.`,
   newCodes: "Make new recovery codes",

@@ -1,12 +1,13 @@
 /** What a passkey is about to sign, in words made from the very statement (PROTOCOL.md PG3). */
-import type { GrantStatement, OwnerKeyStatement, OwnerRemoveStatement } from "../protocol/statements.ts";
+import type { GrantStatement, OwnerKeyStatement, OwnerRemoveStatement, RecoveryKeyStatement } from "../protocol/statements.ts";
 import { ACCESS_TEXTS, TEXTS } from "./texts.ts";
 
 /** A statement that this page lets a passkey sign, with what its ids are called on the screen. */
 export type Act =
   | { readonly type: "grant"; readonly body: GrantStatement; readonly gatewayName: string }
-  | { readonly type: "owner-key"; readonly body: OwnerKeyStatement; readonly passkeyName: string }
-  | { readonly type: "owner-remove"; readonly body: OwnerRemoveStatement; readonly passkeyName: string };
+  | { readonly type: "owner-key"; readonly body: OwnerKeyStatement; readonly passkeyName: string; readonly isNew: boolean }
+  | { readonly type: "owner-remove"; readonly body: OwnerRemoveStatement; readonly passkeyName: string }
+  | { readonly type: "recovery-key"; readonly body: RecoveryKeyStatement };
 
 function moment(ms: number): string {
   return new Date(ms).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
@@ -21,8 +22,10 @@ export function actWords(act: Act): string {
       return TEXTS.signsGrant(device, ACCESS_TEXTS[access].label, act.gatewayName, moment(notAfterMs));
     }
     case "owner-key":
-      return TEXTS.signsOwnerKey(act.passkeyName);
+      return act.isNew ? TEXTS.signsOwnerKey(act.passkeyName) : TEXTS.signsOwnerKeyAgain(act.passkeyName);
     case "owner-remove":
       return TEXTS.signsOwnerRemove(act.passkeyName);
+    case "recovery-key":
+      return TEXTS.signsRecoveryKey;
   }
 }

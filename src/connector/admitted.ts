@@ -91,16 +91,11 @@ export class Admitted implements BindingStore {
     return judged(await this.#log.append({ type: "grant", signed }, this.#now()));
   }
 
-  /** Pins one more owner passkey, or takes one out; what is so already is fine. */
-  async changeOwner(body: Extract<KeyLogBody, { type: "owner-add" | "owner-remove" }>): Promise<Judged<null>> {
-    if (this.#files.read("alarm") !== null && body.type === "owner-add") return { ok: false, refusal: "alarm" };
+  /** Changes who may decide; what is so already is fine. Under an alarm owners only leave. */
+  async changeOwner(body: Extract<KeyLogBody, { type: "owner-add" | "owner-remove" | "recovery-key" | "recover" }>): Promise<Judged<null>> {
+    if (this.#files.read("alarm") !== null && body.type !== "owner-remove") return { ok: false, refusal: "alarm" };
     const problem = await this.#log.append(body, this.#now());
-    if (problem === "nothing-changes") return { ok: true, value: null };
-    if (problem === "unknown-owner-key" && body.type === "owner-remove") {
-      const { credentialId } = body;
-      if (!this.#log.state.ownerKeys.some((owner) => owner.credentialId === credentialId)) return { ok: true, value: null };
-    }
-    return judged(problem);
+    return judged(problem === "nothing-changes" ? null : problem);
   }
 
   async keepSession(session: HeldSession): Promise<void> {

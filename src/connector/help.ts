@@ -77,11 +77,14 @@ export const COMMANDS = {
     group: "decide",
   },
   owners: {
-    usage: "[list | remove <passkey>]",
-    brief: "passkeys that may decide for this gateway",
-    more: "The beginning of a passkey's id is enough. The last one cannot be removed.",
-    words: 2,
-    options: [],
+    usage: "[list | add <passkey> [<role>] | role <passkey> <role> | remove <passkey> | remove recovery-key]",
+    brief: "passkeys that may decide for this gateway, and the recovery key",
+    more: `add takes the word that your account page shows, and asks whether twelve words are the same there; without a terminal run it again with
+  --check-words "<words on the page>"
+role is owner, or approver --max-access full|chat|look --max-days <days>, 0.04 to 90: an approver decides about devices up to that, never about keys.
+For role and remove the beginning of a passkey's id is enough. The last owner stays.`,
+    words: 3,
+    options: ["check-words", "max-access", "max-days"],
     group: "decide",
   },
   policy: {
@@ -160,7 +163,7 @@ export type CommandName = keyof typeof COMMANDS;
 const OPTION_TEXTS: Readonly<Record<OptionName, string>> = {
   state: "--state <dir>    state folder (GATEHOUSE_STATE, else ~/.gatehouse)",
   app: "--app <origin>   control plane (GATEHOUSE_APP_ORIGIN, else the one this program came from)",
-  "check-words": '--check-words "<words>"   confirm an enrolment without a terminal: the words must match',
+  "check-words": '--check-words "<words>"   confirm without a terminal: the words must match',
   yes: "--yes            answer yes: apply or put back settings, or delete, without asking",
   json: "--json           one JSON object per line",
   all: "--all            every device",

@@ -6,6 +6,7 @@ import type { OwnerPolicy } from "../protocol/key-log.ts";
 import { accessSchema } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import type { KeyLog } from "./key-log-file.ts";
+import { ownerActionSchemas, performOwnerAction } from "./owner-actions.ts";
 import type { StateFiles } from "./state-files.ts";
 
 export const hostActionSchema = z.discriminatedUnion("do", [
@@ -16,7 +17,7 @@ export const hostActionSchema = z.discriminatedUnion("do", [
     confirmOnHost: z.enum(["never", "first", "full"]).optional(),
   }),
   z.object({ do: z.literal("confirm"), device: z.string().max(64) }),
-  z.object({ do: z.literal("owner-remove"), credentialId: z.string().max(1400) }),
+  ...ownerActionSchemas,
   z.object({ do: z.literal("revoke-all") }),
   z.object({ do: z.literal("resume") }),
   z.object({ do: z.literal("rotate-key") }),
@@ -40,8 +41,6 @@ export function heldBack(grants: Iterable<HeldGrant>): readonly HeldGrant[] {
 }
 
 const PROBLEM_TEXTS: Partial<Record<KeyLogProblem, string>> = {
-  "last-owner-key": "It is the last passkey: with none, nobody could decide. Add another one first, or start over with `gatehouse reset`.",
-  "unknown-owner-key": "No such passkey. `gatehouse owners` lists them.",
   "unknown-grant": "No such device. `gatehouse devices` lists them.",
   revoked: "This device's access was ended. It has to ask again.",
 };
@@ -72,13 +71,11 @@ export async function performOnHost(log: KeyLog, files: StateFiles, action: Host
       if (grant === undefined) return { ok: false, problem: "Nothing of this device waits here. `gatehouse devices` lists what does." };
       return told(await log.append({ type: "confirm", grant: grant.id }, nowMs), `${grant.statement.name} may come in now.`);
     }
-    case "owner-remove": {
-      const matching = log.state.ownerKeys.filter((owner) => owner.credentialId.startsWith(action.credentialId));
-      if (matching.length > 1) return { ok: false, problem: "More than one passkey begins like this. Give more of it." };
-      const credentialId = matching[0]?.credentialId ?? action.credentialId;
-      const body = { type: "owner-remove", credentialId, authority: { by: "host" } } as const;
-      return told(await log.append(body, nowMs), "Taken out: it decides nothing here any more.");
-    }
+    case "owner-add":
+    case "owner-remove":
+    case "owner-role":
+    case "recovery-remove":
+      return performOwnerAction(log, action, nowMs);
     case "revoke-all":
       return told(await log.append({ type: "revoke-all", by: "host" }, nowMs), "Every device's access is ended.");
     case "rotate-key":

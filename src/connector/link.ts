@@ -6,7 +6,6 @@ import { judgeSession } from "../core/judge.ts";
 import type { Judged } from "../core/judge.ts";
 import { compareHeads, linkProofFields } from "../core/key-log.ts";
 import { nextDial } from "../core/link-backoff.ts";
-import { readOwnerKey, readOwnerRemoval } from "../core/statement.ts";
 import {
   CLOSE_LINK_QUARANTINED,
   CLOSE_LINK_REFUSED,
@@ -29,6 +28,7 @@ import { Cuts } from "./cuts.ts";
 import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
+import { ownerChangeOf } from "./owner-change.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
 import { Streams } from "./streams.ts";
@@ -322,20 +322,13 @@ export class Link {
         if (judged.ok) await admitted.keepSession(judged.value);
         return this.#result(message.id, judged);
       }
-      case "owner-key": {
-        const read = readOwnerKey(message.signed.statement);
-        if (read === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
-        const { credentialId, key } = read.body;
-        const authority = { by: "owner", signed: message.signed } as const;
-        const change = admitted.changeOwner({ type: "owner-add", key: { credentialId, key }, authority });
-        return this.#result(message.id, await change);
-      }
-      case "owner-remove": {
-        const read = readOwnerRemoval(message.signed.statement);
-        if (read === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
-        const authority = { by: "owner", signed: message.signed } as const;
-        const change = admitted.changeOwner({ type: "owner-remove", credentialId: read.body.credentialId, authority });
-        return this.#result(message.id, await change);
+      case "owner-key":
+      case "owner-remove":
+      case "recovery-key":
+      case "recover": {
+        const change = ownerChangeOf(message);
+        if (change === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
+        return this.#result(message.id, await admitted.changeOwner(change));
       }
       case "log-ack":
         return files.write("roomHead", message.head);

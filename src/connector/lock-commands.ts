@@ -1,5 +1,6 @@
-/** `gatehouse lock|owners|policy|confirm|revoke|rotate-key|reset`: the host's word over its key log, with or without a running connector. */
+/** `gatehouse lock|policy|confirm|revoke|rotate-key|reset`: the host's word over its key log, with or without a running connector. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
+import { isOwner } from "../core/key-log-owners.ts";
 import { isFault, verifyLog } from "../core/key-log.ts";
 import type { KeyLogState } from "../core/key-log.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -26,7 +27,8 @@ const ALARM_TEXTS = {
     "The control plane's audit chain lost or changed entries that this machine knows: it was restored from an old copy, or somebody tampers with it.",
 } as const;
 
-async function act(host: Host, action: HostAction): Promise<number> {
+/** Says one thing to the log: through the connector when it runs, else by itself. @returns the exit code */
+export async function act(host: Pick<Host, "terminal" | "files">, action: HostAction): Promise<number> {
   const { files, terminal } = host;
   const running = (await askRunning(files.dir, { ask: "host", action })) as HostAnswer | { readonly error: string } | null;
   if (running !== null && "error" in running) {
@@ -84,6 +86,8 @@ function facts(state: KeyLogState) {
     entries: state.head.seq + 1,
     head: state.head.hash,
     owners: state.ownerKeys.length,
+    approvers: state.ownerKeys.filter((key) => !isOwner(key)).length,
+    hasRecoveryKey: state.recovery.key !== null,
     policy: state.policy,
     grants: live.length,
     waitingHere: heldBack(live).length,
@@ -94,22 +98,6 @@ function summary(state: KeyLogState): string {
   const { entries, head, owners, grants, waitingHere } = facts(state);
   const waiting = waitingHere === 0 ? "" : `, ${waitingHere} waiting for \`gatehouse confirm\``;
   return `${entries} entries, head ${head.slice(0, 12)}…; ${owners} owner passkey${owners === 1 ? "" : "s"}; ${grants} grant${grants === 1 ? "" : "s"}${waiting}.\n${policyText(state.policy)}`;
-}
-
-/** `owners`, `owners remove <id>`. @returns the exit code */
-export async function owners(host: Host, what: string | undefined, credentialId: string | undefined): Promise<number> {
-  const { terminal, files } = host;
-  if (what === "remove" && credentialId !== undefined) return act(host, { do: "owner-remove", credentialId });
-  if (what !== undefined && what !== "list") {
-    terminal.fail("usage", "gatehouse owners [list | remove <passkey>]");
-    return EXIT.usage;
-  }
-  for (const owner of (await lookAtLog(files)).ownerKeys)
-    terminal.say("owner", `${owner.credentialId}  ${owner.key.kty === "OKP" ? "EdDSA" : owner.key.kty === "EC" ? "ES256" : "RS256"}`, {
-      credentialId: owner.credentialId,
-      kty: owner.key.kty,
-    });
-  return EXIT.done;
 }
 
 /** `policy`, with or without changes. @returns the exit code */
@@ -168,7 +156,8 @@ export async function reset({ terminal, files, yes }: Host): Promise<number> {
     terminal.fail("running", "The connector is running. Stop it first, then run this again.");
     return EXIT.failed;
   }
-  const question = "Forget this gateway, its owners and every device? The gateway has to be claimed again.";
+  const question =
+    "Forget this gateway, its owners and every device? The gateway has to be claimed again. (Before handing it to somebody else: `gatehouse revoke --all` while it runs, so that OpenClaw forgets the devices, too.)";
   if (!yes && !(terminal.isInteractive && (await terminal.confirm(question)))) {
     terminal.fail("needs-confirmation", "Nothing was changed. Run again with --yes.");
     return EXIT.needsConfirmation;

@@ -12,7 +12,8 @@ import type { CommandName, OptionName } from "./help.ts";
 import { cut, devices, status } from "./host-commands.ts";
 import { install, uninstall } from "./install.ts";
 import { LogWriteError } from "./key-log-file.ts";
-import { confirm, lock, owners, policy, reset, revokeAll, rotateKey } from "./lock-commands.ts";
+import { confirm, lock, policy, reset, revokeAll, rotateKey } from "./lock-commands.ts";
+import { owners } from "./owner-commands.ts";
 import { receipt } from "./receipt-commands.ts";
 import { DiscoverError } from "./openclaw/discover.ts";
 import { VERSION } from "./options.ts";
@@ -84,7 +85,7 @@ async function main(argv: readonly string[]): Promise<number> {
     devices,
     cut: (options) => cut(options, argument),
     revoke: (options) => (values.all === true ? revokeAll(options) : cut(options, argument)),
-    owners: (options) => owners(options, argument, more),
+    owners: (options) => owners(options, positionals.slice(1), { maxAccess: values["max-access"], maxDays: values["max-days"] }),
     policy: (options) => policy(options, { maxAccess: values["max-access"], maxDays: values["max-days"], confirm: values.confirm }),
     confirm: (options) => confirm(options, argument),
     lock: (options) => lock(options, argument, more),

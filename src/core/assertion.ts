@@ -15,7 +15,7 @@ export type AssertionError =
   | "not-verified"
   | "bad-signature";
 
-export interface AssertionExpectation {
+export interface AssertionExpectation<Key extends OwnerKey = OwnerKey> {
   readonly type: StatementType;
   /** Exact body bytes; the challenge must be SHA-256(tagged(type, body)). */
   readonly body: Uint8Array<ArrayBuffer>;
@@ -23,7 +23,7 @@ export interface AssertionExpectation {
   readonly origin: string;
   /** Exactly its host, without port. */
   readonly rpId: string;
-  readonly ownerKeys: readonly OwnerKey[];
+  readonly ownerKeys: readonly Key[];
 }
 
 const FLAG_USER_PRESENT = 0x01;
@@ -79,7 +79,10 @@ function parseClientData(bytes: Uint8Array<ArrayBuffer>): ClientData | null {
  * @returns the owner key that signed, or why the assertion is refused
  * @see PROTOCOL.md OS1
  */
-export async function verifyAssertion(assertion: Assertion, expected: AssertionExpectation): Promise<OwnerKey | AssertionError> {
+export async function verifyAssertion<Key extends OwnerKey>(
+  assertion: Assertion,
+  expected: AssertionExpectation<Key>,
+): Promise<Key | AssertionError> {
   const owner = expected.ownerKeys.find((key) => key.credentialId === assertion.credentialId);
   if (owner === undefined) return "unknown-owner-key";
   const clientDataBytes = fromBase64url(assertion.clientDataJSON);

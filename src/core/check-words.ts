@@ -4,7 +4,7 @@ import type { ConnectorKey, OwnerKey } from "../protocol/statements.ts";
 import { keyText, sha256 } from "./digests.ts";
 
 /** 32 words, five bits each: short, distinct in sound and in the first three letters. Order is part of the protocol. */
-const WORDS = [
+export const WORDS = [
   "anchor", "bamboo", "candle", "dolphin", "ember", "falcon", "garden", "hammer",
   "island", "jacket", "kettle", "lantern", "marble", "needle", "orange", "pepper",
   "quartz", "ribbon", "saddle", "tunnel", "umbrella", "velvet", "walnut", "yellow",

@@ -28,6 +28,26 @@ export function toBase32(bytes: Uint8Array): string {
   return out;
 }
 
+/** @returns the bytes, or null when `text` is not exactly what `toBase32` writes for them */
+export function fromBase32(text: string): Uint8Array<ArrayBuffer> | null {
+  const bytes = new Uint8Array(Math.floor((text.length * 5) / 8));
+  let bits = 0;
+  let value = 0;
+  let at = 0;
+  for (const char of text) {
+    const digit = BASE32.indexOf(char);
+    if (digit === -1) return null;
+    value = (value << 5) | digit;
+    bits += 5;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes[at] = value >>> bits;
+    at += 1;
+    value &= (1 << bits) - 1;
+  }
+  return toBase32(bytes) === text ? bytes : null;
+}
+
 /** @returns SHA-256 (FIPS 180-4), 32 bytes */
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

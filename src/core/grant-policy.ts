@@ -1,5 +1,6 @@
 /** What a grant must say, whoever asks: the room checks it, the connector checks it again by itself (PROTOCOL.md GR). */
 import { APPLY_BY_OFFLINE_MS } from "../protocol/limits.ts";
+import type { OwnerRole } from "../protocol/key-log.ts";
 import type { GrantStatement } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import type { Access } from "../protocol/words.ts";
@@ -14,6 +15,26 @@ const RANK: Readonly<Record<Access, number>> = { look: 0, chat: 1, full: 2 };
 /** @returns whether `granted` is no wider than `asked` */
 export function isWithin(granted: Access, asked: Access): boolean {
   return RANK[granted] <= RANK[asked];
+}
+
+/**
+ * Whether a grant stays below a ceiling: of the gateway's policy, or of the passkey that signed it (PROTOCOL.md KL4, KL10).
+ *
+ * @param ceiling highest access, and longest time from signing to end in milliseconds
+ */
+export function isBelow(
+  statement: Pick<GrantStatement, "access" | "issuedAtMs" | "notAfterMs">,
+  ceiling: { readonly maxAccess: Access; readonly maxExpiryMs: number },
+): boolean {
+  return isWithin(statement.access, ceiling.maxAccess) && statement.notAfterMs - statement.issuedAtMs <= ceiling.maxExpiryMs;
+}
+
+/** A passkey's own ceiling: an owner's is the gateway's policy alone (PROTOCOL.md KL10). @returns whether its holder may sign this grant */
+export function isWithinRole(
+  role: OwnerRole | undefined,
+  statement: Pick<GrantStatement, "access" | "issuedAtMs" | "notAfterMs">,
+): boolean {
+  return role?.kind !== "approver" || isBelow(statement, role);
 }
 
 export type GrantProblem = "wrong-gateway" | "wrong-device" | "wrong-kind" | "expired" | "too-late";

@@ -1,13 +1,19 @@
 /** The connector as the last judge: what it admits, against keys that it pinned itself. Pure: files, clock and nonces are arguments. */
+import type { OwnerRole } from "../protocol/key-log.ts";
 import type { Refusal } from "../protocol/link-messages.ts";
 import { ACTIVATION_MS, NONCE_MS, SESSION_MS } from "../protocol/limits.ts";
 import type { GrantStatement, OwnerKey, SignedByDevice, SignedByOwner } from "../protocol/statements.ts";
 import { verifyAssertion } from "./assertion.ts";
 import { activationHash, grantId, keyThumbprint } from "./digests.ts";
-import { CLOCK_SKEW_MS, grantProblem } from "./grant-policy.ts";
+import { CLOCK_SKEW_MS, grantProblem, isWithinRole } from "./grant-policy.ts";
 import { verifyTagged } from "./public-key.ts";
 import { readGrant, readSession } from "./statement.ts";
 import type { ConnectorKey } from "../protocol/statements.ts";
+
+/** A passkey that a gateway trusts; without a role it is an owner's. */
+export interface PinnedKey extends OwnerKey {
+  readonly role?: OwnerRole;
+}
 
 /** A connector key that was replaced, and when. */
 export interface PreviousKey {
@@ -41,7 +47,7 @@ export interface Pinned {
   readonly key: ConnectorKey;
   /** The connector's key before the last rotation: statements that were begun with its nonce still name it. */
   readonly previousKey: PreviousKey | null;
-  readonly ownerKeys: readonly OwnerKey[];
+  readonly ownerKeys: readonly PinnedKey[];
 }
 
 /** A grant that this connector verified. */
@@ -76,6 +82,7 @@ export async function judgeGrant(pinned: Pinned, signed: SignedByOwner, nowMs: n
   const { approveOrigin: origin, rpId, ownerKeys } = pinned;
   const owner = await verifyAssertion(signed.assertion, { type: "grant", body: read.bytes, origin, rpId, ownerKeys });
   if (typeof owner === "string") return no(owner === "unknown-owner-key" ? owner : "bad-signature");
+  if (!isWithinRole(owner.role, read.body)) return no("over-ceiling");
   return {
     ok: true,
     value: {

@@ -4,17 +4,16 @@
  */
 import { keyLogEntrySchema } from "../protocol/key-log.ts";
 import type { KeyLogAlarm, KeyLogBody, KeyLogEntry, KeyLogHead, OwnerPolicy } from "../protocol/key-log.ts";
-import { MAX_KEY_LOG_LINE_CHARS, MAX_OWNER_KEYS } from "../protocol/limits.ts";
+import { MAX_KEY_LOG_LINE_CHARS } from "../protocol/limits.ts";
 import { fromBase64url, tagged, toBase64url, utf8 } from "../protocol/statement-encoding.ts";
-import type { ConnectorKey, OwnerKey } from "../protocol/statements.ts";
+import type { ConnectorKey, RecoveryKey } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
-import { verifyAssertion } from "./assertion.ts";
 import { sha256 } from "./digests.ts";
-import { isWithin } from "./grant-policy.ts";
+import { isBelow } from "./grant-policy.ts";
 import { judgeGrant } from "./judge.ts";
 import type { HeldGrant, Pinned } from "./judge.ts";
+import { addOwner, changeRole, recover, removeOwner, setRecoveryKey } from "./key-log-owners.ts";
 import { isSoundKey, verifyRaw } from "./public-key.ts";
-import { readOwnerKey, readOwnerRemoval } from "./statement.ts";
 
 /** Everything that a log says, after its last entry. */
 export interface KeyLogState extends Pinned {
@@ -23,6 +22,10 @@ export interface KeyLogState extends Pinned {
   readonly grants: ReadonlyMap<string, HeldGrant>;
   /** Passkeys that were taken out: an old endorsement never brings one back. */
   readonly removedOwners: ReadonlySet<string>;
+  /** Statements that took a passkey out here once: said again, after the host brought it back, they do nothing. */
+  readonly spentRemovals: ReadonlySet<string>;
+  /** Changes owners and nothing else; `issuedAtMs` of the last statement that pinned one, 0 before there was any. */
+  readonly recovery: { readonly key: RecoveryKey | null; readonly issuedAtMs: number };
   /** Place of the last entry that took something away from a device, or (under `*`) from everybody. */
   readonly subtractedAt: ReadonlyMap<string, number>;
   /** Hash of every line, for heads that somebody else names. */
@@ -161,6 +164,8 @@ async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | 
     policy: DEFAULT_POLICY,
     grants: new Map(),
     removedOwners: new Set(),
+    spentRemovals: new Set(),
+    recovery: { key: null, issuedAtMs: 0 },
     subtractedAt: new Map(),
     head: { seq: 0, hash },
     hashes: [hash],
@@ -168,7 +173,8 @@ async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | 
   };
 }
 
-type Change = Partial<KeyLogState>;
+/** What an entry makes different. */
+export type Change = Partial<KeyLogState>;
 
 async function changeOf(
   state: KeyLogState,
@@ -199,6 +205,12 @@ async function changeOf(
       return addOwner(state, body);
     case "owner-remove":
       return removeOwner(state, body);
+    case "owner-role":
+      return changeRole(state, body);
+    case "recovery-key":
+      return setRecoveryKey(state, body);
+    case "recover":
+      return recover(state, body);
     case "rotate": {
       if (body.key.x === state.key.x) return "nothing-changes";
       if (!(await isSoundRotation(state.gateway, body))) return "bad-signature";
@@ -224,8 +236,7 @@ async function addGrant(state: KeyLogState, body: Extract<KeyLogBody, { type: "g
   const known = state.grants.get(id);
   if (known !== undefined) return known.isRevoked ? "revoked" : "nothing-changes";
   const { policy } = state;
-  if (!isWithin(statement.access, policy.maxAccess)) return "over-ceiling";
-  if (statement.notAfterMs - statement.issuedAtMs > policy.maxExpiryMs) return "over-ceiling";
+  if (!isBelow(statement, policy)) return "over-ceiling";
   if (isStale(state, statement.device, statement.head)) return "stale-head";
   const isFirst = ![...state.grants.values()].some((grant) => grant.isConfirmed);
   const isHeldBack = policy.confirmOnHost === "full" ? statement.access === "full" : policy.confirmOnHost === "first" && isFirst;
@@ -251,51 +262,11 @@ function problemOf(refusal: string): KeyLogProblem {
     case "unknown-owner-key":
     case "expired":
     case "too-late":
+    case "over-ceiling":
       return refusal;
     default:
       return "bad-statement";
   }
-}
-
-async function addOwner(state: KeyLogState, body: Extract<KeyLogBody, { type: "owner-add" }>): Promise<Change | KeyLogProblem> {
-  const { key, authority } = body;
-  if (!isSoundKey(key.key)) return "bad-statement";
-  if (state.ownerKeys.some((owner) => owner.credentialId === key.credentialId)) return "nothing-changes";
-  if (state.ownerKeys.length >= MAX_OWNER_KEYS) return "too-many-owner-keys";
-  if (authority.by === "owner") {
-    const read = readOwnerKey(authority.signed.statement);
-    if (read === null || read.body.account !== state.account) return "bad-statement";
-    if (read.body.credentialId !== key.credentialId || JSON.stringify(read.body.key) !== JSON.stringify(key.key)) return "bad-statement";
-    if (state.removedOwners.has(key.credentialId)) return "revoked";
-    const signer = await verifyAssertion(authority.signed.assertion, { type: "owner-key", body: read.bytes, ...expectation(state) });
-    if (typeof signer === "string") return signer === "unknown-owner-key" ? signer : "bad-signature";
-  }
-  const removedOwners = new Set(state.removedOwners);
-  removedOwners.delete(key.credentialId);
-  return { ownerKeys: [...state.ownerKeys, key], removedOwners };
-}
-
-async function removeOwner(state: KeyLogState, body: Extract<KeyLogBody, { type: "owner-remove" }>): Promise<Change | KeyLogProblem> {
-  const { credentialId, authority } = body;
-  if (!state.ownerKeys.some((owner) => owner.credentialId === credentialId)) return "unknown-owner-key";
-  if (state.ownerKeys.length === 1) return "last-owner-key";
-  if (authority.by === "owner") {
-    const read = readOwnerRemoval(authority.signed.statement);
-    if (read === null || read.body.account !== state.account || read.body.credentialId !== credentialId) return "bad-statement";
-    // A passkey cannot take itself out, and a stolen one cannot take out the last other: the signer stays, and is another.
-    const ownerKeys = state.ownerKeys.filter((owner) => owner.credentialId !== credentialId);
-    const expected = { ...expectation(state), ownerKeys };
-    const signer = await verifyAssertion(authority.signed.assertion, { type: "owner-remove", body: read.bytes, ...expected });
-    if (typeof signer === "string") return signer === "unknown-owner-key" ? signer : "bad-signature";
-  }
-  return {
-    ownerKeys: state.ownerKeys.filter((owner) => owner.credentialId !== credentialId),
-    removedOwners: new Set(state.removedOwners).add(credentialId),
-  };
-}
-
-function expectation(state: KeyLogState): { readonly origin: string; readonly rpId: string; readonly ownerKeys: readonly OwnerKey[] } {
-  return { origin: state.approveOrigin, rpId: state.rpId, ownerKeys: state.ownerKeys };
 }
 
 /** What is wrong with a log, and where. */

@@ -6,6 +6,8 @@ import {
   GRANT_KEYS,
   OWNER_KEY_KEYS,
   OWNER_REMOVE_KEYS,
+  RECOVERY_KEY_KEYS,
+  RECOVER_KEYS,
   SESSION_KEYS,
   encodeBody,
   fromBase64url,
@@ -15,9 +17,19 @@ import {
   grantStatementSchema,
   ownerKeyStatementSchema,
   ownerRemoveStatementSchema,
+  recoverStatementSchema,
+  recoveryKeyStatementSchema,
   sessionStatementSchema,
 } from "../protocol/statements.ts";
-import type { AskStatement, GrantStatement, OwnerKeyStatement, OwnerRemoveStatement, SessionStatement } from "../protocol/statements.ts";
+import type {
+  AskStatement,
+  GrantStatement,
+  OwnerKeyStatement,
+  OwnerRemoveStatement,
+  RecoverStatement,
+  RecoveryKeyStatement,
+  SessionStatement,
+} from "../protocol/statements.ts";
 
 export interface ReadStatement<T> {
   readonly body: T;
@@ -67,4 +79,12 @@ export function readOwnerKey(text: string): ReadStatement<OwnerKeyStatement> | n
 /** @see readGrant */
 export function readOwnerRemoval(text: string): ReadStatement<OwnerRemoveStatement> | null {
   return readStatement(text, ownerRemoveStatementSchema, OWNER_REMOVE_KEYS);
+}
+/** @see readGrant */
+export function readRecoveryKey(text: string): ReadStatement<RecoveryKeyStatement> | null {
+  return readStatement(text, recoveryKeyStatementSchema, RECOVERY_KEY_KEYS);
+}
+/** @see readGrant */
+export function readRecover(text: string): ReadStatement<RecoverStatement> | null {
+  return readStatement(text, recoverStatementSchema, RECOVER_KEYS);
 }

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { claimsSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";
+import { ownerRoleSchema } from "./key-log.ts";
 import {
   accessSchema,
   connectorKeySchema,
@@ -12,8 +13,11 @@ import {
   nameSchema,
   nonceSchema,
   ownerKeySchema,
+  passkeyKeySchema,
+  recoveryKeySchema,
   rowIdSchema,
   signedByOwnerSchema,
+  signedByRecoverySchema,
 } from "./statements.ts";
 import { KEY_LOG_ALARMS } from "./key-log.ts";
 import { GATEWAY_STATES } from "./words.ts";
@@ -71,6 +75,8 @@ export const passkeySchema = z.object({
   createdAtMs: ms,
   lastUsedAtMs: ms.nullable(),
   credentialId: z.string(),
+  /** Public key: what the host command that trusts it needs. */
+  key: passkeyKeySchema,
 });
 export const meSchema = z.object({
   account: z.object({ id: rowIdSchema, name: nameSchema }),
@@ -83,11 +89,38 @@ export const meSchema = z.object({
  * passkey signs in but decides for no gateway until the gateway is claimed again.
  */
 export const addPasskeySchema = z.object({ nonce: nonceSchema, name: nameSchema, response: webauthnResponseSchema });
-/** POST /api/auth/passkeys/endorse -> { delivered: n }: ownerKeyStatement about the new passkey, signed by an older one. */
+/** How far a change of owners came at one gateway. `waiting`: its connector hears of it when it is back. `refused`: it does not trust the key that signed. */
+export const ownerChangeSchema = z.object({ gateway: gatewayIdSchema, name: z.string(), outcome: z.enum(["done", "waiting", "refused"]) });
+export type OwnerChangeAt = z.infer<typeof ownerChangeSchema>;
+export const ownerChangesSchema = z.object({ gateways: z.array(ownerChangeSchema) });
+/** POST /api/auth/passkeys/endorse -> ownerChangesSchema: ownerKeyStatement about the new passkey, signed by an older one. */
 export const endorseSchema = signedByOwnerSchema;
+/** POST /api/auth/passkeys/remove -> ownerChangesSchema: ownerRemoveStatement, signed by another passkey of the account; not the last one. */
+export const removePasskeySchema = signedByOwnerSchema;
+/** POST /api/auth/recovery-key -> ownerChangesSchema: recoveryKeyStatement, signed by a passkey of the account. */
+export const recoveryKeyRequestSchema = signedByOwnerSchema;
+/** POST /api/auth/recover-gateways -> ownerChangesSchema: recoverStatement about a passkey of the account, signed by the recovery key. */
+export const recoverGatewaysSchema = signedByRecoverySchema;
+/** GET /api/auth/owners: whom each gateway of the account trusts. */
+export const ownersViewSchema = z.object({
+  gateways: z.array(
+    z.object({
+      gateway: gatewayIdSchema,
+      name: z.string(),
+      /** Null while its room does not answer. */
+      keys: z
+        .array(z.object({ credentialId: z.string(), state: z.enum(["trusted", "adding", "removing"]), role: ownerRoleSchema }))
+        .nullable(),
+      recovery: z.object({ key: recoveryKeySchema, state: z.enum(["trusted", "adding"]) }).nullable(),
+    }),
+  ),
+  /** The account's recovery key, whatever the gateways know of it. */
+  recoveryKey: recoveryKeySchema.nullable(),
+});
+export type OwnersView = z.infer<typeof ownersViewSchema>;
 /** PATCH /api/auth/passkeys/:id { name } */
 export const passkeyNameSchema = z.object({ name: nameSchema });
-/** DELETE /api/auth/passkeys/:id (not the last one); POST /api/auth/recovery-codes -> { recoveryCodes }; POST /api/auth/sign-out { everywhere }. */
+/** POST /api/auth/recovery-codes -> { recoveryCodes }; POST /api/auth/sign-out { everywhere }. */
 export const signOutSchema = z.object({ everywhere: z.boolean() });
 /** POST /api/auth/handoff -> { code }: signs the dashboard in. `challenge`: base64url SHA-256 of the dashboard tab's verifier (RFC 7636 S256). */
 export const handoffRequestSchema = z.object({ challenge: hashSchema });

@@ -12,8 +12,10 @@ import {
   gatewayIdSchema,
   hashSchema,
   ownerKeySchema,
+  recoveryKeySchema,
   rowIdSchema,
   signedByOwnerSchema,
+  signedByRecoverySchema,
 } from "./statements.ts";
 
 const msSchema = z.int().min(0);
@@ -34,6 +36,13 @@ export const ownerPolicySchema = z.strictObject({
 });
 export type OwnerPolicy = z.infer<typeof ownerPolicySchema>;
 
+/** What a pinned passkey may say. An approver grants, up to a ceiling of its own, and decides about no other key. */
+export const ownerRoleSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("owner") }),
+  z.strictObject({ kind: z.literal("approver"), maxAccess: accessSchema, maxExpiryMs: msSchema }),
+]);
+export type OwnerRole = z.infer<typeof ownerRoleSchema>;
+
 export const keyLogBodySchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("genesis"),
@@ -44,8 +53,15 @@ export const keyLogBodySchema = z.discriminatedUnion("type", [
     connectorKey: connectorKeySchema,
     ownerKeys: z.array(ownerKeySchema).min(1).max(MAX_OWNER_KEYS),
   }),
-  z.strictObject({ type: z.literal("owner-add"), key: ownerKeySchema, authority: authoritySchema }),
+  /** `role` is said on the host only; without one the key is an owner's, as in every log from before there were roles. */
+  z.strictObject({ type: z.literal("owner-add"), key: ownerKeySchema, authority: authoritySchema, role: ownerRoleSchema.optional() }),
   z.strictObject({ type: z.literal("owner-remove"), credentialId: base64urlSchema.min(1).max(1400), authority: authoritySchema }),
+  /** Said on the host only. */
+  z.strictObject({ type: z.literal("owner-role"), credentialId: base64urlSchema.min(1).max(1400), role: ownerRoleSchema }),
+  /** Null takes it out, on the host only. */
+  z.strictObject({ type: z.literal("recovery-key"), key: recoveryKeySchema.nullable(), authority: authoritySchema }),
+  /** The recovery key's one word: an owner passkey comes, lost ones go. */
+  z.strictObject({ type: z.literal("recover"), signed: signedByRecoverySchema }),
   z.strictObject({ type: z.literal("grant"), signed: signedByOwnerSchema }),
   /** The first session of a same-device grant brought its code. */
   z.strictObject({ type: z.literal("activate"), grant: digestIdSchema }),

@@ -13,6 +13,7 @@ import {
   nonceSchema,
   signedByDeviceSchema,
   signedByOwnerSchema,
+  signedByRecoverySchema,
 } from "./statements.ts";
 import { accessSchema } from "./statements.ts";
 
@@ -75,6 +76,10 @@ export const removeEntrySchema = z.object({ type: z.literal("remove-entry"), id:
 export const ownerKeyMessageSchema = z.object({ type: z.literal("owner-key"), id: idSchema, signed: signedByOwnerSchema });
 /** Takes one owner passkey out, signed by another one. Since version 2. */
 export const ownerRemoveMessageSchema = z.object({ type: z.literal("owner-remove"), id: idSchema, signed: signedByOwnerSchema });
+/** The account's recovery key, signed by an owner passkey. A connector that does not know it leaves it unanswered, and it stays owed. */
+export const recoveryKeyMessageSchema = z.object({ type: z.literal("recovery-key"), id: idSchema, signed: signedByOwnerSchema });
+/** An owner passkey comes and lost ones go, signed by the recovery key. */
+export const recoverMessageSchema = z.object({ type: z.literal("recover"), id: idSchema, signed: signedByRecoverySchema });
 /** The room's copy of the key log now ends here. Since version 2. */
 export const logAckSchema = z.object({ type: z.literal("log-ack"), head: keyLogHeadSchema });
 /**
@@ -91,7 +96,7 @@ export const auditHeadMessageSchema = z.object({
 export const attentionSchema = z.object({ type: z.literal("attention"), busy: z.boolean() });
 
 export const toConnectorSchema = z.discriminatedUnion("type", [
-  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema,
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema,
 ]); // prettier-ignore
 export type ToConnector = z.infer<typeof toConnectorSchema>;
 

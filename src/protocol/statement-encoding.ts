@@ -8,6 +8,9 @@ export type StatementType =
   | "register"
   | "owner-key"
   | "owner-remove"
+  | "recovery-key"
+  | "recover"
+  | "recovery-seed"
   | "key-log"
   | "audit"
   | "receipt"
@@ -80,6 +83,10 @@ export const SESSION_KEYS = [
 ] as const; // prettier-ignore
 export const ASK_KEYS = ["v", "gateway", "key", "origin", "access", "roomNonce"] as const;
 export const OWNER_REMOVE_KEYS = ["v", "account", "credentialId", "issuedAtMs"] as const;
+export const RECOVERY_KEY_KEYS = ["v", "account", "key", "issuedAtMs"] as const;
+export const RECOVER_KEYS = ["v", "account", "credentialId", "key", "remove", "issuedAtMs"] as const;
+/** Not signed: a passkey as it is carried to a gateway's machine. */
+export const PASSKEY_TEXT_KEYS = ["v", "credentialId", "key"] as const;
 export const RECEIPT_KEYS = [
   "v", "gateway", "device", "grant", "cut", "by", "cutAtMs", "audit", "deniedAtMs", "removedAtMs", "streamsClosed", "removed", "absent", "entries", "log", "head",
 ] as const; // prettier-ignore

@@ -1,6 +1,6 @@
 /** Schemas of everything that somebody signs. All strict: an ignored member would be a silent widening. */
 import { z } from "zod";
-import { MAX_NAME_CHARS } from "./limits.ts";
+import { MAX_NAME_CHARS, MAX_OWNER_KEYS } from "./limits.ts";
 import { ACCESS_LEVELS } from "./words.ts";
 
 const base64url = (bytes: number) =>
@@ -121,6 +121,30 @@ export const ownerRemoveStatementSchema = z.strictObject({
 });
 export type OwnerRemoveStatement = z.infer<typeof ownerRemoveStatementSchema>;
 
+/** Public half of a recovery key: written down by its owner, held by no program. */
+export const recoveryKeySchema = ed25519KeySchema;
+export type RecoveryKey = z.infer<typeof recoveryKeySchema>;
+
+/** Signed by an owner passkey: from here on this recovery key counts, and no earlier one. */
+export const recoveryKeyStatementSchema = z.strictObject({
+  v: z.literal(1),
+  account: rowIdSchema,
+  key: recoveryKeySchema,
+  issuedAtMs: msSchema,
+});
+export type RecoveryKeyStatement = z.infer<typeof recoveryKeyStatementSchema>;
+
+/** Signed by the recovery key: pins one owner passkey and takes out those that were lost. It can say nothing else. */
+export const recoverStatementSchema = z.strictObject({
+  v: z.literal(1),
+  account: rowIdSchema,
+  credentialId: base64urlSchema.min(1).max(1400),
+  key: passkeyKeySchema,
+  remove: z.array(base64urlSchema.min(1).max(1400)).max(MAX_OWNER_KEYS),
+  issuedAtMs: msSchema,
+});
+export type RecoverStatement = z.infer<typeof recoverStatementSchema>;
+
 /** A WebAuthn assertion as it travels (WebAuthn L3 §7.2), all base64url. */
 export const assertionSchema = z.strictObject({
   credentialId: base64urlSchema.min(1).max(1400),
@@ -137,3 +161,7 @@ export type SignedByOwner = z.infer<typeof signedByOwnerSchema>;
 /** Exact body bytes (base64url) with the device key's raw signature over tag || bytes. */
 export const signedByDeviceSchema = z.strictObject({ statement: base64urlSchema.max(5600), signature: base64url(64) });
 export type SignedByDevice = z.infer<typeof signedByDeviceSchema>;
+
+/** Exact body bytes (base64url) with the recovery key's raw signature over tag || bytes. */
+export const signedByRecoverySchema = z.strictObject({ statement: base64urlSchema.max(5600), signature: base64url(64) });
+export type SignedByRecovery = z.infer<typeof signedByRecoverySchema>;

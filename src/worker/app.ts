@@ -8,6 +8,7 @@ import { authRoutes } from "./routes/auth.ts";
 import { openApi, routesApp } from "./routes/checked-route.ts";
 import { connectorPackage } from "./routes/connector-package.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
+import { ownerRoutes } from "./routes/owners.ts";
 import { connectorRoutes, pageEnrolmentRoutes } from "./routes/enrolment.ts";
 import { handleGatewayOrigin } from "./routes/gateway-origin.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
@@ -17,7 +18,7 @@ import { VERSION } from "./version.ts";
 /** Every route of the app origin's API; tests walk this table. */
 export const appRoutes = [...gatewayRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
 /** Every route of the approval origin's API. */
-export const approveRoutes = [...authRoutes, ...decisionRoutes];
+export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes];
 
 const appApi = routesApp(appRoutes, "app");
 const approveApi = routesApp(approveRoutes, "approve");

@@ -37,13 +37,14 @@ export class TestKeyLog {
     readonly approveOrigin: string;
     readonly atMs: number;
     readonly signer?: LogKey;
+    readonly account?: string;
   }): Promise<TestKeyLog> {
     const { gateway, ownerKeys, approveOrigin, atMs } = options;
     const log = new TestKeyLog(gateway, options.signer ?? (await newLogKey()));
     await log.add(
       {
         type: "genesis",
-        account: "a".repeat(26),
+        account: options.account ?? "a".repeat(26),
         origin: "http://gw.localhost:8787",
         approveOrigin,
         rpId: new URL(approveOrigin).hostname,

@@ -7,7 +7,15 @@ import { runDurableObjectAlarm } from "cloudflare:test";
 import { beforeAll, expect, test } from "vitest";
 import { newRowId } from "../../src/worker/routes/auth.ts";
 import type { Difference } from "../../src/protocol/drift.ts";
-import { toBase64url } from "../../src/protocol/statement-encoding.ts";
+import {
+  OWNER_KEY_KEYS,
+  OWNER_REMOVE_KEYS,
+  RECOVERY_KEY_KEYS,
+  RECOVER_KEYS,
+  encodeBody,
+  tagged,
+  toBase64url,
+} from "../../src/protocol/statement-encoding.ts";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
 import { issueCode } from "../../src/worker/auth/one-time-code.ts";
@@ -17,7 +25,9 @@ import type { AnyRoute } from "../../src/worker/routes/checked-route.ts";
 import { Room } from "../../src/worker/room/room.ts";
 import type { RoomRpc } from "../../src/worker/room/room-rpc.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
+import type { Authenticator } from "../support/fake-authenticator.ts";
 import { newDevice } from "../support/fake-device.ts";
+import { newLogKey } from "../support/test-key-log.ts";
 import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 
 const RUNS = 100;
@@ -46,6 +56,19 @@ function differenceOf(entry: string): Difference {
   return { kind: "local", entry, device: null, ...about, approvedAtMs: null };
 }
 
+/** Changes of the account's owners, each signed as it would be by the account itself. */
+async function ownerChangesOf(account: string, authenticator: Authenticator) {
+  const other = (await newAuthenticator(config.approveOrigin)).ownerKey;
+  const [about, paper] = [{ v: 1, account, issuedAtMs: Date.now() }, await newLogKey()];
+  const recover = encodeBody({ ...about, ...other, remove: [authenticator.ownerKey.credentialId] }, RECOVER_KEYS);
+  return {
+    add: await authenticator.sign("owner-key", encodeBody({ ...about, ...other }, OWNER_KEY_KEYS)),
+    remove: await authenticator.sign("owner-remove", encodeBody({ ...about, credentialId: other.credentialId }, OWNER_REMOVE_KEYS)),
+    recoveryKey: await authenticator.sign("recovery-key", encodeBody({ ...about, key: paper.key }, RECOVERY_KEY_KEYS)),
+    recover: { statement: toBase64url(recover), signature: await paper.sign(tagged("recover", recover)) },
+  };
+}
+
 async function newAccount() {
   const world = await newGateway();
   const connector = await world.connect();
@@ -68,7 +91,8 @@ async function newAccount() {
     passkey: authenticator.ownerKey.credentialId,
     entry,
   };
-  return { world, things, cookies, waiting, signed, code: enrolled.code };
+  const owners = await ownerChangesOf(account, authenticator);
+  return { world, things, cookies, waiting, signed, owners, code: enrolled.code };
 }
 
 type Account = Awaited<ReturnType<typeof newAccount>>;
@@ -144,7 +168,10 @@ const BODIES: Readonly<Record<string, () => object>> = {
   "POST /api/auth/sign-in": () => ({ nonce: "A".repeat(43), response: passkeyAnswer() }),
   "POST /api/auth/recover": () => ({ code: "aaaa-bbbb-cccc-dddd-eeee" }),
   "POST /api/auth/passkeys": () => ({ nonce: "A".repeat(43), name: "B", response: passkeyAnswer() }),
-  "POST /api/auth/passkeys/endorse": () => a.signed,
+  "POST /api/auth/passkeys/endorse": () => a.owners.add,
+  "POST /api/auth/passkeys/remove": () => a.owners.remove,
+  "POST /api/auth/recovery-key": () => a.owners.recoveryKey,
+  "POST /api/auth/recover-gateways": () => a.owners.recover,
   "PATCH /api/auth/passkeys/:id": () => ({ name: "Mine now" }),
   "POST /api/auth/handoff": () => ({ challenge: "A".repeat(43) }),
   "POST /api/auth/sign-out": () => ({ everywhere: true }),
@@ -293,8 +320,11 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   receipt: () => ({ device: a.things.device }),
   receiptFile: () => ({ device: a.things.device }),
   mend: () => ({ entry: a.things.entry, what: "remove" }),
-  addOwnerKey: () => ({ signed: a.signed }),
-  removeOwnerKey: () => ({ signed: a.signed }),
+  owners: () => ({}),
+  addOwnerKey: () => ({ signed: a.owners.add }),
+  removeOwnerKey: () => ({ signed: a.owners.remove }),
+  setRecoveryKey: () => ({ signed: a.owners.recoveryKey }),
+  recoverOwners: () => ({ signed: a.owners.recover }),
   endQuarantine: () => ({}),
   keyLog: () => ({ from: 0 }),
   auditLines: () => ({ from: 0, isExport: true }),

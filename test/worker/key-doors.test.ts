@@ -4,8 +4,17 @@ import { beforeAll, expect, test } from "vitest";
 import { deviceId } from "../../src/core/digests.ts";
 import { writeLine } from "../../src/core/key-log.ts";
 import { isSoundKey, verifyRaw } from "../../src/core/public-key.ts";
-import { OWNER_KEY_KEYS, encodeBody, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
-import type { ConnectorKey, DeviceKey } from "../../src/protocol/statements.ts";
+import {
+  OWNER_KEY_KEYS,
+  RECOVERY_KEY_KEYS,
+  RECOVER_KEYS,
+  encodeBody,
+  tagged,
+  toBase64url,
+  utf8,
+} from "../../src/protocol/statement-encoding.ts";
+import type { KeyLogBody } from "../../src/protocol/key-log.ts";
+import type { ConnectorKey, DeviceKey, SignedByOwner } from "../../src/protocol/statements.ts";
 import { handle } from "../../src/worker/app.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { BAD_ED25519, BAD_KEYS, SOUND_KEYS } from "../support/bad-keys.ts";
@@ -35,22 +44,33 @@ async function enrolmentStatus(path: string, key: ConnectorKey, more: object = {
   return (await handle(new Request(`${config.appOrigin}/api/connector/${path}`, { method: "POST", headers, body }), env)).status;
 }
 
-/** Tells the room of one more owner key. @returns whether it took it up */
-async function viaLog(key: DeviceKey): Promise<boolean> {
+/** Tells the room of an entry, which the machine wrote. @returns what the room keeps then */
+async function viaLog<T>(body: KeyLogBody, look: (storage: RoomStorage) => T): Promise<T> {
   const own = await newGateway(world.person);
   const ownerKeys = [world.person.authenticator.ownerKey];
   await own.room.enrol({ account: world.person.id, key: signer.key, ownerKeys });
   const log = await TestKeyLog.start({ gateway: own.gateway, ownerKeys, approveOrigin: config.approveOrigin, atMs: NOW, signer });
   const connector = await FakeConnector.up(env, own.gateway, { key: signer.key, sign: (data) => signer.sign(data) });
-  const body = { type: "owner-add", key: { credentialId: "another", key }, authority: { by: "host" } } as const;
   const line = await writeLine(log.state, { gateway: own.gateway, atMs: NOW, body }, (bytes) => signer.sign(bytes));
   connector.say({ type: "log", lines: [...log.lines] });
   connector.say({ type: "log", lines: [line] });
   connector.say({ type: "log", lines: [...log.lines] });
   for (let acks = 0; acks < 2;) if ((await connector.control.next()).type === "log-ack") acks += 1;
-  return runInDurableObject(own.room, (_room, state) =>
-    new RoomStorage(state.storage).ownerKeys().some((owner) => owner.credentialId === "another"),
-  );
+  return runInDurableObject(own.room, (_room, state) => look(new RoomStorage(state.storage)));
+}
+
+const ANOTHER = toBase64url(utf8("another"));
+const hasAnother = (storage: RoomStorage): boolean => storage.ownerKeys().some((owner) => owner.credentialId === ANOTHER);
+
+/** The recovery key's word for this key, signed by nobody: the room's copy takes the machine's word for what it judged. */
+function recoverEntry(key: DeviceKey): KeyLogBody {
+  const body = { v: 1, account: world.person.id, credentialId: ANOTHER, key, remove: [], issuedAtMs: NOW };
+  return { type: "recover", signed: { statement: toBase64url(encodeBody(body, RECOVER_KEYS)), signature: "A".repeat(86) } };
+}
+
+function recoveryKeyOf(key: ConnectorKey): Promise<SignedByOwner> {
+  const body = { v: 1, account: world.person.id, key, issuedAtMs: NOW };
+  return world.person.authenticator.sign("recovery-key", encodeBody(body, RECOVERY_KEY_KEYS));
 }
 
 /** Each takes a key and says whether it was let through. */
@@ -78,7 +98,24 @@ const DOORS: readonly (readonly [name: string, takes: (key: DeviceKey) => Promis
       return (await world.room.addOwnerKey({ account: world.person.id, signed })).ok;
     },
   ],
-  ["an owner key in the log's copy", viaLog],
+  [
+    "an owner key that the recovery key lets in",
+    async (key) => {
+      const [own, paper] = [await newGateway(world.person), await newLogKey()];
+      expect(await own.room.setRecoveryKey({ account: world.person.id, signed: await recoveryKeyOf(paper.key) })).toMatchObject({
+        ok: true,
+      });
+      const body = { v: 1, account: world.person.id, credentialId: ANOTHER, key, remove: [], issuedAtMs: NOW };
+      const bytes = encodeBody(body, RECOVER_KEYS);
+      const signed = { statement: toBase64url(bytes), signature: await paper.sign(tagged("recover", bytes)) };
+      return (await own.room.recoverOwners({ account: world.person.id, signed })).ok;
+    },
+  ],
+  [
+    "an owner key in the log's copy",
+    (key) => viaLog({ type: "owner-add", key: { credentialId: ANOTHER, key }, authority: { by: "host" } }, hasAnother),
+  ],
+  ["an owner key that the recovery key let in, in the log's copy", (key) => viaLog(recoverEntry(key), hasAnother)],
 ];
 
 test.each(DOORS)("[case 32] %s: two sound keys pass", async (_name, takes) => {
@@ -99,6 +136,18 @@ test.each(BAD_ED25519)("[case 32] no connector key, neither by claim link nor by
   await connector.hello(world.gateway, { key, sign: () => Promise.resolve(`AQ${"A".repeat(84)}`) });
   expect((await connector.closed).code).toBe(4410);
   expect(await verifyRaw(key, new Uint8Array(64), utf8("x"))).toBe(false);
+});
+
+test("[case 32] no recovery key, neither signed by an owner nor in the log's copy: small order, not canonical, off the curve", async () => {
+  const kept = async (key: ConnectorKey): Promise<[boolean, boolean]> => {
+    const signed = await recoveryKeyOf(key);
+    const own = await newGateway(world.person);
+    const told = await own.room.setRecoveryKey({ account: world.person.id, signed });
+    const entry = { type: "recovery-key", key, authority: { by: "owner", signed } } as const;
+    return [told.ok, (await viaLog(entry, (storage) => storage.recoveryKey())) !== null];
+  };
+  for (const [what, key] of BAD_ED25519) expect(await kept(key), what).toEqual([false, false]);
+  expect(await kept((await newLogKey()).key)).toEqual([true, true]);
 });
 
 test("[case 32] a sound connector key passes these doors", async () => {

@@ -1,7 +1,9 @@
 /** Named D1 queries about accounts, passkeys, sessions, codes. One statement each where a race matters. */
 import { and, asc, count, desc, eq, gt, isNull, lt, ne, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { accountSessions, accounts, auditEvents, enrolments, oneTimeCodes, passkeys, recoveryCodes } from "./schema.ts";
+import { signedByOwnerSchema } from "../../protocol/statements.ts";
+import type { SignedByOwner } from "../../protocol/statements.ts";
+import { accountSessions, accounts, auditEvents, enrolments, oneTimeCodes, passkeys, recoveryCodes, recoveryKeys } from "./schema.ts";
 
 export type Account = typeof accounts.$inferSelect;
 export type Passkey = typeof passkeys.$inferSelect;
@@ -206,6 +208,21 @@ export async function replaceRecoveryCodes(binding: D1Database, accountId: strin
   const db = drizzle(binding);
   const codes = codeMacs.map((mac) => ({ mac, accountId, usedAtMs: null }));
   await db.batch([db.delete(recoveryCodes).where(eq(recoveryCodes.accountId, accountId)), db.insert(recoveryCodes).values(codes)]);
+}
+
+/** @returns the statement that names the account's recovery key, or null */
+export async function recoveryKeyOf(db: D1Database, accountId: string): Promise<SignedByOwner | null> {
+  const row = (await drizzle(db).select().from(recoveryKeys).where(eq(recoveryKeys.accountId, accountId)))[0];
+  return row === undefined ? null : signedByOwnerSchema.parse({ statement: row.statement, assertion: JSON.parse(row.assertion) });
+}
+
+/** The account's recovery key from here on; gateways that are added later are told it. */
+export async function saveRecoveryKey(db: D1Database, accountId: string, signed: SignedByOwner, nowMs: number): Promise<void> {
+  const set = { statement: signed.statement, assertion: JSON.stringify(signed.assertion), createdAtMs: nowMs };
+  await drizzle(db)
+    .insert(recoveryKeys)
+    .values({ accountId, ...set })
+    .onConflictDoUpdate({ target: recoveryKeys.accountId, set });
 }
 
 export async function insertAudit(db: D1Database, row: typeof auditEvents.$inferInsert): Promise<void> {

@@ -50,6 +50,16 @@ export const recoveryCodes = sqliteTable(
   (table) => [index("recovery_codes_account").on(table.accountId)],
 ); // prettier-ignore
 
+/** An account's recovery key for its gateways, as an owner passkey signed it: public, and worth nothing without that signature. */
+export const recoveryKeys = sqliteTable("recovery_keys", {
+  accountId: text("account_id")
+    .primaryKey()
+    .references(() => accounts.id, { onDelete: "cascade" }),
+  statement: text("statement").notNull(),
+  assertion: text("assertion").notNull(),
+  createdAtMs: integer("created_at_ms").notNull(),
+});
+
 /** Everything that may be used once: sign-in nonces, hand-offs, enrolment codes, invitations. */
 export const oneTimeCodes = sqliteTable("one_time_codes", {
   selector: text("selector").primaryKey(),

@@ -1,9 +1,8 @@
 /** What the owner decides about devices: allow, deny, cut. Each verifies, commits in one transaction, then tells connector and devices. */
 import { verifyAssertion } from "../../core/assertion.ts";
 import { grantId } from "../../core/digests.ts";
-import { grantProblem, isWithin } from "../../core/grant-policy.ts";
-import { isSoundKey } from "../../core/public-key.ts";
-import { readGrant, readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
+import { grantProblem, isWithin, isWithinRole } from "../../core/grant-policy.ts";
+import { readGrant } from "../../core/statement.ts";
 import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { ACTIVATION_MS, MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
@@ -11,6 +10,7 @@ import { isSameText } from "../auth/session-cookie.ts";
 import type { Admission } from "./admission.ts";
 import { noticeGrant } from "./grant-notices.ts";
 import { deliver, refusalOf } from "./owed.ts";
+import { trustedKeys } from "./owners.ts";
 import { endRequest } from "./pairing-requests.ts";
 import type { Decided, RoomResult } from "./room-rpc.ts";
 import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
@@ -50,10 +50,11 @@ async function verifiedGrant(admission: Admission, signed: SignedByOwner): Promi
     body: statement.bytes,
     origin: config.approveOrigin,
     rpId: config.rpId,
-    ownerKeys: admission.storage.ownerKeys(),
+    ownerKeys: trustedKeys(admission),
   } as const;
   const owner = await verifyAssertion(signed.assertion, expected);
-  return typeof owner === "string" ? null : { id: await grantId(statement.bytes), body: statement.body };
+  if (typeof owner === "string" || !isWithinRole(owner.role, statement.body)) return null;
+  return { id: await grantId(statement.bytes), body: statement.body };
 }
 
 /** One transaction: device, grant and what the connector is owed. Then the connector, whose answer makes it live. */
@@ -161,44 +162,4 @@ export function deny(admission: Admission, input: { request: string; block: bool
   }
   endRequest(admission, row, "denied", { type: "refused", blocked: input.block });
   return { ok: true, value: { device: row.device } };
-}
-
-/** Pins one more owner passkey, endorsed by one that the room already holds. */
-export async function addOwnerKey(admission: Admission, account: string, signed: SignedByOwner): Promise<RoomResult<null>> {
-  const statement = readOwnerKey(signed.statement);
-  if (statement === null || statement.body.account !== account || !isSoundKey(statement.body.key)) return REFUSED;
-  const { config } = admission.options;
-  const keys = admission.storage.ownerKeys();
-  const expected = { type: "owner-key", body: statement.bytes, origin: config.approveOrigin, rpId: config.rpId, ownerKeys: keys } as const;
-  if (typeof (await verifyAssertion(signed.assertion, expected)) === "string") return REFUSED;
-  const { credentialId, key } = statement.body;
-  const message = { type: "owner-key", id: `owner-${credentialId.slice(0, 40)}`, signed } as const;
-  admission.storage.transaction(() => {
-    if (!keys.some((each) => each.credentialId === credentialId)) {
-      admission.storage.put("owner_keys", credentialId, { credentialId, key });
-      admission.audit("owner", "owner-key-added", null, {});
-    }
-    admission.storage.owe(message);
-  });
-  await deliver(admission, message);
-  return { ok: true, value: null };
-}
-
-/** Takes one owner passkey out: signed by another one that the room holds. */
-export async function removeOwnerKey(admission: Admission, account: string, signed: SignedByOwner): Promise<RoomResult<null>> {
-  const statement = readOwnerRemoval(signed.statement);
-  if (statement === null || statement.body.account !== account) return REFUSED;
-  const { config } = admission.options;
-  const { credentialId } = statement.body;
-  const ownerKeys = admission.storage.ownerKeys().filter((key) => key.credentialId !== credentialId);
-  const expected = { type: "owner-remove", body: statement.bytes, origin: config.approveOrigin, rpId: config.rpId, ownerKeys } as const;
-  if (typeof (await verifyAssertion(signed.assertion, expected)) === "string") return REFUSED;
-  const message = { type: "owner-remove", id: `owner-gone-${credentialId.slice(0, 40)}`, signed } as const;
-  admission.storage.transaction(() => {
-    admission.storage.delete("owner_keys", credentialId);
-    admission.storage.owe(message);
-    admission.audit("owner", "owner-key-removed", null, {});
-  });
-  await deliver(admission, message);
-  return { ok: true, value: null };
 }

@@ -2,11 +2,12 @@
 import { grantId } from "../../core/digests.ts";
 import { isSoundRotation, lineHash, nextInCopy } from "../../core/key-log.ts";
 import { isSoundKey } from "../../core/public-key.ts";
-import { readGrant } from "../../core/statement.ts";
+import { readGrant, readRecover } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";
 import { confirmedOnHost } from "./owed.ts";
+import { followRecover, followRecoveryKey } from "./owner-changes.ts";
 import type { DeviceRow } from "./storage.ts";
 
 /** Entries that the connector sends while earlier ones are still being checked wait here: order is what a chain is about. */
@@ -85,7 +86,7 @@ export class KeyLogCopy {
 
   /** What the person at the machine said; what the owner said remotely is recorded where it was decided. */
   #record({ body, seq }: KeyLogEntry): void {
-    const isOfOwner = "authority" in body && body.authority.by === "owner";
+    const isOfOwner = body.type === "recover" || ("authority" in body && body.authority.by === "owner");
     if (isOfOwner || body.type === "grant" || body.type === "activate" || (body.type === "revoke" && body.by === "relay")) return;
     const detail = body.type === "policy" ? { ...body.policy, entry: seq } : { entry: seq };
     this.#admission.audit("host", `log-${body.type}`, body.type === "revoke" ? body.device : null, detail);
@@ -110,7 +111,15 @@ export class KeyLogCopy {
         return row === undefined ? undefined : confirmedOnHost(this.#admission, row);
       }
       case "owner-add":
-        return storage.put("owner_keys", body.key.credentialId, body.key);
+        return storage.put("owner_keys", body.key.credentialId, body.role === undefined ? body.key : { ...body.key, role: body.role });
+      case "owner-role":
+        for (const key of storage.ownerKeys())
+          if (key.credentialId === body.credentialId) storage.put("owner_keys", key.credentialId, { ...key, role: body.role });
+        return;
+      case "recovery-key":
+        return followRecoveryKey(this.#admission, body);
+      case "recover":
+        return followRecover(this.#admission, body.signed);
       case "owner-remove":
         return storage.delete("owner_keys", body.credentialId);
       case "rotate": {
@@ -131,7 +140,18 @@ export class KeyLogCopy {
 
 /** A connector of ours writes no other ones; what it adds becomes a key of this room. */
 function hasSoundKeys({ body }: KeyLogEntry): boolean {
-  return body.type !== "owner-add" || isSoundKey(body.key.key);
+  switch (body.type) {
+    case "owner-add":
+      return isSoundKey(body.key.key);
+    case "recovery-key":
+      return body.key === null || isSoundKey(body.key);
+    case "recover": {
+      const read = readRecover(body.signed.statement);
+      return read !== null && isSoundKey(read.body.key);
+    }
+    default:
+      return true;
+  }
 }
 
 async function grantOf(entry: KeyLogEntry): Promise<string | null> {

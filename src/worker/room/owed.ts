@@ -5,6 +5,7 @@ import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { Admission } from "./admission.ts";
 import { changeNotice } from "./grant-notices.ts";
+import { ownerChangeSettled } from "./owner-changes.ts";
 import { cutAnswered, cutAsked } from "./receipts.ts";
 import type { DeviceRow, GrantRow, Owed } from "./storage.ts";
 
@@ -28,7 +29,10 @@ export async function settle(admission: Admission, message: Owed, result: LinkRe
   // What only failed on the way stays owed.
   if (!result.ok && result.refusal === "internal") return;
   if (message.type === "grant") return grantSettled(admission, message, result);
+  // Who may decide waits until somebody at the machine has looked; a device would have to ask again anyway.
+  if (!result.ok && result.refusal === "alarm") return;
   admission.storage.delete("owed", message.id);
+  ownerChangeSettled(admission, message, result);
 }
 
 /**

@@ -1,9 +1,9 @@
 /** What services may ask of a room. Every call names the account; the room compares it with its own and answers `not-found` for any other. */
 import type { Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { Difference } from "../../protocol/drift.ts";
-import type { KeyLogHead } from "../../protocol/key-log.ts";
+import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
 import type { GatewayReport } from "../../protocol/link-messages.ts";
-import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { ConnectorKey, OwnerKey, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
@@ -19,6 +19,19 @@ export type RoomFailure =
 
 export type RoomResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: RoomFailure; readonly triesLeft?: number };
+
+/** How far a change of owners came: taken by the connector, owed to it, or refused by it. */
+export type OwnerChange = "done" | "waiting" | "refused";
+
+export interface RoomOwners {
+  readonly keys: readonly {
+    readonly credentialId: string;
+    /** `adding`, `removing`: the connector has not answered yet. */
+    readonly state: "trusted" | "adding" | "removing";
+    readonly role: OwnerRole;
+  }[];
+  readonly recovery: { readonly key: RecoveryKey; readonly state: "trusted" | "adding" } | null;
+}
 
 /** What became of a grant, as far as it is known when the owner is answered. */
 export interface Decided {
@@ -46,7 +59,13 @@ export interface RoomRpc {
   /** Makes the room of a new gateway, or moves ownership after a new claim. Idempotent. */
   setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>>;
   /** A finished enrolment: pins the connector's key and the room's own copy of the owner's passkeys; an older connector's link ends. */
-  enrol(input: { account: string; key: ConnectorKey; ownerKeys: readonly OwnerKey[] }): Promise<RoomResult<null>>;
+  enrol(input: {
+    account: string;
+    key: ConnectorKey;
+    ownerKeys: readonly OwnerKey[];
+    /** The account's recovery key as an owner signed it: the new connector is owed it. */
+    recovery?: SignedByOwner | null;
+  }): Promise<RoomResult<null>>;
   rename(input: { account: string; name: string }): Promise<RoomResult<null>>;
   snapshot(input: { account: string }): Promise<RoomResult<RoomSnapshot>>;
   request(input: { account: string; request: string }): Promise<RoomResult<PairingRequest>>;
@@ -74,10 +93,16 @@ export interface RoomRpc {
   receiptFile(input: { account: string; device: string }): Promise<RoomResult<ReceiptFile>>;
   /** Mends a difference between the gateway's pairing list and the grants. */
   mend(input: { account: string; entry: string; what: "remove" | "keep" }): Promise<RoomResult<null>>;
+  /** Who may decide here, as far as the room knows. */
+  owners(input: { account: string }): Promise<RoomResult<RoomOwners>>;
   /** An endorsed further passkey; the connector verifies by itself. */
-  addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
+  addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
   /** Takes one owner passkey out, signed by another one. */
-  removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>>;
+  removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
+  /** Pins the account's recovery key, signed by an owner passkey. */
+  setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
+  /** An owner passkey comes and lost ones go, signed by the recovery key. */
+  recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>>;
   /** The owner ended the other copy of the connector: the next one that proves itself is linked. `conflict` when nothing is closed for that. */
   endQuarantine(input: { account: string }): Promise<RoomResult<null>>;
   /** A page of the key log's copy, from place `from` on; empty at its end. */

@@ -2,7 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
-import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { ConnectorKey, OwnerKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
@@ -11,16 +11,17 @@ import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import { cut, endUnanswered } from "./cuts.ts";
 import { exportReceipt, receiptView } from "./receipts.ts";
-import { addOwnerKey, allow, checkMatchCode, deny, ownerGrant, ownerOpened, removeOwnerKey } from "./decisions.ts";
+import { allow, checkMatchCode, deny, ownerGrant, ownerOpened } from "./decisions.ts";
 import { Door } from "./door.ts";
 import { driftView, mend } from "./drift.ts";
 import { endOverdue } from "./owed.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
+import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } from "./owners.ts";
 import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { Decided, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, OwnerChange, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import type { RequestRow } from "./storage.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -151,16 +152,24 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return done();
   }
 
-  enrol(input: { account: string; key: ConnectorKey; ownerKeys: readonly OwnerKey[] }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => {
+  enrol(input: {
+    account: string;
+    key: ConnectorKey;
+    ownerKeys: readonly OwnerKey[];
+    recovery?: SignedByOwner | null;
+  }): Promise<RoomResult<null>> {
+    return this.#for(input.account, async () => {
       const meta = this.#admission.mustMeta();
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
       this.#admission.storage.transaction(() => {
         this.#admission.storage.setMeta({ ...meta, key: input.key, previousKey: null, copies: NO_COPIES, generation: 0, acknowledged: 0 });
         this.#admission.storage.setOwnerKeys(input.ownerKeys);
+        this.#admission.storage.setRecoveryKey(null);
         this.#admission.storage.clearKeyLog();
         this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
       });
+      const { recovery = null } = input;
+      if (recovery !== null) await setRecoveryKey(this.#admission, input.account, recovery);
       this.#admission.tellInbox();
       return done();
     });
@@ -272,12 +281,24 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => mend(this.#admission, input));
   }
 
-  addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {
+  owners(input: { account: string }): Promise<RoomResult<RoomOwners>> {
+    return this.#for(input.account, () => Promise.resolve({ ok: true, value: ownersOf(this.#admission) }));
+  }
+
+  addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
     return this.#for(input.account, () => addOwnerKey(this.#admission, input.account, input.signed));
   }
 
-  removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<null>> {
+  removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
     return this.#for(input.account, () => removeOwnerKey(this.#admission, input.account, input.signed));
+  }
+
+  setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, () => setRecoveryKey(this.#admission, input.account, input.signed));
+  }
+
+  recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, () => recoverOwners(this.#admission, input.account, input.signed));
   }
 
   endQuarantine(input: { account: string }): Promise<RoomResult<null>> {

@@ -1,6 +1,7 @@
 /** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
 import type { AskMade } from "../../core/ask-budget.ts";
 import type { CopyWatch } from "../../core/copy-watch.ts";
+import type { PinnedKey } from "../../core/judge.ts";
 import type { TokenState } from "../../core/device-token-policy.ts";
 import type { OldKey } from "../../core/key-rotation.ts";
 import type { Receipt } from "../../protocol/api.ts";
@@ -8,7 +9,7 @@ import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims } from "../../protocol/door-messages.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
-import type { ConnectorKey, DeviceKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
@@ -102,8 +103,13 @@ export interface AuditAnchor {
   readonly head: AuditHead | null;
 }
 
+export interface RecoveryRow {
+  readonly key: RecoveryKey;
+  readonly issuedAtMs: number;
+}
+
 /** Commands that stay until their result came. */
-export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" }>;
+export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
 const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices"] as const;
@@ -174,13 +180,24 @@ export class RoomStorage {
     this.put("meta", "asks", { made });
   }
 
-  ownerKeys(): OwnerKey[] {
-    return this.all<OwnerKey>("owner_keys");
+  /** Also those that are about to go: whom the room trusts is owners.ts's to say. */
+  ownerKeys(): PinnedKey[] {
+    return this.all<PinnedKey>("owner_keys");
   }
 
   setOwnerKeys(keys: readonly OwnerKey[]): void {
     this.#storage.sql.exec("DELETE FROM owner_keys");
     for (const key of keys) this.put("owner_keys", key.credentialId, key);
+  }
+
+  /** The recovery key, and when the statement that pinned it was signed. */
+  recoveryKey(): RecoveryRow | null {
+    return this.get<RecoveryRow>("meta", "recovery-key");
+  }
+
+  setRecoveryKey(row: RecoveryRow | null): void {
+    if (row === null) this.delete("meta", "recovery-key");
+    else this.put("meta", "recovery-key", row);
   }
 
   /** Ends what a device's sessions still allow. */

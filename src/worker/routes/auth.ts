@@ -2,7 +2,6 @@
 import type { z } from "zod";
 import {
   addPasskeySchema,
-  endorseSchema,
   handoffRequestSchema,
   handoffResponseSchema,
   meSchema,
@@ -15,8 +14,8 @@ import {
   signedInSchema,
 } from "../../protocol/api.ts";
 import { HANDOFF_CODE_MS, MAX_PASSKEYS_PER_ACCOUNT, NONCE_MS } from "../../protocol/limits.ts";
+import { passkeyKeySchema } from "../../protocol/statements.ts";
 import { toBase32 } from "../../core/digests.ts";
-import { readOwnerKey } from "../../core/statement.ts";
 import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../auth/one-time-code.ts";
 import { knownPasskey, ownPasskeys, sealed } from "../auth/passkey-seal.ts";
@@ -25,7 +24,6 @@ import { newRecoveryCodes, redeemRecoveryCode } from "../auth/recovery-code.ts";
 import {
   accountById,
   accountCount,
-  deletePasskey,
   insertAccount,
   insertAudit,
   insertPasskey,
@@ -36,7 +34,6 @@ import {
   touchPasskey,
 } from "../db/account-queries.ts";
 import type { Passkey } from "../db/account-queries.ts";
-import { gatewaysOf } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
 import { ApiError } from "../respond.ts";
 import { route } from "./checked-route.ts";
@@ -53,7 +50,8 @@ async function signUpMode(call: Pick<Call<unknown>, "env" | "config">): Promise<
   return signUp === "first" && (await accountCount(call.env.DB)) === 0 ? "first" : "invite";
 }
 
-async function auditAccount(env: Env, accountId: string, action: string): Promise<void> {
+/** Writes down what an account did, apart from any gateway. */
+export async function auditAccount(env: Env, accountId: string, action: string): Promise<void> {
   await insertAudit(env.DB, {
     id: newRowId(),
     accountId,
@@ -80,6 +78,7 @@ function passkeyView(row: Passkey) {
     createdAtMs: row.createdAtMs,
     lastUsedAtMs: row.lastUsedAtMs,
     credentialId: row.credentialId,
+    key: passkeyKeySchema.parse(JSON.parse(row.jwk)),
   };
 }
 
@@ -209,31 +208,7 @@ export const authRoutes = [
       });
       await insertPasskey(env.DB, row);
       await auditAccount(env, session.account, "passkey-added");
-      return { ...passkeyView(row), key: passkey.key };
-    },
-  }),
-  route<z.infer<typeof endorseSchema>>({
-    method: "POST",
-    path: "/api/auth/passkeys/endorse",
-    summary: "Lets a new passkey decide for the gateways, signed by an older one",
-    auth: "account",
-    body: endorseSchema,
-    run: async ({ body, env, session }) => {
-      const statement = readOwnerKey(body.statement);
-      const passkey = statement === null ? null : await knownPasskey(env, statement.body.credentialId);
-      if (
-        statement === null ||
-        passkey === null ||
-        passkey.accountId !== session.account ||
-        passkey.jwk !== JSON.stringify(statement.body.key)
-      )
-        throw new ApiError("grant-refused");
-      const results = await Promise.all(
-        (await gatewaysOf(env.DB, session.account)).map((row) =>
-          env.ROOM.getByName(row.id).addOwnerKey({ account: session.account, signed: body }),
-        ),
-      );
-      return { delivered: results.filter((result) => result.ok).length };
+      return passkeyView(row);
     },
   }),
   route<z.infer<typeof passkeyNameSchema>>({
@@ -246,20 +221,6 @@ export const authRoutes = [
       const own = await ownPasskeys(env, session.account);
       if (!own.some((row) => row.credentialId === param("id"))) throw new ApiError("not-found");
       await renamePasskey(env.DB, session.account, param("id"), body.name);
-      return {};
-    },
-  }),
-  route({
-    method: "DELETE",
-    path: "/api/auth/passkeys/:id",
-    summary: "Removes a passkey, not the last one",
-    auth: "account",
-    run: async ({ env, session, param }) => {
-      const own = await ownPasskeys(env, session.account);
-      if (!own.some((row) => row.credentialId === param("id"))) throw new ApiError("not-found");
-      if (own.length === 1) throw new ApiError("conflict");
-      await deletePasskey(env.DB, session.account, param("id"));
-      await auditAccount(env, session.account, "passkey-removed");
       return {};
     },
   }),

@@ -22,7 +22,7 @@ import type { ConnectorKey, OwnerKey } from "../../protocol/statements.ts";
 import { redeemCode } from "../auth/one-time-code.ts";
 import { ownPasskeys } from "../auth/passkey-seal.ts";
 import { isTokenMac, tokenMacs } from "../auth/token-macs.ts";
-import { insertAudit } from "../db/account-queries.ts";
+import { insertAudit, recoveryKeyOf } from "../db/account-queries.ts";
 import { enrolmentById, gatewayOf, gatewaysOf, insertEnrolment, saveConnector, stepEnrolment } from "../db/gateway-queries.ts";
 import type { EnrolmentRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
@@ -53,7 +53,8 @@ function stateOf(row: EnrolmentRow): z.infer<typeof enrolmentViewSchema>["state"
   return row.expiresAtMs <= Date.now() && row.state !== "done" && row.state !== "failed" ? "expired" : row.state;
 }
 
-async function ownerKeysNow(env: Env, account: string): Promise<OwnerKey[]> {
+/** @returns the account's passkeys, as a gateway that is claimed now would pin them */
+export async function ownerKeysNow(env: Env, account: string): Promise<OwnerKey[]> {
   return (await ownPasskeys(env, account)).map((row) => ownerKeySchema.parse({ credentialId: row.credentialId, key: JSON.parse(row.jwk) }));
 }
 
@@ -287,7 +288,12 @@ export const connectorRoutes = [
       if (signature === null || !(await verifyRaw(key, signature, signed))) throw new ApiError("bad-request");
       const done = await stepEnrolment(env.DB, { id: row.id, from: "revealed", nowMs: Date.now(), set: { state: "done" } });
       if (done === null) throw new ApiError("conflict");
-      const result = await env.ROOM.getByName(gatewayId).enrol({ account: accountId, key, ownerKeys });
+      const result = await env.ROOM.getByName(gatewayId).enrol({
+        account: accountId,
+        key,
+        ownerKeys,
+        recovery: await recoveryKeyOf(env.DB, accountId),
+      });
       if (!result.ok) throw new ApiError("not-found");
       await saveConnector(env.DB, {
         gatewayId,

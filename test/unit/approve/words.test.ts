@@ -37,10 +37,15 @@ test("[PG3] a grant names the device, the gateway, how much and until when; each
 test("[PG3] owner changes name the passkey and what it may do afterwards", () => {
   const owner = { v: 1, account: "a".repeat(26), credentialId: "AAAA", issuedAtMs: 1 } as const;
   const key = { kty: "OKP", crv: "Ed25519", x: "A".repeat(43) } as const;
-  expect(actWords({ type: "owner-key", body: { ...owner, key }, passkeyName: "Passkey 2" })).toMatch(
+  expect(actWords({ type: "owner-key", body: { ...owner, key }, passkeyName: "Passkey 2", isNew: true })).toMatch(
     /Passkey 2.*may decide for all gateways/,
   );
   expect(actWords({ type: "owner-remove", body: owner, passkeyName: "Passkey 2" })).toMatch(/Passkey 2.*may no longer decide/);
+  expect(actWords({ type: "owner-key", body: { ...owner, key }, passkeyName: "Passkey 2", isNew: false })).toMatch(
+    /Passkey 2.*you just used.*may decide for all gateways/,
+  );
+  const recoveryKey = { v: 1, account: owner.account, key, issuedAtMs: 1 } as const;
+  expect(actWords({ type: "recovery-key", body: recoveryKey })).toMatch(/recovery key.*may let a passkey decide for all gateways/);
 });
 
 test("[PG3] one place of the page asks for signatures, and it says what is signed before it does", () => {

@@ -1,0 +1,121 @@
+/** Who may decide for a gateway, and who may change that: passkeys with their roles, and the recovery key (PROTOCOL.md KL5, KL8-KL11). */
+import type { KeyLogBody } from "../protocol/key-log.ts";
+import { MAX_OWNER_KEYS } from "../protocol/limits.ts";
+import type { StatementType } from "../protocol/statement-encoding.ts";
+import type { OwnerKey, SignedByOwner } from "../protocol/statements.ts";
+import { verifyAssertion } from "./assertion.ts";
+import type { PinnedKey } from "./judge.ts";
+import type { Change, KeyLogProblem, KeyLogState } from "./key-log.ts";
+import { isSoundKey, verifyTagged } from "./public-key.ts";
+import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "./statement.ts";
+import type { ReadStatement } from "./statement.ts";
+
+type Body<Type extends KeyLogBody["type"]> = Extract<KeyLogBody, { type: Type }>;
+
+/** @returns whether a pinned passkey is an owner's: it may grant up to the policy, and change who else may decide */
+export function isOwner(key: PinnedKey): boolean {
+  return key.role?.kind !== "approver";
+}
+
+function sameKey(a: OwnerKey["key"], b: OwnerKey["key"]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Whether an owner's passkey signed this statement. An approver's did not: its word counts for devices, never for keys. */
+async function ownerProblem(
+  state: KeyLogState,
+  type: StatementType,
+  read: ReadStatement<unknown>,
+  signed: SignedByOwner,
+  ownerKeys: readonly PinnedKey[] = state.ownerKeys,
+): Promise<KeyLogProblem | null> {
+  const { approveOrigin: origin, rpId } = state;
+  const signer = await verifyAssertion(signed.assertion, { type, body: read.bytes, origin, rpId, ownerKeys });
+  if (typeof signer === "string") return signer === "unknown-owner-key" ? signer : "bad-signature";
+  return isOwner(signer) ? null : "over-ceiling";
+}
+
+/** One more passkey: endorsed by an owner's, or said on the host. An endorsement makes an owner; another role is said on the host. */
+export async function addOwner(state: KeyLogState, body: Body<"owner-add">): Promise<Change | KeyLogProblem> {
+  const { key, authority, role } = body;
+  if (!isSoundKey(key.key)) return "bad-statement";
+  if (state.ownerKeys.some((owner) => owner.credentialId === key.credentialId)) return "nothing-changes";
+  if (state.ownerKeys.length >= MAX_OWNER_KEYS) return "too-many-owner-keys";
+  if (authority.by === "owner") {
+    const read = readOwnerKey(authority.signed.statement);
+    if (read === null || role !== undefined || read.body.account !== state.account) return "bad-statement";
+    if (read.body.credentialId !== key.credentialId || !sameKey(read.body.key, key.key)) return "bad-statement";
+    if (state.removedOwners.has(key.credentialId)) return "revoked";
+    const problem = await ownerProblem(state, "owner-key", read, authority.signed);
+    if (problem !== null) return problem;
+  }
+  const removedOwners = new Set(state.removedOwners);
+  removedOwners.delete(key.credentialId);
+  return { ownerKeys: [...state.ownerKeys, role === undefined ? key : { ...key, role }], removedOwners };
+}
+
+/** A passkey goes. One that never came is written down, too: an endorsement of it that was held back on its way must find the removal. */
+export async function removeOwner(state: KeyLogState, body: Body<"owner-remove">): Promise<Change | KeyLogProblem> {
+  const { credentialId, authority } = body;
+  // A passkey cannot take itself out, and a stolen one cannot take out the last other: the signer stays, and is another.
+  const left = state.ownerKeys.filter((owner) => owner.credentialId !== credentialId);
+  if (left.length === state.ownerKeys.length && state.removedOwners.has(credentialId)) return "nothing-changes";
+  if (!left.some(isOwner)) return "last-owner-key";
+  if (authority.by === "owner") {
+    const read = readOwnerRemoval(authority.signed.statement);
+    if (read === null || read.body.account !== state.account || read.body.credentialId !== credentialId) return "bad-statement";
+    const { statement } = authority.signed;
+    if (state.spentRemovals.has(statement)) return "revoked";
+    const problem = await ownerProblem(state, "owner-remove", read, authority.signed, left);
+    if (problem !== null) return problem;
+    return { ...removed(state, left, [credentialId]), spentRemovals: new Set(state.spentRemovals).add(statement) };
+  }
+  return removed(state, left, [credentialId]);
+}
+
+function removed(state: KeyLogState, left: readonly PinnedKey[], gone: readonly string[]): Change {
+  return { ownerKeys: left, removedOwners: new Set([...state.removedOwners, ...gone]) };
+}
+
+/** Another role for a passkey; somebody with an owner's stays. */
+export function changeRole(state: KeyLogState, body: Body<"owner-role">): Change | KeyLogProblem {
+  const { credentialId, role } = body;
+  if (!state.ownerKeys.some((owner) => owner.credentialId === credentialId)) return "unknown-owner-key";
+  const ownerKeys = state.ownerKeys.map((owner) => (owner.credentialId === credentialId ? { ...owner, role } : owner));
+  return ownerKeys.some(isOwner) ? { ownerKeys } : "last-owner-key";
+}
+
+/** Pins the recovery key. The statement of a later moment wins, so that a key that was replaced never comes back, held back or repeated. */
+export async function setRecoveryKey(state: KeyLogState, body: Body<"recovery-key">): Promise<Change | KeyLogProblem> {
+  const { key, authority } = body;
+  if (key !== null && !isSoundKey(key)) return "bad-statement";
+  if (authority.by === "host") {
+    if (key !== null) return "bad-statement";
+    return state.recovery.key === null ? "nothing-changes" : { recovery: { ...state.recovery, key } };
+  }
+  const read = readRecoveryKey(authority.signed.statement);
+  if (read === null || key === null || read.body.account !== state.account || !sameKey(read.body.key, key)) return "bad-statement";
+  if (state.recovery.key !== null && sameKey(state.recovery.key, key)) return "nothing-changes";
+  if (read.body.issuedAtMs <= state.recovery.issuedAtMs) return "revoked";
+  const problem = await ownerProblem(state, "recovery-key", read, authority.signed);
+  return problem ?? { recovery: { key, issuedAtMs: read.body.issuedAtMs } };
+}
+
+/** The recovery key's word: a passkey comes as an owner's, lost ones go, in one step. */
+export async function recover(state: KeyLogState, body: Body<"recover">): Promise<Change | KeyLogProblem> {
+  const read = readRecover(body.signed.statement);
+  if (read === null || read.body.account !== state.account || !isSoundKey(read.body.key)) return "bad-statement";
+  const { credentialId, key, remove } = read.body;
+  if (state.recovery.key === null) return "unknown-owner-key";
+  if (!(await verifyTagged(state.recovery.key, "recover", read.bytes, body.signed.signature))) return "bad-signature";
+  const { statement } = body.signed;
+  const known = state.ownerKeys.find((owner) => owner.credentialId === credentialId);
+  if (state.spentRemovals.has(statement)) return known === undefined ? "revoked" : "nothing-changes";
+  if (state.removedOwners.has(credentialId) || remove.includes(credentialId)) return "revoked";
+  const left = state.ownerKeys.filter((owner) => ![credentialId, ...remove].includes(owner.credentialId));
+  if (left.length >= MAX_OWNER_KEYS) return "too-many-owner-keys";
+  return {
+    ...removed(state, [...left, { credentialId, key }], remove),
+    spentRemovals: new Set(state.spentRemovals).add(statement),
+  };
+}

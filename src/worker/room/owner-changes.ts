@@ -1,0 +1,60 @@
+/** What follows in the room when the connector took, or refused, a change of owners. */
+import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/statement.ts";
+import type { KeyLogBody } from "../../protocol/key-log.ts";
+import type { LinkResult } from "../../protocol/link-messages.ts";
+import type { SignedByRecovery } from "../../protocol/statements.ts";
+import type { Admission } from "./admission.ts";
+import type { Owed } from "./storage.ts";
+
+type OwnerMessage = Extract<Owed, { type: "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
+
+/** @returns the passkey that a message brings, and those that it takes away; nothing for one that is about neither */
+export function passkeysIn(message: Owed): { readonly adds: string | null; readonly removes: readonly string[] } {
+  switch (message.type) {
+    case "owner-key":
+      return { adds: readOwnerKey(message.signed.statement)?.body.credentialId ?? null, removes: [] };
+    case "owner-remove": {
+      const body = readOwnerRemoval(message.signed.statement)?.body;
+      return { adds: null, removes: body === undefined ? [] : [body.credentialId] };
+    }
+    case "recover": {
+      const body = readRecover(message.signed.statement)?.body;
+      return { adds: body?.credentialId ?? null, removes: body?.remove ?? [] };
+    }
+    default:
+      return { adds: null, removes: [] };
+  }
+}
+
+/** The room says what the connector says: a passkey or recovery key that it refused counts here no longer, one that it took out is gone. */
+export function ownerChangeSettled(admission: Admission, message: OwnerMessage, result: LinkResult): void {
+  const { storage } = admission;
+  const { adds, removes } = passkeysIn(message);
+  storage.transaction(() => {
+    if (result.ok) for (const credentialId of removes) storage.delete("owner_keys", credentialId);
+    else if (adds !== null) storage.delete("owner_keys", adds);
+    if (!result.ok && message.type === "recovery-key") {
+      const refused = readRecoveryKey(message.signed.statement)?.body;
+      if (refused !== undefined && storage.recoveryKey()?.key.x === refused.key.x) storage.setRecoveryKey(null);
+    }
+    if (!result.ok) admission.audit("gateway", `${message.type}-refused`, null, { why: result.refusal ?? "unknown" });
+  });
+  admission.tellInbox();
+}
+
+/** The connector pinned a recovery key, or the host took it out. */
+export function followRecoveryKey(admission: Admission, body: Extract<KeyLogBody, { type: "recovery-key" }>): void {
+  const { storage } = admission;
+  if (body.key === null) return storage.setRecoveryKey(null);
+  const issuedAtMs = body.authority.by === "owner" ? readRecoveryKey(body.authority.signed.statement)?.body.issuedAtMs : undefined;
+  if (issuedAtMs !== undefined && issuedAtMs >= (storage.recoveryKey()?.issuedAtMs ?? 0))
+    storage.setRecoveryKey({ key: body.key, issuedAtMs });
+}
+
+/** The recovery key changed the owners on the machine. */
+export function followRecover(admission: Admission, signed: SignedByRecovery): void {
+  const body = readRecover(signed.statement)?.body;
+  if (body === undefined) return;
+  for (const credentialId of body.remove) admission.storage.delete("owner_keys", credentialId);
+  admission.storage.put("owner_keys", body.credentialId, { credentialId: body.credentialId, key: body.key });
+}
