@@ -7,7 +7,13 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const scripts = { start: "scripts/start.ts", test: "scripts/test.ts", deploy: "scripts/deploy.ts", bench: "test/bench/main.ts", simulate: "test/simulator/main.ts" };
+const scripts = {
+  start: "scripts/start.ts",
+  test: "scripts/test.ts",
+  deploy: "scripts/deploy.ts",
+  bench: "test/bench/main.ts",
+  simulate: "test/simulator/main.ts",
+};
 const [command = "", ...rest] = process.argv.slice(2);
 const script = scripts[command];
 if (script === undefined) {

@@ -120,7 +120,7 @@ const subtle = {
       const name = Buffer.from(signature).toString("latin1");
       const known = verified.get(name);
       if (known !== undefined && known.key === key.key && Buffer.compare(known.data, data) === 0) return known.isGood;
-      const isGood = nodeCrypto.verify(null, data, key.key as nodeCrypto.KeyObject, signature);
+      const isGood = nodeCrypto.verify(null, data, key.key, signature);
       if (verified.size > 2_000) verified.clear();
       verified.set(name, { key: key.key, data: Buffer.from(data), isGood });
       return isGood;
