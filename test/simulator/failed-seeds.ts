@@ -27,4 +27,8 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [1548, "a copied machine took the gateway back; its key log was behind"],
   [1603, "a browser closed while the room slept: its stream stayed open at the gateway"],
   [1649, "the simulator: a power cut started a second connector"],
+  [2649, "the simulator: the body of an answer whose instance had become stale"],
+  [3429, "a browser's close woke the room and hid that messages were lost"],
+  [5033, "the simulator: an answer that waited for the disk was lost with its instance"],
+  [5037, "the simulator: a stream that was being opened when the run was judged"],
 ];

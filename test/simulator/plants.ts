@@ -100,9 +100,10 @@ export const PLANTS: readonly Plant[] = [
       { file: "connector/ws-stream.ts", find: `if (this.#isOver) return;\n      if (!this.#isOpened)`, replace: `if (!this.#isOpened)` },
     ],
   },
-  plant("a close that wakes the room is not passed on", "worker/room/relay.ts", `if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)`, `if (stream === undefined && attachment.stream < 0)`), // prettier-ignore
+  plant("a close that wakes the room is not passed on", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `return;`), // prettier-ignore
+  plant("a close that wakes the room hides that messages were lost", "worker/room/relay.ts", `if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");\n    else this`, `this`), // prettier-ignore
   plant("what a browser left behind is forgotten in sleep", "worker/room/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
-  plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)`, `if (stream === undefined)`), // prettier-ignore
+  plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `if (stream !== undefined) return;`), // prettier-ignore
   plant("a command that fails is not answered", "connector/link.ts", `.then(() => this.#command(message)).catch(failed);`, `.then(() => this.#command(message)).catch(() => undefined);`), // prettier-ignore
   plant("a full disk ends the connector", "connector/ws-stream.ts", `      try {\n        data = watch.firstFromBrowser(text);\n      } catch {\n        return this.#unkept();\n      }`, `      data = watch.firstFromBrowser(text);`), // prettier-ignore
 ];
@@ -115,6 +116,7 @@ export const SHOWN_BY: Readonly<Record<string, number>> = {
   "an entry of the key log is not synced": 16,
   "a stream that is over still sends, and on the next link its id is another's": 637,
   "a close that wakes the room is not passed on": 13,
+  "a close that wakes the room hides that messages were lost": 3429,
   "what a browser left behind is forgotten in sleep": 62,
   "a close goes to another link's stream": 224,
   "a command that fails is not answered": 217,

@@ -105,8 +105,9 @@ export class RoomHost {
   /** An answer's body breaks with the instance that writes it. */
   readonly #bodies = new Map<{ cancel(): void }, RoomInstance>();
 
-  bodyOpened(body: { cancel(): void }): void {
-    if (this.instance !== null) this.#bodies.set(body, this.instance);
+  bodyOpened(body: { cancel(): void }, instance: RoomInstance | null): void {
+    if (instance === null || instance.actor.isDead) body.cancel();
+    else this.#bodies.set(body, instance);
   }
 
   bodyEnded(body: { cancel(): void }): void {
@@ -123,18 +124,22 @@ export class RoomHost {
       const instance = this.#awake();
       instance.inFlight += 1;
       const onDeath = (): void => resolve(null);
+      // Until it has left the gate, an answer can still be lost with the instance.
+      const settle = (value: T | null): void => {
+        this.#waiting.delete(onDeath);
+        resolve(value);
+      };
       this.#waiting.set(onDeath, instance);
       this.#on(instance, (room) => work(room))
         .then(
-          (value) => instance.output(() => resolve(value)),
+          (value) => instance.output(() => settle(value)),
           (error: unknown) => {
             if (!instance.isStale) sim.fail("internal", `a call of the room threw: ${String(error)}`);
-            instance.output(() => resolve(null));
+            instance.output(() => settle(null));
           },
         )
         .finally(() => {
           instance.inFlight -= 1;
-          this.#waiting.delete(onDeath);
         });
     });
   }

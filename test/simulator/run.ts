@@ -108,10 +108,10 @@ async function run(make: (ctx: object, env: object) => RoomPort, template: Templ
       device.main?.sendUp({ bytes: 300, isText: true });
       device.main?.sendDown({ bytes: 70_000, isText: false });
     }
+    world.isQuiet = true;
     await until(FAULTS_END_MS + 100_000);
     if (!isOver()) checkWhole(world);
     // What waits for D1 tries again every five minutes at most.
-    world.isQuiet = true;
     await until(FAULTS_END_MS + 135_000);
     if (isSomethingLeft(world)) await until(FAULTS_END_MS + 460_000);
     if (!isOver()) checkRecords(world);

@@ -137,12 +137,15 @@ export class World {
   async fetch(request: SimRequest): Promise<SimResponse | null> {
     const { scheduler, timing } = sim;
     await new Promise<void>((resolve) => scheduler.after(timing.int(1, 15), resolve, scheduler.world));
-    const response = await this.room.fetch(request);
     const { room } = this;
+    const answer = room.fetch(request);
+    // The one that the request woke, or that was awake.
+    const { instance } = room;
+    const response = await answer;
     const body = response?.body;
     if (typeof body === "object" && body !== null) {
-      room.bodyOpened(body);
       body.onOver = () => room.bodyEnded(body);
+      room.bodyOpened(body, instance);
     }
     await new Promise<void>((resolve) => scheduler.after(timing.int(0, 15), resolve, scheduler.world));
     if (response?.status === 500 && this.room.stale === null) sim.fail("internal", `the room answered 500 to ${request.url}`);

@@ -214,8 +214,10 @@ export class Relay implements RelayForAdmission, StreamHost {
     const clean = sendableClose(code, reason);
     closeQuietly(ws, clean.code, clean.reason);
     // The close itself woke the room, so the socket was no open stream any more when the table was made: the gateway hears of it all the same.
-    if (stream === undefined && attachment.link !== undefined && attachment.link === this.#link.generation)
-      this.sendFrame(encodeFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason)));
+    if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;
+    // What the room held of its messages is lost: then the close is not the browser's.
+    if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");
+    else this.sendFrame(encodeFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason)));
   }
 
   // --- frames ------------------------------------------------------------------------------------------------------------------
