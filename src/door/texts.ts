@@ -75,7 +75,7 @@ export function stateText(state: GatewayState, lastSeen: string | null, restartE
     case "no-link":
       return `The gateway's machine is off or without internet.${seen} This page goes on by itself when it is back.`;
     case "offline":
-      return `The gateway's machine is on, but OpenClaw is not running there.${seen} This page goes on by itself when it is.`;
+      return `The gateway's machine is on, but OpenClaw is not running there.${seen} This page goes on by itself when it runs again.`;
     case "starting":
       return `The gateway is starting.${seen} This page goes on by itself.`;
     case "restarting":

@@ -206,7 +206,7 @@ test("[ST10] an allowed device's tab while the gateway is away says why and sinc
     .waitFor();
   await look(device, "away-machine");
   gateway = await startDemoGateway({ port, token: TOKEN });
-  connector = connect(["run"], stateDir);
+  connector = connect(["run", "--yes"], stateDir);
   await device.getByText("Connected. This device may").waitFor();
   expect(device.url()).toBe(`${origin}/some/chat?x=1#part`);
   await device.context().close();

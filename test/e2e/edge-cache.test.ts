@@ -51,6 +51,8 @@ async function coldLoad(): Promise<Served> {
     if (!answer.url().startsWith(origin) || answer.fromServiceWorker() || answer.status() !== 200) continue;
     // As it crossed: encoded. The development server sends no length with an encoded body.
     const length = (await answer.request().sizes()).responseBodySize;
+    // Out of the page's own memory: nothing crossed, and the browser reports less than its headers.
+    if (length <= 0) continue;
     const isEdge = (await answer.headerValue("cache-status")) === "gatehouse; hit";
     (isEdge ? edge : gateway).push(`${pathname} ${length}`);
     bytes += length;
@@ -115,7 +117,7 @@ test("[EC1] [EC5] the second load of the real Control UI takes at least 90 % of 
   const second = await coldLoad();
   expect(second.edge.length).toBeGreaterThan(20);
   expect(second.bytes).toBeGreaterThan(200_000);
-  expect(second.edgeBytes / second.bytes, `${second.edgeBytes} of ${second.bytes} bytes`).toBeGreaterThanOrEqual(0.9);
+  expect(second.edgeBytes / second.bytes, `${second.edgeBytes} of ${second.bytes} bytes from the edge`).toBeGreaterThanOrEqual(0.9);
   const fromGateway = second.gateway.map((each) => each.split(" ")[0] ?? "");
   for (const live of ["/", "/sw.js"]) expect(fromGateway).toContain(live);
   expect(second.edge.filter((each) => !/\.(?:js|css|svg|png|webp|woff2) \d+$/.test(each))).toEqual([]);
