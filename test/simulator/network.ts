@@ -104,6 +104,8 @@ export class Endpoint {
   #pipe: Pipe | null = null;
   #held: Item[] = [];
   #isPaused = false;
+  /** This end said close first. */
+  hasBegunClose = false;
 
   private constructor(name: string, owner: Actor) {
     this.name = name;
@@ -155,6 +157,7 @@ export class Endpoint {
       return;
     }
     this.state = "closing";
+    this.hasBegunClose = true;
     if (!this.repliesToClose) return;
     sim.scheduler.after(
       CLOSE_WAIT_MS,
@@ -199,6 +202,10 @@ export class Endpoint {
       () => peer.lost(1006),
       () => peer.owner,
     );
+  }
+
+  get isFrozen(): boolean {
+    return this.#isPaused;
   }
 
   pause(): void {
