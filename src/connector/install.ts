@@ -10,7 +10,8 @@ import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/s
 import type { SettingChange } from "./openclaw/settings.ts";
 import type { Options } from "./options.ts";
 
-const RESTORE_WITHIN_MS = 15_000;
+/** A small machine takes its time to restart OpenClaw when its trusted proxies change. */
+const RESTORE_WITHIN_MS = 90_000;
 
 /** One word of systemd's ExecStart (systemd.service(5), "Command lines"). */
 function unitWord(text: string): string {
