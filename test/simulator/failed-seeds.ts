@@ -31,4 +31,8 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [3429, "a browser's close woke the room and hid that messages were lost"],
   [5033, "the simulator: an answer that waited for the disk was lost with its instance"],
   [5037, "the simulator: a stream that was being opened when the run was judged"],
+  [10175, "the simulator: one large message in each direction"],
+  [10744, "the simulator: a stopped copy of the machine that had not heard of a cut"],
+  [10760, "the simulator: a frozen page that closed itself"],
+  [11438, "the simulator: a copied machine switched off as it took over"],
 ];

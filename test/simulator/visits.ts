@@ -149,6 +149,8 @@ export class WsVisit {
   }
 
   closeByBrowser(): void {
+    // A page that reads nothing any more never sees the answer to its close.
+    this.isLegBroken = true;
     this.browser?.close(LAST_WORD.up, "the page is done");
   }
 

@@ -75,7 +75,14 @@ export class World {
     this.room = new RoomHost(make, env, this.oracle);
     this.oracle.wakes = () => this.room.wakes;
     this.gateway = new SimGateway({
-      arrived: (path, headers) => this.oracle.arrived(path, headers, this.#visit(path), sim.scheduler.nowMs + this.connector.actor.skewMs),
+      arrived: (path, headers) =>
+        this.oracle.arrived(
+          path,
+          headers,
+          this.#visit(path),
+          sim.scheduler.nowMs + this.connector.actor.skewMs,
+          sim.scheduler.actor === this.connector.actor,
+        ),
       visit: (path) => this.#visit(path),
     });
     setRoute({
@@ -158,11 +165,12 @@ export class World {
     this.#processes += 1;
     const process = new ConnectorProcess(`connector#${this.#processes}`, disk, this.gateway, this.#skewMs);
     process.onStopped = (why) => {
-      if (why !== "superseded" || process !== this.connector || !this.retired.some((each) => each.isAlive)) return;
+      if (why !== "superseded" || process !== this.connector || this.retired.length === 0) return;
       // The old machine took the gateway back before it was switched off: it is the connector again.
       const old = this.retired.find((each) => each.isAlive);
-      if (old === undefined) return;
-      this.connector = old;
+      // Or it has been switched off in that very moment: then the new one is started again.
+      if (old === undefined) this.later(3_000, () => this.startConnector(disk));
+      else this.connector = old;
       this.isForked = true;
     };
     return process;
