@@ -99,7 +99,7 @@ async function watchSigning(page: Page): Promise<() => Promise<readonly { challe
   return () => page.evaluate(() => (globalThis as unknown as { signing?: { challenge: string; text: string }[] }).signing ?? []);
 }
 
-function challengeOf(type: "grant" | "owner-key", statement: string): string {
+function challengeOf(type: "grant" | "owner-key" | "owner-remove", statement: string): string {
   return createHash("sha256")
     .update(tagged(type, fromBase64url(statement) ?? new Uint8Array()))
     .digest("base64");
