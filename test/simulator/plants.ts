@@ -25,8 +25,8 @@ export const PLANTS: readonly Plant[] = [
       { file: "worker/room/admission.ts", find: `.filter((row) => row.state === "cut")`, replace: `.filter(() => false)` },
       {
         file: "worker/room/admission.ts",
-        find: `      this.storage.deleteSessionsOf(row.id);\n      this.audit(by, "cut"`,
-        replace: `      this.audit(by, "cut"`,
+        find: `    this.storage.delete("owed", \`grant-\${row.grant}\`);\n    this.storage.deleteSessionsOf(row.id);`,
+        replace: `    this.storage.delete("owed", \`grant-\${row.grant}\`);`,
       },
     ],
   },
@@ -50,8 +50,8 @@ export const PLANTS: readonly Plant[] = [
   ),
   plant(
     "what is owed is not sent again",
-    "worker/room/admission.ts",
-    `    for (const message of this.storage.owed()) void deliver(this, message);\n`,
+    "worker/room/owed.ts",
+    `  for (const message of admission.storage.owed()) void deliver(admission, message);\n`,
     NOTHING,
   ),
   plant("half a message is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, holding };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, holding };`), // prettier-ignore
