@@ -99,7 +99,7 @@ async function watchSigning(page: Page): Promise<() => Promise<readonly { challe
   return () => page.evaluate(() => (globalThis as unknown as { signing?: { challenge: string; text: string }[] }).signing ?? []);
 }
 
-function challengeOf(type: "grant" | "owner-key", statement: string): string {
+function challengeOf(type: "grant" | "owner-key" | "owner-remove", statement: string): string {
   return createHash("sha256")
     .update(tagged(type, fromBase64url(statement) ?? new Uint8Array()))
     .digest("base64");
@@ -355,7 +355,7 @@ test("[PG3] [case 48] an approval link that somebody else sent: the victim reads
   await attacker.context().close();
 });
 
-test("[PG3] a further passkey: the page says what the earlier one signs", async () => {
+test("[PG3] a further passkey, and its end: the page says what the earlier one signs", async () => {
   const signing = await watchSigning(owner);
   await owner.goto(`${stack.control.approveOrigin}/account`);
   await owner.getByRole("button", { name: "Add a passkey" }).waitFor();
@@ -374,7 +374,14 @@ test("[PG3] a further passkey: the page says what the earlier one signs", async 
     "An earlier passkey signs: “Passkey 2”, just made on this device, may decide for all gateways of this account.",
   );
   await owner.getByRole("button", { name: "Remove Passkey 2" }).click();
+  const removal = owner.waitForRequest((request) => request.url().endsWith("/passkeys/remove"));
   await owner.getByRole("button", { name: "Remove", exact: true }).click();
+  const gone = (await removal).postDataJSON() as { statement: string };
+  const last = (await signing()).at(-1);
+  expect(last?.challenge).toBe(challengeOf("owner-remove", gone.statement));
+  expect(last?.text).toContain("A passkey that you keep signs: “Passkey 2” may no longer decide for any gateway of this account");
+  await heading(owner, "What your gateways say");
+  await owner.getByRole("button", { name: "Continue" }).click();
   await owner.getByRole("button", { name: "Add a passkey" }).waitFor();
   await owner.unroute("**/api/auth/passkeys");
 });
