@@ -50,9 +50,8 @@ async function newKey(page: Page, transport: "internal" | "usb"): Promise<Virtua
  */
 async function asideOnceMade(page: Page, { session, authenticatorId }: VirtualKey): Promise<void> {
   await page.route("**/api/auth/passkeys", async (route) => {
-    const response = await route.fetch();
     await session.send("WebAuthn.setAutomaticPresenceSimulation", { authenticatorId, enabled: false });
-    await route.fulfill({ response });
+    await route.continue();
   });
 }
 
