@@ -156,6 +156,8 @@ test("[KL9] [case 29] a passkey that was removed on the account page decides no 
   await laptop.getByText("The gateway did not take this passkey's yes").waitFor();
   expect(await judgement(stateDir, signed)).toEqual({ ok: false, refusal: "unknown-owner-key" });
   expect(await judgement(before, signed)).toEqual({ ok: true, value: null });
+  await laptop.getByRole("button", { name: "Deny", exact: true }).click();
+  await heading(laptop, "Denied");
   await visitor.context().close();
 });
 
