@@ -50,9 +50,8 @@ async function newKey(page: Page, transport: "internal" | "usb"): Promise<Virtua
  */
 async function asideOnceMade(page: Page, { session, authenticatorId }: VirtualKey): Promise<void> {
   await page.route("**/api/auth/passkeys", async (route) => {
-    const response = await route.fetch();
     await session.send("WebAuthn.setAutomaticPresenceSimulation", { authenticatorId, enabled: false });
-    await route.fulfill({ response });
+    await route.continue();
   });
 }
 
@@ -157,6 +156,8 @@ test("[KL9] [case 29] a passkey that was removed on the account page decides no 
   await laptop.getByText("The gateway did not take this passkey's yes").waitFor();
   expect(await judgement(stateDir, signed)).toEqual({ ok: false, refusal: "unknown-owner-key" });
   expect(await judgement(before, signed)).toEqual({ ok: true, value: null });
+  await laptop.getByRole("button", { name: "Deny", exact: true }).click();
+  await heading(laptop, "Denied");
   await visitor.context().close();
 });
 
