@@ -6,12 +6,13 @@ import { keyLogPath } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
 import type { ControlLeg } from "./openclaw/control-leg.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
+import { GatewayAwayError } from "./openclaw/openclaw-port.ts";
 import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/settings.ts";
 import type { SettingChange } from "./openclaw/settings.ts";
 import type { Options } from "./options.ts";
 
 /** A small machine takes its time to restart OpenClaw when its trusted proxies change. */
-const RESTORE_WITHIN_MS = 90_000;
+const RESTORE_WITHIN_MS = 45_000;
 
 /** One word of systemd's ExecStart (systemd.service(5), "Command lines"). */
 function unitWord(text: string): string {
@@ -61,19 +62,43 @@ const AWAY_TEXTS = {
   "no-secret": "OpenClaw's secret was not found. Set OPENCLAW_GATEWAY_TOKEN",
 } as const;
 
-/** One thing that is asked of the gateway. @throws Error with a cure when it is not reached */
+const ASK_TRIES = 3;
+
+/**
+ * One thing that is asked of the gateway, again when it went away or did not answer: it may be taking the change in just then.
+ *
+ * @param work reads before it writes, so that twice is as good as once
+ * @throws Error with a cure when it is not reached
+ */
 async function asked<T>(work: (leg: ControlLeg) => Promise<T>): Promise<T> {
-  const done = await withGateway(process.env, { withinMs: RESTORE_WITHIN_MS, isPatient: true }, work);
-  if ("value" in done) return done.value;
-  throw new Error(`${AWAY_TEXTS[done.why]}, then run this again: its settings were not put back and nothing was deleted.`);
+  let why: keyof typeof AWAY_TEXTS = "not-running";
+  for (let tries = 0; tries < ASK_TRIES; tries += 1) {
+    try {
+      const done = await withGateway(process.env, { withinMs: RESTORE_WITHIN_MS, isPatient: true }, work);
+      if ("value" in done) return done.value;
+      ({ why } = done);
+      break;
+    } catch (error) {
+      if (!(error instanceof GatewayAwayError)) throw error;
+    }
+  }
+  throw new Error(`${AWAY_TEXTS[why]}, then run this again: its settings were not put back and nothing was deleted.`);
 }
 
 /** Takes our changes back through the gateway's own RPC. @returns what was written */
 async function restore(applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
-  const restored = await asked((leg) => applySettings(leg, (config) => planRestore(config, applied)));
+  let written: readonly SettingChange[] = [];
+  await asked((leg) =>
+    applySettings(leg, (config) => {
+      const changes = planRestore(config, applied);
+      // A second try finds the first one's work done, when only its answer was lost.
+      if (changes.length > 0) written = changes;
+      return changes;
+    }),
+  );
   // A conversation of its own: the gateway ends the one in which its trusted proxies changed.
   await asked((leg) => applySettings(leg, (config) => planTidy(config, applied)));
-  return restored;
+  return written;
 }
 
 /** @returns the exit code; throws Error with a cure when the gateway is not reached: then nothing was deleted */

@@ -94,12 +94,6 @@ export const PLANTS: readonly Plant[] = [
     NOTHING,
   ),
   // Really there once.
-  {
-    name: "a stream that is over still sends, and on the next link its id is another's",
-    edits: [
-      { file: "connector/ws-stream.ts", find: `if (this.#isOver) return;\n      if (!this.#isOpened)`, replace: `if (!this.#isOpened)` },
-    ],
-  },
   plant("a close that wakes the room is not passed on", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `return;`), // prettier-ignore
   plant("a close that wakes the room hides that messages were lost", "worker/room/relay.ts", `if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");\n    else this`, `this`), // prettier-ignore
   plant("what a browser left behind is forgotten in sleep", "worker/room/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
@@ -114,11 +108,10 @@ export const SHOWN_BY: Readonly<Record<string, number>> = {
   "the connector takes the room's word for a session": 15,
   "the room gives more credit than it has room": 368,
   "an entry of the key log is not synced": 16,
-  "a stream that is over still sends, and on the next link its id is another's": 637,
   "a close that wakes the room is not passed on": 13,
-  "a close that wakes the room hides that messages were lost": 3429,
-  "what a browser left behind is forgotten in sleep": 62,
-  "a close goes to another link's stream": 224,
-  "a command that fails is not answered": 217,
+  "a close that wakes the room hides that messages were lost": 241,
+  "what a browser left behind is forgotten in sleep": 872,
+  "a close goes to another link's stream": 144,
+  "a command that fails is not answered": 316,
   "a full disk ends the connector": 9,
 };
