@@ -34,7 +34,7 @@ const HELP = `npm run bench -- [options]
 
   --quick             two short rounds: does it run at all? Not for quoting
   --rounds <n>        rounds of every peer in every scenario (5)
-  --only <a,b>        scenarios: ${[...SCENARIOS, ...OWN_SCENARIOS].map(({ name }) => name.replace(" ", "-")).join(", ")}
+  --only <a,b>        scenarios: ${[...SCENARIOS, ...OWN_SCENARIOS].map(({ name }) => name.replaceAll(" ", "-")).join(", ")}
   --peers <a,b>       ${Object.keys(STARTERS).join(", ")}
   --real              instead: the real OpenClaw and its Control UI in Chromium
   --json              one JSON document, progress on stderr
@@ -199,10 +199,10 @@ async function main(): Promise<void> {
   const quick = values.quick === true;
   const rounds = Number(values.rounds ?? (quick ? 2 : 5));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new UsageError("--rounds takes a whole number from 1 to 100.");
-  const only = values.only?.split(",").map((name) => name.replace("-", " "));
-  const isWanted = ({ name }: { readonly name: string }): boolean => only === undefined || only.includes(name.replace("-", " "));
+  const only = values.only?.split(",").map((name) => name.replaceAll("-", " "));
+  const isWanted = ({ name }: { readonly name: string }): boolean => only === undefined || only.includes(name.replaceAll("-", " "));
   for (const name of only ?? [])
-    if (![...SCENARIOS, ...OWN_SCENARIOS].some((each) => each.name.replace("-", " ") === name))
+    if (![...SCENARIOS, ...OWN_SCENARIOS].some((each) => each.name.replaceAll("-", " ") === name))
       throw new UsageError(`Unknown scenario "${name}". See --help.`);
   const pace: Pace = quick
     ? { warmUpMs: 200, measureMs: 600, openCount: 200, cuts: 10, kills: 1 }
