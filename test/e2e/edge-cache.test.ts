@@ -33,12 +33,20 @@ interface Served {
   readonly gateway: readonly string[];
 }
 
-/** Loads the Control UI with an empty browser cache until it is connected and asks for nothing more. @returns the bytes of bodies, as they crossed, by origin */
+/**
+ * Loads the Control UI in the allowed browser, with nothing in its cache, until it is connected and asks for nothing more. Another browser with
+ * its cookies would not do: that is a thief's, and OpenClaw is not handed over to it.
+ *
+ * @returns the bytes of bodies, as they crossed, by origin
+ */
 async function coldLoad(): Promise<Served> {
-  const page = await newDevice();
-  await page.context().addCookies(await device.context().cookies(origin));
+  const page = await device.context().newPage();
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Network.enable");
+  await devtools.send("Network.setBypassServiceWorker", { bypass: true });
+  await devtools.send("Network.clearBrowserCache");
   const answers: Response[] = [];
-  page.context().on("response", (response) => answers.push(response));
+  page.on("response", (response) => answers.push(response));
   const hello = nextHello(page);
   await page.goto(`${origin}/`, { waitUntil: "load" });
   await hello;
@@ -58,7 +66,7 @@ async function coldLoad(): Promise<Served> {
     bytes += length;
     if (isEdge) edgeBytes += length;
   }
-  await page.context().close();
+  await page.close();
   return { bytes, edgeBytes, edge, gateway };
 }
 
