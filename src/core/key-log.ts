@@ -34,7 +34,7 @@ export interface KeyLogState extends Pinned {
 }
 
 /** Before anything was said on the host: what the owner may give remotely. */
-export const DEFAULT_POLICY: OwnerPolicy = { maxAccess: "full", maxExpiryMs: EXPIRY_CHOICES_MS.quarter, confirmOnHost: "never" };
+const DEFAULT_POLICY: OwnerPolicy = { maxAccess: "full", maxExpiryMs: EXPIRY_CHOICES_MS.quarter, confirmOnHost: "never" };
 
 /** Why an entry is not the next one of this log. */
 export type KeyLogProblem =
@@ -59,7 +59,7 @@ export type KeyLogProblem =
   | "nothing-changes";
 
 /** Signs bytes with the connector's key. @returns base64url */
-export type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
+type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
 
 function unsignedBytes(entry: Omit<KeyLogEntry, "sig">): Uint8Array<ArrayBuffer> {
   const { v, gateway, seq, prev, atMs, body } = entry;
