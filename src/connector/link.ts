@@ -14,6 +14,7 @@ import {
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../protocol/close-codes.ts";
+import { inWordsOf } from "../core/link-versions.ts";
 import { decodeFrame } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
@@ -259,7 +260,7 @@ export class Link {
       ...(protocol < 2 ? {} : { head }),
       ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
     };
-    socket.send(JSON.stringify(hello));
+    socket.send(JSON.stringify(inWordsOf(protocol, hello)));
   }
 
   #beat(everyMs: number): void {
@@ -399,7 +400,7 @@ export class Link {
 
   #send(message: ToRoom): void {
     if (this.#socket?.readyState !== WebSocket.OPEN || (!this.#isUp && message.type !== "hello")) return;
-    this.#socket.send(JSON.stringify(message));
+    this.#socket.send(JSON.stringify(inWordsOf(this.#protocol, message)));
   }
 }
 
