@@ -100,7 +100,7 @@ let room: OldRoom;
 let link: Link;
 
 afterEach(async () => {
-  await link.stop();
+  link.stop();
   await room.close();
 });
 
