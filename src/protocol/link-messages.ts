@@ -167,7 +167,10 @@ export const resultSchema = z.object({
   type: z.literal("result"),
   id: idSchema,
   ok: z.boolean(),
-  refusal: z.enum(REFUSALS).or(laterWord.transform((): Refusal => "bad-statement")).optional(),
+  refusal: z
+    .enum(REFUSALS)
+    .or(laterWord.transform((): Refusal => "bad-statement"))
+    .optional(),
   /** For `grant`: kept, but the owner's policy wants a word on the gateway's machine first. */
   needsHost: z.boolean().optional(),
   /** For `cut`: what happened on the gateway. */
