@@ -127,6 +127,8 @@ export const gatewayReportSchema = z.object({
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),
   demo: z.boolean().optional(),
+  /** How far this machine's clock is ahead of the room's (negative: behind), said when it is more than CLOCK_WARN_MS. */
+  clockAheadMs: z.int().optional(),
   /** Names the build of the pages that it serves, while it serves the ones it came with; without it nothing is kept at the edge (EC2). */
   build: z.string().min(1).max(MAX_BUILD_CHARS).optional(),
 });

@@ -104,7 +104,8 @@ afterEach(async () => {
   await room.close();
 });
 
-test("[LINK4] [case 11] a room of the version before: linked in its words, decides, cuts and streams; what it does not know it never gets", async () => {
+/** A connector that is linked to the room. */
+async function linked(roomClockMs: (nowMs: number) => number) {
   room = await OldRoom.listen();
   const state = await ConnectorState.create(room.origin);
   const statuses: LinkStatus[] = [];
@@ -115,12 +116,17 @@ test("[LINK4] [case 11] a room of the version before: linked in its words, decid
   link = new Link({ files, identity, admitted, log, gateway, version: "9.9.9", now, onStatus, onAlarm: () => undefined });
   link.start();
   const hello = await room.heard("hello");
+  const origins = { origin: TEST_ORIGIN, approveOrigin: "http://approve.localhost:8787", rpId: "approve.localhost" };
+  room.say({ type: "welcome", gateway: TEST_GATEWAY, ...origins, generation: GENERATION, serverTimeMs: roomClockMs(state.nowMs) });
+  expect(await room.heard("ack")).toMatchObject({ generation: GENERATION });
+  return { state, statuses, gateway, hello };
+}
+
+test("[LINK4] [case 11] a room of the version before: linked in its words, decides, cuts and streams; what it does not know it never gets", async () => {
+  const { state, statuses, gateway, hello } = await linked((nowMs) => nowMs);
   expect(hello).not.toHaveProperty("head");
   const proof = joined([TEST_GATEWAY, NONCE, String(hello["connectorNonce"]), "0", "1"]);
-  expect(await verifyTagged(identity.publicKey, "link", proof, String(hello["signature"]))).toBe(true);
-  const origins = { origin: TEST_ORIGIN, approveOrigin: "http://approve.localhost:8787", rpId: "approve.localhost" };
-  room.say({ type: "welcome", gateway: TEST_GATEWAY, ...origins, generation: GENERATION, serverTimeMs: state.nowMs });
-  expect(await room.heard("ack")).toMatchObject({ generation: GENERATION });
+  expect(await verifyTagged(state.identity.publicKey, "link", proof, String(hello["signature"]))).toBe(true);
 
   const allowed = await state.newGrant();
   room.say({ type: "grant", id: "1", grant: allowed.id, signed: allowed.signed });
@@ -130,7 +136,7 @@ test("[LINK4] [case 11] a room of the version before: linked in its words, decid
   expect(await room.heard("result")).toMatchObject({ id: "2", ok: true, cut: { done: true } });
   // Signed before the cut: a refusal that version 1 has no word for.
   const held = await state.newGrant({ head: null });
-  await log.append({ type: "revoke-all", by: "host" }, state.nowMs);
+  await state.log.append({ type: "revoke-all", by: "host" }, state.nowMs);
   room.say({ type: "grant", id: "3", grant: held.id, signed: held.signed });
   expect(await room.heard("result")).toMatchObject({ id: "3", ok: false, refusal: "bad-statement" });
   gateway.tell({ state: "unsafe", reason: "auth-mode" });
@@ -140,7 +146,16 @@ test("[LINK4] [case 11] a room of the version before: linked in its words, decid
 
   expect(room.broken).toEqual([]);
   for (const later of ["log", "alarm", "rotated", "audit-anchor"]) expect(room.types).not.toContain(later);
-  expect(statuses.at(-1)).toEqual({ state: "up" });
+  expect(statuses.at(-1)).toEqual({ state: "up", clockAheadMs: null });
+});
+
+test.each([
+  ["a day ahead", -24 * 3_600_000, 24 * 3_600_000],
+  ["three minutes behind", 181_000, -180_000],
+] as const)("[case 17] a machine whose clock is %s says so at the terminal and to the room", async (_words, roomAheadMs, expected) => {
+  const { statuses } = await linked((nowMs) => nowMs + roomAheadMs);
+  expect((await room.heard("report"))["report"]).toEqual({ state: "online", clockAheadMs: expected });
+  expect(statuses.at(-1)).toEqual({ state: "up", clockAheadMs: expected });
 });
 
 test("[LINK4] [FR3] every refusal and reason of today has a word of version 1; a later one than ours reads as the general one", () => {
