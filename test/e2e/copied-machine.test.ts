@@ -28,18 +28,18 @@ afterAll(async () => {
 });
 
 test("[LINK9] [case 8] two copies of one machine: the gateway closes, nobody gets in, and Open it again lets in whichever machine connects next", async () => {
-  const { owner, connect, connector } = home;
+  const { owner, connector } = home;
   const stolen = await scratch();
   await connector.stop();
   await cp(connector.stateDir, stolen, { recursive: true });
-  copy = connect(["run"], stolen);
+  copy = home.connect(["run"], stolen);
   await copy.until(isLinkUp, "the copy is linked");
   for (let fight = 1; fight < MAX_COPY_ALTERNATIONS; fight += 1) {
-    home.connector = connect(["run"], connector.stateDir);
+    home.connector = home.connect(["run"], connector.stateDir);
     await home.connector.until(hasLink("stopped", "stale"), "refused as stale");
     await home.connector.stop();
   }
-  home.connector = connect(["run"], connector.stateDir);
+  home.connector = home.connect(["run"], connector.stateDir);
   await home.connector.until((event) => hasLink("stopped", "stale")(event) || hasLink("waiting", "")(event), "refused");
   await copy.until(hasLink("waiting", ""), "the copy is out, too");
   await copy.stop();
@@ -50,13 +50,12 @@ test("[LINK9] [case 8] two copies of one machine: the gateway closes, nobody get
   const settle = owner.getByRole("button", { name: "Open it again", exact: true });
   await settle.waitFor();
   await look(owner, "gateway-copied");
-  await owner.setViewportSize({ width: 360, height: 740 });
   await settle.click();
   await look(owner, "gateway-copied-settle");
   await owner.getByRole("button", { name: "Open it again", exact: true }).last().click();
   await expect.poll(() => settle.count()).toBe(0);
   // Only now: a machine that dialled before was refused.
-  home.connector = connect(["run"], stolen);
+  home.connector = home.connect(["run"], stolen);
   await home.connector.until(isOnline, "served again");
   await owner.getByText("Online", { exact: true }).waitFor();
 });

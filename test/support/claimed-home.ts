@@ -12,14 +12,14 @@ import type { RunningConnector, Stack } from "./stack.ts";
 export interface RunningGateway {
   readonly port: number;
   readonly token: string;
-  stop(): Promise<void>;
+  /** @param restartExpectedMs announced to those who are connected, as before a restart */
+  stop(restartExpectedMs?: number): Promise<void>;
 }
 
 /** @returns the built-in stand-in */
-export async function demoGateway(): Promise<RunningGateway> {
-  const token = canary();
-  const { port, stop } = await startDemoGateway({ port: 0, token });
-  return { port, token, stop };
+export async function demoGateway({ port = 0, token = canary() } = {}): Promise<RunningGateway> {
+  const demo = await startDemoGateway({ port, token });
+  return { port: demo.port, token, stop: (restartExpectedMs) => demo.stop(restartExpectedMs) };
 }
 
 /** @returns the pinned real OpenClaw with an empty state */
@@ -31,7 +31,8 @@ export async function realGateway(): Promise<RunningGateway> {
 export interface ClaimedHome {
   readonly stack: Stack;
   readonly browser: Browser;
-  readonly gateway: RunningGateway;
+  /** Whoever starts it again puts it here. */
+  gateway: RunningGateway;
   /** The one that was claimed; whoever starts another one puts it here, so that it is stopped. */
   connector: RunningConnector;
   /** Page of the owner's browser, which has the passkey. */
@@ -78,7 +79,7 @@ export async function claimedHome(start: () => Promise<RunningGateway>): Promise
     stop: async () => {
       await browser.close();
       await home.connector.stop();
-      await gateway.stop();
+      await home.gateway.stop();
       await stack.stop();
     },
   };
