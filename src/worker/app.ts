@@ -13,12 +13,13 @@ import { connectorRoutes, pageEnrolmentRoutes } from "./routes/enrolment.ts";
 import { handleGatewayOrigin } from "./routes/gateway-origin.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { handleLink } from "./routes/link.ts";
+import { appPersonRoutes, approvePersonRoutes } from "./routes/persons.ts";
 import { VERSION } from "./version.ts";
 
 /** Every route of the app origin's API; tests walk this table. */
-export const appRoutes = [...gatewayRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
+export const appRoutes = [...gatewayRoutes, ...appPersonRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
 /** Every route of the approval origin's API. */
-export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes];
+export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes, ...approvePersonRoutes];
 
 const appApi = routesApp(appRoutes, "app");
 const approveApi = routesApp(approveRoutes, "approve");

@@ -28,6 +28,7 @@ import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { newLogKey } from "../support/test-key-log.ts";
+import { invitedPerson } from "./persons-world.ts";
 import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 
 const RUNS = 100;
@@ -44,6 +45,8 @@ interface Things {
   readonly passkey: string;
   /** On its gateway, as the connector named it. */
   readonly entry: string;
+  /** Somebody who accepted an invitation to it. */
+  readonly person: string;
 }
 
 function hex(bytes: Uint8Array): string {
@@ -90,6 +93,7 @@ async function newAccount() {
     enrolment: enrolled.enrolment,
     passkey: authenticator.ownerKey.credentialId,
     entry,
+    person: (await invitedPerson(world)).id,
   };
   const owners = await ownerChangesOf(account, authenticator);
   return { world, things, cookies, waiting, signed, owners, code: enrolled.code };
@@ -112,6 +116,7 @@ beforeAll(async () => {
     enrolment: newRowId(),
     passkey: toBase64url(crypto.getRandomValues(new Uint8Array(16))),
     entry: hex(crypto.getRandomValues(new Uint8Array(32))),
+    person: newRowId(),
   };
 });
 
@@ -128,6 +133,7 @@ const PARAMETERS: Readonly<Record<string, keyof Things>> = {
   ":device": "device",
   ":request": "request",
   ":entry": "entry",
+  ":person": "person",
   "/api/enrolments/:id": "enrolment",
   "/api/auth/passkeys/:id": "passkey",
 };
@@ -180,6 +186,12 @@ const BODIES: Readonly<Record<string, () => object>> = {
   "POST /api/decisions/:gateway/requests/:request/allow": () => ({ code: a.waiting.digits, signed: a.signed }),
   "POST /api/decisions/:gateway/requests/:request/deny": () => ({ block: true }),
   "POST /api/decisions/:gateway/owner": () => ({ signed: a.signed }),
+  "POST /api/decisions/:gateway/invitations": () => ({ name: "Mallory", role: { kind: "owner" } }),
+  "POST /api/decisions/:gateway/persons/:person/confirm": () => ({ signed: a.owners.add }),
+  "POST /api/decisions/:gateway/persons/:person/remove": () => ({ signed: a.owners.remove }),
+  "POST /api/decisions/:gateway/leave": () => ({ signed: null }),
+  "POST /api/auth/invitations/look": () => ({ code: a.code }),
+  "POST /api/auth/invitations/accept": () => ({ code: a.code, passkey: a.world.person.authenticator.ownerKey, proof: null }),
 };
 
 /** Routes without an id whose answer may differ from "nobody": they are about the caller alone. The others say nothing about anybody. */
@@ -320,6 +332,18 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   receipt: () => ({ device: a.things.device }),
   receiptFile: () => ({ device: a.things.device }),
   mend: () => ({ entry: a.things.entry, what: "remove" }),
+  opening: () => ({}),
+  standing: () => ({}),
+  persons: () => ({}),
+  invite: () => ({ id: newRowId(), code: "A".repeat(43), name: "Mallory", role: { kind: "owner" }, expiresAtMs: Date.now() + 60_000 }),
+  // The hash of a code is what admits here, whoever asks: this one was never issued.
+  lookAtInvitation: () => ({ code: "A".repeat(43) }),
+  holdInvitation: () => ({ code: "A".repeat(43) }),
+  acceptInvitation: () => ({ code: "A".repeat(43), accountName: "Mallory", passkey: b.world.person.authenticator.ownerKey, proof: null }),
+  confirmPerson: () => ({ person: a.things.person, signed: a.owners.add }),
+  removePerson: () => ({ person: a.things.person, signed: null }),
+  leaving: () => ({}),
+  leave: () => ({ signed: a.owners.remove }),
   owners: () => ({}),
   addOwnerKey: () => ({ signed: a.owners.add }),
   removeOwnerKey: () => ({ signed: a.owners.remove }),

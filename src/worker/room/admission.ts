@@ -1,6 +1,7 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
 import type { Device } from "../../protocol/api.ts";
 import { BreakNotes } from "../../core/break-notes.ts";
+import type { RoleKind } from "../../core/person-roles.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
 import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
@@ -286,10 +287,10 @@ export class Admission implements AdmissionForRelay {
   }
 
   /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. @returns its entry in the audit chain */
-  markCut(row: DeviceRow, by: "owner" | "host"): AuditEntry | null {
+  markCut(row: DeviceRow, by: RoleKind | "host", detail: AuditDetail = {}): AuditEntry | null {
     const entry = this.storage.transaction(() => {
       this.endAccess(row);
-      return this.audit(by, "cut", row.id, {});
+      return this.audit(by, "cut", row.id, detail);
     });
     dropNoticesOf(this, row.id);
     return entry;

@@ -9,7 +9,7 @@ import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims } from "../../protocol/door-messages.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
-import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { ConnectorKey, DeviceKey, OwnerKey, PersonRole, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
@@ -98,6 +98,47 @@ export interface StoredReceipt extends Omit<Receipt, "isSigned"> {
   readonly againAtMs?: number;
 }
 
+/** An invitation that nobody has accepted yet. */
+export interface InvitationRow {
+  readonly id: string;
+  /** SHA-256 of the code, base64url: whoever names it has the link. */
+  readonly code: string;
+  /** What the owner calls the person. */
+  readonly name: string;
+  readonly role: PersonRole;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+  /** The account that was made with the code, for which alone it is good from there on. */
+  readonly heldBy: string | null;
+}
+
+/** Somebody who accepted an invitation. */
+export interface PersonRow {
+  /** The invitation's. */
+  readonly id: string;
+  readonly code: string;
+  readonly account: string;
+  readonly name: string;
+  /** What the account calls itself. */
+  readonly accountName: string;
+  readonly role: PersonRole;
+  /** `accepted`: waits for an owner's signature, and is nobody here until then. */
+  readonly state: "accepted" | "confirmed";
+  readonly passkey: OwnerKey;
+  /** HMAC over the passkey under the link's second secret, which no server has; null from a link without one. */
+  readonly proof: string | null;
+  readonly acceptedAtMs: number;
+  /** The gateway's machine refused the passkey after an owner had signed. */
+  readonly isRefused: boolean;
+}
+
+/** What became of a request that somebody decided. */
+export interface DecidedRow {
+  readonly id: string;
+  readonly outcome: "allowed" | "denied";
+  readonly atMs: number;
+}
+
 export interface AuditAnchor {
   readonly generation: number;
   readonly head: AuditHead | null;
@@ -112,7 +153,9 @@ export interface RecoveryRow {
 export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
-const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices"] as const;
+const DOCUMENTS = [
+  "meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices", "invitations", "persons", "decided",
+] as const; // prettier-ignore
 type DocumentTable = (typeof DOCUMENTS)[number];
 
 /** What receipts of an older version do not say. */
@@ -200,6 +243,14 @@ export class RoomStorage {
     else this.put("meta", "recovery-key", row);
   }
 
+  persons(): PersonRow[] {
+    return this.all<PersonRow>("persons");
+  }
+
+  invitations(): InvitationRow[] {
+    return this.all<InvitationRow>("invitations");
+  }
+
   /** Ends what a device's sessions still allow. */
   deleteSessionsOf(device: string): void {
     for (const session of this.all<SessionRow>("sessions")) if (session.device === device) this.delete("sessions", session.id);
@@ -265,6 +316,12 @@ export class RoomStorage {
   addToKeyLog(row: { readonly seq: number; readonly hash: string; readonly line: string; readonly grant: string | null }): void {
     const { seq, hash, line, grant } = row;
     this.#storage.sql.exec("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
+  }
+
+  /** @returns the newest entry in which the gateway's machine set its policy, or null. Signed members are base64url, so that the pattern fits no other. */
+  lastPolicyLine(): string | null {
+    const query = `SELECT line FROM key_log WHERE line LIKE '%"body":{"type":"policy",%' ORDER BY seq DESC LIMIT 1`;
+    return this.#storage.sql.exec<{ line: string }>(query).toArray()[0]?.line ?? null;
   }
 
   /** @returns the place of a grant in the key log, or null when the copy does not have it */
