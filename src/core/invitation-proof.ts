@@ -9,7 +9,7 @@ function covered(gateway: string, { credentialId, key }: OwnerKey): Uint8Array<A
   return tagged("invite", joined([gateway, credentialId, keyText(key)]));
 }
 
-async function hmacKey(secret: string, usage: "sign" | "verify"): Promise<CryptoKey | null> {
+async function hmacKey(secret: string, usage: "sign" | "verify") {
   const bytes = fromBase64url(secret);
   if (bytes === null || bytes.byteLength !== SECRET_BYTES) return null;
   return crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, [usage]);
@@ -23,11 +23,11 @@ async function hmacKey(secret: string, usage: "sign" | "verify"): Promise<Crypto
  */
 export async function invitationProof(secret: string, gateway: string, passkey: OwnerKey): Promise<string | null> {
   const key = await hmacKey(secret, "sign");
-  return key === null ? null : toBase64url(new Uint8Array(await crypto.subtle.sign("HMAC", key, covered(gateway, passkey))));
+  return key === null ? null : toBase64url(new Uint8Array(await crypto.subtle.sign({ name: "HMAC" }, key, covered(gateway, passkey))));
 }
 
 /** @returns whether whoever had the link named exactly this passkey for this gateway */
 export async function isInvitationProof(secret: string, gateway: string, passkey: OwnerKey, proof: string | null): Promise<boolean> {
   const [key, bytes] = [await hmacKey(secret, "verify"), proof === null ? null : fromBase64url(proof)];
-  return key !== null && bytes !== null && crypto.subtle.verify("HMAC", key, bytes, covered(gateway, passkey));
+  return key !== null && bytes !== null && crypto.subtle.verify({ name: "HMAC" }, key, bytes, covered(gateway, passkey));
 }

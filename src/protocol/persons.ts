@@ -64,10 +64,10 @@ export type InvitationView = z.infer<typeof invitationViewSchema>;
 /** POST /api/auth/invitations/accept: names one passkey of the account, with its proof under the link's second secret. */
 export const acceptSchema = z.object({ code: z.string().max(100), passkey: ownerKeySchema, proof: hashSchema.nullable() });
 
-/** POST /api/decisions/:gateway/persons/:person/confirm and …/remove -> personChangeSchema: ownerKeyStatement, ownerRemoveStatement. */
-export const personSignedSchema = z.object({ signed: signedByOwnerSchema });
-/** POST /api/decisions/:gateway/leave -> personChangeSchema. `signed`: ownerRemoveStatement by the own passkey; null for a viewer. */
-export const leaveSchema = z.object({ signed: signedByOwnerSchema.nullable() });
+/** POST /api/decisions/:gateway/persons/:person/confirm -> personChangeSchema: ownerKeyStatement about the person. */
+export const personConfirmSchema = z.object({ signed: signedByOwnerSchema });
+/** POST …/:person/remove and POST /api/decisions/:gateway/leave -> personChangeSchema: ownerRemoveStatement; null where no passkey of the person counts. */
+export const personEndSchema = z.object({ signed: signedByOwnerSchema.nullable() });
 /** GET /api/decisions/:gateway/leave: what is about to be left. `credentialId` null: nothing to sign. */
 export const leavingSchema = z.object({
   gatewayName: z.string(),

@@ -24,7 +24,7 @@ import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
 import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
-import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
+import type { DeviceRow, GrantRow, PersonRow, RoomMeta, SessionRow } from "./storage.ts";
 
 export interface AdmissionOptions {
   readonly ctx: DurableObjectState;
@@ -46,6 +46,7 @@ export class Admission implements AdmissionForRelay {
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
+  #farewell: (row: PersonRow) => Promise<void> = () => Promise.resolve();
   readonly #breaks: BreakNotes;
 
   constructor(options: AdmissionOptions) {
@@ -70,8 +71,9 @@ export class Admission implements AdmissionForRelay {
   }
 
   /** Set once by room.ts, before anything else happens. */
-  attach(relay: RelayForAdmission): void {
+  attach(relay: RelayForAdmission, farewell: (row: PersonRow) => Promise<void>): void {
     this.#relay = relay;
+    this.#farewell = farewell;
     relay.setWaiting(this.storage.all("requests").length > 0);
   }
 
@@ -284,6 +286,13 @@ export class Admission implements AdmissionForRelay {
 
   tellInbox(): void {
     this.notices.gatewayChanged(this.state());
+  }
+
+  /** A person lost its place by another way than a call; what it had ends once the transaction that says so is over. */
+  personGone(row: PersonRow): void {
+    void Promise.resolve()
+      .then(() => this.#farewell(row))
+      .catch(() => undefined);
   }
 
   /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. @returns its entry in the audit chain */

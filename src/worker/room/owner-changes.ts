@@ -4,7 +4,7 @@ import type { KeyLogBody } from "../../protocol/key-log.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { SignedByRecovery } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
-import { confirmationRefused, passkeyLost } from "./persons.ts";
+import { confirmationRefused, passkeyLost } from "./person-changes.ts";
 import type { Owed } from "./storage.ts";
 
 type OwnerMessage = Extract<Owed, { type: "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;

@@ -9,7 +9,7 @@ import type { SignedByOwner, SignedByRecovery } from "../../protocol/statements.
 import type { Admission } from "./admission.ts";
 import { deliver } from "./owed.ts";
 import { passkeysIn } from "./owner-changes.ts";
-import { passkeyLost } from "./persons.ts";
+import { passkeyLost } from "./person-changes.ts";
 import type { OwnerChange, RoomOwners, RoomResult } from "./room-rpc.ts";
 import type { Owed } from "./storage.ts";
 

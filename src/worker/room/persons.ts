@@ -3,7 +3,6 @@ import { verifyAssertion } from "../../core/assertion.ts";
 import { isRoleBelow } from "../../core/grant-policy.ts";
 import { DEFAULT_POLICY, readLine } from "../../core/key-log.ts";
 import { isOwner } from "../../core/key-log-owners.ts";
-import { mayDo } from "../../core/person-roles.ts";
 import { readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
 import type { Ceiling } from "../../protocol/api.ts";
 import type { Leaving, PersonsView } from "../../protocol/persons.ts";
@@ -12,13 +11,12 @@ import { MAX_OWNER_KEYS } from "../../protocol/limits.ts";
 import type { SignedByOwner } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
 import { cut } from "./cuts.ts";
-import { showNoticesTo } from "./grant-notices.ts";
 import { ID_CHARS, commitAndTell, isByOwner, trustedKeys } from "./owners.ts";
-import { cardOf } from "./pairing-requests.ts";
+import { forget, welcome } from "./person-changes.ts";
 import type { OwnerChange, RoomResult } from "./room-rpc.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
-import type { DeviceRow, GrantRow, InvitationRow, PersonRow, RequestRow } from "./storage.ts";
+import type { DeviceRow, GrantRow, InvitationRow, PersonRow } from "./storage.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
@@ -98,16 +96,6 @@ export async function confirmPerson(
   });
   welcome(admission, row);
   return told;
-}
-
-/** What waits already is shown to whom it concerns from here on. */
-function welcome(admission: Admission, row: PersonRow): void {
-  const { storage, notices } = admission;
-  if (mayDo(row.role.kind, "decide"))
-    for (const request of storage.all<RequestRow>("requests"))
-      void notices.inboxOf(row.account, (inbox) => inbox.put(cardOf(admission, request)));
-  if (mayDo(row.role.kind, "answer")) showNoticesTo(admission, row.account);
-  admission.tellInbox();
 }
 
 /**
@@ -201,15 +189,8 @@ async function endSay(admission: Admission, row: PersonRow, signed: SignedByOwne
   return told;
 }
 
-/** Inside a transaction: from its commit on the account is nobody here. */
-function forget(admission: Admission, row: PersonRow, action: string, who: Who | null): void {
-  admission.storage.delete("persons", row.id);
-  admission.outbox.add({ kind: "member-gone", gatewayId: admission.mustMeta().gateway, accountId: row.account });
-  admission.audit(who?.role ?? "host", action, null, { whom: row.name, role: row.role.kind, ...byWhom(who) });
-}
-
 /** The devices that the person opened for itself end; its dashboards lose the gateway. */
-async function farewell(admission: Admission, row: PersonRow): Promise<void> {
+export async function farewell(admission: Admission, row: PersonRow): Promise<void> {
   const gone = { gateway: admission.mustMeta().gateway, state: admission.state() };
   void admission.notices.inboxOf(row.account, (inbox) => inbox.forgetGateway(gone));
   const own = admission.storage.all<DeviceRow>("devices").filter((device) => {
@@ -218,51 +199,4 @@ async function farewell(admission: Admission, row: PersonRow): Promise<void> {
   });
   await Promise.all(own.map((device) => cut(admission, device.id)));
   admission.tellInbox();
-}
-
-function personWith(admission: Admission, credentialId: string): PersonRow | undefined {
-  return admission.storage.persons().find((row) => row.passkey.credentialId === credentialId && row.state === "confirmed");
-}
-
-/** A passkey of a person lost its word by another way than here: on the host, by the recovery key, on the account page. */
-export function passkeyLost(admission: Admission, credentialId: string): void {
-  const row = personWith(admission, credentialId);
-  if (row === undefined || row.role.kind === "viewer") return;
-  forget(admission, row, "person-removed", null);
-  // After the transaction that this is part of.
-  void Promise.resolve()
-    .then(() => farewell(admission, row))
-    .catch(() => undefined);
-}
-
-/** The host gave a person's passkey another role. */
-export function roleChanged(admission: Admission, credentialId: string, role: OwnerRole): void {
-  const row = personWith(admission, credentialId);
-  if (row === undefined) return;
-  const { gateway } = admission.mustMeta();
-  admission.storage.put("persons", row.id, { ...row, role } satisfies PersonRow);
-  admission.outbox.add({ kind: "member", row: { gatewayId: gateway, accountId: row.account, role: role.kind } });
-  if (!mayDo(role.kind, "answer"))
-    void admission.notices.inboxOf(row.account, (inbox) => inbox.forgetGateway({ gateway, state: admission.state() }));
-  welcome(admission, { ...row, role });
-}
-
-/** The machine did not take what an owner signed: the person waits again, and is nobody until an owner signs anew. */
-export function confirmationRefused(admission: Admission, credentialId: string): void {
-  const row = personWith(admission, credentialId);
-  if (row === undefined) return;
-  waitAgain(admission, row, true);
-}
-
-/** Another machine begins a new key log: whoever had a say in the old one is confirmed anew. */
-export function confirmAllAnew(admission: Admission): void {
-  for (const row of admission.storage.persons())
-    if (row.state === "confirmed" && row.role.kind !== "viewer") waitAgain(admission, row, false);
-}
-
-function waitAgain(admission: Admission, row: PersonRow, isRefused: boolean): void {
-  const { gateway } = admission.mustMeta();
-  admission.storage.put("persons", row.id, { ...row, state: "accepted", isRefused } satisfies PersonRow);
-  admission.outbox.add({ kind: "member-gone", gatewayId: gateway, accountId: row.account });
-  void admission.notices.inboxOf(row.account, (inbox) => inbox.forgetGateway({ gateway, state: admission.state() }));
 }

@@ -23,7 +23,8 @@ import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
 import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } from "./owners.ts";
 import { acceptInvitation, holdInvitation, invite, lookAtInvitation } from "./invitations.ts";
 import { cardOf, decisionOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
-import { ceilingOf, confirmAllAnew, confirmPerson, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
+import { confirmAllAnew } from "./person-changes.ts";
+import { ceilingOf, confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
 import type { Decided, OwnerChange, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
@@ -73,7 +74,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       approveOrigin: config.approveOrigin,
       rpId: config.rpId,
     });
-    this.#admission.attach(this.#relay);
+    this.#admission.attach(this.#relay, (row) => farewell(this.#admission, row));
     this.#door = new Door(this.#admission);
     this.#sessions = new DoorSessions(this.#admission);
   }

@@ -7,10 +7,10 @@ import {
   invitationMadeSchema,
   invitationViewSchema,
   inviteSchema,
-  leaveSchema,
   leavingSchema,
   personChangeSchema,
-  personSignedSchema,
+  personConfirmSchema,
+  personEndSchema,
   personsViewSchema,
 } from "../../protocol/persons.ts";
 import { issueCode } from "../auth/one-time-code.ts";
@@ -112,24 +112,24 @@ export const approvePersonRoutes = [
       return {};
     },
   }),
-  route<z.infer<typeof personSignedSchema>>({
+  route<z.infer<typeof personConfirmSchema>>({
     method: "POST",
     path: "/api/decisions/:gateway/persons/:person/confirm",
     summary: "Makes somebody who accepted a person of the gateway, signed by an owner",
     auth: "account",
-    body: personSignedSchema,
+    body: personConfirmSchema,
     answer: personChangeSchema,
     run: async (call) => {
       const { room, account } = await roomOf(call);
       return { outcome: valueOf(await room.confirmPerson({ account, person: call.param("person"), signed: call.body.signed })) };
     },
   }),
-  route<z.infer<typeof personSignedSchema>>({
+  route<z.infer<typeof personEndSchema>>({
     method: "POST",
     path: "/api/decisions/:gateway/persons/:person/remove",
-    summary: "Removes a person, signed by an owner",
+    summary: "Removes a person, signed by an owner where the person has a say",
     auth: "account",
-    body: personSignedSchema,
+    body: personEndSchema,
     answer: personChangeSchema,
     run: async (call) => {
       const { room, account } = await roomOf(call);
@@ -147,12 +147,12 @@ export const approvePersonRoutes = [
       return valueOf(await room.leaving({ account }));
     },
   }),
-  route<z.infer<typeof leaveSchema>>({
+  route<z.infer<typeof personEndSchema>>({
     method: "POST",
     path: "/api/decisions/:gateway/leave",
     summary: "Leaves the gateway; signed by the own passkey where it counts",
     auth: "account",
-    body: leaveSchema,
+    body: personEndSchema,
     answer: personChangeSchema,
     run: async (call) => {
       const { room, account } = await roomOf(call);
