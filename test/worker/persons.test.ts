@@ -418,6 +418,21 @@ test("[PE5] whoever is removed is nobody at once: open dashboards lose the gatew
   expect((await audited()).find(({ action }) => action === "person-removed")?.detail).toEqual({ whom: "Ann", role: "approver" });
 });
 
+test("[PE5] a person who is removed while its yes is being checked has decided nothing", async () => {
+  await world.connect();
+  const { id, person: ann } = await confirmedPerson(world, APPROVER);
+  const waiting = await askOwner(world);
+  const signed = await signedGrant(ann, waiting);
+  const answer = await runInDurableObject(world.room, (room, state) => {
+    const deciding = room.allow({ account: ann.id, request: waiting.request, code: waiting.digits, signed });
+    // The check of the signature has begun and is not over.
+    new RoomStorage(state.storage).delete("persons", id);
+    return deciding;
+  });
+  expect(answer).toEqual({ ok: false, failure: "not-found" });
+  expect((await callAs<{ devices: unknown[] }>(world.person, "app", "GET", gatewayPath())).json.devices).toEqual([]);
+});
+
 test("[PE5] removed while the gateway's machine is away: no say in the room at once, and the machine is owed the removal alone", async () => {
   const { id, person: ann } = await confirmedPerson(world, APPROVER);
   expect((await sendSigned(world, id, "remove", await removal(world, ann))).json).toEqual({ outcome: "waiting" });
