@@ -24,7 +24,8 @@ import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
 import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
-import type { DeviceRow, GrantRow, PersonRow, RoomMeta, SessionRow } from "./storage.ts";
+import type { PersonRow } from "./person-rows.ts";
+import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
 
 export interface AdmissionOptions {
   readonly ctx: DurableObjectState;

@@ -10,7 +10,7 @@ import { policyOf } from "./persons.ts";
 import type { RoomResult } from "./room-rpc.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
-import type { InvitationRow, PersonRow } from "./storage.ts";
+import type { InvitationRow, PersonRow } from "./person-rows.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const CONFLICT = { ok: false, failure: "conflict" } as const;

@@ -6,7 +6,8 @@ import type { OutboxEvent } from "../db/room-writes.ts";
 import type { Admission } from "./admission.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
-import type { DecidedRow, RequestRow, RoomStorage } from "./storage.ts";
+import type { DecidedRow } from "./person-rows.ts";
+import type { RequestRow, RoomStorage } from "./storage.ts";
 
 const DECIDED_MS = 24 * 3_600_000;
 

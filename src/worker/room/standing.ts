@@ -2,7 +2,8 @@
 import { mayDo } from "../../core/person-roles.ts";
 import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
 import type { AuditDetail } from "../../protocol/audit.ts";
-import type { PersonRow, RoomStorage } from "./storage.ts";
+import type { PersonRow } from "./person-rows.ts";
+import type { RoomStorage } from "./storage.ts";
 
 /** The person behind a call. */
 export interface Who {

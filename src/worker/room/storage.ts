@@ -9,10 +9,11 @@ import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims } from "../../protocol/door-messages.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
-import type { ConnectorKey, DeviceKey, OwnerKey, PersonRole, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
+import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
+import type { InvitationRow, PersonRow } from "./person-rows.ts";
 
 export interface RoomMeta {
   readonly gateway: string;
@@ -96,47 +97,6 @@ export interface StoredReceipt extends Omit<Receipt, "isSigned"> {
   readonly asked: { readonly generation: number; readonly atMs: number } | null;
   /** When it is sent again to a machine that could not write it down. */
   readonly againAtMs?: number;
-}
-
-/** An invitation that nobody has accepted yet. */
-export interface InvitationRow {
-  readonly id: string;
-  /** SHA-256 of the code, base64url: whoever names it has the link. */
-  readonly code: string;
-  /** What the owner calls the person. */
-  readonly name: string;
-  readonly role: PersonRole;
-  readonly createdAtMs: number;
-  readonly expiresAtMs: number;
-  /** The account that was made with the code, for which alone it is good from there on. */
-  readonly heldBy: string | null;
-}
-
-/** Somebody who accepted an invitation. */
-export interface PersonRow {
-  /** The invitation's. */
-  readonly id: string;
-  readonly code: string;
-  readonly account: string;
-  readonly name: string;
-  /** What the account calls itself. */
-  readonly accountName: string;
-  readonly role: PersonRole;
-  /** `accepted`: waits for an owner's signature, and is nobody here until then. */
-  readonly state: "accepted" | "confirmed";
-  readonly passkey: OwnerKey;
-  /** HMAC over the passkey under the link's second secret, which no server has; null from a link without one. */
-  readonly proof: string | null;
-  readonly acceptedAtMs: number;
-  /** The gateway's machine refused the passkey after an owner had signed. */
-  readonly isRefused: boolean;
-}
-
-/** What became of a request that somebody decided. */
-export interface DecidedRow {
-  readonly id: string;
-  readonly outcome: "allowed" | "denied";
-  readonly atMs: number;
 }
 
 export interface AuditAnchor {

@@ -1,7 +1,6 @@
 /** App origin: session, gateways, devices, requests, activity, invitations. */
 import { z } from "zod";
 import {
-  activitySchema,
   appMeSchema,
   differenceMendSchema,
   gatewayCreatedSchema,
@@ -26,7 +25,7 @@ import {
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
 import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, redeemCode } from "../auth/one-time-code.ts";
-import { accountById, auditOf, openInvitations } from "../db/account-queries.ts";
+import { accountById, openInvitations } from "../db/account-queries.ts";
 import {
   deleteGateway,
   gatewayById,
@@ -38,7 +37,6 @@ import {
   unusedEnrolments,
 } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
-import type { Env } from "../env.ts";
 import { ApiError } from "../respond.ts";
 import { linesExport } from "../services/lines-export.ts";
 import { receiptDownload } from "../services/receipt-download.ts";
@@ -58,29 +56,6 @@ const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string
 async function mayEnrol({ env, session }: Call<unknown>): Promise<void> {
   if ((await unusedEnrolments(env.DB, session.account, Date.now() - HOUR_MS)) >= MAX_UNUSED_ENROLMENTS_PER_HOUR)
     throw new ApiError("too-many", { retryAfterSeconds: ENROLMENT_CODE_MS / 1000 });
-}
-
-const ACTIVITY_PAGE = 100;
-
-/** Place of an event in the activity: time and id, because one millisecond may hold several. @throws ApiError bad-request */
-function readPlace(text: string | undefined): { readonly atMs: number; readonly id: string } | null {
-  if (text === undefined) return null;
-  const [, atMs, id] = /^(\d{1,15})\.([a-z2-7]{26})$/.exec(text) ?? [];
-  if (atMs === undefined || id === undefined) throw new ApiError("bad-request");
-  return { atMs: Number(atMs), id };
-}
-
-/** @returns the gateways of others whose rooms let this account see what happened there */
-async function gatewaysSeen(env: Env, account: string): Promise<GatewayRow[]> {
-  const rows = await gatewaysJoined(env.DB, account);
-  const seen = await Promise.all(
-    rows.map((row) =>
-      env.ROOM.getByName(row.id)
-        .standing({ account })
-        .catch(() => null),
-    ),
-  );
-  return rows.filter((_row, at) => seen[at]?.ok === true);
 }
 
 async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
@@ -370,33 +345,6 @@ export const gatewayRoutes = [
         "x-gatehouse-account-session-expires": String(session.expiresAtMs),
       };
       return env.INBOX.getByName(session.account).fetch(new Request(request.url, { headers }));
-    },
-  }),
-  route({
-    method: "GET",
-    path: "/api/activity",
-    summary: "What happened, newest first; `before` is the `next` of an earlier answer",
-    auth: "account",
-    answer: activitySchema,
-    run: async ({ env, session, query }) => {
-      const after = readPlace(query("before"));
-      const [own, joined] = await Promise.all([gatewaysOf(env.DB, session.account), gatewaysSeen(env, session.account)]);
-      const page = { after, gatewayId: query("gateway") ?? null, joined: joined.map((row) => row.id), limit: ACTIVITY_PAGE };
-      const rows = await auditOf(env.DB, session.account, page);
-      const gateways = [...own, ...joined];
-      const last = rows.length === ACTIVITY_PAGE ? rows.at(-1) : undefined;
-      const names = new Map(gateways.map((row) => [row.id, row.name]));
-      const events = rows.map((row) => ({
-        id: row.id,
-        atMs: row.atMs,
-        gateway: row.gatewayId,
-        gatewayName: row.gatewayId === null ? null : (names.get(row.gatewayId) ?? null),
-        device: row.deviceId,
-        actor: row.actor,
-        action: row.action,
-        detail: JSON.parse(row.detail) as Record<string, string>,
-      }));
-      return { events, next: last === undefined ? null : `${last.atMs}.${last.id}` };
     },
   }),
   route({
