@@ -176,14 +176,14 @@ test("[PE3] [PE4] without the link's secret owner and guest compare twelve words
   const address = (await confirm.getAttribute("href")) ?? "";
 
   // What a hostile database or relay would answer: the same person with another key.
-  const persons = `**/api/decisions/*/persons`;
-  await owner.route(persons, async (route) => {
-    const answer = await route.fetch();
-    const seen = (await answer.json()) as { persons: { name: string; passkey: { credentialId: string } }[] };
-    for (const each of seen.persons) if (each.name === "Ben") each.passkey.credentialId = "c3dhcHBlZA";
-    await route.fulfill({ response: answer, json: seen });
-  });
   await owner.goto(address);
+  await owner.getByText("The passkey is the one that opened the link").waitFor();
+  const path = `/api/decisions/${home.split("/").at(-1)}/persons`;
+  const seen = await owner.evaluate((from) => fetch(from).then((answer) => answer.json()), path);
+  const swapped = JSON.parse(JSON.stringify(seen)) as { persons: { name: string; passkey: { credentialId: string } }[] };
+  for (const each of swapped.persons) if (each.name === "Ben") each.passkey.credentialId = "c3dhcHBlZA";
+  await owner.route(`**${path}`, (route) => route.fulfill({ json: swapped }));
+  await owner.reload();
   await owner.getByText("Do not confirm: this passkey is not the one that opened your link.").waitFor();
   expect(await owner.getByRole("button", { name: "Confirm" }).count()).toBe(0);
   await look(owner, "people-confirm-swapped");
@@ -191,7 +191,7 @@ test("[PE3] [PE4] without the link's secret owner and guest compare twelve words
   await owner.evaluate(() => localStorage.clear());
   await owner.reload();
   expect(await owner.getByLabel("Twelve check words").textContent()).not.toBe(words);
-  await owner.unroute(persons);
+  await owner.unroute(`**${path}`);
   await owner.reload();
   await heading(owner, "Confirm Ben?");
   expect(await owner.getByLabel("Twelve check words").textContent()).toBe(words);

@@ -136,6 +136,29 @@ test("[PE2] D1 that forgets that a code was used gains nothing: the room has for
   expect((await personsView(world)).persons).toHaveLength(1);
 });
 
+test("[PE2] D1 that gives a code a longer life gains nothing: the room has its own clock", async () => {
+  const invitation = await invite(world, APPROVER);
+  await env.DB.prepare("UPDATE one_time_codes SET expires_at_ms = ?")
+    .bind(Date.now() + 10 * INVITATION_MS)
+    .run();
+  vi.useFakeTimers({ now: Date.now() + INVITATION_MS + 1, toFake: ["Date"] });
+  expect((await accept(world, invitation, await newPerson())).code).toBe("code-invalid");
+});
+
+test("[PE2] an invitation that made an account is for it alone, also when the room is asked past the code", async () => {
+  const [ann, eve, { code }] = [await newPerson(), await newPerson(), await invite(world, APPROVER)];
+  const about = { code: await codeHash(code), proof: null };
+  const named = (person: Person) => ({ ...about, account: person.id, accountName: "x", passkey: person.authenticator.ownerKey });
+  expect(await world.room.holdInvitation({ account: ann.id, code: about.code })).toMatchObject({ ok: true });
+  for (const refused of [
+    await world.room.holdInvitation({ account: eve.id, code: about.code }),
+    await world.room.lookAtInvitation({ account: eve.id, code: about.code }),
+    await world.room.acceptInvitation(named(eve)),
+  ])
+    expect(refused).toEqual({ ok: false, failure: "not-found" });
+  expect(await world.room.acceptInvitation(named(ann))).toMatchObject({ ok: true });
+});
+
 test("[PE2] a gateway has so many open invitations and no more; withdrawing one makes room", async () => {
   const made = [];
   for (let i = 0; i < MAX_OPEN_GATEWAY_INVITATIONS; i += 1) made.push(await invite(world, VIEWER));
@@ -491,6 +514,8 @@ test("[PE5] a person leaves by itself: a viewer by saying so, an approver with i
   expect((await leave(cid.person, null)).status).toBe(404);
   expect((await leave(ann.person, null)).code).toBe("grant-refused");
   expect((await leave(ann.person, await removal(world, world.person, ann.person.authenticator))).code).toBe("grant-refused");
+  for (const by of [(await newPerson()).authenticator, world.person.authenticator])
+    expect((await leave(ann.person, await removal(world, ann.person, by))).code).toBe("grant-refused");
   expect((await leave(ann.person, await removal(world, ann.person, ann.person.authenticator))).json).toEqual({ outcome: "done" });
   await connector.next("owner-remove");
   expect(await isHere(ann.person)).toBe(false);
