@@ -31,7 +31,7 @@ export const apiErrorSchema = z.object({
 /** Closed set of `code`. `not-found` also stands for forbidden. */
 export const API_ERRORS = [
   "bad-request", "too-large", "not-signed-in", "wrong-origin", "not-found", "conflict", "closed-for-sign-up", "code-invalid", "passkey-refused",
-  "match-code-wrong", "request-over", "grant-refused", "gateway-away", "too-many", "unavailable", "internal",
+  "match-code-wrong", "request-over", "already-allowed", "already-denied", "grant-refused", "gateway-away", "too-many", "unavailable", "internal",
 ] as const; // prettier-ignore
 export type ApiErrorCode = (typeof API_ERRORS)[number];
 
@@ -109,7 +109,15 @@ export const ownersViewSchema = z.object({
       name: z.string(),
       /** Null while its room does not answer. */
       keys: z
-        .array(z.object({ credentialId: z.string(), state: z.enum(["trusted", "adding", "removing"]), role: ownerRoleSchema }))
+        .array(
+          z.object({
+            credentialId: z.string(),
+            state: z.enum(["trusted", "adding", "removing"]),
+            role: ownerRoleSchema,
+            /** Whose it is, when it came by an invitation to that gateway. */
+            person: z.string().nullable(),
+          }),
+        )
         .nullable(),
       recovery: z.object({ key: recoveryKeySchema, state: z.enum(["trusted", "adding"]) }).nullable(),
     }),
@@ -134,6 +142,9 @@ export const observedSchema = z.object({
   /** ISO 3166 code when the edge knows it. */
   country: z.string().nullable(),
 });
+/** An approver's: highest access, and longest time in milliseconds. */
+export const ceilingSchema = z.object({ maxAccess: accessSchema, maxExpiryMs: ms });
+export type Ceiling = z.infer<typeof ceilingSchema>;
 /** GET /api/decisions/:gateway/requests/:request */
 export const pairingRequestSchema = z.object({
   id: digestIdSchema,
@@ -147,6 +158,8 @@ export const pairingRequestSchema = z.object({
   requestedAccess: accessSchema,
   /** Hash of the key log's last entry; goes into the grant, so that a later cut makes it stale. */
   head: hashSchema.nullable(),
+  /** What the asking person may give at most; null for an owner. */
+  ceiling: ceilingSchema.nullable(),
   claims: claimsSchema,
   observed: observedSchema,
   createdAtMs: ms,
@@ -223,6 +236,9 @@ export const gatewaySchema = z.object({
   deviceCount: z.int(),
   waitingCount: z.int(),
   createdAtMs: ms,
+  /** What the asking person is here, and whether this account claimed the gateway. */
+  role: z.enum(["owner", "approver", "viewer"]),
+  isOwn: z.boolean(),
 });
 export type Gateway = z.infer<typeof gatewaySchema>;
 /** GET /api/gateways -> { gateways }; GET /api/gateways/:id -> { gateway, devices }; PATCH { name }; DELETE. */
@@ -288,7 +304,7 @@ export const noticeSchema = z.object({
 export type Notice = z.infer<typeof noticeSchema>;
 /** POST /api/gateways/:id/devices/:device/keep -> {}: the answer "it was me"; cutting the device is the other answer. */
 /** GET /api/requests -> { requests: waitingCardSchema[], notices: noticeSchema[] }, from the inbox. */
-export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, triesLeft: true });
+export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, ceiling: true, triesLeft: true });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;
 export const auditEventSchema = z.object({
   id: z.string(),

@@ -169,6 +169,10 @@ export const MAX_GATEWAYS_PER_ACCOUNT = 50;
 export const MAX_PASSKEYS_PER_ACCOUNT = 10;
 /** Invitations of one account that nobody has used yet. */
 export const MAX_OPEN_INVITATIONS = 20;
+/** Invitations to one gateway that nobody has accepted yet. */
+export const MAX_OPEN_GATEWAY_INVITATIONS = 10;
+/** Persons of one gateway, open invitations included: each is a row of the room, and told of every change. */
+export const MAX_PERSONS_PER_GATEWAY = 30;
 /** Owner passkeys that a gateway's key log holds at once. */
 export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */

@@ -1,6 +1,7 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
 import type { Device } from "../../protocol/api.ts";
 import { BreakNotes } from "../../core/break-notes.ts";
+import type { RoleKind } from "../../core/person-roles.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
 import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
@@ -23,6 +24,7 @@ import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
 import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
+import type { PersonRow } from "./person-rows.ts";
 import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
 
 export interface AdmissionOptions {
@@ -45,6 +47,7 @@ export class Admission implements AdmissionForRelay {
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
+  #farewell: (row: PersonRow) => Promise<void> = () => Promise.resolve();
   readonly #breaks: BreakNotes;
 
   constructor(options: AdmissionOptions) {
@@ -69,8 +72,9 @@ export class Admission implements AdmissionForRelay {
   }
 
   /** Set once by room.ts, before anything else happens. */
-  attach(relay: RelayForAdmission): void {
+  attach(relay: RelayForAdmission, farewell: (row: PersonRow) => Promise<void>): void {
     this.#relay = relay;
+    this.#farewell = farewell;
     relay.setWaiting(this.storage.all("requests").length > 0);
   }
 
@@ -285,11 +289,18 @@ export class Admission implements AdmissionForRelay {
     this.notices.gatewayChanged(this.state());
   }
 
+  /** A person lost its place by another way than a call; what it had ends once the transaction that says so is over. */
+  personGone(row: PersonRow): void {
+    void Promise.resolve()
+      .then(() => this.#farewell(row))
+      .catch(() => undefined);
+  }
+
   /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. @returns its entry in the audit chain */
-  markCut(row: DeviceRow, by: "owner" | "host"): AuditEntry | null {
+  markCut(row: DeviceRow, by: RoleKind | "host", detail: AuditDetail = {}): AuditEntry | null {
     const entry = this.storage.transaction(() => {
       this.endAccess(row);
-      return this.audit(by, "cut", row.id, {});
+      return this.audit(by, "cut", row.id, detail);
     });
     dropNoticesOf(this, row.id);
     return entry;

@@ -2,7 +2,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
-import type { ConnectorKey, OwnerKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import { mayDo } from "../../core/person-roles.ts";
+import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
+import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
+import type { ConnectorKey, OwnerKey, PersonRole, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
@@ -19,10 +22,15 @@ import { endOverdue } from "./owed.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
 import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } from "./owners.ts";
-import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
+import { acceptInvitation, holdInvitation, invite, lookAtInvitation } from "./invitations.ts";
+import { cardOf, decisionOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
+import { confirmAllAnew } from "./person-changes.ts";
+import { ceilingOf, confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { Decided, OwnerChange, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, OwnerChange, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import { byWhom, whoIs } from "./standing.ts";
+import type { Who } from "./standing.ts";
 import type { RequestRow } from "./storage.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -64,7 +72,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       approveOrigin: config.approveOrigin,
       rpId: config.rpId,
     });
-    this.#admission.attach(this.#relay);
+    this.#admission.attach(this.#relay, (row) => farewell(this.#admission, row));
     this.#door = new Door(this.#admission);
     this.#sessions = new DoorSessions(this.#admission);
   }
@@ -139,7 +147,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     }
   }
 
-  // --- RPC: every call names the account; any other answer than its own is `not-found` ---------------------------------------
+  // --- RPC: every call names the account; whoever may not do it here gets `not-found` ----------------------------------------
 
   setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>> {
     if (this.#isRemoved) return Promise.resolve(NOT_FOUND);
@@ -156,14 +164,17 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     ownerKeys: readonly OwnerKey[];
     recovery?: SignedByOwner | null;
   }): Promise<RoomResult<null>> {
-    return this.#for(input.account, async () => {
+    return this.#for(input.account, "end", async ({ person }) => {
       const meta = this.#admission.mustMeta();
+      // The new key log begins with the passkeys of the account that claimed the gateway.
+      if (person !== null) return NOT_FOUND;
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
       this.#admission.storage.transaction(() => {
         this.#admission.storage.setMeta({ ...meta, key: input.key, previousKey: null, copies: NO_COPIES, generation: 0, acknowledged: 0 });
         this.#admission.storage.setOwnerKeys(input.ownerKeys);
         this.#admission.storage.setRecoveryKey(null);
         this.#admission.storage.clearKeyLog();
+        confirmAllAnew(this.#admission);
         this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
       });
       const { recovery = null } = input;
@@ -174,16 +185,16 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   rename(input: { account: string; name: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "manage", () => {
       this.#admission.storage.setMeta({ ...this.#admission.mustMeta(), name: input.name });
       return done();
     });
   }
 
   snapshot(input: { account: string }): Promise<RoomResult<RoomSnapshot>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "see", ({ role, person }) => {
       const { gateway, name, connectorVersion, lastSeenMs } = this.#admission.mustMeta();
-      const waitingCount = this.#admission.storage.all("requests").length;
+      const waitingCount = mayDo(role, "decide") ? this.#admission.storage.all("requests").length : 0;
       const state = this.#admission.state();
       const value = {
         gateway,
@@ -194,9 +205,11 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         lastSeenMs,
         head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
-        drift: driftView(this.#admission),
+        drift: mayDo(role, "manage") ? driftView(this.#admission) : null,
         waitingCount,
         alarm: this.#admission.storage.alarm(),
+        role,
+        isOwn: person === null,
       };
       showNotices(this.#admission);
       return Promise.resolve({ ok: true, value });
@@ -204,9 +217,12 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   request(input: { account: string; request: string }): Promise<RoomResult<PairingRequest>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "decide", ({ person }) => {
       const row = this.#admission.storage.get<RequestRow>("requests", input.request);
-      if (row === null) return Promise.resolve({ ok: false, failure: "request-over" });
+      if (row === null) {
+        const decided = decisionOf(this.#admission.storage, input.request);
+        return Promise.resolve({ ok: false, failure: decided === null ? "request-over" : (`already-${decided}` as const) });
+      }
       ownerOpened(this.#admission, row);
       const card = cardOf(this.#admission, { ...row, lastSeenMs: requestLastSeenMs(this.#admission, row) });
       return Promise.resolve({
@@ -216,6 +232,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
           key: row.key,
           roomNonce: row.nonce,
           head: this.#admission.keyLog.head()?.hash ?? null,
+          ceiling: ceilingOf(person),
           triesLeft: MATCH_CODE_TRIES - row.tries,
         },
       });
@@ -223,7 +240,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   checkMatchCode(input: { account: string; request: string; code: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => Promise.resolve(checkMatchCode(this.#admission, input.request, input.code)));
+    return this.#for(input.account, "decide", (who) => Promise.resolve(checkMatchCode(this.#admission, input.request, input.code, who)));
   }
 
   allow(input: {
@@ -233,99 +250,163 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     signed: SignedByOwner;
     by?: string | null;
   }): Promise<RoomResult<Decided>> {
-    return this.#for(input.account, () => allow(this.#admission, input));
+    return this.#for(input.account, "decide", (who) => allow(this.#admission, input, who));
   }
 
   deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>> {
-    return this.#for(input.account, () => Promise.resolve(deny(this.#admission, input)));
+    return this.#for(input.account, "decide", (who) => Promise.resolve(deny(this.#admission, input, who)));
+  }
+
+  opening(input: { account: string }): Promise<RoomResult<RoomOpening>> {
+    return this.#for(input.account, "decide", ({ person }) => {
+      const head = this.#admission.keyLog.head()?.hash ?? null;
+      const value = { name: this.#admission.mustMeta().name, state: this.#admission.state(), head, ceiling: ceilingOf(person) };
+      return Promise.resolve({ ok: true, value });
+    });
   }
 
   ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>> {
-    return this.#for(input.account, () => ownerGrant(this.#admission, input));
+    return this.#for(input.account, "decide", (who) => ownerGrant(this.#admission, input, who));
   }
 
   keepDevice(input: { account: string; device: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => (keepDevice(this.#admission, input.device) ? done() : Promise.resolve(NOT_FOUND)));
+    return this.#for(input.account, "answer", () => (keepDevice(this.#admission, input.device) ? done() : Promise.resolve(NOT_FOUND)));
   }
 
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "manage", (who) => {
       const row = this.#admission.device(input.device);
       if (row === null) return Promise.resolve(NOT_FOUND);
       this.#admission.storage.transaction(() => {
         this.#admission.saveDevice({ ...row, name: input.name });
-        this.#admission.audit("owner", "device-renamed", row.id, {});
+        this.#admission.audit("owner", "device-renamed", row.id, byWhom(who));
       });
       return done();
     });
   }
 
   cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {
-    return this.#for(input.account, () => cut(this.#admission, input.device));
+    return this.#for(input.account, "cut", (who) => cut(this.#admission, input.device, who));
   }
 
   receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "see", () => {
       const receipt = this.#admission.storage.receipt(input.device);
       return Promise.resolve(receipt === null ? NOT_FOUND : { ok: true as const, value: receiptView(this.#admission, receipt) });
     });
   }
 
   receiptFile(input: { account: string; device: string }): Promise<RoomResult<ReceiptFile>> {
-    return this.#for(input.account, () => Promise.resolve(exportReceipt(this.#admission, input.device)));
+    return this.#for(input.account, "cut", () => Promise.resolve(exportReceipt(this.#admission, input.device)));
   }
 
   mend(input: { account: string; entry: string; what: "remove" | "keep" }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => mend(this.#admission, input));
+    return this.#for(input.account, "manage", () => mend(this.#admission, input));
   }
 
   owners(input: { account: string }): Promise<RoomResult<RoomOwners>> {
-    return this.#for(input.account, () => Promise.resolve({ ok: true, value: ownersOf(this.#admission) }));
+    return this.#for(input.account, "keys", () => Promise.resolve({ ok: true, value: ownersOf(this.#admission) }));
   }
 
   addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
-    return this.#for(input.account, () => addOwnerKey(this.#admission, input.account, input.signed));
+    return this.#for(input.account, "keys", () => addOwnerKey(this.#admission, this.#admission.mustMeta().account, input.signed));
   }
 
   removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
-    return this.#for(input.account, () => removeOwnerKey(this.#admission, input.account, input.signed));
+    return this.#for(input.account, "keys", () => removeOwnerKey(this.#admission, this.#admission.mustMeta().account, input.signed));
   }
 
   setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
-    return this.#for(input.account, () => setRecoveryKey(this.#admission, input.account, input.signed));
+    return this.#for(input.account, "keys", () => setRecoveryKey(this.#admission, this.#admission.mustMeta().account, input.signed));
   }
 
   recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>> {
-    return this.#for(input.account, () => recoverOwners(this.#admission, input.account, input.signed));
+    return this.#for(input.account, "keys", () => recoverOwners(this.#admission, this.#admission.mustMeta().account, input.signed));
   }
 
   endQuarantine(input: { account: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "manage", () => {
       if (!this.#admission.isQuarantined()) return Promise.resolve({ ok: false, failure: "conflict" });
       this.#admission.endQuarantine();
       return done();
     });
   }
 
+  standing(input: { account: string }): Promise<RoomResult<{ role: RoleKind }>> {
+    return this.#for(input.account, "see-activity", ({ role }) => Promise.resolve({ ok: true, value: { role } }));
+  }
+
+  persons(input: { account: string }): Promise<RoomResult<PersonsView>> {
+    return this.#for(input.account, "persons", () => Promise.resolve({ ok: true, value: personsOf(this.#admission) }));
+  }
+
+  invite(input: {
+    account: string;
+    id: string;
+    code: string;
+    name: string;
+    role: PersonRole;
+    expiresAtMs: number;
+  }): Promise<RoomResult<null>> {
+    const { account, ...invitation } = input;
+    return this.#for(account, "persons", (who) => Promise.resolve(invite(this.#admission, invitation, who)));
+  }
+
+  lookAtInvitation(input: { account: string; code: string }): Promise<RoomResult<InvitationView>> {
+    return this.#forInvited(() => lookAtInvitation(this.#admission, input));
+  }
+
+  holdInvitation(input: { account: string; code: string }): Promise<RoomResult<null>> {
+    return this.#forInvited(() => holdInvitation(this.#admission, input));
+  }
+
+  acceptInvitation(input: {
+    account: string;
+    code: string;
+    accountName: string;
+    passkey: OwnerKey;
+    proof: string | null;
+  }): Promise<RoomResult<null>> {
+    return this.#forInvited(() => acceptInvitation(this.#admission, input));
+  }
+
+  confirmPerson(input: { account: string; person: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, "persons", (who) => confirmPerson(this.#admission, input, who));
+  }
+
+  removePerson(input: { account: string; person: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, "persons", (who) => removePerson(this.#admission, input, who));
+  }
+
+  leaving(input: { account: string }): Promise<RoomResult<Leaving>> {
+    return this.#for(input.account, "leave", (who) => Promise.resolve({ ok: true, value: leavingOf(this.#admission, who) }));
+  }
+
+  leave(input: { account: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, "leave", (who) => leave(this.#admission, input.signed, who));
+  }
+
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>> {
-    return this.#for(input.account, () =>
+    return this.#for(input.account, "manage", () =>
       Promise.resolve({ ok: true, value: this.#admission.storage.keyLogLines(input.from, KEY_LOG_PAGE) }),
     );
   }
 
   auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>> {
-    return this.#for(input.account, () => {
-      if (input.isExport) this.#admission.audit("owner", "audit-exported", null, {});
+    return this.#for(input.account, "manage", (who) => {
+      if (input.isExport) this.#admission.audit("owner", "audit-exported", null, byWhom(who));
       return Promise.resolve({ ok: true, value: this.#admission.storage.auditLines(input.from, AUDIT_PAGE) });
     });
   }
 
   remove(input: { account: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, async () => {
+    return this.#for(input.account, "end", async (who) => {
       for (const row of this.#admission.storage.all<RequestRow>("requests"))
         endRequest(this.#admission, row, "withdrawn", { type: "ended", why: "withdrawn" });
       for (const { id } of this.#admission.devices()) dropNoticesOf(this.#admission, id);
-      this.#admission.audit("owner", "gateway-removed", null, {});
+      this.#admission.audit("owner", "gateway-removed", null, byWhom(who));
+      const gone = { gateway: this.#admission.mustMeta().gateway, state: "no-link" } as const;
+      await this.#admission.notices.inboxes("see", (inbox) => inbox.forgetGateway(gone));
       // What D1 has not heard yet is told now; when it is away, the account's own history lacks the end of a gateway that is gone.
       await this.#admission.outbox.drain();
       this.#relay.endLink(4410, "this gateway was removed");
@@ -345,10 +426,17 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return forEdge(answer, this.#admission.identity()?.key.x ?? null, report?.state === "online" ? report.build : undefined);
   }
 
-  async #for<T>(account: string, work: () => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
+  /** Does what the account may do here; for everybody else, and for everything else, this room was never made (PROTOCOL.md PE1). */
+  async #for<T>(account: string, action: PersonAction, work: (who: Who) => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
     if (this.#isRemoved) return NOT_FOUND;
-    const meta = this.#admission.storage.meta();
-    return meta === null || meta.account !== account ? NOT_FOUND : work();
+    const who = whoIs(this.#admission.storage, account);
+    return who === null || !mayDo(who.role, action) ? NOT_FOUND : work(who);
+  }
+
+  /** For whoever shows what only the holder of an invitation's code knows. */
+  async #forInvited<T>(work: () => RoomResult<T>): Promise<RoomResult<T>> {
+    if (this.#isRemoved || this.#admission.storage.meta() === null) return NOT_FOUND;
+    return Promise.resolve(work());
   }
 
   #gone(ws: WebSocket, code: number, reason: string): void {

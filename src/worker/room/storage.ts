@@ -13,6 +13,7 @@ import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } fr
 import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
+import type { InvitationRow, PersonRow } from "./person-rows.ts";
 
 export interface RoomMeta {
   readonly gateway: string;
@@ -112,7 +113,9 @@ export interface RecoveryRow {
 export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
-const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices"] as const;
+const DOCUMENTS = [
+  "meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices", "invitations", "persons", "decided",
+] as const; // prettier-ignore
 type DocumentTable = (typeof DOCUMENTS)[number];
 
 /** What receipts of an older version do not say. */
@@ -200,6 +203,14 @@ export class RoomStorage {
     else this.put("meta", "recovery-key", row);
   }
 
+  persons(): PersonRow[] {
+    return this.all<PersonRow>("persons");
+  }
+
+  invitations(): InvitationRow[] {
+    return this.all<InvitationRow>("invitations");
+  }
+
   /** Ends what a device's sessions still allow. */
   deleteSessionsOf(device: string): void {
     for (const session of this.all<SessionRow>("sessions")) if (session.device === device) this.delete("sessions", session.id);
@@ -265,6 +276,12 @@ export class RoomStorage {
   addToKeyLog(row: { readonly seq: number; readonly hash: string; readonly line: string; readonly grant: string | null }): void {
     const { seq, hash, line, grant } = row;
     this.#storage.sql.exec("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
+  }
+
+  /** @returns the newest entry in which the gateway's machine set its policy, or null. Signed members are base64url, so that the pattern fits no other. */
+  lastPolicyLine(): string | null {
+    const query = `SELECT line FROM key_log WHERE line LIKE '%"body":{"type":"policy",%' ORDER BY seq DESC LIMIT 1`;
+    return this.#storage.sql.exec<{ line: string }>(query).toArray()[0]?.line ?? null;
   }
 
   /** @returns the place of a grant in the key log, or null when the copy does not have it */
