@@ -2,6 +2,7 @@
 import { useRef, useState } from "preact/hooks";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
+import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
 import type { Drift } from "./drift.tsx";
@@ -262,6 +263,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
           <Records gateway={gateway} />
         </>
       )}
+      <Cost gateway={gateway.id} name={gateway.name} />
       <h2>{TEXTS.settingsHeading}</h2>
       <Settings gateway={gateway} reload={reload} />
     </View>

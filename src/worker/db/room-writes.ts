@@ -15,36 +15,36 @@ export type OutboxEvent =
  * Writes one fact.
  *
  * @param seq the room's outbox number, ascending
+ * @returns rows that were written, those of indexes included
  * @throws when D1 is away; the outbox keeps the fact and tries again
  */
-export async function writeOutboxEvent(binding: D1Database, seq: number, event: OutboxEvent): Promise<void> {
+export async function writeOutboxEvent(binding: D1Database, seq: number, event: OutboxEvent): Promise<number> {
+  return (await write(binding, seq, event)).meta.rows_written;
+}
+
+async function write(binding: D1Database, seq: number, event: OutboxEvent): Promise<D1Result> {
   const db = drizzle(binding);
   switch (event.kind) {
     case "device": {
       const row = { ...event.row, updatedSeq: seq };
-      await db
+      return db
         .insert(devices)
         .values(row)
         .onConflictDoUpdate({ target: [devices.gatewayId, devices.id], set: row, setWhere: sql`${devices.updatedSeq} < ${seq}` });
-      return;
     }
     case "grant":
-      await db
+      return db
         .insert(grants)
         .values(event.row)
         .onConflictDoUpdate({ target: grants.id, set: { state: event.row.state } });
-      return;
     case "token":
-      await db
+      return db
         .insert(deviceTokens)
         .values(event.row)
         .onConflictDoUpdate({ target: [deviceTokens.gatewayId, deviceTokens.deviceId], set: event.row });
-      return;
     case "request":
-      await db.insert(pairingRequests).values(event.row).onConflictDoNothing();
-      return;
+      return db.insert(pairingRequests).values(event.row).onConflictDoNothing();
     case "audit":
-      await db.insert(auditEvents).values(event.row).onConflictDoNothing();
-      return;
+      return db.insert(auditEvents).values(event.row).onConflictDoNothing();
   }
 }

@@ -11,8 +11,11 @@ export class Notices {
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
   readonly #storage: RoomStorage;
+  readonly #called: () => void;
 
-  constructor(ctx: DurableObjectState, env: Env, storage: RoomStorage) {
+  /** @param called counts a call of the inbox */
+  constructor(ctx: DurableObjectState, env: Env, storage: RoomStorage, called: () => void) {
+    this.#called = called;
     this.#ctx = ctx;
     this.#env = env;
     this.#storage = storage;
@@ -43,6 +46,7 @@ export class Notices {
   async inbox(work: (inbox: InboxStub) => Promise<unknown>): Promise<void> {
     const meta = this.#storage.meta();
     if (meta === null) return;
+    this.#called();
     try {
       await work(this.#env.INBOX.getByName(meta.account));
     } catch {

@@ -3,12 +3,14 @@ import { DurableObject } from "cloudflare:workers";
 import type { PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { ConnectorKey, OwnerKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import type { Budget, Usage } from "../../protocol/usage.ts";
 import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { NO_COPIES } from "../../core/copy-watch.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
+import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
 import { cut, endUnanswered } from "./cuts.ts";
 import { exportReceipt, receiptView } from "./receipts.ts";
 import { allow, checkMatchCode, deny, ownerGrant, ownerOpened } from "./decisions.ts";
@@ -73,6 +75,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   override async fetch(request: Request): Promise<Response> {
     if (this.#isRemoved) return refusal(404, "Not found.\n");
+    this.#admission.meter.count("doorRequests");
     try {
       const header = (name: string): string => request.headers.get(`x-gatehouse-${name}`) ?? "";
       switch (header("kind")) {
@@ -97,7 +100,9 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   override async webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
     if (this.#isRemoved) return closeQuietly(ws, 4403, "this gateway was removed");
     try {
-      if (this.#relay.fastMessage(ws, data)) return;
+      const { meter } = this.#admission;
+      if (this.#relay.fastMessage(ws, data)) return meter.relayed(typeof data === "string" ? data.length : data.byteLength);
+      meter.count("controls");
       const attachment = attachmentOf(ws);
       if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
@@ -121,6 +126,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     this.#alarmAtMs = null;
     if (this.#isRemoved) return;
     const nowMs = Date.now();
+    this.#admission.meter.count("alarms");
     const parts = [
       () => this.#relay.endExpired(nowMs),
       () => this.#relay.endStragglers(nowMs),
@@ -139,6 +145,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         this.#wakeBy(nowMs + SWEEP_AGAIN_MS);
       }
     }
+    if (this.#admission.storage.meta() !== null) this.#admission.meter.settle();
   }
 
   // --- RPC: every call names the account; any other answer than its own is `not-found` ---------------------------------------
@@ -201,6 +208,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         alarm: this.#admission.storage.alarm(),
       };
       showNotices(this.#admission);
+      showBudgetNotice(this.#admission);
       return Promise.resolve({ ok: true, value });
     });
   }
@@ -301,6 +309,21 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, () => recoverOwners(this.#admission, input.account, input.signed));
   }
 
+  usage(input: { account: string }): Promise<RoomResult<Usage>> {
+    return this.#for(input.account, () => Promise.resolve({ ok: true, value: usageOf(this.#admission) }));
+  }
+
+  setBudget(input: { account: string; budget: Budget }): Promise<RoomResult<Usage>> {
+    return this.#for(input.account, () => Promise.resolve({ ok: true, value: setBudget(this.#admission, input.budget) }));
+  }
+
+  readBudgetNotice(input: { account: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, () => {
+      readBudgetNotice(this.#admission);
+      return done();
+    });
+  }
+
   endQuarantine(input: { account: string }): Promise<RoomResult<null>> {
     return this.#for(input.account, () => {
       if (!this.#admission.isQuarantined()) return Promise.resolve({ ok: false, failure: "conflict" });
@@ -349,7 +372,9 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   async #for<T>(account: string, work: () => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
     if (this.#isRemoved) return NOT_FOUND;
     const meta = this.#admission.storage.meta();
-    return meta === null || meta.account !== account ? NOT_FOUND : work();
+    if (meta === null || meta.account !== account) return NOT_FOUND;
+    this.#admission.meter.count("calls");
+    return work();
   }
 
   #gone(ws: WebSocket, code: number, reason: string): void {
@@ -371,6 +396,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     if (this.#isRemoved) return;
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
     this.#alarmAtMs = atMs;
+    this.#admission.meter.rows(1);
     void this.ctx.storage.setAlarm(atMs);
   }
 }
