@@ -34,7 +34,7 @@ export interface KeyLogState extends Pinned {
 }
 
 /** Before anything was said on the host: what the owner may give remotely. */
-const DEFAULT_POLICY: OwnerPolicy = { maxAccess: "full", maxExpiryMs: EXPIRY_CHOICES_MS.quarter, confirmOnHost: "never" };
+export const DEFAULT_POLICY: OwnerPolicy = { maxAccess: "full", maxExpiryMs: EXPIRY_CHOICES_MS.quarter, confirmOnHost: "never" };
 
 /** Why an entry is not the next one of this log. */
 export type KeyLogProblem =

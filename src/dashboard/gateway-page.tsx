@@ -4,6 +4,7 @@ import { aheadText } from "../core/clock-difference.ts";
 import { mayDo } from "../core/person-roles.ts";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
+import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
 import type { Drift } from "./drift.tsx";
@@ -285,6 +286,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
       )}
       {mayDo(gateway.role, "manage") && (
         <>
+          <Cost gateway={gateway.id} name={gateway.name} />
           <h2>{TEXTS.settingsHeading}</h2>
           <Settings gateway={gateway} reload={reload} />
         </>

@@ -302,9 +302,23 @@ export const noticeSchema = z.object({
   atMs: ms,
 });
 export type Notice = z.infer<typeof noticeSchema>;
+/** The budget of a gateway is nearly or wholly used up (PROTOCOL.md BU); until the day ends or the owner has read it. */
+export const budgetNoticeSchema = z.object({
+  id: z.string(),
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  state: z.enum(["budget-warned", "budget-used-up"]),
+  atMs: ms,
+  untilMs: ms,
+});
+export type BudgetNotice = z.infer<typeof budgetNoticeSchema>;
+const inboxNoticeSchema = z.union([noticeSchema, budgetNoticeSchema]);
+/** Anything that the inbox says until it is answered. */
+export type InboxNotice = z.infer<typeof inboxNoticeSchema>;
 /** POST /api/gateways/:id/devices/:device/keep -> {}: the answer "it was me"; cutting the device is the other answer. */
-/** GET /api/requests -> { requests: waitingCardSchema[], notices: noticeSchema[] }, from the inbox. */
 export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, ceiling: true, triesLeft: true });
+/** GET /api/requests, from the inbox. */
+export const waitingSchema = z.object({ requests: z.array(waitingCardSchema), notices: z.array(inboxNoticeSchema) });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;
 export const auditEventSchema = z.object({
   id: z.string(),
@@ -323,11 +337,11 @@ export type Activity = z.infer<typeof activitySchema>;
 
 /** Messages of the WebSocket GET /api/inbox (server to page): the whole list at open, then changes. */
 export const inboxMessageSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
+  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema), notices: z.array(inboxNoticeSchema) }),
   z.object({ type: z.literal("request"), request: waitingCardSchema }),
   z.object({ type: z.literal("request-gone"), gateway: gatewayIdSchema, request: digestIdSchema }),
-  z.object({ type: z.literal("notice"), notice: noticeSchema }),
-  z.object({ type: z.literal("notice-gone"), gateway: gatewayIdSchema, id: digestIdSchema }),
+  z.object({ type: z.literal("notice"), notice: inboxNoticeSchema }),
+  z.object({ type: z.literal("notice-gone"), gateway: gatewayIdSchema, id: z.string() }),
   /** Something about this gateway changed (state, devices): fetch it again. */
   z.object({ type: z.literal("gateway"), gateway: gatewayIdSchema, state: z.enum(GATEWAY_STATES) }),
   z.object({ type: z.literal("enrolment"), enrolment: rowIdSchema }),

@@ -212,3 +212,18 @@ export const AUDIT_ANCHOR_EVENTS = 64;
 export const AUDIT_ANCHOR_MS = 60_000;
 /** Digests in one `audit-head`: 46 characters each, so that they fit one control message. A longer way is gone in steps. */
 export const MAX_AUDIT_DIGESTS = 1_000;
+
+// --- cost ------------------------------------------------------------------------------------------------------------------
+
+/** A gateway's budget of one UTC day, unless its owner sets another: seven times what a room costs that never sleeps (platform prices). */
+export const DEFAULT_BUDGET = { microUsd: 1_000_000, bytes: 100_000_000_000 } as const;
+/** What an owner may set at most. */
+export const MAX_BUDGET_MICRO_USD = 1_000_000_000;
+export const MAX_BUDGET_BYTES = 100_000_000_000_000;
+/** Part of the budget from which on the owner is warned. */
+export const BUDGET_WARNS_AT = 0.8;
+/** Counts are stored at most this often, and only by an alarm that runs anyway: a crash loses that much of them at most. */
+export const USAGE_STORED_EVERY_MS = 5 * 60_000;
+/** Counts reach the link's socket, which keeps them while the room sleeps, after so many messages or bytes at the latest; near a wake after fewer. */
+export const USAGE_KEPT_EVERY_MESSAGES = 256;
+export const USAGE_KEPT_EVERY_BYTES = 4 * MIB;

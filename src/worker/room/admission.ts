@@ -12,10 +12,12 @@ import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
 import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
+import { budgetReached, mayStream } from "./budget.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
+import { Meter } from "./meter.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
 import { cutDone } from "./receipts.ts";
@@ -43,6 +45,7 @@ export class Admission implements AdmissionForRelay {
   readonly trail: AuditTrail;
   readonly notices: Notices;
   readonly keyLog: KeyLogCopy;
+  readonly meter: Meter;
   /** Cut devices, asked for every frame; the rows are the truth. */
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
@@ -54,9 +57,9 @@ export class Admission implements AdmissionForRelay {
     this.options = options;
     this.#breaks = new BreakNotes(options.now());
     this.storage = new RoomStorage(options.ctx.storage);
-    this.outbox = new Outbox({ ...options, storage: this.storage });
+    this.outbox = new Outbox({ ...options, storage: this.storage, wrote: (rows) => this.meter.rows(rows) });
     this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
-    this.notices = new Notices(options.ctx, options.env, this.storage);
+    this.notices = new Notices(options.ctx, options.env, this.storage, () => this.meter.count("calls"));
     this.keyLog = new KeyLogCopy(this);
     this.#cut = new Set(
       this.storage
@@ -64,11 +67,21 @@ export class Admission implements AdmissionForRelay {
         .filter((row) => row.state === "cut")
         .map((row) => row.id),
     );
+    let kept: number[] | null = null;
     for (const ws of options.ctx.getWebSockets("link")) {
       const attachment = attachmentOf(ws);
       // Also one that is closing: its close comes next, and then everybody is told.
-      if (attachment?.kind === "link" && attachment.phase === "ready") this.#link = { up: true, report: attachment.report };
+      if (attachment?.kind !== "link" || attachment.phase !== "ready") continue;
+      this.#link = { up: true, report: attachment.report };
+      kept = attachment.usage ?? kept;
     }
+    this.meter = new Meter({
+      now: options.now,
+      storage: this.storage,
+      kept,
+      keep: (usage) => this.#relay?.keepUsage(usage),
+      reached: (level) => budgetReached(this, level),
+    });
   }
 
   /** Set once by room.ts, before anything else happens. */
@@ -149,9 +162,14 @@ export class Admission implements AdmissionForRelay {
     return this.#cut.has(device);
   }
 
+  mayStream(device: string): boolean {
+    return mayStream(this, device);
+  }
+
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void {
     const before = this.state();
     this.#link = { up: link.up, report: link.report };
+    if (!link.up) this.meter.linkGone();
     const meta = this.storage.meta();
     if (meta !== null) {
       const lastSeenMs = this.options.now();

@@ -7,6 +7,7 @@ import type { RoleKind } from "../../core/person-roles.ts";
 import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
 import type { ConnectorKey, OwnerKey, PersonRole, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
+import type { Budget, Usage } from "../../protocol/usage.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
 export type RoomFailure =
@@ -125,6 +126,11 @@ export interface RoomRpc {
   setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
   /** An owner passkey comes and lost ones go, signed by the recovery key. */
   recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>>;
+  /** What was counted this month and what it costs, and how the day's budget stands. */
+  usage(input: { account: string }): Promise<RoomResult<Usage>>;
+  setBudget(input: { account: string; budget: Budget }): Promise<RoomResult<Usage>>;
+  /** The owner has read that the budget is nearly or wholly used up. */
+  readBudgetNotice(input: { account: string }): Promise<RoomResult<null>>;
   /** The owner ended the other copy of the connector: the next one that proves itself is linked. `conflict` when nothing is closed for that. */
   endQuarantine(input: { account: string }): Promise<RoomResult<null>>;
   /** What the account is here. */
