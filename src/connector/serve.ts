@@ -144,7 +144,12 @@ export async function serve(options: Options): Promise<number> {
       await local.close();
       resolve(code);
     };
+    let said = "";
     gateway.onReport((report) => {
+      // An OpenClaw that is away is tried every few seconds.
+      const what = JSON.stringify(report);
+      if (what === said) return;
+      said = what;
       const reason = report.reason === undefined ? "" : ` (${report.reason})`;
       const expected = report.restartExpectedMs === undefined ? "" : `, about ${Math.ceil(report.restartExpectedMs / 1000)} s`;
       terminal.say(

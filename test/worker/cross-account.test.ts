@@ -328,6 +328,7 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   endQuarantine: () => ({}),
   keyLog: () => ({ from: 0 }),
   auditLines: () => ({ from: 0, isExport: true }),
+  hops: () => ({ step: { do: "ask" } }),
   remove: () => ({}),
 };
 

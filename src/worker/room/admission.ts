@@ -12,6 +12,7 @@ import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
 import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
+import { Hops } from "./hops.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
@@ -41,6 +42,7 @@ export class Admission implements AdmissionForRelay {
   readonly trail: AuditTrail;
   readonly notices: Notices;
   readonly keyLog: KeyLogCopy;
+  readonly hops: Hops;
   /** Cut devices, asked for every frame; the rows are the truth. */
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
@@ -55,6 +57,7 @@ export class Admission implements AdmissionForRelay {
     this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
     this.notices = new Notices(options.ctx, options.env, this.storage);
     this.keyLog = new KeyLogCopy(this);
+    this.hops = new Hops(this);
     this.#cut = new Set(
       this.storage
         .all<DeviceRow>("devices")
@@ -180,6 +183,8 @@ export class Admission implements AdmissionForRelay {
     if (message.type === "cut-done") {
       // What fails on the way is said again at the next link.
       cutDone(this, { ...message, tookMs: null }).catch(() => undefined);
+    } else if (message.type === "probed") {
+      this.hops.answered(message);
     } else if (message.type === "drift") {
       takeDrift(this, { atMs: message.atMs, differences: message.differences });
     } else if (message.type === "log") {
@@ -240,6 +245,11 @@ export class Admission implements AdmissionForRelay {
   gatewaySeenMs(): number | null {
     const meta = this.storage.meta();
     return (this.#link.up ? meta?.servedAtMs : meta?.lastSeenMs) ?? null;
+  }
+
+  /** Since when the connector's socket is there, epoch ms; null while there is no link. */
+  linkSinceMs(): number | null {
+    return this.#link.up ? this.relay.linkSinceMs() : null;
   }
 
   device(id: string): DeviceRow | null {

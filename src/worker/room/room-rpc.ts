@@ -2,9 +2,10 @@
 import type { Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { Difference } from "../../protocol/drift.ts";
 import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
-import type { GatewayReport } from "../../protocol/link-messages.ts";
+import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, OwnerKey, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
+import type { HopMedian } from "../../protocol/hops.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
 export type RoomFailure =
@@ -15,7 +16,9 @@ export type RoomFailure =
   | "grant-refused"
   /** No link, or no gateway behind it: nothing was done. */
   | "gateway-away"
-  | "conflict";
+  | "conflict"
+  /** Nothing was done: asked again too soon. */
+  | "too-many";
 
 export type RoomResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: RoomFailure; readonly triesLeft?: number };
@@ -54,6 +57,25 @@ export interface RoomSnapshot {
   readonly waitingCount: number;
   readonly alarm: Gateway["alarm"];
 }
+
+/** A connector's answer to `probe`. */
+export type Probed = Pick<Extract<ToRoom, { type: "probed" }>, "roomConnector" | "connectorGateway">;
+
+/** What a room says of its hops. */
+export interface RoomHops {
+  readonly state: GatewayState;
+  readonly linkSinceMs: number | null;
+  readonly connectorVersion: string | null;
+  readonly openclawVersion: string | null;
+  /** Data centre, `local`, or null: not told, or not yet. */
+  readonly place: string | null;
+  /** The connector was asked and has not answered yet, or the room does not know where it is yet. */
+  readonly isWaiting: boolean;
+  readonly probed: Probed | null;
+}
+
+/** `ask` begins a measuring, `look` is one round trip of it, `tell` ends it with what the Worker found. */
+export type HopStep = { readonly do: "ask" | "look" } | { readonly do: "tell"; readonly edgeRoom: HopMedian };
 
 export interface RoomRpc {
   /** Makes the room of a new gateway, or moves ownership after a new claim. Idempotent. */
@@ -109,6 +131,8 @@ export interface RoomRpc {
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
   /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out. */
   auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>>;
+  /** One step of measuring the hops (PROTOCOL.md OB1). Nothing is stored. */
+  hops(input: { account: string; step: HopStep }): Promise<RoomResult<RoomHops>>;
   /** Deletes everything and ends every socket. */
   remove(input: { account: string }): Promise<RoomResult<null>>;
   /** Gateway-origin traffic and the link, with the headers that routes/gateway-origin.ts sets. */

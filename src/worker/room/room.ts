@@ -21,7 +21,7 @@ import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } 
 import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { Decided, OwnerChange, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, HopStep, OwnerChange, RoomHops, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import type { RequestRow } from "./storage.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -320,6 +320,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       if (input.isExport) this.#admission.audit("owner", "audit-exported", null, {});
       return Promise.resolve({ ok: true, value: this.#admission.storage.auditLines(input.from, AUDIT_PAGE) });
     });
+  }
+
+  hops(input: { account: string; step: HopStep }): Promise<RoomResult<RoomHops>> {
+    return this.#for(input.account, () => Promise.resolve(this.#admission.hops.step(input.step)));
   }
 
   remove(input: { account: string }): Promise<RoomResult<null>> {
