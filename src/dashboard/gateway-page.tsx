@@ -2,6 +2,8 @@
 import { useRef, useState } from "preact/hooks";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
+import { Connection } from "./connection.tsx";
+import { CONNECTION } from "./connection-texts.ts";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
 import type { Drift } from "./drift.tsx";
@@ -250,6 +252,12 @@ export function GatewayPage({ id }: { readonly id: string }) {
       <StateCard gateway={gateway} reload={reload} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
+      {gateway.state !== "unclaimed" && (
+        <>
+          <h2>{CONNECTION.heading}</h2>
+          <Connection gateway={gateway} />
+        </>
+      )}
       {drift !== null && (
         <>
           <h2>{TEXTS.driftHeading}</h2>

@@ -1,6 +1,6 @@
 /** The HTTP API of the app origin and the approval origin: bodies in both directions. Routes and OpenAPI come from these. */
 import { z } from "zod";
-import { claimsSchema } from "./door-messages.ts";
+import { claimsSchema, lastBreakSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";
 import { hopViewSchema } from "./hops.ts";
 import { ownerRoleSchema } from "./key-log.ts";
@@ -219,6 +219,9 @@ export const gatewaySchema = z.object({
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),
+  /** Since when the machine is connected; null while it is not. */
+  linkSinceMs: ms.nullable(),
+  lastBreak: lastBreakSchema.nullable(),
   deviceCount: z.int(),
   waitingCount: z.int(),
   createdAtMs: ms,

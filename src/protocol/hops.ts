@@ -1,8 +1,6 @@
-/** The four hops between a visitor's device and OpenClaw, in the order in which a request goes (PROTOCOL.md OB). Imports only zod. */
+/** What is said of the four hops. */
 import { z } from "zod";
-
-export const HOPS = ["device-edge", "edge-room", "room-connector", "connector-gateway"] as const;
-export type Hop = (typeof HOPS)[number];
+import { HOPS } from "./hop-names.ts";
 
 /** Middle of some round trips over one hop, milliseconds. */
 export const hopMedianSchema = z.object({ medianMs: z.number().min(0).max(600_000), samples: z.int().min(1).max(1_000) });

@@ -2,8 +2,8 @@
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Hops } from "../../src/protocol/api.ts";
-import { HOPS } from "../../src/protocol/hops.ts";
-import type { Hop } from "../../src/protocol/hops.ts";
+import { HOPS } from "../../src/protocol/hop-names.ts";
+import type { Hop } from "../../src/protocol/hop-names.ts";
 import { HOP_PATIENCE_MS, HOP_ROUNDS, MEASURINGS } from "../../src/protocol/limits.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
 import { whereabouts } from "../../src/worker/room/whereabouts.ts";

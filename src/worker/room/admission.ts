@@ -4,6 +4,8 @@ import { BreakNotes } from "../../core/break-notes.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
 import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import type { Leg } from "../../protocol/close-codes.ts";
+import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { GatewayReport, LinkResult, ToRoom } from "../../protocol/link-messages.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
 import type { GatewayState } from "../../protocol/words.ts";
@@ -33,6 +35,17 @@ export interface AdmissionOptions {
   readonly now: () => number;
   readonly random: (bytes: number) => Uint8Array;
   readonly wakeBy: (atMs: number) => void;
+}
+
+/** @returns the leg that a change of the link broke, or null: it broke none */
+function brokenLeg(
+  hadLink: boolean,
+  before: GatewayState,
+  after: { readonly up: boolean; readonly report: GatewayReport | null },
+): Leg | null {
+  if (!after.up) return hadLink ? "room-connector" : null;
+  const isAway = after.report?.state === "offline" || after.report?.state === "restarting";
+  return before === "online" && isAway ? "connector-gateway" : null;
 }
 
 export class Admission implements AdmissionForRelay {
@@ -150,6 +163,7 @@ export class Admission implements AdmissionForRelay {
 
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void {
     const before = this.state();
+    const hadLink = this.#link.up;
     this.#link = { up: link.up, report: link.report };
     const meta = this.storage.meta();
     if (meta !== null) {
@@ -157,7 +171,9 @@ export class Admission implements AdmissionForRelay {
       // Also on the way out: until this moment it was there.
       const isServed = before === "online" || link.report?.state === "online";
       const servedAtMs = isServed ? lastSeenMs : (meta.servedAtMs ?? null);
-      this.storage.setMeta({ ...meta, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
+      const broken = brokenLeg(hadLink, before, link);
+      const lastBreak = broken === null ? {} : { lastBreak: { leg: broken, atMs: lastSeenMs } };
+      this.storage.setMeta({ ...meta, ...lastBreak, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
     }
     const state = this.state();
     this.notices.doors({ type: "gateway", state, ...this.restart() });
@@ -168,8 +184,12 @@ export class Admission implements AdmissionForRelay {
   }
 
   broke({ leg, code, reason, device }: Break, streams: number): void {
-    const unnoted = this.#breaks.note(streams, this.options.now());
+    const nowMs = this.options.now();
+    const unnoted = this.#breaks.note(streams, nowMs);
+    // What is too frequent for a row of the audit is too frequent for a write.
     if (unnoted === null) return;
+    const meta = this.storage.meta();
+    if (meta !== null) this.storage.setMeta({ ...meta, lastBreak: { leg, atMs: nowMs } });
     const why = reason.slice(leg.length + 2);
     this.audit(leg === "device-room" ? "device" : "gateway", "stream-broken", device, { leg, code, why, streams, unnoted });
   }
@@ -245,6 +265,10 @@ export class Admission implements AdmissionForRelay {
   gatewaySeenMs(): number | null {
     const meta = this.storage.meta();
     return (this.#link.up ? meta?.servedAtMs : meta?.lastSeenMs) ?? null;
+  }
+
+  lastBreak(): LastBreak | null {
+    return this.storage.meta()?.lastBreak ?? null;
   }
 
   /** Since when the connector's socket is there, epoch ms; null while there is no link. */

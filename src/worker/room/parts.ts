@@ -82,7 +82,7 @@ export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
 
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
- * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
+ * `x-gatehouse-kind`: link | stream | challenge | session | status | wait; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
  * `x-gatehouse-edge`: the answer is wanted with the two headers below.
  */
 export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";

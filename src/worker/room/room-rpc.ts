@@ -5,6 +5,7 @@ import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
 import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, OwnerKey, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
+import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { HopMedian } from "../../protocol/hops.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
@@ -50,6 +51,8 @@ export interface RoomSnapshot {
   readonly report: GatewayReport | null;
   readonly connectorVersion: string | null;
   readonly lastSeenMs: number | null;
+  readonly linkSinceMs: number | null;
+  readonly lastBreak: LastBreak | null;
   /** End of the room's copy of the key log. */
   readonly head: KeyLogHead | null;
   readonly devices: readonly Device[];

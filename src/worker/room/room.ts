@@ -23,6 +23,7 @@ import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
 import type { Decided, HopStep, OwnerChange, RoomHops, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import type { RequestRow } from "./storage.ts";
+import { statusFor } from "./status.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
@@ -84,6 +85,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
           return await this.#sessions.challenge(request);
         case "session":
           return await this.#sessions.session(request);
+        case "status":
+          return statusFor(this.#admission, header("session"));
         case "wait":
           return this.#door.wait(header("client-ip"), header("country") || null);
         default:
@@ -194,6 +197,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         report: this.#admission.report(),
         connectorVersion,
         lastSeenMs,
+        linkSinceMs: this.#admission.linkSinceMs(),
+        lastBreak: this.#admission.lastBreak(),
         head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
         drift: driftView(this.#admission),
