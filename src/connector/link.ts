@@ -29,6 +29,8 @@ import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import { LinkHops } from "./link-hops.ts";
+import { LinkTraffic } from "./link-traffic.ts";
+import type { Measured } from "./metrics.ts";
 import { ownerChangeOf } from "./owner-change.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
@@ -80,6 +82,7 @@ export class Link {
   #redial: NodeJS.Timeout | undefined;
   #handshake: NodeJS.Timeout | undefined;
   readonly hops: LinkHops;
+  readonly #traffic = new LinkTraffic();
   /** As this link's room knows it. */
   #reported: string | null = null;
   #protocol = LINK_PROTOCOL;
@@ -144,6 +147,19 @@ export class Link {
     return this.#streams.count;
   }
 
+  /** What the metrics say about link and streams. */
+  get measured(): Pick<Measured, "isLinkUp" | "traffic" | "openStreams" | "streams" | "cuts" | "hops"> {
+    const { counts, count } = this.#streams;
+    return {
+      isLinkUp: this.#isUp,
+      traffic: this.#traffic,
+      openStreams: count,
+      streams: counts,
+      cuts: this.#cuts.count,
+      hops: this.hops.meter,
+    };
+  }
+
   start(): void {
     this.#dial();
   }
@@ -189,6 +205,7 @@ export class Link {
       headers: { "user-agent": `gatehouse/${version}` },
     });
     this.#socket = socket;
+    this.#traffic.dialled(socket);
     socket.binaryType = "nodebuffer";
     this.#handshake = setTimeout(() => socket.terminate(), 2 * LINK_HANDSHAKE_MS);
     let why = "connection lost";
@@ -219,6 +236,7 @@ export class Link {
     if (this.#socket !== socket) return;
     clearTimeout(this.#handshake);
     this.hops.beat.stop();
+    this.#traffic.closed();
     this.#socket = null;
     this.#isUp = false;
     this.#streams.endAll();
@@ -297,6 +315,7 @@ export class Link {
         files.write("gateway", { ...file, generation: message.generation });
         clearTimeout(this.#handshake);
         this.#isUp = true;
+        this.#traffic.up();
         this.#upSinceMs = now();
         this.hops.beat.start(HEARTBEAT_IDLE_MS);
         this.#send({ type: "ack", generation: message.generation });

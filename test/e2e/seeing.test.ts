@@ -3,6 +3,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
+import { cli } from "../support/cli.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { allow, ask, claim, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
@@ -19,6 +20,7 @@ let owner: Page;
 let device: Page;
 let origin: string;
 let stateDir: string;
+let gatewayPath: string;
 
 function connect(args: readonly string[]): RunningConnector {
   return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort: gateway.port, token: TOKEN });
@@ -27,12 +29,12 @@ function connect(args: readonly string[]): RunningConnector {
 beforeAll(async () => {
   stateDir = await scratch();
   [stack, browser, gateway] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
-  connector = connect(["up", "--yes"]);
+  connector = connect(["up", "--yes", "--metrics", "0"]);
   owner = await (await profile(browser)).newPage();
   device = await (await profile(browser, { width: 360, height: 740 })).newPage();
   for (const page of [owner, device]) page.setDefaultTimeout(30_000);
   await withPasskeys(owner);
-  await claim(owner, String((await connector.until((event) => event.event === "claim-link", "claim link"))["url"]), "Home");
+  gatewayPath = await claim(owner, String((await connector.until((event) => event.event === "claim-link", "claim link"))["url"]), "Home");
   await connector.until(isOnline, "online");
   origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
 });
@@ -62,6 +64,27 @@ test("[OB1] [OB2] Measure shows the four hops with their medians and says so alo
   await look(owner, "gateway-hops");
 });
 
+test("[OB1] gatehouse doctor shows the hops that the machine sees, and what the room told of its side", async () => {
+  const secret = { OPENCLAW_URL: `ws://127.0.0.1:${gateway.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN };
+  const doctor = await cli(["doctor", "--json", "--state", stateDir], secret);
+  expect(doctor.code).toBe(0);
+  const shown = doctor.json().filter((each) => each["event"] === "hop");
+  expect(shown.map((each) => [each["hop"], each["state"]])).toEqual([
+    ["edge-room", "measured"],
+    ["room-connector", "measured"],
+    ["connector-gateway", "measured"],
+  ]);
+  expect(shown[0]?.["text"]).toMatch(/told by the room \d+ min ago, room on the control plane's machine$/);
+});
+
+test("[OB4] the connector serves its metrics where it was told to", async () => {
+  const { url } = await connector.until((event) => event.event === "metrics", "metrics");
+  expect(String(url)).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
+  const text = await (await fetch(String(url))).text();
+  expect(text).toContain("\ngatehouse_link_up 1\n");
+  expect(text).toContain("\ngatehouse_gateway_ready 1\n");
+});
+
 test("[OB7] the status page of an allowed device follows the gateway by itself; a stranger finds nothing there", async () => {
   const digits = await ask(device, origin);
   await review(owner);
@@ -79,8 +102,7 @@ test("[OB7] the status page of an allowed device follows the gateway by itself; 
 });
 
 test("[OB2] with its machine away the page names the broken hop, and measures what is in front of it", async () => {
-  await owner.goto(stack.control.appOrigin);
-  await owner.getByRole("link", { name: "Home" }).click();
+  await owner.goto(stack.control.appOrigin + gatewayPath);
   await owner.getByText("Machine offline").waitFor();
   await owner.getByRole("button", { name: "Measure" }).click();
   await owner.getByRole("status").filter({ hasText: "Broken: Room – gateway's machine." }).waitFor();
