@@ -4,6 +4,8 @@ import { aheadText } from "../core/clock-difference.ts";
 import { mayDo } from "../core/person-roles.ts";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
+import { Connection } from "./connection.tsx";
+import { CONNECTION } from "./connection-texts.ts";
 import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
@@ -260,6 +262,12 @@ export function GatewayPage({ id }: { readonly id: string }) {
       <StateCard gateway={gateway} reload={reload} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
+      {mayDo(gateway.role, "manage") && gateway.state !== "unclaimed" && (
+        <>
+          <h2>{CONNECTION.heading}</h2>
+          <Connection gateway={gateway} />
+        </>
+      )}
       {drift !== null && (
         <>
           <h2>{TEXTS.driftHeading}</h2>

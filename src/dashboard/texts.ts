@@ -1,4 +1,5 @@
 /** Every text of the dashboard, so that another language is an addition. */
+import { LEG_TEXT } from "../core/leg-text.ts";
 import type { AuditEvent, BudgetNotice, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
 import type { PersonRole } from "../protocol/statements.ts";
 import type { CostLine } from "../protocol/usage.ts";
@@ -135,16 +136,15 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "token-copied": "Device frozen: its admission was used from two places",
 };
 
-/** Where a connection broke, by leg. */
-const BROKEN: Readonly<Record<string, string>> = {
-  "device-room": "Connection broke between the device and Gatehouse",
-  "room-connector": "Connection broke between Gatehouse and the gateway's machine",
-  "connector-gateway": "Connection broke between the gateway's machine and OpenClaw",
-};
+/** Where a connection broke, by leg; what the audit says is any text. */
+const BROKEN: Readonly<Record<string, string>> = LEG_TEXT;
 
 export function actionText(event: AuditEvent): string {
   const { leg } = event.detail;
-  if (event.action === "stream-broken") return (typeof leg === "string" ? BROKEN[leg] : undefined) ?? "A connection broke";
+  if (event.action === "stream-broken") {
+    const where = typeof leg === "string" ? BROKEN[leg] : undefined;
+    return where === undefined ? "A connection broke" : `Connection broke ${where}`;
+  }
   const text = ACTIONS[event.action] ?? event.action;
   const { whom } = event.detail;
   return typeof whom === "string" ? `${text}: ${whom}` : text;

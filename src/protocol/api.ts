@@ -1,7 +1,8 @@
 /** The HTTP API of the app origin and the approval origin: bodies in both directions. Routes and OpenAPI come from these. */
 import { z } from "zod";
-import { claimsSchema } from "./door-messages.ts";
+import { claimsSchema, lastBreakSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";
+import { hopViewSchema } from "./hops.ts";
 import { ownerRoleSchema } from "./key-log.ts";
 import {
   accessSchema,
@@ -233,6 +234,9 @@ export const gatewaySchema = z.object({
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),
+  /** Since when the machine is connected; null while it is not. */
+  linkSinceMs: ms.nullable(),
+  lastBreak: lastBreakSchema.nullable(),
   deviceCount: z.int(),
   waitingCount: z.int(),
   createdAtMs: ms,
@@ -259,6 +263,20 @@ export const gatewayCreatedSchema = z.object({
   command: z.string(),
   expiresAtMs: ms,
 });
+/** POST /api/gateways/:id/hops -> hopsSchema: measures now (PROTOCOL.md OB1). */
+export const hopsSchema = z.object({
+  atMs: ms,
+  state: z.enum(GATEWAY_STATES),
+  /** Data centre that the caller came to, where the room lives: three letters, `local`, or null when the platform does not tell. */
+  edge: z.string().nullable(),
+  room: z.string().nullable(),
+  linkSinceMs: ms.nullable(),
+  connectorVersion: z.string().nullable(),
+  openclawVersion: z.string().nullable(),
+  /** In order. The first is the platform's own word on the caller's connection, where it has one; a page measures it itself. */
+  hops: z.array(hopViewSchema),
+});
+export type Hops = z.infer<typeof hopsSchema>;
 /** PATCH /api/gateways/:id/devices/:device { name } */
 /** POST /api/gateways/:id/devices/:device/cut -> receiptSchema; GET …/cut -> the latest receipt (poll while `gateway` is pending). */
 export const receiptSchema = z.object({

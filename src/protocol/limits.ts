@@ -205,6 +205,19 @@ export const DRIFT_SETTLE_MS = 300;
 /** Rows about broken streams in a gateway's audit: a link that comes and goes must not fill it. */
 export const BREAK_ROWS = { perSecond: 1 / 60, burst: 20 } as const;
 
+// --- seeing it ----------------------------------------------------------------------------------------------------------------
+
+/** Round trips of one measuring, per hop. */
+export const HOP_ROUNDS = 5;
+/** Round trips of each hop that a connector remembers. */
+export const HOP_SAMPLES = 64;
+/** One round trip of a measuring that takes longer counts as none. */
+export const HOP_ROUND_MS = 2_000;
+/** How long the owner's page waits for the connector's part, from the start of the measuring. */
+export const HOP_PATIENCE_MS = 4_000;
+/** Measurings of one gateway: each wakes its room and has its machine ask OpenClaw. */
+export const MEASURINGS = { perSecond: 1 / 5, burst: 3 } as const;
+
 // --- audit chain -----------------------------------------------------------------------------------------------------------
 
 /** Entries that may be without an anchor at the connector before the room sends the head, and how long activity may be. */

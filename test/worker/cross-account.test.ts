@@ -358,6 +358,7 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   endQuarantine: () => ({}),
   keyLog: () => ({ from: 0 }),
   auditLines: () => ({ from: 0, isExport: true }),
+  hops: () => ({ step: { do: "ask" } }),
   remove: () => ({}),
 };
 
@@ -417,6 +418,7 @@ const POWERS: Readonly<Record<RpcName, PersonAction | "claimer" | "code">> = {
   removeOwnerKey: "keys",
   setRecoveryKey: "keys",
   usage: "manage",
+  hops: "manage",
   setBudget: "manage",
   readBudgetNotice: "manage",
   recoverOwners: "keys",

@@ -91,6 +91,10 @@ export class Relay implements RelayForAdmission, StreamHost {
     return this.#link.isUp;
   }
 
+  linkSinceMs(): number | null {
+    return this.#link.sinceMs;
+  }
+
   send(message: ToConnector): boolean {
     return this.#link.send(message);
   }

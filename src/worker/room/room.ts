@@ -30,10 +30,11 @@ import { confirmAllAnew } from "./person-changes.ts";
 import { ceilingOf, confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { Decided, OwnerChange, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, HopStep, OwnerChange, RoomHops, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import { byWhom, whoIs } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { RequestRow } from "./storage.ts";
+import { statusFor } from "./status.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
@@ -99,6 +100,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
           return await this.#sessions.challenge(request);
         case "session":
           return await this.#sessions.session(request);
+        case "status":
+          return statusFor(this.#admission, header("session"));
         case "wait":
           return this.#door.wait(header("client-ip"), header("country") || null);
         default:
@@ -216,6 +219,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         report: this.#admission.report(),
         connectorVersion,
         lastSeenMs,
+        linkSinceMs: this.#admission.linkSinceMs(),
+        lastBreak: this.#admission.lastBreak(),
         head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
         drift: mayDo(role, "manage") ? driftView(this.#admission) : null,
@@ -426,6 +431,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       if (input.isExport) this.#admission.audit("owner", "audit-exported", null, byWhom(who));
       return Promise.resolve({ ok: true, value: this.#admission.storage.auditLines(input.from, AUDIT_PAGE) });
     });
+  }
+
+  hops(input: { account: string; step: HopStep }): Promise<RoomResult<RoomHops>> {
+    return this.#for(input.account, "manage", () => Promise.resolve(this.#admission.hops.step(input.step)));
   }
 
   remove(input: { account: string }): Promise<RoomResult<null>> {

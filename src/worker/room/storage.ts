@@ -6,7 +6,7 @@ import type { TokenState } from "../../core/device-token-policy.ts";
 import type { OldKey } from "../../core/key-rotation.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
-import type { Claims } from "../../protocol/door-messages.ts";
+import type { Claims, LastBreak } from "../../protocol/door-messages.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
@@ -31,6 +31,7 @@ export interface RoomMeta {
   readonly copies?: CopyWatch;
   /** When OpenClaw was last served. */
   readonly servedAtMs?: number | null;
+  readonly lastBreak?: LastBreak;
 }
 
 export interface DeviceRow {

@@ -7,6 +7,7 @@ import {
   gatewayDetailSchema,
   gatewayNameSchema,
   gatewaySchema,
+  hopsSchema,
   receiptSchema,
   sessionFromHandoffSchema,
   signOutSchema,
@@ -38,6 +39,7 @@ import {
 } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
+import { measureHops } from "../services/hop-measure.ts";
 import { linesExport } from "../services/lines-export.ts";
 import { receiptDownload } from "../services/receipt-download.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
@@ -261,6 +263,23 @@ export const gatewayRoutes = [
       const { room, account } = await roomOf(call);
       valueOf(await room.endQuarantine({ account }));
       return {};
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/hops",
+    summary: "Measures the hops between the caller and OpenClaw",
+    auth: "account",
+    answer: hopsSchema,
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      return measureHops({
+        room: async (step) => valueOf(await room.hops({ account, step })),
+        clock: () => performance.now(),
+        now: () => Date.now(),
+        pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+        cf: call.request.cf,
+      });
     },
   }),
   route<z.infer<typeof gatewayNameSchema>>({
