@@ -90,7 +90,7 @@ export function DeviceCard({
   }, [isNaming]);
   const nowMs = useNow(MINUTE_MS);
   const path = `/api/gateways/${gateway}/devices/${device.id}`;
-  const isLive = device.state === "allowed" || device.state === "waiting";
+  const isLive = device.state === "allowed" || device.state === "waiting" || device.state === "suspended";
   const wasLive = useRef(isLive);
   useLayoutEffect(() => {
     // Its Cut now button is gone, and the focus with it.
@@ -144,6 +144,15 @@ export function DeviceCard({
           <button type="button" ref={rename} onClick={() => setNaming(true)}>
             {TEXTS.rename}
           </button>
+          {device.state === "suspended" && (
+            <Act
+              label={TEXTS.resume}
+              run={async () => {
+                await call("POST", `${path}/resume`);
+                reload();
+              }}
+            />
+          )}
           {isLive && (
             <Confirmed
               label={TEXTS.cut}

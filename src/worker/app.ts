@@ -13,10 +13,11 @@ import { connectorRoutes, pageEnrolmentRoutes } from "./routes/enrolment.ts";
 import { handleGatewayOrigin } from "./routes/gateway-origin.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { handleLink } from "./routes/link.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { VERSION } from "./version.ts";
 
 /** Every route of the app origin's API; tests walk this table. */
-export const appRoutes = [...gatewayRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
+export const appRoutes = [...gatewayRoutes, ...tokenRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
 /** Every route of the approval origin's API. */
 export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes];
 

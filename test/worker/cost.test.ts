@@ -299,6 +299,24 @@ test("[BU3] money counts as bytes do: a stream that only keeps the room awake us
   await vi.waitFor(async () => expect((await usageOf(bench)).level).toBe("over"));
 });
 
+test("[BU3] one that sends nothing at all is ended by the next alarm", async () => {
+  at(NOON);
+  const { bench, connector, device } = await up();
+  // An hour held awake costs 5,760 millionths, and fourteen seconds 22 more.
+  await bench.room.setBudget({ account: ACCOUNT, budget: { microUsd: 5_775, bytes: 1_000_000 } });
+  const answer = visit(bench, device, "/events");
+  const exchange = await connector.streams.next();
+  exchange.opened(200);
+  const body = (await answer).body?.getReader();
+  at(NOON + HOUR_MS);
+  await exchange.body(new Uint8Array(1));
+  await body?.read();
+  expect((await usageOf(bench)).level).toBe("warned");
+  at(NOON + HOUR_MS + 14_000);
+  await runInDurableObject(bench.room, (room) => (room as unknown as Room).alarm());
+  expect([await exchange.endings.next(), await exchange.endings.next()]).toMatchObject([{ code: 0 }, { code: 4429 }]);
+});
+
 test("[BU3] strangers cannot use the budget up: what they ask for is counted and costs the allowed devices nothing", async () => {
   const { bench, connector, device } = await up();
   await bench.room.setBudget({ account: ACCOUNT, budget: { microUsd: 100, bytes: 1_000_000 } });

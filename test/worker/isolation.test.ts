@@ -34,6 +34,7 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
     "/deny": { block: true },
     "/owner": { signed: grant.signed },
     "/:entry": { what: "remove" },
+    "/budget": { microUsd: 0, bytes: 0 },
     "/nonce": { nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))) },
   };
   const routes = [

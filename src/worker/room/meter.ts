@@ -116,6 +116,8 @@ export class Meter {
   settle(): void {
     const nowMs = this.#options.now();
     this.#fold(nowMs);
+    // What sends nothing and only keeps the room awake is seen here.
+    this.#judge();
     if (nowMs - this.#stored.storedAtMs >= USAGE_STORED_EVERY_MS) this.#store();
     else this.#keep();
   }
