@@ -184,6 +184,22 @@ test("[BU2] what was counted survives the room's sleep without a row, and a lost
   expect((await usageOf(bench)).counts.messages).toBe(later.messages);
 });
 
+test("[BU2] kept counts that are spoilt cost the counts since the last row, and neither the link nor a stream", async () => {
+  const { bench, connector, device } = await up();
+  const opened = await open(bench, connector, device);
+  await roundTrips(opened, 5);
+  for (const usage of [[Number.NaN], [1, 2, 3], "x", Array.from({ length: 25 }, () => -5)]) {
+    await runInDurableObject(bench.room, (_room, state) => {
+      for (const ws of state.getWebSockets("link")) ws.serializeAttachment({ ...(ws.deserializeAttachment() as object), usage });
+    });
+    await evictDurableObject(bench.room);
+    await roundTrips(opened, 1);
+    const { counts } = await usageOf(bench);
+    for (const name of COUNTED) expect(counts[name], name).toBeGreaterThanOrEqual(0);
+    expect(counts.messages).toBeGreaterThan(0);
+  }
+});
+
 test("[BU2] nothing that a device does makes the counts smaller: reconnects, cuts, resets and sleeps in any order", async () => {
   const { bench, connector, device } = await up();
   let least = (await usageOf(bench)).today;

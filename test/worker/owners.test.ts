@@ -254,7 +254,7 @@ test("[KL10] [case 40] a recovery key's row that was moved, rewritten or brought
     { ...now, seal: "" },
     { ...now, assertion: "{" },
   ]) {
-    await write(forged as Record<string, string>);
+    await write(forged);
     expect((await view()).recoveryKey).toBe(null);
   }
   await write(now);
