@@ -341,6 +341,9 @@ test("[AT3] a token suspends a device: streams end, its session and key open not
   expect(seen.devices.find((each) => each.id === device.id)?.state).toBe("suspended");
   expect((await ask(resume, { method: "POST", cookie })).status).toBe(200);
   expect((await ask(resume, { method: "POST", cookie })).status).toBe(409);
+  // The session from before is gone for good; the key opens a new one.
+  const old = await ask(`${world.origin}/`, { cookie: first.session ?? "", headers: { upgrade: "websocket" } });
+  expect([old.status, (await old.text()) !== ""]).toEqual([401, true]);
   const again = await openSession(world, device, { token: first.token });
   expect(again.status).toBe(200);
   const opened = await streaming(world, connector, again.session ?? "");
@@ -358,6 +361,8 @@ test("[AT3] a device that is suspended while its session is being opened gets no
   expect((await script("POST", suspendUrl({ ...a, world, device }), token)).status).toBe(200);
   connector.send({ type: "result", id: asked.id, ok: true });
   expect(await opening).toMatchObject({ status: 403, code: "not-allowed", session: null });
+  // From here on the connector, which would never answer, is not even asked.
+  expect(await openSession(world, device)).toMatchObject({ status: 403, code: "not-allowed" });
 });
 
 test("[AT3] a suspended device may not ask anew; a new grant of the owner, or a cut, ends the suspension", async () => {
