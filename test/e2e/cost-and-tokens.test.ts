@@ -48,7 +48,7 @@ afterAll(async () => {
 
 test("[BU1] [BU4] the gateway's page shows what was counted, what it costs, and the budget; lowered to nothing, the device is told why it may not", async () => {
   await owner.getByText("so far, from what was counted").waitFor();
-  await owner.getByText("What was counted").click();
+  await owner.getByText("What was counted", { exact: true }).click();
   await owner.getByText("Connections opened").waitFor();
   await look(owner, "gateway-cost");
   await owner.getByLabel("Dollars a day").fill("much");
