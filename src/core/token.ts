@@ -1,7 +1,10 @@
 /** The shape of our tokens: kind, selector, secret, checksum. Garbage dies here, without any I/O. */
 
-/** `gthc_` enrolment code, `gthd_` device token, `gthi_` invitation, `gtha_` account session, `gthr_` recovery code, `gtho_` one-time hand-off. */
-export const TOKEN_KINDS = ["c", "d", "i", "a", "r", "o"] as const;
+/**
+ * `gthc_` enrolment code, `gthd_` device token, `gthi_` invitation, `gtha_` API token, `gths_` account session, `gtho_` one-time hand-off.
+ * Recovery codes are written by hand and have a shorter form; they are kept and verified the same way (worker/auth/recovery-code.ts).
+ */
+export const TOKEN_KINDS = ["c", "d", "i", "a", "s", "o"] as const;
 export type TokenKind = (typeof TOKEN_KINDS)[number];
 
 export interface Token {

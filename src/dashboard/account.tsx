@@ -4,6 +4,7 @@ import { call } from "./api.ts";
 import { Act, Copy } from "./parts.tsx";
 import { useShared } from "./shared.tsx";
 import { TEXTS } from "./texts.ts";
+import { Tokens } from "./tokens.tsx";
 import { View } from "./view.tsx";
 
 export function Account() {
@@ -33,6 +34,7 @@ export function Account() {
           )}
         </div>
       </div>
+      <Tokens />
       <div class="card">
         <h2>{TEXTS.session}</h2>
         <p>{TEXTS.everywhereText}</p>

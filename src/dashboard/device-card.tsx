@@ -92,7 +92,7 @@ export function DeviceCard({
   const nowMs = useNow(MINUTE_MS);
   const path = `/api/gateways/${gateway.id}/devices/${device.id}`;
   const { role } = gateway;
-  const isLive = device.state === "allowed" || device.state === "waiting";
+  const isLive = device.state === "allowed" || device.state === "waiting" || device.state === "suspended";
   const wasLive = useRef(isLive);
   useLayoutEffect(() => {
     // Its Cut now button is gone, and the focus with it.
@@ -147,6 +147,15 @@ export function DeviceCard({
             <button type="button" ref={rename} onClick={() => setNaming(true)}>
               {TEXTS.rename}
             </button>
+          )}
+          {device.state === "suspended" && mayDo(role, "manage") && (
+            <Act
+              label={TEXTS.resume}
+              run={async () => {
+                await call("POST", `${path}/resume`);
+                reload();
+              }}
+            />
           )}
           {isLive && mayDo(role, "cut") && (
             <Confirmed

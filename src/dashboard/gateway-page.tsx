@@ -294,9 +294,10 @@ export function GatewayPage({ id }: { readonly id: string }) {
       )}
       {mayDo(gateway.role, "manage") && (
         <>
-          <Cost gateway={gateway.id} name={gateway.name} />
           <h2>{TEXTS.settingsHeading}</h2>
           <Settings gateway={gateway} reload={reload} />
+          {/* Last: it loads by itself, and nothing below it may move. */}
+          <Cost gateway={gateway.id} name={gateway.name} />
         </>
       )}
     </View>

@@ -20,6 +20,7 @@ import {
   signedByOwnerSchema,
   signedByRecoverySchema,
 } from "./statements.ts";
+import { MAX_API_TOKEN_DAYS } from "./limits.ts";
 import { KEY_LOG_ALARMS } from "./key-log.ts";
 import { GATEWAY_STATES } from "./words.ts";
 
@@ -210,7 +211,7 @@ export const deviceSchema = z.object({
   platform: z.string(),
   browser: z.string(),
   access: accessSchema,
-  state: z.enum(["waiting", "allowed", "expired", "cut"]),
+  state: z.enum(["waiting", "allowed", "suspended", "expired", "cut"]),
   kind: z.enum(["ask", "owner"]),
   createdAtMs: ms,
   lastSeenMs: ms.nullable(),
@@ -333,6 +334,15 @@ export type BudgetNotice = z.infer<typeof budgetNoticeSchema>;
 const inboxNoticeSchema = z.union([noticeSchema, budgetNoticeSchema]);
 /** Anything that the inbox says until it is answered. */
 export type InboxNotice = z.infer<typeof inboxNoticeSchema>;
+/** POST /api/gateways/:id/devices/:device/suspend -> suspendedSchema, with an API token or from the dashboard; POST …/resume -> {}, dashboard only. */
+export const suspendedSchema = z.object({ socketsClosed: z.int() });
+/** GET /api/tokens -> apiTokensSchema; POST /api/tokens { name, days } -> apiTokenMadeSchema; DELETE /api/tokens/:id. */
+export const apiTokenSchema = z.object({ id: z.string(), name: nameSchema, createdAtMs: ms, expiresAtMs: ms, lastUsedAtMs: ms.nullable() });
+export type ApiToken = z.infer<typeof apiTokenSchema>;
+export const apiTokensSchema = z.object({ tokens: z.array(apiTokenSchema) });
+export const apiTokenRequestSchema = z.object({ name: nameSchema, days: z.int().min(1).max(MAX_API_TOKEN_DAYS) });
+/** `token`: shown this once. */
+export const apiTokenMadeSchema = apiTokenSchema.extend({ token: z.string() });
 /** POST /api/gateways/:id/devices/:device/keep -> {}: the answer "it was me"; cutting the device is the other answer. */
 export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, ceiling: true, triesLeft: true });
 /** GET /api/requests, from the inbox. */

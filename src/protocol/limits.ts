@@ -157,6 +157,11 @@ export const MAX_UNUSED_ENROLMENTS_PER_HOUR = 10;
 /** Proofs of one device, and of one gateway's visitors together, that may fail; a right proof is never refused for wrong ones. */
 export const FAILED_PROOFS_PER_DEVICE = { perSecond: 5 / 60, burst: 5 } as const;
 export const FAILED_PROOFS_PER_GATEWAY = { perSecond: 20 / 60, burst: 20 } as const;
+/** API tokens of one account, and how long one may live: long enough for a year's job, not for ever. */
+export const MAX_API_TOKENS_PER_ACCOUNT = 20;
+export const MAX_API_TOKEN_DAYS = 366;
+/** A token's last use is noted at most this often: a script that asks every second writes no row every second. */
+export const API_TOKEN_USED_EVERY_MS = 10 * 60_000;
 export const ACCOUNT_SESSION_MS = 30 * 24 * 3_600_000;
 export const HANDOFF_CODE_MS = 60_000;
 export const INVITATION_MS = 7 * 24 * 3_600_000;

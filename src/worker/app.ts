@@ -15,10 +15,18 @@ import { handleGatewayOrigin } from "./routes/gateway-origin.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { handleLink } from "./routes/link.ts";
 import { appPersonRoutes, approvePersonRoutes } from "./routes/persons.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 import { VERSION } from "./version.ts";
 
 /** Every route of the app origin's API; tests walk this table. */
-export const appRoutes = [...gatewayRoutes, ...activityRoutes, ...appPersonRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
+export const appRoutes = [
+  ...gatewayRoutes,
+  ...activityRoutes,
+  ...appPersonRoutes,
+  ...tokenRoutes,
+  ...pageEnrolmentRoutes,
+  ...connectorRoutes,
+];
 /** Every route of the approval origin's API. */
 export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes, ...approvePersonRoutes];
 

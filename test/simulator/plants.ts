@@ -22,7 +22,11 @@ export const PLANTS: readonly Plant[] = [
   {
     name: "a cut is forgotten after a wake",
     edits: [
-      { file: "worker/room/admission.ts", find: `.filter((row) => row.state === "cut")`, replace: `.filter(() => false)` },
+      {
+        file: "worker/room/admission.ts",
+        find: `.filter((row) => row.state === "cut" || row.suspendedAtMs !== undefined)`,
+        replace: `.filter(() => false)`,
+      },
       {
         file: "worker/room/admission.ts",
         find: `    this.storage.delete("owed", \`grant-\${row.grant}\`);\n    this.storage.deleteSessionsOf(row.id);`,

@@ -184,6 +184,22 @@ test("[BU2] what was counted survives the room's sleep without a row, and a lost
   expect((await usageOf(bench)).counts.messages).toBe(later.messages);
 });
 
+test("[BU2] kept counts that are spoilt cost the counts since the last row, and neither the link nor a stream", async () => {
+  const { bench, connector, device } = await up();
+  const opened = await open(bench, connector, device);
+  await roundTrips(opened, 5);
+  for (const usage of [[Number.NaN], [1, 2, 3], "x", Array.from({ length: 25 }, () => -5)]) {
+    await runInDurableObject(bench.room, (_room, state) => {
+      for (const ws of state.getWebSockets("link")) ws.serializeAttachment({ ...(ws.deserializeAttachment() as object), usage });
+    });
+    await evictDurableObject(bench.room);
+    await roundTrips(opened, 1);
+    const { counts } = await usageOf(bench);
+    for (const name of COUNTED) expect(counts[name], name).toBeGreaterThanOrEqual(0);
+    expect(counts.messages).toBeGreaterThan(0);
+  }
+});
+
 test("[BU2] nothing that a device does makes the counts smaller: reconnects, cuts, resets and sleeps in any order", async () => {
   const { bench, connector, device } = await up();
   let least = (await usageOf(bench)).today;
@@ -297,6 +313,24 @@ test("[BU3] money counts as bytes do: a stream that only keeps the room awake us
   // The first is the end of the request.
   expect([await exchange.endings.next(), await exchange.endings.next()]).toMatchObject([{ code: 0 }, { code: 4429 }]);
   await vi.waitFor(async () => expect((await usageOf(bench)).level).toBe("over"));
+});
+
+test("[BU3] one that sends nothing at all is ended by the next alarm", async () => {
+  at(NOON);
+  const { bench, connector, device } = await up();
+  // An hour held awake costs 5,760 millionths, and fourteen seconds 22 more.
+  await bench.room.setBudget({ account: ACCOUNT, budget: { microUsd: 5_775, bytes: 1_000_000 } });
+  const answer = visit(bench, device, "/events");
+  const exchange = await connector.streams.next();
+  exchange.opened(200);
+  const body = (await answer).body?.getReader();
+  at(NOON + HOUR_MS);
+  await exchange.body(new Uint8Array(1));
+  await body?.read();
+  expect((await usageOf(bench)).level).toBe("warned");
+  at(NOON + HOUR_MS + 14_000);
+  await runInDurableObject(bench.room, (room) => (room as unknown as Room).alarm());
+  expect([await exchange.endings.next(), await exchange.endings.next()]).toMatchObject([{ code: 0 }, { code: 4429 }]);
 });
 
 test("[BU3] strangers cannot use the budget up: what they ask for is counted and costs the allowed devices nothing", async () => {

@@ -19,6 +19,7 @@ import {
   toBase64url,
 } from "../../src/protocol/statement-encoding.ts";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
+import { makeApiToken } from "../../src/worker/auth/api-token.ts";
 import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
 import { issueCode } from "../../src/worker/auth/one-time-code.ts";
 import { newRecoveryCodes } from "../../src/worker/auth/recovery-code.ts";
@@ -45,6 +46,8 @@ interface Things {
   readonly request: string;
   readonly enrolment: string;
   readonly passkey: string;
+  /** Selector of an API token. */
+  readonly token: string;
   /** On its gateway, as the connector named it. */
   readonly entry: string;
   /** Somebody who accepted an invitation to it. */
@@ -94,6 +97,7 @@ async function newAccount() {
     request: waiting.request,
     enrolment: enrolled.enrolment,
     passkey: authenticator.ownerKey.credentialId,
+    token: (await makeApiToken(env, account, "Script", Date.now() + 60_000)).row.selector,
     entry,
     person: (await invitedPerson(world)).id,
   };
@@ -117,6 +121,7 @@ beforeAll(async () => {
     request: `x${a.things.request.slice(1)}`,
     enrolment: newRowId(),
     passkey: toBase64url(crypto.getRandomValues(new Uint8Array(16))),
+    token: "A".repeat(11),
     entry: hex(crypto.getRandomValues(new Uint8Array(32))),
     person: newRowId(),
   };
@@ -138,6 +143,7 @@ const PARAMETERS: Readonly<Record<string, keyof Things>> = {
   ":person": "person",
   "/api/enrolments/:id": "enrolment",
   "/api/auth/passkeys/:id": "passkey",
+  "/api/tokens/:token": "token",
 };
 
 /** @returns the parameters of a path in order, with what they name */
@@ -184,6 +190,7 @@ const BODIES: Readonly<Record<string, () => object>> = {
   "POST /api/auth/handoff": () => ({ challenge: "A".repeat(43) }),
   "POST /api/auth/sign-out": () => ({ everywhere: true }),
   "POST /api/gateways/:gateway/differences/:entry": () => ({ what: "remove" }),
+  "POST /api/tokens": () => ({ name: "Script", days: 1 }),
   "PUT /api/gateways/:gateway/budget": () => ({ microUsd: 0, bytes: 0 }),
   "POST /api/decisions/:gateway/requests/:request/match": () => ({ code: a.waiting.digits }),
   "POST /api/decisions/:gateway/requests/:request/allow": () => ({ code: a.waiting.digits, signed: a.signed }),
@@ -329,6 +336,8 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   allow: () => ({ request: a.things.request, code: a.waiting.digits, signed: a.signed }),
   deny: () => ({ request: a.things.request, block: true }),
   ownerGrant: () => ({ signed: a.signed }),
+  suspend: () => ({ device: a.things.device, token: null }),
+  resume: () => ({ device: a.things.device }),
   renameDevice: () => ({ device: a.things.device, name: "Mine now" }),
   keepDevice: () => ({ device: a.things.device }),
   cut: () => ({ device: a.things.device }),
@@ -418,6 +427,8 @@ const POWERS: Readonly<Record<RpcName, PersonAction | "claimer" | "code">> = {
   removeOwnerKey: "keys",
   setRecoveryKey: "keys",
   usage: "manage",
+  suspend: "cut",
+  resume: "manage",
   hops: "manage",
   setBudget: "manage",
   readBudgetNotice: "manage",
@@ -448,6 +459,7 @@ const ROUTES_OF: Readonly<Record<"approver" | "viewer", readonly string[]>> = {
   ],
   approver: [
     "GET /api/gateways/:gateway",
+    "POST /api/gateways/:gateway/devices/:device/suspend",
     "POST /api/gateways/:gateway/devices/:device/cut",
     "GET /api/gateways/:gateway/devices/:device/cut",
     "GET /api/decisions/:gateway/requests/:request",

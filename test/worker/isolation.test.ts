@@ -38,6 +38,7 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
     "/confirm": { signed: grant.signed },
     "/remove": { signed: grant.signed },
     "/leave": { signed: null },
+    "/budget": { microUsd: 0, bytes: 0 },
     "/nonce": { nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))) },
   };
   const routes = [

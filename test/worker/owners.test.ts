@@ -232,6 +232,60 @@ test("[KL10] [case 29] the recovery key brings a passkey of the account and take
   expect(me.passkeys.map(({ id }) => id)).toEqual([idOf(second)]);
 });
 
+test("[KL10] [case 40] a recovery key's row that was moved, rewritten or brought back in D1 is nobody's: not shown, and no new machine is told it", async () => {
+  const [old, paper] = [await newLogKey(), await newLogKey()];
+  const row = async () => env.DB.prepare("SELECT statement, assertion, seal FROM recovery_keys WHERE account_id = ?").bind(account).first<Record<string, string>>(); // prettier-ignore
+  const write = async (values: Record<string, string> | null): Promise<void> => {
+    const { statement = "", assertion = "", seal = "" } = values ?? {};
+    await env.DB.prepare("UPDATE recovery_keys SET statement = ?, assertion = ?, seal = ? WHERE account_id = ?").bind(statement, assertion, seal, account).run(); // prettier-ignore
+  };
+  await post("recovery-key", await pin(old, first, NOW - 5));
+  const before = await row();
+  await post("recovery-key", await pin(paper));
+  const now = await row();
+  expect((await view()).recoveryKey).toEqual(paper.key);
+  // Another key, signed by another account's passkey, or by nobody; an older statement under the seal of the newer one; no seal at all.
+  const stranger = await newPerson();
+  const theirs = await pin(await newLogKey(), stranger.authenticator);
+  for (const forged of [
+    { ...now, statement: theirs.statement, assertion: JSON.stringify(theirs.assertion) },
+    { ...now, statement: before?.["statement"] ?? "" },
+    { ...before, seal: now?.["seal"] ?? "" },
+    { ...now, seal: "" },
+    { ...now, assertion: "{" },
+  ]) {
+    await write(forged);
+    expect((await view()).recoveryKey).toBe(null);
+  }
+  await write(now);
+  expect((await view()).recoveryKey).toEqual(paper.key);
+  // The whole row, at another account.
+  const cookies = await stranger.cookie("approve");
+  await env.DB.prepare("UPDATE recovery_keys SET account_id = ? WHERE account_id = ?").bind(stranger.id, account).run();
+  const seen = await ask(`${config.approveOrigin}/api/auth/owners`, { cookie: cookies });
+  expect(await seen.json()).toEqual({ gateways: [], recoveryKey: null });
+  await env.DB.prepare("UPDATE recovery_keys SET account_id = ? WHERE account_id = ?").bind(account, stranger.id).run();
+});
+
+test("[KL10] a machine that is connected anew and does not take the account's recovery key is not passed over: the activity says so", async () => {
+  const paper = await newLogKey();
+  const later = await newGateway(world.person);
+  const actions = async (): Promise<string[]> => {
+    const lines = await later.room.auditLines({ account, from: 0, isExport: false });
+    return lines.ok ? lines.value.map((line) => (JSON.parse(line) as { action: string }).action) : [];
+  };
+  // Signed by a passkey that this machine does not pin: the room's own no.
+  await later.room.enrol({ account, key: later.key, ownerKeys: [first.ownerKey], recovery: await pin(paper, second) });
+  expect(await actions()).toContain("recovery-key-not-taken");
+  expect(await owed(later)).toEqual([]);
+  // And the connector's.
+  await later.room.enrol({ account, key: later.key, ownerKeys: [first.ownerKey], recovery: await pin(paper) });
+  const connector = await later.connect({ answer: false });
+  connector.send({ type: "result", id: (await connector.next("recovery-key")).id, ok: false, refusal: "unknown-owner-key" });
+  await expect.poll(actions).toContain("recovery-key-refused");
+  expect((await actions()).filter((action) => action === "recovery-key-not-taken")).toHaveLength(1);
+});
+
 test("[KL11] [case 37] the room holds an approver to its ceiling, and takes no word of it about keys", async () => {
   const role = { kind: "approver", maxAccess: "chat", maxExpiryMs: 3_600_000 } as const;
   await inRoom((storage) => storage.put("owner_keys", idOf(second), { ...second.ownerKey, role }));
@@ -264,6 +318,8 @@ test("[KL6] [KL11] what the machine says about roles and the recovery key counts
   await taken();
   expect((await view()).gateways[0]?.keys?.map(({ credentialId, role: said }) => [credentialId, said.kind])).toEqual([[idOf(second), "approver"], [idOf(third), "owner"]]); // prettier-ignore
   expect((await view()).gateways[0]?.recovery).toEqual({ key: paper.key, state: "trusted" });
+  const lines = await world.room.auditLines({ account, from: 0, isExport: false });
+  expect(lines.ok ? lines.value.filter((line) => line.includes('"log-recover"')) : []).toHaveLength(1);
   await log.add({ type: "owner-role", credentialId: idOf(second), role: { kind: "owner" } }, NOW);
   await log.add({ type: "recovery-key", key: null, authority: byHost }, NOW);
   connector.say({ type: "log", lines: log.lines.slice(-2) });

@@ -25,11 +25,11 @@ function cookie(value: string, maxAgeSeconds: number): string {
 
 /** @returns the Set-Cookie value of a new session */
 export async function startSession(env: Env, account: string, audience: Audience): Promise<string> {
-  const token = writeToken("a", crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES)));
+  const token = writeToken("s", crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES)));
   const nowMs = Date.now();
   const [tag] = await tokenMacs(env, "account-session", [audience, account, token]);
   await insertSession(env.DB, {
-    selector: readToken(token, "a")?.selector ?? "",
+    selector: readToken(token, "s")?.selector ?? "",
     accountId: account,
     audience,
     mac: tag,
@@ -47,7 +47,7 @@ export function endedCookie(): string {
 /** @returns the session behind the request's cookie at this origin, or null. Slides it at most once a day. */
 export async function currentSession(env: Env, request: Request, audience: Audience): Promise<AccountSession | null> {
   const text = cookieValue(request.headers.get("cookie"), ACCOUNT_COOKIE) ?? "";
-  const token = readToken(text, "a");
+  const token = readToken(text, "s");
   if (token === null) return null;
   const nowMs = Date.now();
   const row = await sessionBySelector(env.DB, token.selector, nowMs);

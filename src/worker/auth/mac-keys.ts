@@ -4,7 +4,16 @@ import type { Env } from "../env.ts";
 
 /** One key per purpose (reference: security.md 4): a MAC made for one never serves another. */
 export type MacPurpose =
-  "gateway-id" | "passkey-seal" | "room-nonce" | "session-cookie" | "device-token" | "one-time-code" | "account-session" | "recovery-code";
+  | "gateway-id"
+  | "passkey-seal"
+  | "recovery-key-seal"
+  | "room-nonce"
+  | "session-cookie"
+  | "device-token"
+  | "one-time-code"
+  | "account-session"
+  | "api-token"
+  | "recovery-code";
 
 export interface MacKey {
   /** Names the secret a stored MAC was made with. */
@@ -38,7 +47,7 @@ function cached(secret: string, purpose: MacPurpose): Promise<MacKey> {
 
 function secretsFor(env: Env, purpose: MacPurpose): readonly [string, ...string[]] {
   // What lives as long as the deployment cannot hang on a secret that rotates.
-  const isLasting = purpose === "gateway-id" || purpose === "passkey-seal";
+  const isLasting = purpose === "gateway-id" || purpose === "passkey-seal" || purpose === "recovery-key-seal";
   if (isLasting && env.GATEHOUSE_ID_SECRET !== undefined) return [env.GATEHOUSE_ID_SECRET];
   return env.GATEHOUSE_SECRET_OLD === undefined ? [env.GATEHOUSE_SECRET] : [env.GATEHOUSE_SECRET, env.GATEHOUSE_SECRET_OLD];
 }

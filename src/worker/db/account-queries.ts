@@ -3,7 +3,17 @@ import { and, asc, count, desc, eq, gt, inArray, isNull, lt, ne, or, sql } from 
 import { drizzle } from "drizzle-orm/d1";
 import { signedByOwnerSchema } from "../../protocol/statements.ts";
 import type { SignedByOwner } from "../../protocol/statements.ts";
-import { accountSessions, accounts, auditEvents, enrolments, oneTimeCodes, passkeys, recoveryCodes, recoveryKeys } from "./schema.ts";
+import {
+  accountSessions,
+  accounts,
+  apiTokens,
+  auditEvents,
+  enrolments,
+  oneTimeCodes,
+  passkeys,
+  recoveryCodes,
+  recoveryKeys,
+} from "./schema.ts";
 
 export type Account = typeof accounts.$inferSelect;
 export type Passkey = typeof passkeys.$inferSelect;
@@ -176,6 +186,7 @@ export async function dropExpired(binding: D1Database, nowMs: number): Promise<v
     db.delete(oneTimeCodes).where(lt(oneTimeCodes.expiresAtMs, dayAgoMs)),
     db.delete(enrolments).where(and(isNull(enrolments.gatewayId), lt(enrolments.expiresAtMs, dayAgoMs))),
     db.delete(accountSessions).where(lt(accountSessions.expiresAtMs, nowMs)),
+    db.delete(apiTokens).where(lt(apiTokens.expiresAtMs, dayAgoMs)),
   ]);
 }
 
@@ -222,15 +233,31 @@ export async function replaceRecoveryCodes(binding: D1Database, accountId: strin
   await db.batch([db.delete(recoveryCodes).where(eq(recoveryCodes.accountId, accountId)), db.insert(recoveryCodes).values(codes)]);
 }
 
-/** @returns the statement that names the account's recovery key, or null */
-export async function recoveryKeyOf(db: D1Database, accountId: string): Promise<SignedByOwner | null> {
+/** @returns the row that names the account's recovery key, as it was found, or null; what it is worth its seal says */
+export async function recoveryKeyOf(
+  db: D1Database,
+  accountId: string,
+): Promise<{ readonly signed: SignedByOwner; readonly seal: string } | null> {
   const row = (await drizzle(db).select().from(recoveryKeys).where(eq(recoveryKeys.accountId, accountId)))[0];
-  return row === undefined ? null : signedByOwnerSchema.parse({ statement: row.statement, assertion: JSON.parse(row.assertion) });
+  if (row === undefined) return null;
+  let assertion: unknown;
+  try {
+    assertion = JSON.parse(row.assertion);
+  } catch {
+    return null;
+  }
+  const signed = signedByOwnerSchema.safeParse({ statement: row.statement, assertion });
+  return signed.success ? { signed: signed.data, seal: row.seal } : null;
 }
 
-/** The account's recovery key from here on; gateways that are added later are told it. */
-export async function saveRecoveryKey(db: D1Database, accountId: string, signed: SignedByOwner, nowMs: number): Promise<void> {
-  const set = { statement: signed.statement, assertion: JSON.stringify(signed.assertion), createdAtMs: nowMs };
+export async function saveRecoveryKey(
+  db: D1Database,
+  accountId: string,
+  signed: SignedByOwner,
+  seal: string,
+  nowMs: number,
+): Promise<void> {
+  const set = { statement: signed.statement, assertion: JSON.stringify(signed.assertion), createdAtMs: nowMs, seal };
   await drizzle(db)
     .insert(recoveryKeys)
     .values({ accountId, ...set })

@@ -58,7 +58,20 @@ export const recoveryKeys = sqliteTable("recovery_keys", {
   statement: text("statement").notNull(),
   assertion: text("assertion").notNull(),
   createdAtMs: integer("created_at_ms").notNull(),
+  /** MAC over account, statement and assertion (auth/recovery-key-seal.ts): a row that was made, moved or brought back by hand is nobody's. */
+  seal: text("seal").notNull().default(""),
 });
+
+/** API tokens (auth/api-token.ts): the MAC covers account, selector and end, so that no row serves another account or lives longer. */
+export const apiTokens = sqliteTable("api_tokens", {
+  selector: text("selector").primaryKey(),
+  accountId: text("account_id").notNull().references(() => accounts.id, { onDelete: "cascade" }),
+  name: text("name").notNull(),
+  mac: text("mac").notNull(),
+  createdAtMs: integer("created_at_ms").notNull(),
+  expiresAtMs: integer("expires_at_ms").notNull(),
+  lastUsedAtMs: integer("last_used_at_ms"),
+}, (table) => [index("api_tokens_account").on(table.accountId)]); // prettier-ignore
 
 /** Everything that may be used once: sign-in nonces, hand-offs, enrolment codes, invitations. */
 export const oneTimeCodes = sqliteTable("one_time_codes", {

@@ -61,7 +61,7 @@ export class Admission implements AdmissionForRelay {
   readonly keyLog: KeyLogCopy;
   readonly meter: Meter;
   readonly hops: Hops;
-  /** Cut devices, asked for every frame; the rows are the truth. */
+  /** Cut and suspended devices, asked for every frame; the rows are the truth. */
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
@@ -80,7 +80,7 @@ export class Admission implements AdmissionForRelay {
     this.#cut = new Set(
       this.storage
         .all<DeviceRow>("devices")
-        .filter((row) => row.state === "cut")
+        .filter((row) => row.state === "cut" || row.suspendedAtMs !== undefined)
         .map((row) => row.id),
     );
     let kept: number[] | null = null;
@@ -304,7 +304,7 @@ export class Admission implements AdmissionForRelay {
 
   saveDevice(row: DeviceRow): void {
     this.storage.put("devices", row.id, row);
-    if (row.state === "cut") this.#cut.add(row.id);
+    if (row.state === "cut" || row.suspendedAtMs !== undefined) this.#cut.add(row.id);
     else this.#cut.delete(row.id);
     const { gateway } = this.mustMeta();
     const { id, name, platform, browser, state, access, notAfterMs, createdAtMs, lastSeenMs } = row;
@@ -408,7 +408,7 @@ export class Admission implements AdmissionForRelay {
       platform: row.platform,
       browser: row.browser,
       access: row.access,
-      state: row.state !== "cut" && row.notAfterMs <= nowMs ? ("expired" as const) : row.state,
+      state: stateOf(row, nowMs),
       kind: row.kind,
       createdAtMs: row.createdAtMs,
       lastSeenMs: row.lastSeenMs,
@@ -421,4 +421,11 @@ export class Admission implements AdmissionForRelay {
   newNonce(): string {
     return toBase64url(this.options.random(32));
   }
+}
+
+/** @returns how a device stands for its owner */
+function stateOf(row: DeviceRow, nowMs: number): Device["state"] {
+  if (row.state === "cut") return "cut";
+  if (row.notAfterMs <= nowMs) return "expired";
+  return row.suspendedAtMs === undefined ? row.state : "suspended";
 }

@@ -83,13 +83,14 @@ export class DoorSessions {
     const device = await deviceId(meta.gateway, parsed.data.key);
     const row = admission.device(device);
     const isGood = row !== null && row.state !== "cut" && row.notAfterMs > now();
-    const standing = admission.storage.isBlocked(device)
-      ? "blocked"
-      : !isGood
-        ? "unknown"
-        : row.state === "allowed" && row.needsHost !== true
-          ? "allowed"
-          : "decided";
+    const standing =
+      admission.storage.isBlocked(device) || (isGood && row.suspendedAtMs !== undefined)
+        ? "blocked"
+        : !isGood
+          ? "unknown"
+          : row.state === "allowed" && row.needsHost !== true
+            ? "allowed"
+            : "decided";
     // A stranger's page opens no session: it costs the connector nothing.
     const connector = standing === "allowed" && admission.state() === "online" ? await admission.relay.nonce() : null;
     const answer: ChallengeResponse = {
@@ -139,8 +140,8 @@ export class DoorSessions {
     }
     // The connector's answer took time: the owner may have cut, blocked or allowed the device anew, or its token may have moved on or been frozen.
     const current = admission.device(checked.id);
-    if (current === null || current.state !== "allowed" || current.grant !== checked.grant || admission.storage.isBlocked(checked.id))
-      return doorRefusal("not-allowed");
+    const isStopped = admission.isCut(checked.id) || admission.storage.isBlocked(checked.id);
+    if (current === null || current.state !== "allowed" || current.grant !== checked.grant || isStopped) return doorRefusal("not-allowed");
     const token = this.#renewed(current, presented);
     if (typeof token === "string") return doorRefusal(token);
     const expiresAtMs = statement.body.expMs;
@@ -176,6 +177,7 @@ export class DoorSessions {
     if (
       row === null ||
       row.state !== "allowed" ||
+      row.suspendedAtMs !== undefined ||
       row.grant !== body.grant ||
       row.notAfterMs <= nowMs ||
       admission.storage.isBlocked(row.id)

@@ -124,7 +124,8 @@ export class Door {
       return tell(ws, { type: "error", code: "bad-request" });
     if (!(await verifyTagged(body.key, "ask", bytes, message.signed.signature))) return tell(ws, { type: "error", code: "bad-request" });
     const device = await deviceId(identity.gateway, body.key);
-    if (admission.storage.isBlocked(device)) return tell(ws, { type: "refused", blocked: true });
+    if (admission.storage.isBlocked(device) || admission.device(device)?.suspendedAtMs !== undefined)
+      return tell(ws, { type: "refused", blocked: true });
     if (admission.notices.waitingPages(device).length >= MAX_WAIT_SOCKETS_PER_DEVICE) return tell(ws, { type: "error", code: "too-many" });
     const known = admission.device(device);
     if (

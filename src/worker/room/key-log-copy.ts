@@ -87,7 +87,8 @@ export class KeyLogCopy {
 
   /** What the person at the machine said; what the owner said remotely is recorded where it was decided. */
   #record({ body, seq }: KeyLogEntry): void {
-    const isOfOwner = body.type === "recover" || ("authority" in body && body.authority.by === "owner");
+    // The recovery key's word may have come past this room, on paper and by another way: what the machine did by it is recorded here.
+    const isOfOwner = "authority" in body && body.authority.by === "owner";
     if (isOfOwner || body.type === "grant" || body.type === "activate" || (body.type === "revoke" && body.by === "relay")) return;
     const detail = body.type === "policy" ? { ...body.policy, entry: seq } : { entry: seq };
     this.#admission.audit("host", `log-${body.type}`, body.type === "revoke" ? body.device : null, detail);

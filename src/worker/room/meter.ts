@@ -90,7 +90,8 @@ export class Meter {
 
   /** Rows of D1, which are not the room's own. */
   rows(written: number): void {
-    this.#pending.rowsWritten += written;
+    // What D1 says of itself: without a number nothing is added, so that no sum is ever spoilt.
+    if (Number.isFinite(written)) this.#pending.rowsWritten += written;
   }
 
   /** A request of an allowed device is on its way to the gateway; it was counted as any request before. */
@@ -116,6 +117,8 @@ export class Meter {
   settle(): void {
     const nowMs = this.#options.now();
     this.#fold(nowMs);
+    // What sends nothing and only keeps the room awake is seen here.
+    this.#judge();
     if (nowMs - this.#stored.storedAtMs >= USAGE_STORED_EVERY_MS) this.#store();
     else this.#keep();
   }

@@ -131,6 +131,10 @@ export interface RoomRpc {
   /** Same-device grant: kind `owner`, with an activation hash. */
   ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>>;
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>>;
+  /** Blocks a device in the room only: the unsigned form of a cut. `token`: the API token that asks. `conflict` for one that is cut. */
+  suspend(input: { account: string; device: string; token: string | null }): Promise<RoomResult<{ socketsClosed: number }>>;
+  /** Ends that; `conflict` for one that is not suspended. */
+  resume(input: { account: string; device: string }): Promise<RoomResult<null>>;
   /** The owner's answer to "was this you?": yes. */
   keepDevice(input: { account: string; device: string }): Promise<RoomResult<null>>;
   cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>>;
@@ -192,8 +196,8 @@ export interface RoomRpc {
   leave(input: { account: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>>;
   /** A page of the key log's copy, from place `from` on; empty at its end. */
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
-  /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out. */
-  auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>>;
+  /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out, and with which API token. */
+  auditLines(input: { account: string; from: number; isExport: boolean; token?: string | null }): Promise<RoomResult<readonly string[]>>;
   /** One step of measuring the hops (PROTOCOL.md OB1). Nothing is stored. */
   hops(input: { account: string; step: HopStep }): Promise<RoomResult<RoomHops>>;
   /** Deletes everything and ends every socket. */

@@ -35,6 +35,7 @@ import { byWhom, whoIs } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { RequestRow } from "./storage.ts";
 import { statusFor } from "./status.ts";
+import { resume, suspend } from "./suspend.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
@@ -194,7 +195,11 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
       });
       const { recovery = null } = input;
-      if (recovery !== null) await setRecoveryKey(this.#admission, input.account, recovery);
+      if (recovery !== null) {
+        const set = await setRecoveryKey(this.#admission, input.account, recovery);
+        // What the connector refuses it says itself; this is the room's own no, say to a passkey that is not pinned here.
+        if (!set.ok) this.#admission.audit("gatehouse", "recovery-key-not-taken", null, { why: set.failure });
+      }
       this.#admission.tellInbox();
       return done();
     });
@@ -286,6 +291,14 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>> {
     return this.#for(input.account, "decide", (who) => ownerGrant(this.#admission, input, who));
+  }
+
+  suspend(input: { account: string; device: string; token: string | null }): Promise<RoomResult<{ socketsClosed: number }>> {
+    return this.#for(input.account, "cut", () => Promise.resolve(suspend(this.#admission, input.device, input.token)));
+  }
+
+  resume(input: { account: string; device: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, "manage", () => Promise.resolve(resume(this.#admission, input.device)));
   }
 
   keepDevice(input: { account: string; device: string }): Promise<RoomResult<null>> {
@@ -426,9 +439,11 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     );
   }
 
-  auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>> {
+  auditLines(input: { account: string; from: number; isExport: boolean; token?: string | null }): Promise<RoomResult<readonly string[]>> {
     return this.#for(input.account, "manage", (who) => {
-      if (input.isExport) this.#admission.audit("owner", "audit-exported", null, byWhom(who));
+      const { token = null } = input;
+      const detail = token === null ? byWhom(who) : { ...byWhom(who), token };
+      if (input.isExport) this.#admission.audit(token === null ? "owner" : "token", "audit-exported", null, detail);
       return Promise.resolve({ ok: true, value: this.#admission.storage.auditLines(input.from, AUDIT_PAGE) });
     });
   }

@@ -36,6 +36,7 @@ export const activityRoutes = [
     path: "/api/activity",
     summary: "What happened, newest first; `before` is the `next` of an earlier answer",
     auth: "account",
+    takesToken: true,
     answer: activitySchema,
     run: async ({ env, session, query }) => {
       const after = readPlace(query("before"));

@@ -5,6 +5,8 @@ import { z } from "zod";
 import { addressGroup } from "../../core/client-ip.ts";
 import { apiErrorSchema } from "../../protocol/api.ts";
 import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
+import { ACCOUNT_COOKIE } from "../../protocol/words.ts";
+import { apiTokenAccount, bearerOf } from "../auth/api-token.ts";
 import { currentSession } from "../auth/account-session.ts";
 import type { AccountSession, Audience } from "../auth/account-session.ts";
 import { boundedText } from "../bounded-body.ts";
@@ -22,6 +24,8 @@ export interface Call<Body> {
   readonly session: AccountSession;
   readonly param: (name: string) => string;
   readonly query: (name: string) => string | undefined;
+  /** Selector of the API token that asks; null: the person, from a page of ours. */
+  readonly token: string | null;
 }
 
 /** What a handler returns: JSON, JSON with cookies, or a whole response. */
@@ -35,6 +39,8 @@ export interface Route<Body> {
   readonly answer?: z.ZodType;
   /** `account`: the cookie of this origin is needed. `connector`: no browser may call (an Origin is refused). */
   readonly auth: "account" | "none" | "connector";
+  /** Answers an API token, too: it reads or suspends (PROTOCOL.md AT). Every other route sees no credentials in one. */
+  readonly takesToken?: boolean;
   /** Costs a stranger's budget (sign-in, codes). */
   readonly limited?: boolean;
   readonly run: (call: Call<Body>) => Promise<Answer>;
@@ -87,17 +93,27 @@ function isDatabaseError(error: unknown): boolean {
   return false;
 }
 
+/** Tries cost their address's budget, those of the wrong shape nothing at all. */
+function ofToken(env: Env, request: Request, shown: string): Promise<AccountSession | null> {
+  return apiTokenAccount(env, shown, async () => {
+    if (!(await env.STRANGER_LIMIT.limit({ key: `token ${strangerKey(request)}` })).success) throw new ApiError("too-many");
+  });
+}
+
 async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audience: Audience): Promise<Response> {
   const { env } = context;
   const request = context.req.raw;
   try {
     const config = readConfig(env);
-    checkOrigin(request, audience === "app" ? config.appOrigin : config.approveOrigin, each.auth);
+    const shown = each.takesToken === true && audience === "app" ? bearerOf(request) : null;
+    // Two ways that never mix: a page sends its cookie and is of our origin; a script sends its token, and no browser adds one to another site's request.
+    if (shown === null) checkOrigin(request, audience === "app" ? config.appOrigin : config.approveOrigin, each.auth);
     if (each.limited === true) {
       const { success } = await env.STRANGER_LIMIT.limit({ key: strangerKey(request) });
       if (!success) throw new ApiError("too-many");
     }
-    const session = each.auth === "account" ? await currentSession(env, request, audience) : null;
+    const session =
+      each.auth !== "account" ? null : shown === null ? await currentSession(env, request, audience) : await ofToken(env, request, shown);
     if (each.auth === "account" && session === null) throw new ApiError("not-signed-in");
     if (session !== null && !(await env.ACCOUNT_LIMIT.limit({ key: session.account })).success) throw new ApiError("too-many");
     const body = await readBody(request, each.body);
@@ -109,6 +125,7 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
       session: session ?? { account: "", selector: "", expiresAtMs: 0 },
       param: (name: string) => context.req.param(name) ?? "",
       query: (name: string) => context.req.query(name),
+      token: shown === null ? null : (session?.selector ?? null),
     };
     return encode(await each.run(call));
   } catch (error) {
@@ -149,6 +166,7 @@ export function openApi(routes: readonly AnyRoute[], info: { readonly version: s
     (paths[path] ??= {})[each.method.toLowerCase()] = {
       summary: each.summary,
       parameters,
+      security: security(each),
       ...(each.body === undefined ? {} : { requestBody: { required: true, content: json(each.body) } }),
       responses: {
         "200": { description: "Done", ...(each.answer === undefined ? {} : { content: json(each.answer) }) },
@@ -156,5 +174,21 @@ export function openApi(routes: readonly AnyRoute[], info: { readonly version: s
       },
     };
   }
-  return { openapi: "3.1.0", info: { title: "Gatehouse", version: info.version }, servers: [{ url: info.server }], paths };
+  return {
+    openapi: "3.1.0",
+    info: { title: "Gatehouse", version: info.version },
+    servers: [{ url: info.server }],
+    paths,
+    components: { securitySchemes: SCHEMES },
+  };
+}
+
+const SCHEMES = {
+  signIn: { type: "apiKey", in: "cookie", name: ACCOUNT_COOKIE, description: "The dashboard's own sign-in." },
+  apiToken: { type: "http", scheme: "bearer", bearerFormat: "gtha_…", description: "An API token: reads, and suspends devices." },
+} as const;
+
+function security({ auth, takesToken }: AnyRoute): readonly object[] {
+  if (auth !== "account") return [];
+  return takesToken === true ? [{ signIn: [] }, { apiToken: [] }] : [{ signIn: [] }];
 }

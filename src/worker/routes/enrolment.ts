@@ -22,7 +22,8 @@ import type { ConnectorKey, OwnerKey } from "../../protocol/statements.ts";
 import { redeemCode } from "../auth/one-time-code.ts";
 import { ownPasskeys } from "../auth/passkey-seal.ts";
 import { isTokenMac, tokenMacs } from "../auth/token-macs.ts";
-import { insertAudit, recoveryKeyOf } from "../db/account-queries.ts";
+import { ownRecoveryKey } from "../auth/recovery-key-seal.ts";
+import { insertAudit } from "../db/account-queries.ts";
 import { enrolmentById, gatewayOf, gatewaysOf, insertEnrolment, saveConnector, stepEnrolment } from "../db/gateway-queries.ts";
 import type { EnrolmentRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
@@ -294,7 +295,7 @@ export const connectorRoutes = [
         account: accountId,
         key,
         ownerKeys,
-        recovery: await recoveryKeyOf(env.DB, accountId),
+        recovery: await ownRecoveryKey(env, accountId),
       });
       if (!result.ok) throw new ApiError("not-found");
       await saveConnector(env.DB, {

@@ -11,6 +11,7 @@ import {
   receiptSchema,
   sessionFromHandoffSchema,
   signOutSchema,
+  suspendedSchema,
   waitingSchema,
 } from "../../protocol/api.ts";
 import { receiptFileSchema } from "../../protocol/receipt.ts";
@@ -141,6 +142,7 @@ export const gatewayRoutes = [
     path: "/api/gateways",
     summary: "All gateways of this account, and those that it joined",
     auth: "account",
+    takesToken: true,
     answer: z.object({ gateways: z.array(gatewaySchema) }),
     run: async ({ env, config, session }) => {
       const { account } = session;
@@ -182,6 +184,7 @@ export const gatewayRoutes = [
     path: "/api/gateways/:gateway",
     summary: "One gateway with its devices",
     auth: "account",
+    takesToken: true,
     answer: gatewayDetailSchema,
     run: async (call) => {
       const { gateway, account } = await roomOf(call);
@@ -225,6 +228,7 @@ export const gatewayRoutes = [
     path: "/api/gateways/:gateway/usage",
     summary: "What was counted this month, what it costs, and how the day's budget stands",
     auth: "account",
+    takesToken: true,
     answer: usageSchema,
     run: async (call) => {
       const { room, account } = await roomOf(call);
@@ -307,6 +311,29 @@ export const gatewayRoutes = [
   }),
   route({
     method: "POST",
+    path: "/api/gateways/:gateway/devices/:device/suspend",
+    summary: "Suspends a device: its connections end and none opens until the owner lets it go on",
+    auth: "account",
+    takesToken: true,
+    answer: suspendedSchema,
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      return valueOf(await room.suspend({ account, device: call.param("device"), token: call.token }));
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/devices/:device/resume",
+    summary: "Lets a suspended device go on",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      valueOf(await room.resume({ account, device: call.param("device") }));
+      return {};
+    },
+  }),
+  route({
+    method: "POST",
     path: "/api/gateways/:gateway/devices/:device/cut",
     summary: "Cuts a device now",
     auth: "account",
@@ -366,10 +393,11 @@ export const gatewayRoutes = [
     path: "/api/gateways/:gateway/audit.jsonl",
     summary: "The gateway's whole audit chain, one JSON object on a line",
     auth: "account",
+    takesToken: true,
     run: async (call) => {
       const { gateway, room, account } = await roomOf(call);
       const page = async (from: number): Promise<readonly string[]> =>
-        valueOf(await room.auditLines({ account, from, isExport: from === 0 }));
+        valueOf(await room.auditLines({ account, from, isExport: from === 0, token: call.token }));
       return linesExport(`gatehouse-audit-${gateway}.jsonl`, page);
     },
   }),
@@ -378,6 +406,7 @@ export const gatewayRoutes = [
     path: "/api/requests",
     summary: "Devices that wait for a decision, and grants that nobody has answered for yet",
     auth: "account",
+    takesToken: true,
     answer: waitingSchema,
     run: async ({ env, session }) => {
       const inbox = env.INBOX.getByName(session.account);

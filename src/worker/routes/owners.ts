@@ -13,7 +13,8 @@ import {
 import type { OwnerChangeAt } from "../../protocol/api.ts";
 import type { StatementType } from "../../protocol/statement-encoding.ts";
 import type { OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
-import { deletePasskey, passkeysOf, recoveryKeyOf, saveRecoveryKey } from "../db/account-queries.ts";
+import { deletePasskey, passkeysOf } from "../db/account-queries.ts";
+import { keepRecoveryKey, ownRecoveryKey } from "../auth/recovery-key-seal.ts";
 import { gatewaysOf } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
 import type { OwnerChange, RoomResult } from "../room/room-rpc.ts";
@@ -70,7 +71,7 @@ export const ownerRoutes = [
           return { gateway: id, name, ...(owners?.ok === true ? owners.value : { keys: null, recovery: null }) };
         }),
       );
-      const signed = await recoveryKeyOf(env.DB, account);
+      const signed = await ownRecoveryKey(env, account);
       return { gateways, recoveryKey: signed === null ? null : (readRecoveryKey(signed.statement)?.body.key ?? null) };
     },
   }),
@@ -130,7 +131,7 @@ export const ownerRoutes = [
       const statement = readRecoveryKey(signed.statement);
       if (statement === null || statement.body.account !== account) throw new ApiError("grant-refused");
       await mustBeSignedBy(call, "recovery-key", statement.bytes, signed, await ownerKeysNow(env, account));
-      await saveRecoveryKey(env.DB, account, signed, Date.now());
+      await keepRecoveryKey(env, account, signed, Date.now());
       await auditAccount(env, account, "recovery-key-made");
       return everywhere(call, (room) => room.setRecoveryKey({ account, signed }));
     },

@@ -1,0 +1,38 @@
+/** Suspending a device: the unsigned form of a cut. Blocks it here and nothing else, so that whoever may not decide can still stop one (PROTOCOL.md AT). */
+import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import type { Admission } from "./admission.ts";
+import type { RoomResult } from "./room-rpc.ts";
+
+const NOT_FOUND = { ok: false, failure: "not-found" } as const;
+
+/** @param token the API token that asks; null: the owner's page @returns how many of its sockets and exchanges ended; again: none */
+export function suspend(admission: Admission, device: string, token: string | null): RoomResult<{ socketsClosed: number }> {
+  const row = admission.device(device);
+  if (row === null) return NOT_FOUND;
+  // A cut is more than this.
+  if (row.state === "cut") return { ok: false, failure: "conflict" };
+  if (row.suspendedAtMs === undefined) {
+    admission.storage.transaction(() => {
+      admission.saveDevice({ ...row, suspendedAtMs: admission.options.now() });
+      admission.storage.deleteSessionsOf(device);
+      admission.audit(token === null ? "owner" : "token", "device-suspended", device, token === null ? {} : { token });
+    });
+  }
+  const socketsClosed = admission.relay.endDevice(device, CLOSE_CUT, "this device is suspended");
+  admission.tellInbox();
+  return { ok: true, value: { socketsClosed } };
+}
+
+/** The owner lets it go on: it opens a new session by itself. */
+export function resume(admission: Admission, device: string): RoomResult<null> {
+  const row = admission.device(device);
+  if (row === null) return NOT_FOUND;
+  const { suspendedAtMs, ...rest } = row;
+  if (suspendedAtMs === undefined || row.state === "cut") return { ok: false, failure: "conflict" };
+  admission.storage.transaction(() => {
+    admission.saveDevice(rest);
+    admission.audit("owner", "device-resumed", device, {});
+  });
+  admission.tellInbox();
+  return { ok: true, value: null };
+}
