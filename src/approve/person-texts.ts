@@ -44,7 +44,7 @@ export const ROLE_TEXTS: Readonly<Record<PersonRole["kind"], { readonly label: s
 
 export const PERSON_TEXTS = {
   whyInvite: "Sign in to invite a person.",
-  whyJoin: "Sign in, or make an account, to see your invitation.",
+  whyJoin: "You are invited to a gateway. Sign in, or make an account; then you see what you join, and as what.",
   whyPerson: "Sign in to decide about a person.",
   whyLeave: "Sign in to leave a gateway.",
   back: "Back to the gateway",

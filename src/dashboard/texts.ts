@@ -335,6 +335,7 @@ export const TEXTS = {
     withdraw: "Withdraw",
     withdrawTitle: (name: string) => `Withdraw the invitation for ${name}?`,
     withdrawText: "Its link stops working.",
+    waiting: (count: number) => (count === 1 ? "1 person waits for you to confirm." : `${count} people wait for you to confirm.`),
     accepted: (name: string) => `${name} accepted and waits for you.`,
     refused: "The gateway's machine refused this person's passkey. Confirm again, or turn them down.",
     account: (name: string) => `Signs in as “${name}”; accepted`,

@@ -233,6 +233,8 @@ export const gatewaySchema = z.object({
   lastSeenMs: ms.nullable(),
   deviceCount: z.int(),
   waitingCount: z.int(),
+  /** Persons who accepted an invitation and wait for an owner; 0 for everybody else. */
+  personsWaiting: z.int(),
   createdAtMs: ms,
   /** What the asking person is here, and whether this account claimed the gateway. */
   role: z.enum(["owner", "approver", "viewer"]),

@@ -113,6 +113,8 @@ test("[PE2] [PE3] [PE4] an invited approver signs up by the link, accepts, is no
   await second.getByText("Sign-up is by invitation here.").waitFor();
   await second.context().close();
 
+  await owner.goto(stack.control.appOrigin);
+  await owner.getByText("1 person waits for you to confirm.").waitFor();
   await toGateway(owner);
   await owner.getByText("Ann accepted and waits for you.").waitFor();
   await look(owner, "people-accepted-owner");

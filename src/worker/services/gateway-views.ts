@@ -51,6 +51,7 @@ export async function viewGateway(
     lastSeenMs: snapshot?.lastSeenMs ?? null,
     deviceCount: devices.filter((device) => device.state === "allowed" || device.state === "waiting").length,
     waitingCount: snapshot?.waitingCount ?? 0,
+    personsWaiting: snapshot?.personsWaiting ?? 0,
     createdAtMs: row.createdAtMs,
     role: snapshot?.role ?? ("owner" as const),
     isOwn: snapshot?.isOwn ?? true,
