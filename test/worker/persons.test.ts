@@ -9,6 +9,7 @@ import { toBase64url } from "../../src/protocol/statement-encoding.ts";
 import type { PersonRole, SignedByOwner } from "../../src/protocol/statements.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { handle } from "../../src/worker/app.ts";
+import { newRowId } from "../../src/worker/routes/auth.ts";
 import { codeHash } from "../../src/worker/services/gateway-invitations.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
@@ -164,7 +165,19 @@ test("[PE2] a gateway has so many open invitations and no more; withdrawing one 
   for (let i = 0; i < MAX_OPEN_GATEWAY_INVITATIONS; i += 1) made.push(await invite(world, VIEWER));
   const path = `/api/decisions/${world.gateway}/invitations`;
   const body = { name: "Ben", role: VIEWER };
+  const codes = () => env.DB.prepare("SELECT count(*) AS n FROM one_time_codes").first<{ n: number }>();
+  const before = await codes();
   expect((await callAs(world.person, "approve", "POST", path, body)).code).toBe("too-many");
+  expect(await codes()).toEqual(before);
+  const past = {
+    account: world.person.id,
+    id: newRowId(),
+    code: "A".repeat(43),
+    name: "Ben",
+    role: VIEWER,
+    expiresAtMs: Date.now() + HOUR_MS,
+  };
+  expect(await world.room.invite(past)).toEqual({ ok: false, failure: "too-many" });
   await callAs(world.person, "app", "DELETE", `${gatewayPath()}/persons/${made[0]?.id}`);
   expect((await callAs(world.person, "approve", "POST", path, body)).status).toBe(200);
 });
