@@ -14,6 +14,8 @@ import {
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../protocol/close-codes.ts";
+import { clockAheadMs } from "../core/clock-difference.ts";
+import { inWordsOf } from "../core/link-versions.ts";
 import { decodeFrame } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
@@ -35,7 +37,8 @@ import { Streams } from "./streams.ts";
 
 export type LinkStatus =
   | { readonly state: "dialing" }
-  | { readonly state: "up" }
+  /** `clockAheadMs`: this machine's clock differs from the room's by that much; null when it does not matter. */
+  | { readonly state: "up"; readonly clockAheadMs: number | null }
   | { readonly state: "waiting"; readonly ms: number; readonly why: string }
   /** Final: dialing again would not help. */
   | { readonly state: "stopped"; readonly why: "refused" | "superseded" | "stale" | "version" };
@@ -80,6 +83,7 @@ export class Link {
   #beatMs = HEARTBEAT_IDLE_MS;
   #missed = 0;
   #protocol = LINK_PROTOCOL;
+  #clockAheadMs: number | null = null;
   /** One command at a time: a cut never overtakes the grant before it. */
   #commands: Promise<void> = Promise.resolve();
 
@@ -109,7 +113,7 @@ export class Link {
     options.log.onAppend = (line) => this.#sendLog([line]);
     options.log.onRotated = (seq) => this.#rotated(seq);
     options.gateway.onReport((report) => {
-      this.#send({ type: "report", report });
+      this.#report();
       if (report.state === "online") void this.#gatewayBack();
       else if (report.state === "unsafe") this.#streams.endUnserved();
     });
@@ -259,7 +263,7 @@ export class Link {
       ...(protocol < 2 ? {} : { head }),
       ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
     };
-    socket.send(JSON.stringify(hello));
+    socket.send(JSON.stringify(inWordsOf(protocol, hello)));
   }
 
   #beat(everyMs: number): void {
@@ -286,8 +290,9 @@ export class Link {
         this.#upSinceMs = now();
         this.#beat(HEARTBEAT_IDLE_MS);
         this.#send({ type: "ack", generation: message.generation });
-        this.#send({ type: "report", report: gateway.report });
-        this.#options.onStatus({ state: "up" });
+        this.#clockAheadMs = clockAheadMs(now(), message.serverTimeMs);
+        this.#report();
+        this.#options.onStatus({ state: "up", clockAheadMs: this.#clockAheadMs });
         if (this.#protocol >= 2) {
           this.#compareHeads(message.head ?? null);
           this.sayAlarm();
@@ -397,9 +402,14 @@ export class Link {
     if (this.#protocol >= 2) this.#send({ type: "rotated", seq });
   }
 
+  #report(): void {
+    const { report } = this.#options.gateway;
+    this.#send({ type: "report", report: this.#clockAheadMs === null ? report : { ...report, clockAheadMs: this.#clockAheadMs } });
+  }
+
   #send(message: ToRoom): void {
     if (this.#socket?.readyState !== WebSocket.OPEN || (!this.#isUp && message.type !== "hello")) return;
-    this.#socket.send(JSON.stringify(message));
+    this.#socket.send(JSON.stringify(inWordsOf(this.#protocol, message)));
   }
 }
 

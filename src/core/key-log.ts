@@ -59,7 +59,7 @@ export type KeyLogProblem =
   | "nothing-changes";
 
 /** Signs bytes with the connector's key. @returns base64url */
-export type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
+type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
 
 function unsignedBytes(entry: Omit<KeyLogEntry, "sig">): Uint8Array<ArrayBuffer> {
   const { v, gateway, seq, prev, atMs, body } = entry;

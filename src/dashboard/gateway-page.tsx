@@ -1,6 +1,7 @@
 /** One gateway: state, Open, devices, settings. */
 import { useRef, useState } from "preact/hooks";
 import { mayDo } from "../core/person-roles.ts";
+import { aheadText } from "../core/clock-difference.ts";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
 import { DeviceCard } from "./device-card.tsx";
@@ -42,6 +43,7 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
           {gateway.demo ? ` · ${TEXTS.demo}` : ""}
         </p>
         <p>{stateText(gateway)}</p>
+        {gateway.clockAheadMs !== null && <p class="warn">{TEXTS.machineClock(aheadText(gateway.clockAheadMs))}</p>}
       </div>
       <p class="small">
         {versions.map((each) => `${each} · `)}

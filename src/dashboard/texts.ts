@@ -243,6 +243,8 @@ export const TEXTS = {
   devices: (count: number) => (count === 1 ? "1 device" : `${count} devices`),
   waiting: (count: number) => `${count} waiting`,
   neverSeen: "never seen",
+  machineClock: (difference: string) =>
+    `The clock of the gateway's machine is ${difference} of ours. Set it: decisions and sessions carry times, and from ten minutes on they are refused.`,
   lastSeenAt: (when: string) => `last seen ${when}`,
 
   // One gateway

@@ -228,6 +228,8 @@ export const gatewaySchema = z.object({
   openclawVersion: z.string().nullable(),
   connectorVersion: z.string().nullable(),
   demo: z.boolean(),
+  /** How far its machine's clock is ahead of ours (negative: behind), when that matters. */
+  clockAheadMs: z.int().nullable(),
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),

@@ -135,6 +135,8 @@ export const MAX_CLAIM_CHARS = 80;
 // --- grants, sessions, codes ---------------------------------------------------------------------------------------------
 
 export const SESSION_MS = 12 * 3_600_000;
+/** Clocks that differ by more are named on both ends: grants and sessions carry times, and from ten minutes on they are refused. */
+export const CLOCK_WARN_MS = 2 * 60_000;
 /** A signed grant must reach the connector within this time when the gateway is online. */
 export const APPLY_BY_MS = 10 * 60_000;
 /** The same when the gateway was offline at the decision. */

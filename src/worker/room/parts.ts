@@ -75,9 +75,6 @@ export interface RelayForAdmission {
   setWaiting(waiting: boolean): void;
 }
 
-/** Attachment kinds, so that room.ts knows whose socket woke it. Tags: `link`, `wait`, `s:<stream>`, `dev:<device>`. */
-export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
-
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
  * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;

@@ -10,6 +10,7 @@ import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { NO_COPIES } from "../../core/copy-watch.ts";
+import { AlarmClock } from "./alarm-clock.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import { cut, endUnanswered } from "./cuts.ts";
@@ -48,7 +49,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   readonly #relay: Relay;
   readonly #door: Door;
   readonly #sessions: DoorSessions;
-  #alarmAtMs: number | null = null;
+  readonly #clock: AlarmClock;
   /** Nothing is stored any more; what still arrives is answered as at a room that never was. */
   #isRemoved = false;
 
@@ -57,13 +58,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const config = readConfig(env);
     const now = (): number => Date.now();
     const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes));
-    const wakeBy = (atMs: number): void => this.#wakeBy(atMs);
+    this.#clock = new AlarmClock(ctx.storage);
+    const wakeBy = (atMs: number): void => this.#clock.wakeBy(atMs);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ROOM_PING, ROOM_PONG));
-    // Known before any event: an alarm set later must never push an earlier one back.
-    void ctx.blockConcurrencyWhile(async () => {
-      this.#alarmAtMs = await ctx.storage.getAlarm();
-      this.#relay.awake();
-    });
+    void ctx.blockConcurrencyWhile(() => this.#clock.learn());
     this.#admission = new Admission({ ctx, env, config, now, random, wakeBy });
     this.#relay = new Relay({
       ctx,
@@ -126,7 +124,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   /** At least once, possibly late: what is over is told by its own time, and one part that fails never keeps the others from theirs. */
   override async alarm(): Promise<void> {
-    this.#alarmAtMs = null;
+    this.#clock.rang();
     if (this.#isRemoved) return;
     const nowMs = Date.now();
     const parts = [
@@ -142,9 +140,9 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     for (const part of parts) {
       try {
         const next = await part();
-        if (next !== null) this.#wakeBy(next);
+        if (next !== null) this.#clock.wakeBy(next);
       } catch {
-        this.#wakeBy(nowMs + SWEEP_AGAIN_MS);
+        this.#clock.wakeBy(nowMs + SWEEP_AGAIN_MS);
       }
     }
   }
@@ -414,6 +412,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       await this.#admission.outbox.drain();
       this.#relay.endLink(4410, "this gateway was removed");
       this.#isRemoved = true;
+      this.#clock.turnOff();
       for (const ws of this.ctx.getWebSockets()) closeQuietly(ws, 4403, "this gateway was removed");
       await this.ctx.storage.deleteAlarm();
       await this.#admission.storage.deleteAll();
@@ -454,13 +453,6 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     } catch {
       closeQuietly(ws, CLOSE_INTERNAL, "internal error");
     }
-  }
-
-  #wakeBy(atMs: number): void {
-    if (this.#isRemoved) return;
-    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
-    this.#alarmAtMs = atMs;
-    void this.ctx.storage.setAlarm(atMs);
   }
 }
 

@@ -46,6 +46,7 @@ export async function viewGateway(
     reason: snapshot?.report?.reason ?? null,
     openclawVersion: snapshot?.report?.version ?? null,
     connectorVersion: snapshot?.connectorVersion ?? null,
+    clockAheadMs: snapshot?.report?.clockAheadMs ?? null,
     demo: snapshot?.report?.demo ?? false,
     alarm: snapshot?.alarm ?? null,
     lastSeenMs: snapshot?.lastSeenMs ?? null,
