@@ -114,7 +114,7 @@ export const PERSON_TEXTS = {
   // Removing
   removeTitle: (name: string) => `Remove ${name}?`,
   removeText: (name: string) =>
-    `${name} sees this gateway no more, decides nothing, and the devices that ${name} opened for itself are cut. Devices that ${name} allowed for others stay allowed: cut those that you do not know.`,
+    `${name} sees this gateway no more and decides nothing. Devices that they opened for themselves are cut. Devices that they allowed for others stay allowed: cut those that you do not know.`,
   remove: "Remove",
   removed: (name: string) => `${name} is removed.`,
   nobody: "This person is not here any more.",

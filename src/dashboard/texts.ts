@@ -221,7 +221,8 @@ export const TEXTS = {
   // Was this you?
   noticeLabel: (device: string, gateway: string) => `${device} was allowed on ${gateway}`,
   noticeAsk: "Was this you? If not, cut it now.",
-  noticeOverdue: "Nobody has answered this for more than a day. Was this you? If not, cut it now.",
+  noticeAskShared: "Was this right? If not, cut it now.",
+  noticeOverdue: "Nobody has answered this for more than a day.",
   noticeKeep: "Keep",
   noticeCutNow: "Cut",
   noticeRead: "Understood",
@@ -481,6 +482,12 @@ export function noticeText(notice: Notice): string {
     case "lapsed":
       return `An approval of ${whom} was signed and never finished on the device that asked, so it was ended (${how}). If you did not press “I am the owner” yourself, somebody sent you that link: tell the others who own this gateway.`;
   }
+}
+
+/** What the person is asked about a grant: by itself, or by one of several people. */
+export function noticeQuestion({ isShared }: Notice, isOverdue: boolean): string {
+  const asked = isShared === true ? TEXTS.noticeAskShared : TEXTS.noticeAsk;
+  return isOverdue ? `${TEXTS.noticeOverdue} ${asked}` : asked;
 }
 
 /** What to type on the gateway's machine for a device that it holds back. */

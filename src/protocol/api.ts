@@ -299,8 +299,10 @@ export const noticeSchema = z.object({
   kind: z.enum(["ask", "owner"]),
   state: z.enum(["granted", "needs-host", "refused", "lapsed"]),
   refusal: grantRefusalSchema.nullable(),
-  /** Name of the passkey that signed, when the account still knew it. */
+  /** Name of the person who signed, or of the passkey, when the account still knew it. */
   by: z.string().nullable(),
+  /** More than one person answers for this gateway's grants, or another one gave it. Missing in rows from before there were persons. */
+  isShared: z.boolean().optional(),
   atMs: ms,
 });
 export type Notice = z.infer<typeof noticeSchema>;

@@ -163,6 +163,7 @@ test("[PE1] [PE4] the approver allows a device within the ceiling, and is offere
   await look(owner, "people-already-allowed");
   await owner.goto(stack.control.appOrigin);
   await owner.getByText(/Allowed .* on “Home”: chat, by Ann\./).waitFor();
+  await owner.getByText("Was this right? If not, cut it now.").waitFor();
   await visitor.getByText("Connected. This device may").waitFor();
   await visitor.context().close();
 });

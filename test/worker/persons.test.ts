@@ -388,7 +388,8 @@ test("[PE1] cards go to everybody who may decide, also those that wait when some
   expect(await requests(cid.person)).toEqual([]);
   expect((await allowAs(ann.person, waiting)).status).toBe(200);
   for (const person of [world.person, ann.person, ben.person]) expect(await requests(person)).toEqual([second.request]);
-  for (const person of [world.person, ben.person]) expect((await inboxOf(person)).notices).toMatchObject([{ state: "granted", by: "Ann" }]);
+  for (const person of [world.person, ben.person])
+    expect((await inboxOf(person)).notices).toMatchObject([{ state: "granted", by: "Ann", isShared: true }]);
   for (const { person } of [ann, cid]) expect((await inboxOf(person)).notices).toEqual([]);
 });
 
