@@ -1,9 +1,12 @@
 /** One gateway: state, Open, devices, settings. */
 import { useRef, useState } from "preact/hooks";
-import { mayDo } from "../core/person-roles.ts";
 import { aheadText } from "../core/clock-difference.ts";
+import { mayDo } from "../core/person-roles.ts";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
+import { Connection } from "./connection.tsx";
+import { CONNECTION } from "./connection-texts.ts";
+import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
 import type { Drift } from "./drift.tsx";
@@ -258,6 +261,12 @@ export function GatewayPage({ id }: { readonly id: string }) {
       <StateCard gateway={gateway} reload={reload} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
+      {mayDo(gateway.role, "manage") && gateway.state !== "unclaimed" && (
+        <>
+          <h2>{CONNECTION.heading}</h2>
+          <Connection gateway={gateway} />
+        </>
+      )}
       {drift !== null && (
         <>
           <h2>{TEXTS.driftHeading}</h2>
@@ -284,6 +293,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
       )}
       {mayDo(gateway.role, "manage") && (
         <>
+          <Cost gateway={gateway.id} name={gateway.name} />
           <h2>{TEXTS.settingsHeading}</h2>
           <Settings gateway={gateway} reload={reload} />
         </>

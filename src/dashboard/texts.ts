@@ -1,6 +1,8 @@
 /** Every text of the dashboard, so that another language is an addition. */
-import type { AuditEvent, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
+import { LEG_TEXT } from "../core/leg-text.ts";
+import type { AuditEvent, BudgetNotice, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
 import type { PersonRole } from "../protocol/statements.ts";
+import type { CostLine } from "../protocol/usage.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 
 export const STATE: Readonly<Record<GatewayState, readonly [tone: string, word: string, text: string]>> = {
@@ -128,19 +130,21 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "difference-found": "OpenClaw's own list of devices differs",
   "difference-kept": "Difference said to be fine",
   "difference-removed": "Entry removed from OpenClaw's own list",
+  "budget-warned": "Four fifths of the day's budget are used up",
+  "budget-used-up": "The day's budget is used up: only the owner's devices connect until 00:00 UTC",
+  "budget-set": "Budget changed",
   "token-copied": "Device frozen: its admission was used from two places",
 };
 
-/** Where a connection broke, by leg. */
-const BROKEN: Readonly<Record<string, string>> = {
-  "device-room": "Connection broke between the device and Gatehouse",
-  "room-connector": "Connection broke between Gatehouse and the gateway's machine",
-  "connector-gateway": "Connection broke between the gateway's machine and OpenClaw",
-};
+/** Where a connection broke, by leg; what the audit says is any text. */
+const BROKEN: Readonly<Record<string, string>> = LEG_TEXT;
 
 export function actionText(event: AuditEvent): string {
   const { leg } = event.detail;
-  if (event.action === "stream-broken") return (typeof leg === "string" ? BROKEN[leg] : undefined) ?? "A connection broke";
+  if (event.action === "stream-broken") {
+    const where = typeof leg === "string" ? BROKEN[leg] : undefined;
+    return where === undefined ? "A connection broke" : `Connection broke ${where}`;
+  }
   const text = ACTIONS[event.action] ?? event.action;
   const { whom } = event.detail;
   return typeof whom === "string" ? `${text}: ${whom}` : text;
@@ -258,6 +262,38 @@ export const TEXTS = {
   exportKeyLog: "Download the key log",
   exportAudit: "Download the audit chain",
   gatewayTitle: "Gateway",
+
+  // Cost and budget
+  costHeading: "Cost",
+  costText: (month: string, cost: string) => `${month}: ${cost} so far, from what was counted and the list prices.`,
+  costLast: (cost: string) => `The month before: ${cost}.`,
+  costSmall: (checked: string) => `Before what your plan includes. Prices as of ${checked}; an estimate from above, no bill.`,
+  costDetails: "What was counted",
+  costItem: "Item",
+  costUnits: "Billed",
+  costMoney: "Cost",
+  costSource: "The platform's price list",
+  counted: {
+    messages: "Messages relayed in",
+    exchanges: "Pages and files relayed",
+    upgrades: "Connections opened",
+    bytes: "Bytes relayed",
+    wakes: "Wake-ups",
+    rowsWritten: "Rows written",
+    alarms: "Alarms",
+  },
+  budgetToday: (used: string, limit: string, bytes: string, byteLimit: string) =>
+    `Today your allowed devices used ${used} of ${limit}, and ${bytes} of ${byteLimit}.`,
+  budgetBar: "Used part of today's budget",
+  budgetText:
+    "The budget bounds what allowed devices may cause in one day (UTC). At 80 % you are told; when it is used up, only devices that you opened with your own passkey connect until midnight. Cutting and the door always work.",
+  budgetMoney: "Dollars a day",
+  budgetBytes: "Gigabytes a day",
+  budgetSave: "Save budget",
+  budgetSaved: "Saved.",
+  budgetWrong: "Type two numbers, from 0 on: at most 1,000 dollars and 100,000 gigabytes.",
+  budgetLabel: (gateway: string) => `Budget of ${gateway}`,
+  budgetShow: "Show its cost",
   open: "Open",
   addDevice: "Add device",
   connectMachine: "Connect its machine",
@@ -488,6 +524,37 @@ export function noticeText(notice: Notice): string {
 export function noticeQuestion({ isShared }: Notice, isOverdue: boolean): string {
   const asked = isShared === true ? TEXTS.noticeAskShared : TEXTS.noticeAsk;
   return isOverdue ? `${TEXTS.noticeOverdue} ${asked}` : asked;
+}
+
+/** @returns one line about a budget that is nearly or wholly used up */
+export function budgetText({ gatewayName, state }: Pick<BudgetNotice, "gatewayName" | "state">): string {
+  return state === "budget-warned"
+    ? `“${gatewayName}” has used more than four fifths of its budget of today.`
+    : `“${gatewayName}” has used up its budget of today: only your own devices connect until 00:00 UTC, or until you raise it.`;
+}
+
+export const COST_METER: Readonly<Record<CostLine["meter"], string>> = {
+  "object-requests": "Room requests",
+  "object-duration": "Room awake, GB-seconds",
+  "rows-written": "Rows written",
+  "worker-requests": "Worker requests",
+  stored: "Stored, bytes",
+};
+
+/** @param microUsd millionths of a dollar @returns `$0.0012`: as many digits as small sums need, never more than nothing for nothing */
+export function money(microUsd: number): string {
+  const dollars = microUsd / 1_000_000;
+  if (dollars === 0) return "$0";
+  if (dollars < 0.0001) return "less than $0.0001";
+  return `$${dollars.toFixed(dollars < 0.1 ? 4 : 2)}`;
+}
+
+/** @returns `1.5 MB`: powers of ten, as the platform counts */
+export function byteCount(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let [value, at] = [bytes, 0];
+  while (value >= 1000 && at < units.length - 1) [value, at] = [value / 1000, at + 1];
+  return `${value.toLocaleString("en", { maximumFractionDigits: value < 10 && at > 0 ? 1 : 0 })} ${units[at] ?? ""}`;
 }
 
 /** What to type on the gateway's machine for a device that it holds back. */

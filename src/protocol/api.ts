@@ -1,7 +1,8 @@
 /** The HTTP API of the app origin and the approval origin: bodies in both directions. Routes and OpenAPI come from these. */
 import { z } from "zod";
-import { claimsSchema } from "./door-messages.ts";
+import { claimsSchema, lastBreakSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";
+import { hopViewSchema } from "./hops.ts";
 import { ownerRoleSchema } from "./key-log.ts";
 import {
   accessSchema,
@@ -233,6 +234,9 @@ export const gatewaySchema = z.object({
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),
+  /** Since when the machine is connected; null while it is not. */
+  linkSinceMs: ms.nullable(),
+  lastBreak: lastBreakSchema.nullable(),
   deviceCount: z.int(),
   waitingCount: z.int(),
   /** Persons who accepted an invitation and wait for an owner; 0 for everybody else. */
@@ -261,6 +265,20 @@ export const gatewayCreatedSchema = z.object({
   command: z.string(),
   expiresAtMs: ms,
 });
+/** POST /api/gateways/:id/hops -> hopsSchema: measures now (PROTOCOL.md OB1). */
+export const hopsSchema = z.object({
+  atMs: ms,
+  state: z.enum(GATEWAY_STATES),
+  /** Data centre that the caller came to, where the room lives: three letters, `local`, or null when the platform does not tell. */
+  edge: z.string().nullable(),
+  room: z.string().nullable(),
+  linkSinceMs: ms.nullable(),
+  connectorVersion: z.string().nullable(),
+  openclawVersion: z.string().nullable(),
+  /** In order. The first is the platform's own word on the caller's connection, where it has one; a page measures it itself. */
+  hops: z.array(hopViewSchema),
+});
+export type Hops = z.infer<typeof hopsSchema>;
 /** PATCH /api/gateways/:id/devices/:device { name } */
 /** POST /api/gateways/:id/devices/:device/cut -> receiptSchema; GET …/cut -> the latest receipt (poll while `gateway` is pending). */
 export const receiptSchema = z.object({
@@ -306,9 +324,23 @@ export const noticeSchema = z.object({
   atMs: ms,
 });
 export type Notice = z.infer<typeof noticeSchema>;
+/** The budget of a gateway is nearly or wholly used up (PROTOCOL.md BU); until the day ends or the owner has read it. */
+export const budgetNoticeSchema = z.object({
+  id: z.string(),
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  state: z.enum(["budget-warned", "budget-used-up"]),
+  atMs: ms,
+  untilMs: ms,
+});
+export type BudgetNotice = z.infer<typeof budgetNoticeSchema>;
+const inboxNoticeSchema = z.union([noticeSchema, budgetNoticeSchema]);
+/** Anything that the inbox says until it is answered. */
+export type InboxNotice = z.infer<typeof inboxNoticeSchema>;
 /** POST /api/gateways/:id/devices/:device/keep -> {}: the answer "it was me"; cutting the device is the other answer. */
-/** GET /api/requests -> { requests: waitingCardSchema[], notices: noticeSchema[] }, from the inbox. */
 export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, ceiling: true, triesLeft: true });
+/** GET /api/requests, from the inbox. */
+export const waitingSchema = z.object({ requests: z.array(waitingCardSchema), notices: z.array(inboxNoticeSchema) });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;
 export const auditEventSchema = z.object({
   id: z.string(),
@@ -327,11 +359,11 @@ export type Activity = z.infer<typeof activitySchema>;
 
 /** Messages of the WebSocket GET /api/inbox (server to page): the whole list at open, then changes. */
 export const inboxMessageSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
+  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema), notices: z.array(inboxNoticeSchema) }),
   z.object({ type: z.literal("request"), request: waitingCardSchema }),
   z.object({ type: z.literal("request-gone"), gateway: gatewayIdSchema, request: digestIdSchema }),
-  z.object({ type: z.literal("notice"), notice: noticeSchema }),
-  z.object({ type: z.literal("notice-gone"), gateway: gatewayIdSchema, id: digestIdSchema }),
+  z.object({ type: z.literal("notice"), notice: inboxNoticeSchema }),
+  z.object({ type: z.literal("notice-gone"), gateway: gatewayIdSchema, id: z.string() }),
   /** Something about this gateway changed (state, devices): fetch it again. */
   z.object({ type: z.literal("gateway"), gateway: gatewayIdSchema, state: z.enum(GATEWAY_STATES) }),
   z.object({ type: z.literal("enrolment"), enrolment: rowIdSchema }),

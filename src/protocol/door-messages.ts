@@ -9,6 +9,7 @@ import {
   nonceSchema,
   signedByDeviceSchema,
 } from "./statements.ts";
+import { LEGS } from "./close-codes.ts";
 import { MAX_CLAIM_CHARS } from "./limits.ts";
 import { GATEWAY_STATES } from "./words.ts";
 
@@ -49,6 +50,17 @@ export const DOOR_ERRORS = [
   "needs-host",
 ] as const; // prettier-ignore
 export type DoorError = (typeof DOOR_ERRORS)[number];
+
+// --- GET /.gatehouse/api/status ------------------------------------------------------------------------------------------
+
+/** The last time that a stream broke, the link went or OpenClaw went away, and on which leg. Server time. */
+export const lastBreakSchema = z.object({ leg: z.enum(LEGS), atMs: z.int() });
+export type LastBreak = z.infer<typeof lastBreakSchema>;
+/** For devices with a session; anybody else is answered as at an address where nothing is. */
+export const statusResponseSchema = challengeResponseSchema
+  .pick({ gatewayName: true, gatewayState: true, restartExpectedMs: true, lastSeenMs: true, serverTimeMs: true })
+  .extend({ linkSinceMs: z.int().nullable(), lastBreak: lastBreakSchema.nullable() });
+export type StatusResponse = z.infer<typeof statusResponseSchema>;
 
 // --- WebSocket /.gatehouse/wait --------------------------------------------------------------------------------------------
 

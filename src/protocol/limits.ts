@@ -205,6 +205,19 @@ export const DRIFT_SETTLE_MS = 300;
 /** Rows about broken streams in a gateway's audit: a link that comes and goes must not fill it. */
 export const BREAK_ROWS = { perSecond: 1 / 60, burst: 20 } as const;
 
+// --- seeing it ----------------------------------------------------------------------------------------------------------------
+
+/** Round trips of one measuring, per hop. */
+export const HOP_ROUNDS = 5;
+/** Round trips of each hop that a connector remembers. */
+export const HOP_SAMPLES = 64;
+/** One round trip of a measuring that takes longer counts as none. */
+export const HOP_ROUND_MS = 2_000;
+/** How long the owner's page waits for the connector's part, from the start of the measuring. */
+export const HOP_PATIENCE_MS = 4_000;
+/** Measurings of one gateway: each wakes its room and has its machine ask OpenClaw. */
+export const MEASURINGS = { perSecond: 1 / 5, burst: 3 } as const;
+
 // --- audit chain -----------------------------------------------------------------------------------------------------------
 
 /** Entries that may be without an anchor at the connector before the room sends the head, and how long activity may be. */
@@ -212,3 +225,18 @@ export const AUDIT_ANCHOR_EVENTS = 64;
 export const AUDIT_ANCHOR_MS = 60_000;
 /** Digests in one `audit-head`: 46 characters each, so that they fit one control message. A longer way is gone in steps. */
 export const MAX_AUDIT_DIGESTS = 1_000;
+
+// --- cost ------------------------------------------------------------------------------------------------------------------
+
+/** A gateway's budget of one UTC day, unless its owner sets another: seven times what a room costs that never sleeps (platform prices). */
+export const DEFAULT_BUDGET = { microUsd: 1_000_000, bytes: 100_000_000_000 } as const;
+/** What an owner may set at most. */
+export const MAX_BUDGET_MICRO_USD = 1_000_000_000;
+export const MAX_BUDGET_BYTES = 100_000_000_000_000;
+/** Part of the budget from which on the owner is warned. */
+export const BUDGET_WARNS_AT = 0.8;
+/** Counts are stored at most this often, and only by an alarm that runs anyway: a crash loses that much of them at most. */
+export const USAGE_STORED_EVERY_MS = 5 * 60_000;
+/** Counts reach the link's socket, which keeps them while the room sleeps, after so many messages or bytes at the latest; near a wake after fewer. */
+export const USAGE_KEPT_EVERY_MESSAGES = 256;
+export const USAGE_KEPT_EVERY_BYTES = 4 * MIB;

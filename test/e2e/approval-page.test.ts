@@ -304,7 +304,7 @@ test("[PG3] [case 48] an approval link that somebody else sent: the victim reads
   const trap = attacker.url();
   const signing = await watchSigning(owner);
   await owner.goto(trap);
-  await owner.getByText("Do this only if you just pressed I am the owner in this home.browser.").waitFor();
+  await owner.getByText("Do this only if you just pressed I am the owner in this browser.").waitFor();
   await owner
     .locator(".words")
     .getByText(/^Your passkey signs: this device \(.+\) may use “Home” with “Full control” until/)

@@ -18,49 +18,47 @@ export type OutboxEvent =
  * Writes one fact.
  *
  * @param seq the room's outbox number, ascending
+ * @returns rows that were written, those of indexes included
  * @throws when D1 is away; the outbox keeps the fact and tries again
  */
-export async function writeOutboxEvent(binding: D1Database, seq: number, event: OutboxEvent): Promise<void> {
+export async function writeOutboxEvent(binding: D1Database, seq: number, event: OutboxEvent): Promise<number> {
+  return (await write(binding, seq, event)).meta.rows_written;
+}
+
+async function write(binding: D1Database, seq: number, event: OutboxEvent): Promise<D1Result> {
   const db = drizzle(binding);
   switch (event.kind) {
     case "device": {
       const row = { ...event.row, updatedSeq: seq };
-      await db
+      return db
         .insert(devices)
         .values(row)
         .onConflictDoUpdate({ target: [devices.gatewayId, devices.id], set: row, setWhere: sql`${devices.updatedSeq} < ${seq}` });
-      return;
     }
     case "grant":
-      await db
+      return db
         .insert(grants)
         .values(event.row)
         .onConflictDoUpdate({ target: grants.id, set: { state: event.row.state } });
-      return;
     case "token":
-      await db
+      return db
         .insert(deviceTokens)
         .values(event.row)
         .onConflictDoUpdate({ target: [deviceTokens.gatewayId, deviceTokens.deviceId], set: event.row });
-      return;
     case "request":
-      await db.insert(pairingRequests).values(event.row).onConflictDoNothing();
-      return;
+      return db.insert(pairingRequests).values(event.row).onConflictDoNothing();
     case "member": {
       const { gatewayId, accountId, role } = event.row;
       // Without its gateway or account the row would hold up everything behind it.
       const refers = sql`EXISTS (SELECT 1 FROM ${gateways} WHERE ${gateways.id} = ${gatewayId}) AND EXISTS (SELECT 1 FROM ${accounts} WHERE ${accounts.id} = ${accountId})`;
       const values = sql`SELECT ${gatewayId}, ${accountId}, ${role} WHERE ${refers} ON CONFLICT (gateway_id, account_id) DO UPDATE SET role = excluded.role`;
-      await db.run(sql`INSERT INTO ${gatewayMembers} (gateway_id, account_id, role) ${values}`);
-      return;
+      return db.run(sql`INSERT INTO ${gatewayMembers} (gateway_id, account_id, role) ${values}`);
     }
     case "member-gone":
-      await db
+      return db
         .delete(gatewayMembers)
         .where(and(eq(gatewayMembers.gatewayId, event.gatewayId), eq(gatewayMembers.accountId, event.accountId)));
-      return;
     case "audit":
-      await db.insert(auditEvents).values(event.row).onConflictDoNothing();
-      return;
+      return db.insert(auditEvents).values(event.row).onConflictDoNothing();
   }
 }

@@ -5,6 +5,8 @@ import type { RoleKind } from "../../core/person-roles.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
 import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import type { Leg } from "../../protocol/close-codes.ts";
+import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { GatewayReport, LinkResult, ToRoom } from "../../protocol/link-messages.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
 import type { GatewayState } from "../../protocol/words.ts";
@@ -12,10 +14,13 @@ import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
 import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
+import { budgetReached, mayStream } from "./budget.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
+import { Hops } from "./hops.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
+import { Meter } from "./meter.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
 import { cutDone } from "./receipts.ts";
@@ -36,6 +41,17 @@ export interface AdmissionOptions {
   readonly wakeBy: (atMs: number) => void;
 }
 
+/** @returns the leg that a change of the link broke, or null: it broke none */
+function brokenLeg(
+  hadLink: boolean,
+  before: GatewayState,
+  after: { readonly up: boolean; readonly report: GatewayReport | null },
+): Leg | null {
+  if (!after.up) return hadLink ? "room-connector" : null;
+  const isAway = after.report?.state === "offline" || after.report?.state === "restarting";
+  return before === "online" && isAway ? "connector-gateway" : null;
+}
+
 export class Admission implements AdmissionForRelay {
   readonly options: AdmissionOptions;
   readonly storage: RoomStorage;
@@ -43,6 +59,8 @@ export class Admission implements AdmissionForRelay {
   readonly trail: AuditTrail;
   readonly notices: Notices;
   readonly keyLog: KeyLogCopy;
+  readonly meter: Meter;
+  readonly hops: Hops;
   /** Cut devices, asked for every frame; the rows are the truth. */
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
@@ -54,21 +72,32 @@ export class Admission implements AdmissionForRelay {
     this.options = options;
     this.#breaks = new BreakNotes(options.now());
     this.storage = new RoomStorage(options.ctx.storage);
-    this.outbox = new Outbox({ ...options, storage: this.storage });
+    this.outbox = new Outbox({ ...options, storage: this.storage, wrote: (rows) => this.meter.rows(rows) });
     this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
-    this.notices = new Notices(options.ctx, options.env, this.storage);
+    this.notices = new Notices(options.ctx, options.env, this.storage, () => this.meter.count("calls"));
     this.keyLog = new KeyLogCopy(this);
+    this.hops = new Hops(this);
     this.#cut = new Set(
       this.storage
         .all<DeviceRow>("devices")
         .filter((row) => row.state === "cut")
         .map((row) => row.id),
     );
+    let kept: number[] | null = null;
     for (const ws of options.ctx.getWebSockets("link")) {
       const attachment = attachmentOf(ws);
       // Also one that is closing: its close comes next, and then everybody is told.
-      if (attachment?.kind === "link" && attachment.phase === "ready") this.#link = { up: true, report: attachment.report };
+      if (attachment?.kind !== "link" || attachment.phase !== "ready") continue;
+      this.#link = { up: true, report: attachment.report };
+      kept = attachment.usage ?? kept;
     }
+    this.meter = new Meter({
+      now: options.now,
+      storage: this.storage,
+      kept,
+      keep: (usage) => this.#relay?.keepUsage(usage),
+      reached: (level) => budgetReached(this, level),
+    });
   }
 
   /** Set once by room.ts, before anything else happens. */
@@ -149,16 +178,24 @@ export class Admission implements AdmissionForRelay {
     return this.#cut.has(device);
   }
 
+  mayStream(device: string): boolean {
+    return mayStream(this, device);
+  }
+
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void {
     const before = this.state();
+    const hadLink = this.#link.up;
     this.#link = { up: link.up, report: link.report };
+    if (!link.up) this.meter.linkGone();
     const meta = this.storage.meta();
     if (meta !== null) {
       const lastSeenMs = this.options.now();
       // Also on the way out: until this moment it was there.
       const isServed = before === "online" || link.report?.state === "online";
       const servedAtMs = isServed ? lastSeenMs : (meta.servedAtMs ?? null);
-      this.storage.setMeta({ ...meta, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
+      const broken = brokenLeg(hadLink, before, link);
+      const lastBreak = broken === null ? {} : { lastBreak: { leg: broken, atMs: lastSeenMs } };
+      this.storage.setMeta({ ...meta, ...lastBreak, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
     }
     const state = this.state();
     this.notices.doors({ type: "gateway", state, ...this.restart() });
@@ -169,8 +206,12 @@ export class Admission implements AdmissionForRelay {
   }
 
   broke({ leg, code, reason, device }: Break, streams: number): void {
-    const unnoted = this.#breaks.note(streams, this.options.now());
+    const nowMs = this.options.now();
+    const unnoted = this.#breaks.note(streams, nowMs);
+    // What is too frequent for a row of the audit is too frequent for a write.
     if (unnoted === null) return;
+    const meta = this.storage.meta();
+    if (meta !== null) this.storage.setMeta({ ...meta, lastBreak: { leg, atMs: nowMs } });
     const why = reason.slice(leg.length + 2);
     this.audit(leg === "device-room" ? "device" : "gateway", "stream-broken", device, { leg, code, why, streams, unnoted });
   }
@@ -184,6 +225,8 @@ export class Admission implements AdmissionForRelay {
     if (message.type === "cut-done") {
       // What fails on the way is said again at the next link.
       cutDone(this, { ...message, tookMs: null }).catch(() => undefined);
+    } else if (message.type === "probed") {
+      this.hops.answered(message);
     } else if (message.type === "drift") {
       takeDrift(this, { atMs: message.atMs, differences: message.differences });
     } else if (message.type === "log") {
@@ -244,6 +287,15 @@ export class Admission implements AdmissionForRelay {
   gatewaySeenMs(): number | null {
     const meta = this.storage.meta();
     return (this.#link.up ? meta?.servedAtMs : meta?.lastSeenMs) ?? null;
+  }
+
+  lastBreak(): LastBreak | null {
+    return this.storage.meta()?.lastBreak ?? null;
+  }
+
+  /** Since when the connector's socket is there, epoch ms; null while there is no link. */
+  linkSinceMs(): number | null {
+    return this.#link.up ? this.relay.linkSinceMs() : null;
   }
 
   device(id: string): DeviceRow | null {

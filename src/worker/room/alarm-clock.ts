@@ -1,6 +1,10 @@
 /** One alarm for the many times at which a room wants to be awake. */
 
-export type AlarmStorage = Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
+/** What of the room's storage it needs. */
+export interface AlarmStorage {
+  getAlarm(): Promise<number | null>;
+  setAlarm(atMs: number): Promise<void>;
+}
 
 /**
  * Keeps the platform's one alarm at the earliest time that anybody asked for. What is asked for before the stored alarm is known waits for

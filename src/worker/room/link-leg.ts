@@ -85,6 +85,11 @@ export class LinkLeg {
     return this.#current?.attachment.generation ?? null;
   }
 
+  /** When the socket of the link that is up came, epoch ms, or null. */
+  get sinceMs(): number | null {
+    return this.#current?.attachment.acceptedAtMs ?? null;
+  }
+
   isCurrent(ws: WebSocket): boolean {
     return this.#current?.ws === ws;
   }
@@ -134,6 +139,11 @@ export class LinkLeg {
     const nowMs = this.#options.now();
     this.#note(link, { busySinceMs: busy ? nowMs : null });
     if (busy) this.#options.wakeBy(nowMs + LINK_SILENCE_MS);
+  }
+
+  /** Keeps what the room counted over its sleep; without a link nothing does. */
+  keepUsage(usage: number[]): void {
+    if (this.#current !== null) this.#note(this.#current, { usage });
   }
 
   /** Accepts a connector's socket and challenges it; nothing else happens before the proof (PROTOCOL.md LINK1). */
@@ -362,6 +372,7 @@ export class LinkLeg {
       case "audit-anchor":
       case "drift":
       case "rotated":
+      case "probed":
         return admission.received(message);
     }
   }

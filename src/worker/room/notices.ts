@@ -13,8 +13,11 @@ export class Notices {
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
   readonly #storage: RoomStorage;
+  readonly #called: () => void;
 
-  constructor(ctx: DurableObjectState, env: Env, storage: RoomStorage) {
+  /** @param called counts a call of the inbox */
+  constructor(ctx: DurableObjectState, env: Env, storage: RoomStorage, called: () => void) {
+    this.#called = called;
     this.#ctx = ctx;
     this.#env = env;
     this.#storage = storage;
@@ -48,6 +51,7 @@ export class Notices {
 
   /** An inbox is a convenience of its account: its failure never breaks the room. */
   async inboxOf(account: string, work: (inbox: InboxStub) => Promise<unknown>): Promise<void> {
+    this.#called();
     try {
       await work(this.#env.INBOX.getByName(account));
     } catch {

@@ -4,6 +4,7 @@ import type { OldKey } from "../../core/key-rotation.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey } from "../../protocol/statements.ts";
+import type { Meter } from "./meter.ts";
 import type { Break } from "./ws-stream.ts";
 import type { Access } from "../../protocol/words.ts";
 
@@ -43,6 +44,9 @@ export interface AdmissionForRelay {
   session(session: string, nowMs: number): AdmittedSession | null;
   /** Memory only: asked for every frame. */
   isCut(device: string): boolean;
+  /** Asked once per stream: the day's budget may be used up, then only the owner's devices may. */
+  mayStream(device: string): boolean;
+  readonly meter: Meter;
   /** The link came, went, or the connector reported. `version` is the connector's. */
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
   /** Why the gateway is not served now; null while it is. */
@@ -51,13 +55,15 @@ export interface AdmissionForRelay {
   broke(what: Break, streams: number): void;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
-  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`). Results and nonces are matched by the relay. */
+  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`, `probed`). Results and nonces are matched by the relay. */
   received(message: ToRoom): void;
 }
 
 /** The relay, as admission sees it. */
 export interface RelayForAdmission {
   isLinkUp(): boolean;
+  /** When the proven link's socket came, epoch ms; null without one. */
+  linkSinceMs(): number | null;
   /** @returns false when there is no link */
   send(message: ToConnector): boolean;
   /** Sends a command that has an `id` and waits for its `result`; null when the link is away or goes. */
@@ -68,6 +74,10 @@ export interface RelayForAdmission {
   endDevice(device: string, code: number, reason: string): number;
   /** Ends streams whose session is over by `nowMs` (4401). @returns the next such time, or null */
   endExpired(nowMs: number): number | null;
+  /** The budget is used up: ends every stream of devices that are not the owner's. */
+  endOthers(isOwners: (device: string) => boolean, code: number, reason: string): void;
+  /** Keeps what the room counted over its sleep. */
+  keepUsage(usage: number[]): void;
   connectedDevices(): ReadonlySet<string>;
   /** Ends the link and with it every stream. */
   endLink(code: number, reason: string): void;
@@ -77,7 +87,7 @@ export interface RelayForAdmission {
 
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
- * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
+ * `x-gatehouse-kind`: link | stream | challenge | session | status | wait; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
  * `x-gatehouse-edge`: the answer is wanted with the two headers below.
  */
 export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";

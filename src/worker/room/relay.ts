@@ -1,6 +1,6 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
 import { brokenAt, decodeClose, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
-import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
+import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
   FRAME_CREDIT,
@@ -66,6 +66,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   sendFrame(frame: Uint8Array<ArrayBuffer>): void {
+    this.#options.admission.meter.bytes += frame.byteLength;
     this.#link.sendFrame(frame);
   }
 
@@ -78,6 +79,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   forget(stream: number): void {
+    if (this.#streams.exchanges.has(stream)) this.#options.admission.meter.exchangeEnded();
     this.#streams.forget(stream);
     this.#memory.forget(stream);
     this.#tellBusy();
@@ -87,6 +89,10 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   isLinkUp(): boolean {
     return this.#link.isUp;
+  }
+
+  linkSinceMs(): number | null {
+    return this.#link.sinceMs;
   }
 
   send(message: ToConnector): boolean {
@@ -103,6 +109,14 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   endDevice(device: string, code: number, reason: string): number {
     return this.#endWhere((session) => session.device === device, code, reason);
+  }
+
+  endOthers(isOwners: (device: string) => boolean, code: number, reason: string): void {
+    this.#endWhere(({ device }) => !isOwners(device), code, reason);
+  }
+
+  keepUsage(usage: number[]): void {
+    this.#link.keepUsage(usage);
   }
 
   endExpired(nowMs: number): number | null {
@@ -137,6 +151,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   fetchStream(request: Request, sessionId: string, clientIp: string): Promise<Response> {
     const session = this.#options.admission.session(sessionId, this.nowMs());
     if (session === null || this.#options.admission.isCut(session.device)) return Promise.resolve(refusalForClose(CLOSE_SESSION_OVER));
+    if (!this.#options.admission.mayStream(session.device)) return Promise.resolve(refusalForClose(CLOSE_BUDGET));
     const away = this.#options.admission.away();
     if (away !== null || !this.#link.isUp)
       return Promise.resolve(refusal(503, `${away?.text ?? "The gateway is away."}\n`, away?.retrySeconds ?? true));
@@ -148,6 +163,7 @@ export class Relay implements RelayForAdmission, StreamHost {
       if (isUpgrade(request)) this.#streams.upgrades.set(id, { session, answer });
       else this.#streams.exchanges.set(id, new HttpExchange(id, session, request.method, this, answer));
     });
+    this.#options.admission.meter.opened(isUpgrade(request) ? "upgrades" : "exchanges");
     this.#options.wakeBy(session.expiresAtMs);
     this.#tellBusy();
     this.sendFrame(encodeFrame(FRAME_OPEN, 0, id, payload));

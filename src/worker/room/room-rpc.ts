@@ -2,11 +2,14 @@
 import type { Ceiling, Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { Difference } from "../../protocol/drift.ts";
 import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
-import type { GatewayReport } from "../../protocol/link-messages.ts";
+import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";
 import type { RoleKind } from "../../core/person-roles.ts";
 import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
 import type { ConnectorKey, OwnerKey, PersonRole, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import type { LastBreak } from "../../protocol/door-messages.ts";
+import type { HopMedian } from "../../protocol/hops.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
+import type { Budget, Usage } from "../../protocol/usage.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
 export type RoomFailure =
@@ -20,6 +23,7 @@ export type RoomFailure =
   /** Somebody else has decided about the request. */
   | "already-allowed"
   | "already-denied"
+  /** Nothing was done: asked too often. */
   | "too-many"
   | "conflict";
 
@@ -55,6 +59,8 @@ export interface RoomSnapshot {
   readonly report: GatewayReport | null;
   readonly connectorVersion: string | null;
   readonly lastSeenMs: number | null;
+  readonly linkSinceMs: number | null;
+  readonly lastBreak: LastBreak | null;
   /** End of the room's copy of the key log. */
   readonly head: KeyLogHead | null;
   readonly devices: readonly Device[];
@@ -76,6 +82,25 @@ export interface RoomOpening {
   readonly head: string | null;
   readonly ceiling: Ceiling | null;
 }
+
+/** A connector's answer to `probe`. */
+export type Probed = Pick<Extract<ToRoom, { type: "probed" }>, "roomConnector" | "connectorGateway">;
+
+/** What a room says of its hops. */
+export interface RoomHops {
+  readonly state: GatewayState;
+  readonly linkSinceMs: number | null;
+  readonly connectorVersion: string | null;
+  readonly openclawVersion: string | null;
+  /** Data centre, `local`, or null: not told, or not yet. */
+  readonly place: string | null;
+  /** The connector was asked and has not answered yet, or the room does not know where it is yet. */
+  readonly isWaiting: boolean;
+  readonly probed: Probed | null;
+}
+
+/** `ask` begins a measuring, `look` is one round trip of it, `tell` ends it with what the Worker found. */
+export type HopStep = { readonly do: "ask" | "look" } | { readonly do: "tell"; readonly edgeRoom: HopMedian };
 
 export interface RoomRpc {
   /** Makes the room of a new gateway, or moves ownership after a new claim. Idempotent. */
@@ -127,6 +152,11 @@ export interface RoomRpc {
   setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
   /** An owner passkey comes and lost ones go, signed by the recovery key. */
   recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>>;
+  /** What was counted this month and what it costs, and how the day's budget stands. */
+  usage(input: { account: string }): Promise<RoomResult<Usage>>;
+  setBudget(input: { account: string; budget: Budget }): Promise<RoomResult<Usage>>;
+  /** The owner has read that the budget is nearly or wholly used up. */
+  readBudgetNotice(input: { account: string }): Promise<RoomResult<null>>;
   /** The owner ended the other copy of the connector: the next one that proves itself is linked. `conflict` when nothing is closed for that. */
   endQuarantine(input: { account: string }): Promise<RoomResult<null>>;
   /** What the account is here. */
@@ -166,6 +196,8 @@ export interface RoomRpc {
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
   /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out. */
   auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>>;
+  /** One step of measuring the hops (PROTOCOL.md OB1). Nothing is stored. */
+  hops(input: { account: string; step: HopStep }): Promise<RoomResult<RoomHops>>;
   /** Deletes everything and ends every socket. */
   remove(input: { account: string }): Promise<RoomResult<null>>;
   /** Gateway-origin traffic and the link, with the headers that routes/gateway-origin.ts sets. */

@@ -6,6 +6,7 @@ import { mayDo } from "../../core/person-roles.ts";
 import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
 import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
 import type { ConnectorKey, OwnerKey, PersonRole, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import type { Budget, Usage } from "../../protocol/usage.ts";
 import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
@@ -13,6 +14,7 @@ import { NO_COPIES } from "../../core/copy-watch.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
+import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
 import { cut, endUnanswered } from "./cuts.ts";
 import { exportReceipt, receiptView } from "./receipts.ts";
 import { allow, checkMatchCode, deny, ownerGrant, ownerOpened } from "./decisions.ts";
@@ -28,10 +30,11 @@ import { confirmAllAnew } from "./person-changes.ts";
 import { ceilingOf, confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { Decided, OwnerChange, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, HopStep, OwnerChange, RoomHops, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import { byWhom, whoIs } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { RequestRow } from "./storage.ts";
+import { statusFor } from "./status.ts";
 import { sweep } from "./sweep.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
@@ -58,7 +61,13 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const config = readConfig(env);
     const now = (): number => Date.now();
     const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes));
-    this.#clock = new AlarmClock(ctx.storage);
+    this.#clock = new AlarmClock({
+      getAlarm: () => ctx.storage.getAlarm(),
+      setAlarm: (atMs) => {
+        this.#admission.meter.rows(1);
+        return ctx.storage.setAlarm(atMs);
+      },
+    });
     const wakeBy = (atMs: number): void => this.#clock.wakeBy(atMs);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ROOM_PING, ROOM_PONG));
     void ctx.blockConcurrencyWhile(() => this.#clock.learn());
@@ -79,6 +88,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   override async fetch(request: Request): Promise<Response> {
     if (this.#isRemoved) return refusal(404, "Not found.\n");
+    this.#admission.meter.count("doorRequests");
     try {
       const header = (name: string): string => request.headers.get(`x-gatehouse-${name}`) ?? "";
       switch (header("kind")) {
@@ -90,6 +100,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
           return await this.#sessions.challenge(request);
         case "session":
           return await this.#sessions.session(request);
+        case "status":
+          return statusFor(this.#admission, header("session"));
         case "wait":
           return this.#door.wait(header("client-ip"), header("country") || null);
         default:
@@ -103,7 +115,9 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   override async webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
     if (this.#isRemoved) return closeQuietly(ws, 4403, "this gateway was removed");
     try {
-      if (this.#relay.fastMessage(ws, data)) return;
+      const { meter } = this.#admission;
+      if (this.#relay.fastMessage(ws, data)) return meter.relayed(typeof data === "string" ? data.length : data.byteLength);
+      meter.count("controls");
       const attachment = attachmentOf(ws);
       if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
@@ -127,6 +141,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     this.#clock.rang();
     if (this.#isRemoved) return;
     const nowMs = Date.now();
+    this.#admission.meter.count("alarms");
     const parts = [
       () => this.#relay.endExpired(nowMs),
       () => this.#relay.endStragglers(nowMs),
@@ -145,6 +160,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         this.#clock.wakeBy(nowMs + SWEEP_AGAIN_MS);
       }
     }
+    if (this.#admission.storage.meta() !== null) this.#admission.meter.settle();
   }
 
   // --- RPC: every call names the account; whoever may not do it here gets `not-found` ----------------------------------------
@@ -203,6 +219,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         report: this.#admission.report(),
         connectorVersion,
         lastSeenMs,
+        linkSinceMs: this.#admission.linkSinceMs(),
+        lastBreak: this.#admission.lastBreak(),
         head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
         drift: mayDo(role, "manage") ? driftView(this.#admission) : null,
@@ -213,6 +231,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         isOwn: person === null,
       };
       showNotices(this.#admission);
+      showBudgetNotice(this.#admission);
       return Promise.resolve({ ok: true, value });
     });
   }
@@ -325,6 +344,21 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, "keys", () => recoverOwners(this.#admission, this.#admission.mustMeta().account, input.signed));
   }
 
+  usage(input: { account: string }): Promise<RoomResult<Usage>> {
+    return this.#for(input.account, "manage", () => Promise.resolve({ ok: true, value: usageOf(this.#admission) }));
+  }
+
+  setBudget(input: { account: string; budget: Budget }): Promise<RoomResult<Usage>> {
+    return this.#for(input.account, "manage", () => Promise.resolve({ ok: true, value: setBudget(this.#admission, input.budget) }));
+  }
+
+  readBudgetNotice(input: { account: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, "manage", () => {
+      readBudgetNotice(this.#admission);
+      return done();
+    });
+  }
+
   endQuarantine(input: { account: string }): Promise<RoomResult<null>> {
     return this.#for(input.account, "manage", () => {
       if (!this.#admission.isQuarantined()) return Promise.resolve({ ok: false, failure: "conflict" });
@@ -400,6 +434,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     });
   }
 
+  hops(input: { account: string; step: HopStep }): Promise<RoomResult<RoomHops>> {
+    return this.#for(input.account, "manage", () => Promise.resolve(this.#admission.hops.step(input.step)));
+  }
+
   remove(input: { account: string }): Promise<RoomResult<null>> {
     return this.#for(input.account, "end", async (who) => {
       for (const row of this.#admission.storage.all<RequestRow>("requests"))
@@ -431,12 +469,15 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   async #for<T>(account: string, action: PersonAction, work: (who: Who) => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
     if (this.#isRemoved) return NOT_FOUND;
     const who = whoIs(this.#admission.storage, account);
-    return who === null || !mayDo(who.role, action) ? NOT_FOUND : work(who);
+    if (who === null || !mayDo(who.role, action)) return NOT_FOUND;
+    this.#admission.meter.count("calls");
+    return work(who);
   }
 
   /** For whoever shows what only the holder of an invitation's code knows. */
   async #forInvited<T>(work: () => RoomResult<T>): Promise<RoomResult<T>> {
     if (this.#isRemoved || this.#admission.storage.meta() === null) return NOT_FOUND;
+    this.#admission.meter.count("calls");
     return Promise.resolve(work());
   }
 

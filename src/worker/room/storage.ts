@@ -6,13 +6,14 @@ import type { TokenState } from "../../core/device-token-policy.ts";
 import type { OldKey } from "../../core/key-rotation.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
-import type { Claims } from "../../protocol/door-messages.ts";
+import type { Claims, LastBreak } from "../../protocol/door-messages.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
+import type { StoredUsage } from "./meter.ts";
 import type { InvitationRow, PersonRow } from "./person-rows.ts";
 
 export interface RoomMeta {
@@ -30,6 +31,7 @@ export interface RoomMeta {
   readonly copies?: CopyWatch;
   /** When OpenClaw was last served. */
   readonly servedAtMs?: number | null;
+  readonly lastBreak?: LastBreak;
 }
 
 export interface DeviceRow {
@@ -123,6 +125,8 @@ const NOT_SAID = { deniedAtMs: null, why: null } as const;
 
 export class RoomStorage {
   readonly #storage: DurableObjectStorage;
+  /** Rows and index rows that were written through this instance: each is billed. */
+  rowsWritten = 0;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -134,6 +138,15 @@ export class RoomStorage {
       "CREATE TABLE IF NOT EXISTS audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hash TEXT NOT NULL, digest TEXT NOT NULL, line TEXT NOT NULL)",
     );
     storage.sql.exec("CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL)");
+  }
+
+  /** @returns bytes of the whole database */
+  get sizeBytes(): number {
+    return this.#storage.sql.databaseSize;
+  }
+
+  #write(query: string, ...parameters: readonly (string | number | null)[]): void {
+    this.rowsWritten += this.#storage.sql.exec(query, ...parameters).rowsWritten;
   }
 
   /** All or nothing; the callback must not await. */
@@ -155,7 +168,7 @@ export class RoomStorage {
 
   put(table: DocumentTable, id: string, value: object): void {
     // Keeps the row's place: cards never change their order (PROTOCOL.md RQ3).
-    this.#storage.sql.exec(
+    this.#write(
       `INSERT INTO ${table} (id, json) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json`,
       id,
       JSON.stringify(value),
@@ -163,7 +176,7 @@ export class RoomStorage {
   }
 
   delete(table: DocumentTable, id: string): void {
-    this.#storage.sql.exec(`DELETE FROM ${table} WHERE id = ?`, id);
+    this.#write(`DELETE FROM ${table} WHERE id = ?`, id);
   }
 
   meta(): RoomMeta | null {
@@ -189,7 +202,7 @@ export class RoomStorage {
   }
 
   setOwnerKeys(keys: readonly OwnerKey[]): void {
-    this.#storage.sql.exec("DELETE FROM owner_keys");
+    this.#write("DELETE FROM owner_keys");
     for (const key of keys) this.put("owner_keys", key.credentialId, key);
   }
 
@@ -231,16 +244,19 @@ export class RoomStorage {
   }
 
   block(device: string): void {
-    this.#storage.sql.exec("INSERT OR IGNORE INTO blocked (device) VALUES (?)", device);
+    this.#write("INSERT OR IGNORE INTO blocked (device) VALUES (?)", device);
   }
 
   /** Marks a nonce as used. @returns false when it was used before: only one caller ever wins */
   useNonce(nonce: string, forgetAtMs: number): boolean {
-    return (
-      this.#storage.sql
-        .exec("INSERT OR IGNORE INTO nonces (nonce, expires_at_ms) VALUES (?, ?) RETURNING nonce", nonce, forgetAtMs)
-        .toArray().length > 0
+    const cursor = this.#storage.sql.exec(
+      "INSERT OR IGNORE INTO nonces (nonce, expires_at_ms) VALUES (?, ?) RETURNING nonce",
+      nonce,
+      forgetAtMs,
     );
+    const isFirst = cursor.toArray().length > 0;
+    this.rowsWritten += cursor.rowsWritten;
+    return isFirst;
   }
 
   /** @returns when the last used nonce may be forgotten, in ms, or null when none is kept */
@@ -249,11 +265,11 @@ export class RoomStorage {
   }
 
   dropOldNonces(nowMs: number): void {
-    this.#storage.sql.exec("DELETE FROM nonces WHERE expires_at_ms <= ?", nowMs);
+    this.#write("DELETE FROM nonces WHERE expires_at_ms <= ?", nowMs);
   }
 
   toOutbox(event: OutboxEvent): void {
-    this.#storage.sql.exec("INSERT INTO outbox (json) VALUES (?)", JSON.stringify(event));
+    this.#write("INSERT INTO outbox (json) VALUES (?)", JSON.stringify(event));
   }
 
   /** Oldest first. */
@@ -265,7 +281,7 @@ export class RoomStorage {
   }
 
   outboxDone(seq: number): void {
-    this.#storage.sql.exec("DELETE FROM outbox WHERE seq = ?", seq);
+    this.#write("DELETE FROM outbox WHERE seq = ?", seq);
   }
 
   keyLogHead(): KeyLogHead | null {
@@ -275,7 +291,7 @@ export class RoomStorage {
 
   addToKeyLog(row: { readonly seq: number; readonly hash: string; readonly line: string; readonly grant: string | null }): void {
     const { seq, hash, line, grant } = row;
-    this.#storage.sql.exec("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
+    this.#write("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
   }
 
   /** @returns the newest entry in which the gateway's machine set its policy, or null. Signed members are base64url, so that the pattern fits no other. */
@@ -300,7 +316,7 @@ export class RoomStorage {
 
   /** A new claim starts a new log. */
   clearKeyLog(): void {
-    this.#storage.sql.exec("DELETE FROM key_log");
+    this.#write("DELETE FROM key_log");
   }
 
   /** The end of the audit chain, or null before the first entry. */
@@ -319,7 +335,7 @@ export class RoomStorage {
     readonly line: string;
   }): void {
     const { seq, atMs, hash, digest, line } = row;
-    this.#storage.sql.exec("INSERT INTO audit (seq, at_ms, hash, digest, line) VALUES (?, ?, ?, ?, ?)", seq, atMs, hash, digest, line);
+    this.#write("INSERT INTO audit (seq, at_ms, hash, digest, line) VALUES (?, ?, ?, ?, ?)", seq, atMs, hash, digest, line);
   }
 
   /** Time of one entry of the audit chain, in ms. */
@@ -375,6 +391,15 @@ export class RoomStorage {
 
   saveReceipt(receipt: StoredReceipt): void {
     this.put("receipts", receipt.device, receipt);
+  }
+
+  /** What was counted and the budget (meter.ts), or null before the first time. */
+  usage(): StoredUsage | null {
+    return this.get<StoredUsage>("meta", "usage");
+  }
+
+  setUsage(usage: StoredUsage): void {
+    this.put("meta", "usage", usage);
   }
 
   async deleteAll(): Promise<void> {

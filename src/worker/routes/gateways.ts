@@ -7,13 +7,14 @@ import {
   gatewayDetailSchema,
   gatewayNameSchema,
   gatewaySchema,
-  noticeSchema,
+  hopsSchema,
   receiptSchema,
   sessionFromHandoffSchema,
   signOutSchema,
-  waitingCardSchema,
+  waitingSchema,
 } from "../../protocol/api.ts";
 import { receiptFileSchema } from "../../protocol/receipt.ts";
+import { budgetSchema, usageSchema } from "../../protocol/usage.ts";
 import { sha256 } from "../../core/digests.ts";
 import {
   ENROLMENT_CODE_MS,
@@ -38,6 +39,7 @@ import {
 } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
+import { measureHops } from "../services/hop-measure.ts";
 import { linesExport } from "../services/lines-export.ts";
 import { receiptDownload } from "../services/receipt-download.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
@@ -219,6 +221,40 @@ export const gatewayRoutes = [
     },
   }),
   route({
+    method: "GET",
+    path: "/api/gateways/:gateway/usage",
+    summary: "What was counted this month, what it costs, and how the day's budget stands",
+    auth: "account",
+    answer: usageSchema,
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      return valueOf(await room.usage({ account }));
+    },
+  }),
+  route<z.infer<typeof budgetSchema>>({
+    method: "PUT",
+    path: "/api/gateways/:gateway/budget",
+    summary: "Sets what allowed devices may cause in one day",
+    auth: "account",
+    body: budgetSchema,
+    answer: usageSchema,
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      return valueOf(await room.setBudget({ account, budget: call.body }));
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/budget/read",
+    summary: "Takes the notice about a used-up budget away",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      valueOf(await room.readBudgetNotice({ account }));
+      return {};
+    },
+  }),
+  route({
     method: "POST",
     path: "/api/gateways/:gateway/settle",
     summary: "Opens a gateway again that was closed because two machines used its key",
@@ -227,6 +263,23 @@ export const gatewayRoutes = [
       const { room, account } = await roomOf(call);
       valueOf(await room.endQuarantine({ account }));
       return {};
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/hops",
+    summary: "Measures the hops between the caller and OpenClaw",
+    auth: "account",
+    answer: hopsSchema,
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      return measureHops({
+        room: async (step) => valueOf(await room.hops({ account, step })),
+        clock: () => performance.now(),
+        now: () => Date.now(),
+        pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+        cf: call.request.cf,
+      });
     },
   }),
   route<z.infer<typeof gatewayNameSchema>>({
@@ -325,7 +378,7 @@ export const gatewayRoutes = [
     path: "/api/requests",
     summary: "Devices that wait for a decision, and grants that nobody has answered for yet",
     auth: "account",
-    answer: z.object({ requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
+    answer: waitingSchema,
     run: async ({ env, session }) => {
       const inbox = env.INBOX.getByName(session.account);
       const [requests, notices] = await Promise.all([inbox.list(), inbox.noticeList()]);

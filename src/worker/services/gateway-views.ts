@@ -50,6 +50,8 @@ export async function viewGateway(
     demo: snapshot?.report?.demo ?? false,
     alarm: snapshot?.alarm ?? null,
     lastSeenMs: snapshot?.lastSeenMs ?? null,
+    linkSinceMs: snapshot?.linkSinceMs ?? null,
+    lastBreak: snapshot?.lastBreak ?? null,
     deviceCount: devices.filter((device) => device.state === "allowed" || device.state === "waiting").length,
     waitingCount: snapshot?.waitingCount ?? 0,
     personsWaiting: snapshot?.personsWaiting ?? 0,
