@@ -201,6 +201,9 @@ test("[PE2] where sign-up is by invitation one to a gateway makes an account, wh
     return { answer, authenticator, cookie: answer.headers.getSetCookie()[0]?.split(";", 1)[0] ?? "" };
   };
   expect((await signUp()).answer.status).toBe(403);
+  const withdrawn = await invite(world, VIEWER);
+  await callAs(world.person, "app", "DELETE", `${gatewayPath()}/persons/${withdrawn.id}`);
+  expect((await signUp(withdrawn.code)).answer.status).toBe(403);
   const ann = await signUp(invitation.code);
   expect(ann.answer.status).toBe(200);
   expect((await signUp(invitation.code)).answer.status).toBe(403);
