@@ -44,7 +44,7 @@ export const ROLE_TEXTS: Readonly<Record<PersonRole["kind"], { readonly label: s
 
 export const PERSON_TEXTS = {
   whyInvite: "Sign in to invite a person.",
-  whyJoin: "Sign in, or make an account, to see your invitation.",
+  whyJoin: "You are invited to a gateway. Sign in, or make an account; then you see what you join, and as what.",
   whyPerson: "Sign in to decide about a person.",
   whyLeave: "Sign in to leave a gateway.",
   back: "Back to the gateway",
@@ -114,7 +114,7 @@ export const PERSON_TEXTS = {
   // Removing
   removeTitle: (name: string) => `Remove ${name}?`,
   removeText: (name: string) =>
-    `${name} sees this gateway no more, decides nothing, and the devices that ${name} opened for itself are cut. Devices that ${name} allowed for others stay allowed: cut those that you do not know.`,
+    `${name} sees this gateway no more and decides nothing. Devices that they opened for themselves are cut. Devices that they allowed for others stay allowed: cut those that you do not know.`,
   remove: "Remove",
   removed: (name: string) => `${name} is removed.`,
   nobody: "This person is not here any more.",

@@ -1,5 +1,5 @@
 /** One person of a gateway: confirmed or turned down, removed, or leaving, each with the words of what is signed (PROTOCOL.md PE4, PE5). */
-import { isInvitationProof } from "../core/invitation-proof.ts";
+import { judgeAcceptance } from "../core/invitation-proof.ts";
 import { passkeyWords } from "../core/passkey-text.ts";
 import type { Leaving, Person, PersonChange, PersonsView } from "../protocol/persons.ts";
 import { dropSecret, secretOf } from "./invitation-secrets.ts";
@@ -21,18 +21,10 @@ function result(title: string, { outcome }: PersonChange, back: string): void {
   view(outcome === "refused" ? T.machineRefusedTitle : title, ...text, h("div", { class: "actions" }, link));
 }
 
-/** What the page knows by itself about who accepted: the link's secret, or words that two people compare. */
-async function checkOf(seen: PersonsView, row: Person): Promise<"proven" | "not-proven" | "words"> {
-  const secret = secretOf(row.id);
-  // A link that was cut short on its way carries no secret, so its acceptance has no proof either.
-  if (secret === null || row.proof === null) return "words";
-  return (await isInvitationProof(secret, seen.gateway, row.passkey, row.proof)) ? "proven" : "not-proven";
-}
-
 async function confirm(me: Me, seen: PersonsView, row: Person, back: string): Promise<void> {
   const { gateway, gatewayName, account, head } = seen;
   const base = `/api/decisions/${gateway}/persons/${row.id}`;
-  const check = await checkOf(seen, row);
+  const check = await judgeAcceptance(secretOf(row.id), gateway, row.passkey, row.proof);
   const compared = h("input", { type: "checkbox", id: "compared" });
   const act = (): Act => ({
     type: "owner-key",

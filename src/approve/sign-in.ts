@@ -64,6 +64,8 @@ export async function signIn(why: string): Promise<Me> {
       const code = field(TEXTS.invitationCode, "invitation", { autocomplete: "off", value: invitation });
       view(
         TEXTS.makeAccountTitle,
+        // Whoever follows an invitation begins here, and wants to know why.
+        ...(invitation === "" ? [] : [h("p", {}, why)]),
         h("p", {}, TEXTS.makeAccountText),
         ...name.nodes,
         ...(signUp === "open" ? [] : code.nodes),

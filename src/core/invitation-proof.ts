@@ -31,3 +31,20 @@ export async function isInvitationProof(secret: string, gateway: string, passkey
   const [key, bytes] = [await hmacKey(secret, "verify"), proof === null ? null : fromBase64url(proof)];
   return key !== null && bytes !== null && crypto.subtle.verify({ name: "HMAC" }, key, bytes, covered(gateway, passkey));
 }
+
+/**
+ * What an owner's page may do about somebody who accepted. `proven`: the passkey opened the link that this browser made. `not-proven`: the proof is
+ * of another passkey, so nothing is signed. `words`: this browser cannot tell, and two people compare check words.
+ *
+ * @param secret what this browser kept of the link, null when another one made it
+ * @param proof as the server says it; null also when the link was cut short on its way
+ */
+export async function judgeAcceptance(
+  secret: string | null,
+  gateway: string,
+  passkey: OwnerKey,
+  proof: string | null,
+): Promise<"proven" | "not-proven" | "words"> {
+  if (secret === null || proof === null) return "words";
+  return (await isInvitationProof(secret, gateway, passkey, proof)) ? "proven" : "not-proven";
+}

@@ -137,9 +137,8 @@ function NoDevice({ gateway }: { readonly gateway: Gateway }) {
   return (
     <div class="card">
       <p>{TEXTS.noDevice}</p>
-      {gateway.state === "unclaimed" ? (
-        <p>{TEXTS.noDeviceOffline}</p>
-      ) : (
+      {gateway.state === "unclaimed" && <p>{TEXTS.noDeviceOffline}</p>}
+      {gateway.state !== "unclaimed" && mayDo(gateway.role, "decide") && (
         <ul>
           {TEXTS.noDeviceSteps.map((each) => (
             <li key={each}>{each}</li>

@@ -4,7 +4,7 @@ import type { BudgetNotice, Notice } from "../protocol/api.ts";
 import { call } from "./api.ts";
 import { Act } from "./parts.tsx";
 import { Ago, useNow, useShared } from "./shared.tsx";
-import { REFUSAL, TEXTS, budgetText, confirmCommand, noticeText } from "./texts.ts";
+import { REFUSAL, TEXTS, budgetText, confirmCommand, noticeQuestion, noticeText } from "./texts.ts";
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -39,7 +39,7 @@ function NoticeCard({ notice, done }: { readonly notice: Notice; readonly done: 
         </>
       )}
       {notice.state === "refused" && <p>{REFUSAL[notice.refusal ?? "other"]}</p>}
-      {isLive && <p>{nowMs - notice.atMs > DAY_MS ? TEXTS.noticeOverdue : TEXTS.noticeAsk}</p>}
+      {isLive && <p>{noticeQuestion(notice, nowMs - notice.atMs > DAY_MS)}</p>}
       <div class="row">
         <Act label={isLive ? TEXTS.noticeKeep : TEXTS.noticeRead} run={keep} />
         {isLive && <Act label={TEXTS.noticeCutNow} kind="danger" run={cut} />}

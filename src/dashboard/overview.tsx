@@ -54,6 +54,7 @@ export function Overview() {
                 <strong>{TEXTS.alarmTitle}</strong>
               </p>
             )}
+            {gateway.personsWaiting > 0 && <p class="warn">{TEXTS.person.waiting(gateway.personsWaiting)}</p>}
             <p class="small">{facts(gateway)}</p>
           </section>
         ))}

@@ -231,7 +231,8 @@ export const TEXTS = {
   // Was this you?
   noticeLabel: (device: string, gateway: string) => `${device} was allowed on ${gateway}`,
   noticeAsk: "Was this you? If not, cut it now.",
-  noticeOverdue: "Nobody has answered this for more than a day. Was this you? If not, cut it now.",
+  noticeAskShared: "Was this right? If not, cut it now.",
+  noticeOverdue: "Nobody has answered this for more than a day.",
   noticeKeep: "Keep",
   noticeCutNow: "Cut",
   noticeRead: "Understood",
@@ -380,6 +381,7 @@ export const TEXTS = {
     withdraw: "Withdraw",
     withdrawTitle: (name: string) => `Withdraw the invitation for ${name}?`,
     withdrawText: "Its link stops working.",
+    waiting: (count: number) => (count === 1 ? "1 person waits for you to confirm." : `${count} people wait for you to confirm.`),
     accepted: (name: string) => `${name} accepted and waits for you.`,
     refused: "The gateway's machine refused this person's passkey. Confirm again, or turn them down.",
     account: (name: string) => `Signs in as “${name}”; accepted`,
@@ -539,6 +541,12 @@ export function noticeText(notice: Notice): string {
     case "lapsed":
       return `An approval of ${whom} was signed and never finished on the device that asked, so it was ended (${how}). If you did not press “I am the owner” yourself, somebody sent you that link: tell the others who own this gateway.`;
   }
+}
+
+/** What the person is asked about a grant: by itself, or by one of several people. */
+export function noticeQuestion({ isShared }: Notice, isOverdue: boolean): string {
+  const asked = isShared === true ? TEXTS.noticeAskShared : TEXTS.noticeAsk;
+  return isOverdue ? `${TEXTS.noticeOverdue} ${asked}` : asked;
 }
 
 /** @returns one line about a budget that is nearly or wholly used up */

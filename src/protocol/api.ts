@@ -240,6 +240,8 @@ export const gatewaySchema = z.object({
   lastBreak: lastBreakSchema.nullable(),
   deviceCount: z.int(),
   waitingCount: z.int(),
+  /** Persons who accepted an invitation and wait for an owner; 0 for everybody else. */
+  personsWaiting: z.int(),
   createdAtMs: ms,
   /** What the asking person is here, and whether this account claimed the gateway. */
   role: z.enum(["owner", "approver", "viewer"]),
@@ -316,8 +318,10 @@ export const noticeSchema = z.object({
   kind: z.enum(["ask", "owner"]),
   state: z.enum(["granted", "needs-host", "refused", "lapsed"]),
   refusal: grantRefusalSchema.nullable(),
-  /** Name of the passkey that signed, when the account still knew it. */
+  /** Name of the person who signed, or of the passkey, when the account still knew it. */
   by: z.string().nullable(),
+  /** More than one person answers for this gateway's grants, or another one gave it. Missing in rows from before there were persons. */
+  isShared: z.boolean().optional(),
   atMs: ms,
 });
 export type Notice = z.infer<typeof noticeSchema>;

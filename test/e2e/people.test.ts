@@ -113,6 +113,8 @@ test("[PE2] [PE3] [PE4] an invited approver signs up by the link, accepts, is no
   await second.getByText("Sign-up is by invitation here.").waitFor();
   await second.context().close();
 
+  await owner.goto(stack.control.appOrigin);
+  await owner.getByText("1 person waits for you to confirm.").waitFor();
   await toGateway(owner);
   await owner.getByText("Ann accepted and waits for you.").waitFor();
   await look(owner, "people-accepted-owner");
@@ -161,6 +163,7 @@ test("[PE1] [PE4] the approver allows a device within the ceiling, and is offere
   await look(owner, "people-already-allowed");
   await owner.goto(stack.control.appOrigin);
   await owner.getByText(/Allowed .* on “Home”: chat, by Ann\./).waitFor();
+  await owner.getByText("Was this right? If not, cut it now.").waitFor();
   await visitor.getByText("Connected. This device may").waitFor();
   await visitor.context().close();
 });

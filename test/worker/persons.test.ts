@@ -9,6 +9,7 @@ import { toBase64url } from "../../src/protocol/statement-encoding.ts";
 import type { PersonRole, SignedByOwner } from "../../src/protocol/statements.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { handle } from "../../src/worker/app.ts";
+import { newRowId } from "../../src/worker/routes/auth.ts";
 import { codeHash } from "../../src/worker/services/gateway-invitations.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
@@ -164,7 +165,19 @@ test("[PE2] a gateway has so many open invitations and no more; withdrawing one 
   for (let i = 0; i < MAX_OPEN_GATEWAY_INVITATIONS; i += 1) made.push(await invite(world, VIEWER));
   const path = `/api/decisions/${world.gateway}/invitations`;
   const body = { name: "Ben", role: VIEWER };
+  const codes = () => env.DB.prepare("SELECT count(*) AS n FROM one_time_codes").first<{ n: number }>();
+  const before = await codes();
   expect((await callAs(world.person, "approve", "POST", path, body)).code).toBe("too-many");
+  expect(await codes()).toEqual(before);
+  const past = {
+    account: world.person.id,
+    id: newRowId(),
+    code: "A".repeat(43),
+    name: "Ben",
+    role: VIEWER,
+    expiresAtMs: Date.now() + HOUR_MS,
+  };
+  expect(await world.room.invite(past)).toEqual({ ok: false, failure: "too-many" });
   await callAs(world.person, "app", "DELETE", `${gatewayPath()}/persons/${made[0]?.id}`);
   expect((await callAs(world.person, "approve", "POST", path, body)).status).toBe(200);
 });
@@ -188,6 +201,9 @@ test("[PE2] where sign-up is by invitation one to a gateway makes an account, wh
     return { answer, authenticator, cookie: answer.headers.getSetCookie()[0]?.split(";", 1)[0] ?? "" };
   };
   expect((await signUp()).answer.status).toBe(403);
+  const withdrawn = await invite(world, VIEWER);
+  await callAs(world.person, "app", "DELETE", `${gatewayPath()}/persons/${withdrawn.id}`);
+  expect((await signUp(withdrawn.code)).answer.status).toBe(403);
   const ann = await signUp(invitation.code);
   expect(ann.answer.status).toBe(200);
   expect((await signUp(invitation.code)).answer.status).toBe(403);
@@ -375,7 +391,8 @@ test("[PE1] cards go to everybody who may decide, also those that wait when some
   expect(await requests(cid.person)).toEqual([]);
   expect((await allowAs(ann.person, waiting)).status).toBe(200);
   for (const person of [world.person, ann.person, ben.person]) expect(await requests(person)).toEqual([second.request]);
-  for (const person of [world.person, ben.person]) expect((await inboxOf(person)).notices).toMatchObject([{ state: "granted", by: "Ann" }]);
+  for (const person of [world.person, ben.person])
+    expect((await inboxOf(person)).notices).toMatchObject([{ state: "granted", by: "Ann", isShared: true }]);
   for (const { person } of [ann, cid]) expect((await inboxOf(person)).notices).toEqual([]);
 });
 

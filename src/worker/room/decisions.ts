@@ -103,7 +103,7 @@ async function commitGrant(
     const { access, notAfterMs, kind } = body;
     admission.audit(who.role, "allow", body.device, { access, notAfterMs, kind, ...byWhom(who) });
   });
-  noticeGrant(admission, grant, who.person?.name ?? by);
+  noticeGrant(admission, grant, who.person?.name ?? by, who.person !== null);
   if (body.activation !== null) admission.options.wakeBy(body.issuedAtMs + ACTIVATION_MS);
   admission.relay.endDevice(body.device, CLOSE_SESSION_OVER, "allowed anew");
   if (from !== null) endRequest(admission, from, "allowed", { type: "allowed", live: false }, who);

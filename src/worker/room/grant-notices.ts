@@ -2,6 +2,7 @@
 import type { GrantRefusal, Notice } from "../../protocol/api.ts";
 import type { GrantStatement } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
+import { accountsThatMay } from "./standing.ts";
 
 type NoticeRow = Omit<Notice, "gateway" | "gatewayName">;
 
@@ -28,11 +29,28 @@ function drop(admission: Admission, id: string): void {
   void admission.notices.inboxes("answer", (inbox) => inbox.dropNotice({ gateway, id }));
 }
 
-/** A grant was committed a moment ago. @param by name of the passkey that signed */
-export function noticeGrant(admission: Admission, grant: { readonly id: string; readonly body: GrantStatement }, by: string | null): void {
+/** A grant was committed a moment ago. @param by name of the person, or of the passkey, that signed */
+export function noticeGrant(
+  admission: Admission,
+  grant: { readonly id: string; readonly body: GrantStatement },
+  by: string | null,
+  isByPerson: boolean,
+): void {
   const { device, name, access, kind } = grant.body;
   dropNoticesOf(admission, device);
-  show(admission, { id: grant.id, device, name, access, kind, state: "granted", refusal: null, by, atMs: admission.options.now() });
+  const isShared = isByPerson || accountsThatMay(admission.storage, "answer").length > 1;
+  show(admission, {
+    id: grant.id,
+    device,
+    name,
+    access,
+    kind,
+    state: "granted",
+    refusal: null,
+    by,
+    isShared,
+    atMs: admission.options.now(),
+  });
 }
 
 /** The connector's answer, or its log, changed what is to be said of a grant that nobody answered yet. */

@@ -67,6 +67,8 @@ export interface RoomSnapshot {
   readonly drift: { readonly atMs: number; readonly differences: readonly Difference[] } | null;
   readonly waitingCount: number;
   readonly alarm: Gateway["alarm"];
+  /** Persons who accepted and wait for an owner; for owners. */
+  readonly personsWaiting: number;
   /** Of the account that asked. */
   readonly role: RoleKind;
   /** Whether that account claimed the gateway. */

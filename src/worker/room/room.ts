@@ -231,6 +231,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         drift: mayDo(role, "manage") ? driftView(this.#admission) : null,
         waitingCount,
         alarm: this.#admission.storage.alarm(),
+        personsWaiting: mayDo(role, "persons") ? this.#admission.storage.persons().filter((row) => row.state === "accepted").length : 0,
         role,
         isOwn: person === null,
       };

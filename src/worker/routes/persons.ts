@@ -1,6 +1,6 @@
 /** Persons of a gateway: inviting, accepting, confirming, removing, leaving. The room judges; this only says who asks. */
 import type { z } from "zod";
-import { INVITATION_MS } from "../../protocol/limits.ts";
+import { INVITATION_MS, MAX_OPEN_GATEWAY_INVITATIONS } from "../../protocol/limits.ts";
 import {
   acceptSchema,
   invitationCodeSchema,
@@ -70,8 +70,8 @@ export const approvePersonRoutes = [
     answer: invitationMadeSchema,
     run: async (call) => {
       const { gateway, room, account } = await roomOf(call);
-      // Before a code is made: whoever may not invite makes no row.
-      await personsOf(call);
+      // Before a code is made: whoever may not invite, or has invited enough, makes no row. The room decides when it counts.
+      if ((await personsOf(call)).invitations.length >= MAX_OPEN_GATEWAY_INVITATIONS) throw new ApiError("too-many");
       const { name, role } = call.body;
       const { code, expiresAtMs } = await issueCode(call.env, "invitation", { gateway }, INVITATION_MS);
       const id = newRowId();

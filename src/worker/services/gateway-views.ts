@@ -54,6 +54,7 @@ export async function viewGateway(
     lastBreak: snapshot?.lastBreak ?? null,
     deviceCount: devices.filter((device) => device.state === "allowed" || device.state === "waiting").length,
     waitingCount: snapshot?.waitingCount ?? 0,
+    personsWaiting: snapshot?.personsWaiting ?? 0,
     createdAtMs: row.createdAtMs,
     role: snapshot?.role ?? ("owner" as const),
     isOwn: snapshot?.isOwn ?? true,

@@ -1,6 +1,6 @@
 /** The table of roles, cell by cell, and the proof that binds an acceptance to its link. */
 import { expect, test } from "vitest";
-import { invitationProof, isInvitationProof } from "../../../src/core/invitation-proof.ts";
+import { invitationProof, isInvitationProof, judgeAcceptance } from "../../../src/core/invitation-proof.ts";
 import { PERSON_ACTIONS, mayDo } from "../../../src/core/person-roles.ts";
 import type { PersonAction, RoleKind } from "../../../src/core/person-roles.ts";
 import { toBase64url } from "../../../src/protocol/statement-encoding.ts";
@@ -39,4 +39,16 @@ test("[PE3] the link's secret proves one passkey for one gateway, and nothing el
   expect(await isInvitationProof(other, GATEWAY, ann, proof)).toBe(false);
   for (const broken of [null, "", "A".repeat(43), `${proof}A`]) expect(await isInvitationProof(secret, GATEWAY, ann, broken)).toBe(false);
   for (const broken of ["", "A", "A".repeat(42), `${secret}A`]) expect(await invitationProof(broken, GATEWAY, ann)).toBe(null);
+});
+
+test("[PE4] the owner's page signs for a proven passkey, asks for the words where it cannot tell, and never signs for one that fails", async () => {
+  const [ann, swapped] = [(await newAuthenticator("http://x.localhost")).ownerKey, (await newAuthenticator("http://x.localhost")).ownerKey];
+  const secret = toBase64url(new Uint8Array(32).fill(1));
+  const proof = await invitationProof(secret, GATEWAY, ann);
+  expect(await judgeAcceptance(secret, GATEWAY, ann, proof)).toBe("proven");
+  expect(await judgeAcceptance(secret, GATEWAY, swapped, proof)).toBe("not-proven");
+  expect(await judgeAcceptance(secret, GATEWAY, ann, "A".repeat(43))).toBe("not-proven");
+  // A proof that was taken away is no proof: the words have to agree then.
+  expect(await judgeAcceptance(secret, GATEWAY, swapped, null)).toBe("words");
+  expect(await judgeAcceptance(null, GATEWAY, ann, proof)).toBe("words");
 });
