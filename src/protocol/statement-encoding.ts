@@ -23,9 +23,11 @@ export type StatementType =
   | "link"
   | "enrol";
 
+const ENCODER = new TextEncoder();
+
 /** @returns the text as UTF-8 (RFC 3629) */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(new TextEncoder().encode(text));
+  return ENCODER.encode(text) as Uint8Array<ArrayBuffer>;
 }
 
 /**

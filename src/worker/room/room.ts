@@ -94,10 +94,18 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     }
   }
 
-  override async webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
+  override webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> | void {
     if (this.#isRemoved) return closeQuietly(ws, 4403, "this gateway was removed");
     try {
       if (this.#relay.fastMessage(ws, data)) return;
+    } catch {
+      return closeQuietly(ws, CLOSE_INTERNAL, "internal error");
+    }
+    return this.#slowMessage(ws, data);
+  }
+
+  async #slowMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
+    try {
       const attachment = attachmentOf(ws);
       if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
