@@ -83,7 +83,7 @@ export class Oracle implements RoomTaps {
   /** Who has a stream of which id, by link. */
   readonly #streams = new Map<WorkerSocket, Map<number, Counted>>();
   wakes: () => number = () => 0;
-  /** Messages with several frames, by who sent them; the connector's count at both ends. */
+  /** Messages with several frames, by who sent them. */
   readonly batches = { room: 0, connector: 0 };
   readonly #lastId = new Map<WorkerSocket, number>();
   readonly #held = new Map<WorkerSocket, Held>();
@@ -220,7 +220,7 @@ export class Oracle implements RoomTaps {
       sim.trace(`room < ${message.type}${message.type === "result" ? ` ${message.ok ? "ok" : (message.refusal ?? "")}` : ""}`);
       return;
     }
-    for (const frame of this.#framesIn(data, "connector")) this.#frameFromConnector(link, frame);
+    for (const frame of isBatch(data) ? framesOf(data) : this.#framesIn(data, "connector")) this.#frameFromConnector(link, frame);
   }
 
   #frameFromConnector(link: WorkerSocket, frame: Frame): void {
