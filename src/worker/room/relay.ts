@@ -194,7 +194,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     try {
       if (this.#link.isCurrent(ws)) {
         if (typeof data === "string") return false;
-        this.#linkBytes(ws, new Uint8Array(data));
+        this.#linkBytes(new Uint8Array(data));
         return true;
       }
       const stream = this.#streams.ofBrowser(ws);
@@ -246,7 +246,7 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   // --- frames ------------------------------------------------------------------------------------------------------------------
 
-  #linkBytes(ws: WebSocket, bytes: Uint8Array<ArrayBuffer>): void {
+  #linkBytes(bytes: Uint8Array<ArrayBuffer>): void {
     this.#link.sawFrame(this.nowMs());
     if (!isBatch(bytes) || !this.#link.isBatching) {
       const frame = decodeFrame(bytes);
@@ -254,11 +254,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     }
     const error = batchError(bytes);
     if (error !== null) return this.#link.end(CLOSE_PROTOCOL, error);
-    for (const frame of framesOf(bytes)) {
-      // A frame before it may have ended the link.
-      if (!this.#link.isCurrent(ws)) return;
-      this.#frame(frame);
-    }
+    for (const frame of framesOf(bytes)) this.#frame(frame);
   }
 
   #frame(frame: Frame): void {
