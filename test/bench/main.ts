@@ -126,7 +126,7 @@ function cell(values: readonly number[], digits: number): string {
   return low === high ? number(middle, digits) : `${number(middle, digits)} [${number(low, digits)}-${number(high, digits)}]`;
 }
 
-/** Gatehouse's first column against a peer's, round by round of the same run: the median of the ratios. */
+/** A column of Gatehouse's against a peer's, round by round of the same run: the median of the ratios. */
 function ratio(measured: Measured, peer: string, column: string): string {
   const own = measured.peers.find((each) => each.peer === "Gatehouse");
   const other = measured.peers.find((each) => each.peer === peer);
@@ -146,9 +146,13 @@ function table(scenario: Scenario, measured: Measured): string {
       ? columns.map((column) => cell(valuesOf(rounds, column), scenario.columns[column] ?? 0))
       : [`failed: ${failed}`, ...columns.slice(1).map(() => "")]),
   ]);
-  const [first = ""] = columns;
-  const ratios = ["mux object", "raw Node mux", "Gatehouse before"]
-    .map((peer) => ratio(measured, peer, first))
+  const ratios = columns
+    .map((column) => {
+      const peers = ["mux object", "raw Node mux", "Gatehouse before"]
+        .map((peer) => ratio(measured, peer, column))
+        .filter((text) => text !== "");
+      return peers.length === 0 ? "" : `${column}, pair by pair: ${peers.join("; ")}`;
+    })
     .filter((text) => text !== "");
   const lines = [
     `### ${scenario.name}`,
@@ -157,7 +161,7 @@ function table(scenario: Scenario, measured: Measured): string {
     `| peer | ${columns.join(" | ")} |`,
     `|---|${columns.map(() => "---|").join("")}`,
     ...rows.map((row) => `| ${row.join(" | ")} |`),
-    ...(ratios.length === 0 ? [] : ["", `${first}, pair by pair: ${ratios.join("; ")}`]),
+    ...(ratios.length === 0 ? [] : ["", ratios.join("\n\n")]),
     "",
   ];
   return lines.join("\n");
