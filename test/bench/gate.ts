@@ -13,7 +13,7 @@ import type { Peer } from "./peers/peer.ts";
 import { LIMITS, judge } from "./ratios.ts";
 import type { Limit } from "./ratios.ts";
 import { SCENARIOS } from "./scenarios.ts";
-import type { Pace } from "./scenarios.ts";
+import type { Figures, Pace, Scenario } from "./scenarios.ts";
 
 const TOKEN = "token-of-the-gate-gateway";
 const ROUNDS = 5;
@@ -24,17 +24,42 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** @returns the ratio of each round */
-async function ratios({ scenario: name, column }: Limit, own: Peer, mux: Peer): Promise<number[]> {
-  const scenario = SCENARIOS.find((each) => each.name === name);
-  if (scenario === undefined) throw new Error(`no scenario "${name}"`);
-  const found: number[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const [a, b] = [(await scenario.run(mux, PACE))[column], (await scenario.run(own, PACE))[column]];
-    if (typeof a !== "number" || typeof b !== "number" || a === 0) throw new Error(`${name}: nothing was measured`);
-    found.push(b / a);
+interface Round {
+  readonly own: Figures;
+  readonly mux: Figures;
+}
+
+async function measure(scenario: Scenario, own: Peer, mux: Peer): Promise<Round[]> {
+  const rounds: Round[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) rounds.push({ mux: await scenario.run(mux, PACE), own: await scenario.run(own, PACE) });
+  return rounds;
+}
+
+/** @returns the ratio of each round; none for what this system does not tell */
+function ratios(rounds: readonly Round[], column: string): number[] {
+  return rounds.flatMap(({ own, mux }) => {
+    const [a, b] = [own[column], mux[column]];
+    return typeof a === "number" && typeof b === "number" && b > 0 ? [a / b] : [];
+  });
+}
+
+/** @returns whether every limit of the scenario holds; says each one's figure */
+function holds(limits: readonly Limit[], rounds: readonly Round[], isLast: boolean): boolean {
+  let isGood = true;
+  for (const limit of limits) {
+    const found = ratios(rounds, limit.column);
+    if (found.length === 0 && limit.column.includes("CPU")) {
+      say(`-      ${limit.scenario}, ${limit.column}: this system does not tell`);
+      continue;
+    }
+    const { median, isWithin } = judge(found, limit);
+    const word = isWithin ? "ok    " : isLast ? "FAILED" : "again ";
+    say(
+      `${word} ${limit.scenario}, ${limit.column}: ${median.toFixed(2)} x mux object, ${limit.isMoreBetter ? "at least" : "at most"} ${limit.limit}`,
+    );
+    isGood &&= isWithin;
   }
-  return found;
+  return isGood;
 }
 
 async function main(stops: (() => Promise<unknown>)[]): Promise<boolean> {
@@ -50,15 +75,13 @@ async function main(stops: (() => Promise<unknown>)[]): Promise<boolean> {
   const own = await gatehouse({ gatewayPort: port, token: TOKEN, dir, devices: 1 });
   stops.push(() => own.stop());
   let isGood = true;
-  for (const limit of LIMITS) {
+  for (const scenario of SCENARIOS) {
+    const limits = LIMITS.filter((limit) => limit.scenario === scenario.name);
+    if (limits.length === 0) continue;
     let isWithin = false;
     // A second look: what the machine did meanwhile is not ours, what we do is there again.
-    for (let tries = 0; tries < TRIES && !isWithin; tries += 1) {
-      const { median, isWithin: holds } = judge(await ratios(limit, own, mux), limit);
-      isWithin = holds;
-      const text = `${limit.scenario}, ${limit.column}: ${median.toFixed(2)} x mux object, ${limit.isMoreBetter ? "at least" : "at most"} ${limit.limit}`;
-      say(`${isWithin ? "ok" : tries + 1 < TRIES ? "again" : "FAILED"}  ${text}`);
-    }
+    for (let tries = 1; tries <= TRIES && !isWithin; tries += 1)
+      isWithin = holds(limits, await measure(scenario, own, mux), tries === TRIES);
     isGood &&= isWithin;
   }
   return isGood;

@@ -2,7 +2,7 @@
 import { brokenAt, encodeClose, legOf } from "../../core/close-code.ts";
 import { fromGateway } from "../../core/header-filter.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
-import { CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import { FRAME_CREDIT, FRAME_END, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import type { StreamOpened } from "../../protocol/link-messages.ts";
@@ -49,13 +49,14 @@ export class HttpExchange {
       for (;;) {
         const part = reader === undefined ? { done: true as const, value: undefined } : await reader.read();
         if (this.#isOver) break;
+        if (!this.#mayCross()) return;
         if (part.done) {
           this.#host.sendFrame(FRAME_END, 0, this.id);
           return;
         }
         for (let at = 0; at < part.value.byteLength; at += MAX_FRAME_PAYLOAD_BYTES) {
           const payload = part.value.subarray(at, at + MAX_FRAME_PAYLOAD_BYTES);
-          while (!this.#upstream.spend(payload.byteLength)) if (!(await this.#credit())) return;
+          while (!this.#upstream.spend(payload.byteLength)) if (!(await this.#credit()) || !this.#mayCross()) return;
           this.#host.sendData(this.id, [{ payload, flags: 0 }], this.#downstream);
         }
       }
@@ -154,6 +155,13 @@ export class HttpExchange {
     if (this.#isOver) return;
     const grant = this.#downstream.consume(bytes);
     if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
+  }
+
+  /** The visitor goes on sending when its session is over, and the alarm that ends it may be late (PROTOCOL.md ST7). */
+  #mayCross(): boolean {
+    if (this.session.expiresAtMs > this.#host.nowMs()) return true;
+    this.reset(CLOSE_SESSION_OVER, "session over");
+    return false;
   }
 
   #credit(): Promise<boolean> {
