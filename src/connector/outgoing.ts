@@ -1,6 +1,7 @@
 /** Credit, queue and probing of the direction towards the room (PROTOCOL.md CR); the same for both kinds of stream. */
 import type { Piece } from "../core/message-frames.ts";
-import { ReceiveCredit, SendCredit } from "../core/stream-credit.ts";
+import { SendCredit } from "../core/stream-credit.ts";
+import type { ReceiveCredit } from "../core/stream-credit.ts";
 import { FRAME_PROBE, encodeU32 } from "../protocol/frame.ts";
 import type { FrameType } from "../protocol/frame.ts";
 import type { StreamParts } from "./stream.ts";

@@ -27,7 +27,7 @@ const ENCODER = new TextEncoder();
 
 /** @returns the text as UTF-8 (RFC 3629) */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
-  return ENCODER.encode(text) as Uint8Array<ArrayBuffer>;
+  return ENCODER.encode(text);
 }
 
 /**

@@ -117,7 +117,7 @@ test("[ST6] a message whose frames come together is never noted as held; half of
   sender.flush();
   for (const message of frames) connector.frame(message);
   expect(await b.browser.messages.next()).toBe("whole");
-  expect((await holding(bench)).toSorted()).toEqual([false, true]);
+  expect(new Set(await holding(bench))).toEqual(new Set([false, true]));
   await evictDurableObject(bench.room);
   b.browser.ws.send("awake");
   await b.stream.messages.next();
