@@ -156,12 +156,10 @@ export function isBatch(bytes: Uint8Array): boolean {
  */
 export function batchError(bytes: Uint8Array): FrameError | null {
   if (bytes.byteLength > MAX_BATCH_BYTES) return "batch_too_long";
-  if (bytes.byteLength < FRAME_HEADER_BYTES || bytes[0] !== FRAME_BATCH) return "batch_header";
-  for (let at = 1; at < FRAME_HEADER_BYTES; at += 1) if (bytes[at] !== 0) return "batch_header";
+  for (let at = 0; at < FRAME_HEADER_BYTES; at += 1) if (bytes[at] !== (at === 0 ? FRAME_BATCH : 0)) return "batch_header";
   if (bytes.byteLength === FRAME_HEADER_BYTES) return "batch_empty";
   for (let at = FRAME_HEADER_BYTES; at < bytes.byteLength;) {
     const begin = at + BATCH_LENGTH_BYTES;
-    if (begin > bytes.byteLength) return "batch_truncated";
     const end = begin + readU32(bytes, at);
     if (end > bytes.byteLength) return "batch_truncated";
     // A batch inside a batch is no frame type.

@@ -182,7 +182,7 @@ test.each<[string, Uint8Array<ArrayBuffer>]>([
   ["batch_header", Uint8Array.of(FRAME_BATCH, 0, 0)],
   ["batch_header", Uint8Array.of(FRAME_BATCH, 1, 0, 0, 0, 0, 0, 0)],
   ["batch_header", Uint8Array.of(FRAME_BATCH, 0, 0, 0, 0, 0, 0, 1)],
-  ["batch_header", small],
+  ["batch_header", Uint8Array.of(FRAME_DATA, 0, 0, 0, 0, 0, 0, 0)],
   ["batch_empty", batch()],
   ["batch_truncated", batch(small.byteLength)],
   ["batch_truncated", batch(small.byteLength, small, Uint8Array.of(0, 0, 0))],
