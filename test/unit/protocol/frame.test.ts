@@ -162,7 +162,7 @@ test.each([true, false])(
           expect(message.byteLength).toBeLessThanOrEqual(isBatch(message) ? MAX_BATCH_BYTES : MAX_FRAME_BYTES);
         if (!isBatching) expect(messages).toHaveLength(sent.length);
       }),
-      { numRuns: 100 },
+      { numRuns: 25 },
     );
   },
 );
