@@ -73,7 +73,6 @@ export class TurnSender {
   }
 
   #leave(): void {
-    if (!this.isBatching) return;
     // Enough for a message of its own: waiting would gain nothing.
     if (this.#frames.waitingBytes >= MAX_FRAME_BYTES) this.#frames.flush();
     if (this.#isTurnUnderWay) return;
