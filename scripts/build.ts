@@ -95,6 +95,8 @@ async function buildConnector(approval: ApprovalPage): Promise<void> {
     format: "esm",
     target: "node22",
     define: { APPROVAL_PAGE_HASH: JSON.stringify(approval.page) },
+    // What `ws` asks for by this name is native and would have to be built on every machine.
+    alias: { bufferutil: path.join(root, "src/connector/websocket-mask.ts") },
     // CommonJS dependencies (ws) reach Node's own modules through `require`.
     banner: {
       js: '#!/usr/bin/env node\nimport { createRequire as gatehouseRequire } from "node:module"; const require = gatehouseRequire(import.meta.url);',

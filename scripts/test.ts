@@ -57,6 +57,8 @@ async function main(): Promise<number> {
       bad += 1;
     }
   }
+  // Ratios of one run, no times: what it holds the data path to is in test/bench/ratios.ts.
+  bad += await step("Regression gate", [path.join(root, "test/bench/gate.ts")]);
   process.stdout.write(`\nTook ${Math.round((Date.now() - startedAt) / 1000)} s with ${path.basename(node24)} ${process.version}.\n`);
   if (bad > 0 && failed === 0) failed = bad;
   process.stdout.write(`${passed} passed, ${failed} failed\n`);

@@ -5,17 +5,7 @@ import { fromGateway } from "../core/header-filter.ts";
 import type { Piece } from "../core/message-frames.ts";
 import { ReceiveCredit } from "../core/stream-credit.ts";
 import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
-import {
-  FRAME_CREDIT,
-  FRAME_DATA,
-  FRAME_END,
-  FRAME_OPENED,
-  FRAME_PROBE,
-  FRAME_RESET,
-  decodeU32,
-  encodeFrame,
-  encodeU32,
-} from "../protocol/frame.ts";
+import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
@@ -43,6 +33,7 @@ export class HttpStream implements Stream {
     this.#bodyLeft = !parts.open.hasBody ? 0 : length === undefined ? Infinity : Number(length);
     this.#out = new Outgoing(
       { ...parts, forget: () => this.#done() },
+      this.#receive,
       () => this.#response?.resume(),
       () => this.end(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"), true),
     );
@@ -80,12 +71,12 @@ export class HttpStream implements Stream {
     this.#response = response;
     const { id, sendFrame } = this.#parts;
     const headers = fromGateway(headerPairs(response.rawHeaders));
-    sendFrame(encodeFrame(FRAME_OPENED, 0, id, utf8(JSON.stringify({ status: response.statusCode ?? 502, headers }))));
+    sendFrame(FRAME_OPENED, 0, id, utf8(JSON.stringify({ status: response.statusCode ?? 502, headers })));
     response.on("data", (chunk: Buffer) => {
       this.#out.send(bodyPieces(chunk));
       if (this.#out.queuedBytes > PAUSE_ABOVE_BYTES) response.pause();
     });
-    response.on("end", () => this.#out.finish(encodeFrame(FRAME_END, 0, id)));
+    response.on("end", () => this.#out.finish(FRAME_END));
     response.on("error", () => this.end(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway broke off"), true));
     response.on("aborted", () => this.end(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway broke off"), true));
   }
@@ -125,7 +116,7 @@ export class HttpStream implements Stream {
   }
 
   #credit(bytes: number): void {
-    this.#parts.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.#parts.id, encodeU32(bytes)));
+    this.#parts.sendFrame(FRAME_CREDIT, 0, this.#parts.id, encodeU32(bytes));
   }
 
   #done(): void {
@@ -138,7 +129,7 @@ export class HttpStream implements Stream {
   end(code: number, reason: string, tell: boolean): void {
     if (this.#isOver) return;
     this.#done();
-    if (tell) this.#parts.sendFrame(encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason)));
+    if (tell) this.#parts.sendFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason));
     this.#request?.destroy();
     this.#response?.destroy();
   }

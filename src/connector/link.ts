@@ -16,8 +16,8 @@ import {
 } from "../protocol/close-codes.ts";
 import { clockAheadMs } from "../core/clock-difference.ts";
 import { inWordsOf } from "../core/link-versions.ts";
-import { decodeFrame } from "../protocol/frame.ts";
-import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
+import { batchError, decodeFrame, framesOf, isBatch } from "../protocol/frame.ts";
+import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_BATCH_BYTES } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
@@ -37,6 +37,7 @@ import { ownerChangeOf } from "./owner-change.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
 import { Streams } from "./streams.ts";
+import { TurnSender } from "./turn-sender.ts";
 
 export type LinkStatus =
   | { readonly state: "dialing" }
@@ -73,6 +74,12 @@ const DISK_RETRY_MS = 30_000;
 
 export class Link {
   readonly #options: LinkOptions;
+  readonly #frames = new TurnSender({
+    transmit: (message, sent) => {
+      if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(message, sent);
+      else sent();
+    },
+  });
   readonly #streams: Streams;
   readonly #audit: AuditAnchor;
   readonly #cuts: Cuts;
@@ -99,9 +106,8 @@ export class Link {
       gateway: options.gateway,
       admitted: options.admitted,
       now: options.now,
-      sendFrame: (frame) => {
-        if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
-      },
+      sendFrame: (type, flags, streamId, payload) => this.#frames.send(type, flags, streamId, payload),
+      sendData: (streamId, pieces, back) => this.#frames.sendData(streamId, pieces, back),
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
     });
@@ -204,7 +210,7 @@ export class Link {
     const url = `${file.appOrigin.replace(/^http/, "ws")}/link/${file.gateway}`;
     const socket = new WebSocket(url, {
       perMessageDeflate: false,
-      maxPayload: 2 * MAX_FRAME_BYTES,
+      maxPayload: MAX_BATCH_BYTES,
       handshakeTimeout: LINK_HANDSHAKE_MS,
       headers: { "user-agent": `gatehouse/${version}` },
     });
@@ -223,6 +229,8 @@ export class Link {
       if (message.type === "attention") return this.hops.beat.start(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS);
       // Beside the commands: one that takes its time must not be what is measured.
       if (message.type === "probe" || message.type === "hops") return this.hops.take(message, () => this.#socket === socket);
+      // At once: frames may follow in the same turn.
+      if (message.type === "welcome") this.#frames.isBatching = message.batch ?? false;
       this.#enqueue(socket, message);
     });
     socket.on("unexpected-response", (_request, response) => {
@@ -243,6 +251,7 @@ export class Link {
     this.#traffic.closed();
     this.#socket = null;
     this.#isUp = false;
+    this.#frames.reset();
     this.#streams.endAll();
     if (this.#isStopped) return;
     const { onStatus, now } = this.#options;
@@ -268,9 +277,14 @@ export class Link {
   }
 
   #binary(socket: WebSocket, data: Buffer): void {
-    const frame = decodeFrame(new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength));
-    if (typeof frame === "string") return socket.close(CLOSE_PROTOCOL, frame);
-    this.#streams.frame(frame);
+    const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+    if (!isBatch(bytes) || !this.#frames.isBatching) {
+      const frame = decodeFrame(bytes);
+      return typeof frame === "string" ? socket.close(CLOSE_PROTOCOL, frame) : this.#streams.frame(frame);
+    }
+    const error = batchError(bytes);
+    if (error !== null) return socket.close(CLOSE_PROTOCOL, error);
+    for (const frame of framesOf(bytes)) this.#streams.frame(frame);
   }
 
   #hello(socket: WebSocket, challenge: Extract<ToConnector, { type: "challenge" }>): void {
@@ -297,6 +311,7 @@ export class Link {
       report,
       ...(protocol < 2 ? {} : { head }),
       ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
+      batch: true,
     };
     socket.send(JSON.stringify(inWordsOf(protocol, hello)));
   }
@@ -439,6 +454,8 @@ export class Link {
 
   #send(message: ToRoom): void {
     if (this.#socket?.readyState !== WebSocket.OPEN || (!this.#isUp && message.type !== "hello")) return;
+    // In the order in which things happened here.
+    this.#frames.flush();
     this.#socket.send(JSON.stringify(inWordsOf(this.#protocol, message)));
   }
 }

@@ -1,21 +1,25 @@
 /** Credit, queue and probing of the direction towards the room (PROTOCOL.md CR); the same for both kinds of stream. */
-import { frameOf } from "../core/message-frames.ts";
 import type { Piece } from "../core/message-frames.ts";
 import { SendCredit } from "../core/stream-credit.ts";
-import { FRAME_PROBE, encodeFrame, encodeU32 } from "../protocol/frame.ts";
+import type { ReceiveCredit } from "../core/stream-credit.ts";
+import { FRAME_PROBE, encodeU32 } from "../protocol/frame.ts";
+import type { FrameType } from "../protocol/frame.ts";
 import type { StreamParts } from "./stream.ts";
 
 export class Outgoing {
   readonly #parts: StreamParts;
   readonly #credit = new SendCredit();
   #queue: Piece[] = [];
-  #final: Uint8Array<ArrayBuffer> | null = null;
+  #final: { readonly type: FrameType; readonly payload: Uint8Array | undefined } | null = null;
+  readonly #back: ReceiveCredit;
   readonly #onDrain: () => void;
   readonly #onStall: () => void;
   queuedBytes = 0;
 
-  constructor(parts: StreamParts, onDrain: () => void, onStall: () => void) {
+  /** @param back credit of the other direction, which goes along with what leaves here */
+  constructor(parts: StreamParts, back: ReceiveCredit, onDrain: () => void, onStall: () => void) {
     this.#parts = parts;
+    this.#back = back;
     this.#onDrain = onDrain;
     this.#onStall = onStall;
   }
@@ -29,8 +33,8 @@ export class Outgoing {
   }
 
   /** The last frame of this direction, after everything that waits. */
-  finish(frame: Uint8Array<ArrayBuffer>): void {
-    this.#final = frame;
+  finish(type: FrameType, payload?: Uint8Array): void {
+    this.#final = { type, payload };
     this.flush();
   }
 
@@ -40,18 +44,17 @@ export class Outgoing {
   }
 
   flush(): void {
-    const { id, sendFrame } = this.#parts;
-    let sent = 0;
+    const { id, sendFrame, sendData } = this.#parts;
+    let count = 0;
     for (const piece of this.#queue) {
       if (!this.#credit.spend(piece.payload.byteLength)) break;
-      sendFrame(frameOf(id, piece));
       this.queuedBytes -= piece.payload.byteLength;
-      sent += 1;
+      count += 1;
     }
-    if (sent > 0) this.#queue.splice(0, sent);
+    if (count > 0) sendData(id, this.#queue.splice(0, count), this.#back);
     if (this.#queue.length > 0) return this.tick();
     if (this.#final !== null) {
-      sendFrame(this.#final);
+      sendFrame(this.#final.type, 0, id, this.#final.payload);
       this.#final = null;
       this.#parts.forget();
       return;
@@ -63,6 +66,6 @@ export class Outgoing {
     if (this.#queue.length === 0) return;
     const what = this.#credit.blocked(this.#parts.now());
     if (what === "stalled") this.#onStall();
-    else if (what === "probe") this.#parts.sendFrame(encodeFrame(FRAME_PROBE, 0, this.#parts.id, encodeU32(this.#credit.probeValue())));
+    else if (what === "probe") this.#parts.sendFrame(FRAME_PROBE, 0, this.#parts.id, encodeU32(this.#credit.probeValue()));
   }
 }

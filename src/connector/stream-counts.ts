@@ -2,11 +2,12 @@
 import { decodeClose, legOf } from "../core/close-code.ts";
 import { LEGS } from "../protocol/close-codes.ts";
 import type { Leg } from "../protocol/close-codes.ts";
-import { FRAME_CLOSE, FRAME_RESET, decodeFrame } from "../protocol/frame.ts";
-import type { Frame } from "../protocol/frame.ts";
+import { FRAME_CLOSE, FRAME_RESET } from "../protocol/frame.ts";
+import type { FrameType } from "../protocol/frame.ts";
 
 /** Ids of streams whose end is known: both sides may tell of it, once each, and soon after another. */
 const REMEMBERED = 1_024;
+const NOTHING = new Uint8Array();
 
 export class StreamCounts {
   opened = 0;
@@ -17,18 +18,10 @@ export class StreamCounts {
     return LEGS.map((leg) => [leg, this.#broken[leg]] as const);
   }
 
-  /** A frame that goes to the room. Looks at its first byte only, unless it ends a stream. */
-  sent(bytes: Uint8Array<ArrayBuffer>): void {
-    const type = bytes[0];
+  /** A frame of the room, or one that goes there; looks at its type only, unless it ends a stream. */
+  took(type: FrameType, streamId: number, payload: Uint8Array | undefined): void {
     if (type !== FRAME_CLOSE && type !== FRAME_RESET) return;
-    const frame = decodeFrame(bytes);
-    if (typeof frame !== "string") this.took(frame);
-  }
-
-  /** A frame of the room. */
-  took({ type, streamId, payload }: Frame): void {
-    if (type !== FRAME_CLOSE && type !== FRAME_RESET) return;
-    const leg = legOf(decodeClose(payload)?.reason ?? "");
+    const leg = legOf(decodeClose(payload ?? NOTHING)?.reason ?? "");
     if (leg === null || this.#ended.has(streamId)) return;
     this.#ended.add(streamId);
     if (this.#ended.size > REMEMBERED) for (const oldest of this.#ended) if (this.#ended.delete(oldest)) break;

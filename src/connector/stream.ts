@@ -1,5 +1,7 @@
 /** What one stream is to the table of streams, and what each kind is made of. */
-import type { Frame } from "../protocol/frame.ts";
+import type { Piece } from "../core/message-frames.ts";
+import type { ReceiveCredit } from "../core/stream-credit.ts";
+import type { Frame, FrameType } from "../protocol/frame.ts";
 import type { StreamOpen } from "../protocol/link-messages.ts";
 import type { GatewayTarget } from "./openclaw/openclaw-port.ts";
 
@@ -14,14 +16,21 @@ export interface Stream {
   tick(): void;
 }
 
+/** Where the frames of every stream go. */
+export interface FrameSink {
+  /** One frame; arguments as `encodeFrame`'s. */
+  readonly sendFrame: (type: FrameType, flags: number, streamId: number, payload?: Uint8Array) => void;
+  /** Pieces as DATA; credit of the direction back goes along where it can. */
+  readonly sendData: (streamId: number, pieces: readonly Piece[], back: ReceiveCredit) => void;
+}
+
 /** What every stream gets from the table that holds it. */
-export interface StreamParts {
+export interface StreamParts extends FrameSink {
   readonly id: number;
   readonly open: StreamOpen;
   readonly headers: Record<string, string | string[]>;
   readonly expiresAtMs: number;
   readonly target: GatewayTarget;
-  readonly sendFrame: (frame: Uint8Array<ArrayBuffer>) => void;
   readonly now: () => number;
   /** The stream is over: the table drops it. */
   readonly forget: () => void;

@@ -3,7 +3,7 @@ import http from "node:http";
 import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { mayReach } from "../core/gateway-paths.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_NOT_FOUND, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../protocol/close-codes.ts";
-import { FRAME_DATA, FRAME_OPEN, FRAME_RESET, encodeFrame } from "../protocol/frame.ts";
+import { FRAME_DATA, FRAME_OPEN, FRAME_RESET } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { PROBE_INTERVAL_MS } from "../protocol/limits.ts";
 import { openSchema } from "../protocol/link-messages.ts";
@@ -13,16 +13,15 @@ import { forwardedHeaders } from "./forwarded-headers.ts";
 import { HandshakePlaces } from "./handshake-places.ts";
 import { HttpStream } from "./http-stream.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
-import type { Stream } from "./stream.ts";
+import type { FrameSink, Stream } from "./stream.ts";
 import { StreamCounts } from "./stream-counts.ts";
 import { WsStream } from "./ws-stream.ts";
 
 const NOT_SERVING = brokenAt("connector-gateway", "gateway not serving");
 
-export interface StreamsOptions {
+export interface StreamsOptions extends FrameSink {
   readonly gateway: OpenclawGateway;
   readonly admitted: Admitted;
-  readonly sendFrame: (frame: Uint8Array<ArrayBuffer>) => void;
   readonly onDevice: (device: string, event: "paired" | "connected" | "pairing-refused", scopes?: readonly string[]) => void;
   readonly now: () => number;
 }
@@ -39,9 +38,9 @@ export class Streams {
   constructor(options: StreamsOptions) {
     this.#options = {
       ...options,
-      sendFrame: (frame) => {
-        this.counts.sent(frame);
-        options.sendFrame(frame);
+      sendFrame: (type, flags, streamId, payload) => {
+        this.counts.took(type, streamId, payload);
+        options.sendFrame(type, flags, streamId, payload);
       },
     };
     this.#timer = setInterval(() => this.#tick(), PROBE_INTERVAL_MS);
@@ -56,7 +55,7 @@ export class Streams {
   frame(frame: Frame): void {
     if (frame.type === FRAME_OPEN) return this.#open(frame);
     const stream = this.#streams.get(frame.streamId);
-    this.counts.took(frame);
+    this.counts.took(frame.type, frame.streamId, frame.payload);
     if (stream !== undefined) return stream.frame(frame);
     if (frame.type === FRAME_DATA) this.#reset(frame.streamId, 1001, "unknown stream");
   }
@@ -95,7 +94,7 @@ export class Streams {
   }
 
   #reset(id: number, code: number, reason: string): void {
-    this.#options.sendFrame(encodeFrame(FRAME_RESET, 0, id, encodeClose(code, reason)));
+    this.#options.sendFrame(FRAME_RESET, 0, id, encodeClose(code, reason));
   }
 
   #open(frame: Frame): void {
@@ -122,6 +121,7 @@ export class Streams {
       expiresAtMs: admission.expiresAtMs,
       target: gateway.target,
       sendFrame: this.#options.sendFrame,
+      sendData: this.#options.sendData,
       now: this.#options.now,
       forget: () => this.#streams.delete(id),
     };

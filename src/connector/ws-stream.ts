@@ -15,7 +15,6 @@ import {
   FRAME_PROBE,
   FRAME_RESET,
   decodeU32,
-  encodeFrame,
   encodeU32,
 } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
@@ -59,6 +58,7 @@ export class WsStream implements Stream {
     this.expiresAtMs = parts.expiresAtMs;
     this.#out = new Outgoing(
       parts,
+      this.#receive,
       () => this.#socket?.resume(),
       () => this.end(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"), true),
     );
@@ -116,10 +116,13 @@ export class WsStream implements Stream {
       clearTimeout(this.#openTimer);
       if (!this.#isOpened) {
         this.#parts.sendFrame(
-          encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway closed"))),
+          FRAME_RESET,
+          0,
+          this.#parts.id,
+          encodeClose(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway closed")),
         );
         this.#parts.forget();
-      } else this.#out.finish(encodeFrame(FRAME_CLOSE, 0, this.#parts.id, encodeClose(code, reason.toString("utf8"))));
+      } else this.#out.finish(FRAME_CLOSE, encodeClose(code, reason.toString("utf8")));
     });
   }
 
@@ -129,7 +132,7 @@ export class WsStream implements Stream {
     clearTimeout(this.#openTimer);
     const protocol = this.#socket?.protocol ?? "";
     const headers = protocol === "" ? [] : [["sec-websocket-protocol", protocol]];
-    this.#parts.sendFrame(encodeFrame(FRAME_OPENED, 0, this.#parts.id, utf8(JSON.stringify({ status: 101, headers }))));
+    this.#parts.sendFrame(FRAME_OPENED, 0, this.#parts.id, utf8(JSON.stringify({ status: 101, headers })));
   }
 
   /** The gateway refused the upgrade with an HTTP answer: passed on as it is. */
@@ -138,15 +141,15 @@ export class WsStream implements Stream {
     this.#release();
     const { id, sendFrame, forget } = this.#parts;
     const headers = fromGateway(headerPairs(response.rawHeaders));
-    sendFrame(encodeFrame(FRAME_OPENED, 0, id, utf8(JSON.stringify({ status: response.statusCode ?? 502, headers }))));
+    sendFrame(FRAME_OPENED, 0, id, utf8(JSON.stringify({ status: response.statusCode ?? 502, headers })));
     const chunks: Buffer[] = [];
     response.on("data", (chunk: Buffer) => {
       if (chunks.length < 4) chunks.push(chunk);
     });
     response.on("end", () => {
       const body = Buffer.concat(chunks).subarray(0, MAX_FRAME_PAYLOAD_BYTES);
-      if (body.byteLength > 0) sendFrame(encodeFrame(FRAME_DATA, 0, id, body));
-      sendFrame(encodeFrame(FRAME_END, 0, id));
+      if (body.byteLength > 0) sendFrame(FRAME_DATA, 0, id, body);
+      sendFrame(FRAME_END, 0, id);
       forget();
     });
   }
@@ -223,7 +226,7 @@ export class WsStream implements Stream {
   }
 
   #credit(bytes: number): void {
-    this.#parts.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.#parts.id, encodeU32(bytes)));
+    this.#parts.sendFrame(FRAME_CREDIT, 0, this.#parts.id, encodeU32(bytes));
   }
 
   end(code: number, reason: string, tell: boolean): void {
@@ -231,7 +234,7 @@ export class WsStream implements Stream {
     this.#release();
     this.#isOver = true;
     this.#parts.forget();
-    if (tell) this.#parts.sendFrame(encodeFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason)));
+    if (tell) this.#parts.sendFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason));
     const socket = this.#socket;
     if (socket === null) return;
     if (code === 1006 || code === CLOSE_CUT || socket.readyState !== WebSocket.OPEN) return socket.terminate();

@@ -60,7 +60,7 @@ export function encodeClose(code: number, reason: string): Uint8Array<ArrayBuffe
 }
 
 /** @returns the close, or null when the payload is shorter than a code or longer than a close frame allows */
-export function decodeClose(payload: Uint8Array<ArrayBuffer>): Close | null {
+export function decodeClose(payload: Uint8Array): Close | null {
   if (payload.byteLength < 2 || payload.byteLength > 2 + MAX_CLOSE_REASON_BYTES) return null;
   const code = new DataView(payload.buffer, payload.byteOffset).getUint16(0);
   return { code, reason: new TextDecoder().decode(payload.subarray(2)) };

@@ -1,5 +1,7 @@
 /** Byte credit of one direction of one stream (PROTOCOL.md CR). Plain numbers, no clock of its own. */
 import {
+  CREDIT_ALONG_BYTES,
+  CREDIT_LATE_BYTES,
   CREDIT_STEP_BYTES,
   INITIAL_CREDIT_BYTES,
   PROBE_COUNT_LOST,
@@ -65,6 +67,8 @@ export class ReceiveCredit {
   #open = INITIAL_CREDIT_BYTES;
   #consumed = 0;
   #isCountKnown: boolean;
+  /** A frame of the other direction left since the last grant of its own: the next ones may take grants along. */
+  #hasCompany = false;
 
   /** @param afterWake the room lost its memory of this stream (CR5) */
   constructor(afterWake = false) {
@@ -81,10 +85,25 @@ export class ReceiveCredit {
     return this.#open >= -INITIAL_CREDIT_BYTES;
   }
 
-  /** The final consumer took bytes. @returns credit to grant now; 0 while it is less than one step */
+  /**
+   * The final consumer took bytes.
+   *
+   * @returns credit to grant now; 0 while it is less than one step, or half a window where frames of the other direction take grants along
+   */
   consume(bytes: number): number {
     this.#consumed += bytes;
-    if (this.#consumed < CREDIT_STEP_BYTES) return 0;
+    if (this.#consumed < (this.#hasCompany ? CREDIT_LATE_BYTES : CREDIT_STEP_BYTES)) return 0;
+    this.#hasCompany = false;
+    return this.#grantConsumed();
+  }
+
+  /** A frame of this stream's other direction leaves, in a message that can carry more. @returns credit to grant with it; 0 when it is too little to matter */
+  goAlong(): number {
+    this.#hasCompany = true;
+    return this.#consumed < CREDIT_ALONG_BYTES ? 0 : this.#grantConsumed();
+  }
+
+  #grantConsumed(): number {
     const grant = this.#consumed;
     this.#consumed = 0;
     this.#open += grant;

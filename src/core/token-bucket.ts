@@ -63,19 +63,25 @@ export class BucketTable {
  */
 export class Pace<T> {
   readonly #bucket: TokenBucket;
+  readonly #shared: TokenBucket | null;
   readonly #maxHeld: number;
   #held: T[] = [];
   #waitMs = 0;
 
-  /** @param maxHeld items that may wait; one more means that the sender does not care about the rate */
-  constructor(rate: Rate, maxHeld: number, nowMs: number) {
+  /**
+   * @param rate this flow's own share, which nobody else can use up
+   * @param maxHeld items that may wait; one more means that the sender does not care about the rate
+   * @param shared what all flows together may use first; the own share is for when others have used it up
+   */
+  constructor(rate: Rate, maxHeld: number, nowMs: number, shared: TokenBucket | null = null) {
     this.#bucket = new TokenBucket(rate, nowMs);
+    this.#shared = shared;
     this.#maxHeld = maxHeld;
   }
 
   /** The usual case, without a list: nothing waits and the rate allows one more. @returns whether an item may go on at once */
   pass(nowMs: number): boolean {
-    return this.#held.length === 0 && this.#bucket.take(nowMs) === 0;
+    return this.#held.length === 0 && this.#take(nowMs) === 0;
   }
 
   /** @returns the items that may go on now, oldest first, or "over" when too many wait */
@@ -90,11 +96,15 @@ export class Pace<T> {
     let count = 0;
     this.#waitMs = 0;
     while (count < this.#held.length) {
-      this.#waitMs = this.#bucket.take(nowMs);
+      this.#waitMs = this.#take(nowMs);
       if (this.#waitMs > 0) break;
       count += 1;
     }
     return this.#held.splice(0, count);
+  }
+
+  #take(nowMs: number): number {
+    return this.#shared?.take(nowMs) === 0 ? 0 : this.#bucket.take(nowMs);
   }
 
   /** @returns everything that still waits; the flow is at its end */

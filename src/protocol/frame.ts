@@ -5,8 +5,10 @@
  *     byte 1     flags
  *     byte 2, 3  zero (reserved; anything else is an error)
  *     byte 4..7  stream id, unsigned, big endian
+ *
+ * Several of them in one message (PROTOCOL.md FR5): a header of type BATCH with stream id 0, then each frame behind its length (u32, big endian).
  */
-import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES } from "./limits.ts";
+import { BATCH_LENGTH_BYTES, FRAME_HEADER_BYTES, MAX_BATCH_BYTES, MAX_FRAME_BYTES } from "./limits.ts";
 
 export const FRAME_OPEN = 1;
 export const FRAME_OPENED = 2;
@@ -20,6 +22,9 @@ export const FRAME_CLOSE = 6;
 export const FRAME_RESET = 7;
 /** A sender without credit asks: u32 credit left. */
 export const FRAME_PROBE = 8;
+
+/** Not a frame itself: several frames in one message. Only between ends that both said that they know it. */
+export const FRAME_BATCH = 9;
 
 export type FrameType = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
 
@@ -36,7 +41,17 @@ export interface Frame {
   readonly payload: Uint8Array<ArrayBuffer>;
 }
 
-export type FrameError = "frame_too_short" | "frame_too_long" | "frame_type" | "frame_flags" | "frame_reserved" | "frame_stream_id";
+export type FrameError =
+  | "frame_too_short"
+  | "frame_too_long"
+  | "frame_type"
+  | "frame_flags"
+  | "frame_reserved"
+  | "frame_stream_id"
+  | "batch_too_long"
+  | "batch_header"
+  | "batch_empty"
+  | "batch_truncated";
 
 const ALLOWED_FLAGS: readonly number[] = [0, 0, 0, FLAG_FIN | FLAG_TEXT, 0, 0, 0, 0, 0];
 
@@ -52,14 +67,47 @@ const ALLOWED_FLAGS: readonly number[] = [0, 0, 0, FLAG_FIN | FLAG_TEXT, 0, 0, 0
  */
 export function encodeFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(FRAME_HEADER_BYTES + (payload?.byteLength ?? 0));
-  out[0] = type;
-  out[1] = flags;
-  out[4] = streamId >>> 24;
-  out[5] = streamId >>> 16;
-  out[6] = streamId >>> 8;
-  out[7] = streamId;
-  if (payload !== undefined) out.set(payload, FRAME_HEADER_BYTES);
+  writeFrame(out, 0, type, flags, streamId, payload);
   return out;
+}
+
+/**
+ * Writes one frame into a buffer, for `encodeFrame`'s arguments.
+ *
+ * @param out need not be empty
+ * @param at where the header begins
+ * @returns where the frame ends
+ */
+export function writeFrame(out: Uint8Array, at: number, type: FrameType, flags: number, streamId: number, payload?: Uint8Array): number {
+  out[at] = type;
+  out[at + 1] = flags;
+  out[at + 2] = 0;
+  out[at + 3] = 0;
+  writeU32(out, at + 4, streamId);
+  const end = at + FRAME_HEADER_BYTES;
+  if (payload === undefined) return end;
+  out.set(payload, end);
+  return end + payload.byteLength;
+}
+
+/** Writes the header of a message that carries several frames. @returns where the first length belongs */
+export function writeBatchHeader(out: Uint8Array): number {
+  out[0] = FRAME_BATCH;
+  out.fill(0, 1, FRAME_HEADER_BYTES);
+  return FRAME_HEADER_BYTES;
+}
+
+/** Writes 32 bits, big endian. @returns where they end */
+export function writeU32(out: Uint8Array, at: number, value: number): number {
+  out[at] = value >>> 24;
+  out[at + 1] = value >>> 16;
+  out[at + 2] = value >>> 8;
+  out[at + 3] = value;
+  return at + 4;
+}
+
+function readU32(bytes: Uint8Array, at: number): number {
+  return (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0;
 }
 
 /**
@@ -70,27 +118,80 @@ export function encodeFrame(type: FrameType, flags: number, streamId: number, pa
  * @see PROTOCOL.md FR1, FR2
  */
 export function decodeFrame(bytes: Uint8Array<ArrayBuffer>): Frame | FrameError {
-  if (bytes.byteLength < FRAME_HEADER_BYTES) return "frame_too_short";
-  if (bytes.byteLength > MAX_FRAME_BYTES) return "frame_too_long";
-  const type = bytes[0] ?? 0;
+  return frameError(bytes, 0, bytes.byteLength) ?? frameAt(bytes, 0, bytes.byteLength);
+}
+
+/** @returns why there is no frame from `at` to `end`, or null when there is one */
+function frameError(bytes: Uint8Array, at: number, end: number): FrameError | null {
+  const length = end - at;
+  if (length < FRAME_HEADER_BYTES) return "frame_too_short";
+  if (length > MAX_FRAME_BYTES) return "frame_too_long";
+  const type = bytes[at] ?? 0;
   if (type < FRAME_OPEN || type > FRAME_PROBE) return "frame_type";
-  const flags = bytes[1] ?? 0;
-  if ((flags & ~(ALLOWED_FLAGS[type] ?? 0)) !== 0) return "frame_flags";
-  if (bytes[2] !== 0 || bytes[3] !== 0) return "frame_reserved";
-  const streamId = (((bytes[4] ?? 0) << 24) | ((bytes[5] ?? 0) << 16) | ((bytes[6] ?? 0) << 8) | (bytes[7] ?? 0)) >>> 0;
-  if (streamId === 0) return "frame_stream_id";
-  return { type: type as FrameType, flags, streamId, payload: bytes.subarray(FRAME_HEADER_BYTES) };
+  if (((bytes[at + 1] ?? 0) & ~(ALLOWED_FLAGS[type] ?? 0)) !== 0) return "frame_flags";
+  if (bytes[at + 2] !== 0 || bytes[at + 3] !== 0) return "frame_reserved";
+  return readU32(bytes, at + 4) === 0 ? "frame_stream_id" : null;
+}
+
+function frameAt(bytes: Uint8Array<ArrayBuffer>, at: number, end: number): Frame {
+  return {
+    type: bytes[at] as FrameType,
+    flags: bytes[at + 1] ?? 0,
+    streamId: readU32(bytes, at + 4),
+    payload: bytes.subarray(at + FRAME_HEADER_BYTES, end),
+  };
+}
+
+/** @returns whether a message says that it carries several frames */
+export function isBatch(bytes: Uint8Array): boolean {
+  return bytes[0] === FRAME_BATCH;
+}
+
+/**
+ * Judges a message of several frames as a whole: every length and every header, before anything of it is acted on. Allocates nothing, never throws.
+ *
+ * @param bytes one whole binary WebSocket message
+ * @returns why it is none, or null; only then may `framesOf` read it
+ * @see PROTOCOL.md FR5
+ */
+export function batchError(bytes: Uint8Array): FrameError | null {
+  if (bytes.byteLength > MAX_BATCH_BYTES) return "batch_too_long";
+  for (let at = 0; at < FRAME_HEADER_BYTES; at += 1) if (bytes[at] !== (at === 0 ? FRAME_BATCH : 0)) return "batch_header";
+  if (bytes.byteLength === FRAME_HEADER_BYTES) return "batch_empty";
+  for (let at = FRAME_HEADER_BYTES; at < bytes.byteLength;) {
+    const begin = at + BATCH_LENGTH_BYTES;
+    const end = begin + readU32(bytes, at);
+    if (end > bytes.byteLength) return "batch_truncated";
+    // A batch inside a batch is no frame type.
+    const error = frameError(bytes, begin, end);
+    if (error !== null) return error;
+    at = end;
+  }
+  return null;
+}
+
+/**
+ * The frames of a message that `batchError` has nothing against, in order, each a view into it.
+ *
+ * @see PROTOCOL.md FR5
+ */
+export function* framesOf(bytes: Uint8Array<ArrayBuffer>): Generator<Frame> {
+  for (let at = FRAME_HEADER_BYTES; at < bytes.byteLength;) {
+    const begin = at + BATCH_LENGTH_BYTES;
+    const end = begin + readU32(bytes, at);
+    yield frameAt(bytes, begin, end);
+    at = end;
+  }
 }
 
 /** Payload of CREDIT and PROBE: bytes as u32, big endian. */
 export function encodeU32(value: number): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(4);
-  new DataView(out.buffer).setUint32(0, value);
+  writeU32(out, 0, value);
   return out;
 }
 
 /** @returns the number, or null when the payload is not exactly four bytes */
 export function decodeU32(payload: Uint8Array<ArrayBuffer>): number | null {
-  if (payload.byteLength !== 4) return null;
-  return new DataView(payload.buffer, payload.byteOffset, 4).getUint32(0);
+  return payload.byteLength === 4 ? readU32(payload, 0) : null;
 }

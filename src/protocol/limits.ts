@@ -10,6 +10,10 @@ export const MAX_FRAME_BYTES = 64 * KIB;
 /** Bytes before the payload. */
 export const FRAME_HEADER_BYTES = 8;
 export const MAX_FRAME_PAYLOAD_BYTES = MAX_FRAME_BYTES - FRAME_HEADER_BYTES;
+/** Whole message on the link that carries several frames: two of the largest and a few small ones. A larger one closes the link with 1002. */
+export const MAX_BATCH_BYTES = 2 * MAX_FRAME_BYTES + 1 * KIB;
+/** Before each frame in such a message: its length. */
+export const BATCH_LENGTH_BYTES = 4;
 /** JSON control message on the link, in UTF-16 units: bounds what a hostile end makes the other parse. */
 export const MAX_CONTROL_CHARS = 64 * KIB;
 
@@ -23,6 +27,10 @@ export const MAX_FIRST_MESSAGE_BYTES = 64 * KIB;
 export const INITIAL_CREDIT_BYTES = 256 * KIB;
 /** A receiver grants credit when at least this much has been consumed, so that grants stay rare. */
 export const CREDIT_STEP_BYTES = 64 * KIB;
+/** This much goes along with a frame that leaves anyway. */
+export const CREDIT_ALONG_BYTES = 16 * KIB;
+/** Where frames of the other direction leave often enough to take it along, a grant of its own waits for this much: half the window. */
+export const CREDIT_LATE_BYTES = 128 * KIB;
 /** What a room may send upstream after it woke without memory of the stream's credit (PROTOCOL.md CR5). */
 export const WAKE_CREDIT_BYTES = 64 * KIB;
 /** Live streams on one link: 200 devices with two sockets and a page load each. Bounds room memory. */
@@ -48,7 +56,9 @@ export const OPEN_TIMEOUT_MS = 15_000;
 /** How long the connector waits for the gateway's first frame before it answers an upgrade anyway (plugin sockets send none). */
 export const CHALLENGE_WAIT_MS = 5_000;
 
-/** Messages of one browser's socket; more are held back for a while, and a sender that goes on regardless is closed with 1008. Bytes are bounded by credit. */
+/** Messages of all browsers together that a room passes on as they come: one alone may use it all. Beyond it everyone has the share below. */
+export const ROOM_MESSAGES = { perSecond: 8_000, burst: 1_000 } as const;
+/** Share of one browser's socket, whatever others send; more are held back for a while, and a sender that goes on regardless is closed with 1008. Bytes are bounded by credit. */
 export const BROWSER_MESSAGES = { perSecond: 1_000, burst: 4_000 } as const;
 /** Messages that are held back for that reason before it is over. */
 export const MAX_HELD_MESSAGES = 1_000;

@@ -45,6 +45,8 @@ export const linkWelcomeSchema = z.object({
   serverTimeMs: z.int(),
   /** Last entry of the key log that the room has a copy of; null: none. Since version 2. */
   head: keyLogHeadSchema.nullable().optional(),
+  /** The room reads messages of several frames (PROTOCOL.md FR5). */
+  batch: z.boolean().optional(),
 });
 /** Asks for a fresh nonce of the connector, to go into a session statement. */
 export const nonceRequestSchema = z.object({ type: z.literal("nonce-request"), id: idSchema });
@@ -165,6 +167,8 @@ export const linkHelloSchema = z.object({
   head: keyLogHeadSchema.optional(),
   /** `rotate` entries of that log, oldest first: how a room that knows an older key gets to `key` (PROTOCOL.md LINK8). */
   rotations: z.array(z.string().max(MAX_ROTATION_LINE_CHARS)).max(MAX_ROTATIONS_SHOWN).optional(),
+  /** The connector reads messages of several frames (PROTOCOL.md FR5). */
+  batch: z.boolean().optional(),
 });
 /** The generation of `welcome` is on disk. */
 export const linkAckSchema = z.object({ type: z.literal("ack"), generation: z.int() });

@@ -24,9 +24,13 @@ export type StatementType =
   | "link"
   | "enrol";
 
+const ENCODER = new TextEncoder();
+
 /** @returns the text as UTF-8 (RFC 3629) */
 export function utf8(text: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(new TextEncoder().encode(text));
+  // What it names its buffer differs between the runtimes' types.
+  const bytes: Uint8Array = ENCODER.encode(text);
+  return bytes as Uint8Array<ArrayBuffer>;
 }
 
 /**

@@ -29,6 +29,18 @@ export function residentMib(pids: readonly number[]): number | null {
   return bytes === 0 ? null : bytes / MIB;
 }
 
+/** @returns milliseconds of CPU that these processes and their children have used so far, in steps of 10 a process; null where the system does not tell */
+export function cpuMs(pids: readonly number[]): number | null {
+  const all = pids.flatMap(processTree).filter((pid) => existsSync(`/proc/${pid}/stat`));
+  return all.length === 0 ? null : all.reduce((sum, pid) => sum + ownCpuMs(pid), 0);
+}
+
+function ownCpuMs(pid: number): number {
+  // Fields 14 to 17 of proc_pid_stat(5), counted after the name in parentheses, which may hold spaces: user, system, ended children's.
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 10;
+}
+
 interface CpuTimes {
   readonly busyMs: number;
   readonly ownMs: number;
@@ -36,15 +48,7 @@ interface CpuTimes {
 
 function cpuTimes(): CpuTimes {
   const busyMs = os.cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
-  let ownTicks = 0;
-  for (const pid of processTree(process.pid)) {
-    const file = `/proc/${pid}/stat`;
-    if (!existsSync(file)) continue;
-    // Fields 14 to 17 of proc_pid_stat(5), counted after the name in parentheses, which may hold spaces: user, system, ended children's.
-    const fields = readFileSync(file, "utf8").split(") ")[1]?.split(" ") ?? [];
-    ownTicks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
-  }
-  return { busyMs, ownMs: ownTicks * 10 };
+  return { busyMs, ownMs: cpuMs([process.pid]) ?? 0 };
 }
 
 /** Cores that processes other than this one and its children kept busy; made before, asked after. */

@@ -36,6 +36,7 @@ const HELP = `npm run bench -- [options]
   --rounds <n>        rounds of every peer in every scenario (5)
   --only <a,b>        scenarios: ${[...SCENARIOS, ...OWN_SCENARIOS].map(({ name }) => name.replaceAll(" ", "-")).join(", ")}
   --peers <a,b>       ${Object.keys(STARTERS).join(", ")}
+  --beside <folder>   another checkout, built already: one more Gatehouse, to compare before and after in one run
   --real              instead: the real OpenClaw and its Control UI in Chromium
   --json              one JSON document, progress on stderr
   --help
@@ -125,7 +126,7 @@ function cell(values: readonly number[], digits: number): string {
   return low === high ? number(middle, digits) : `${number(middle, digits)} [${number(low, digits)}-${number(high, digits)}]`;
 }
 
-/** Gatehouse's first column against a peer's, round by round of the same run: the median of the ratios. */
+/** A column of Gatehouse's against a peer's, round by round of the same run: the median of the ratios. */
 function ratio(measured: Measured, peer: string, column: string): string {
   const own = measured.peers.find((each) => each.peer === "Gatehouse");
   const other = measured.peers.find((each) => each.peer === peer);
@@ -145,8 +146,14 @@ function table(scenario: Scenario, measured: Measured): string {
       ? columns.map((column) => cell(valuesOf(rounds, column), scenario.columns[column] ?? 0))
       : [`failed: ${failed}`, ...columns.slice(1).map(() => "")]),
   ]);
-  const [first = ""] = columns;
-  const ratios = ["mux object", "raw Node mux"].map((peer) => ratio(measured, peer, first)).filter((text) => text !== "");
+  const ratios = columns
+    .map((column) => {
+      const peers = ["mux object", "raw Node mux", "Gatehouse before"]
+        .map((peer) => ratio(measured, peer, column))
+        .filter((text) => text !== "");
+      return peers.length === 0 ? "" : `${column}, pair by pair: ${peers.join("; ")}`;
+    })
+    .filter((text) => text !== "");
   const lines = [
     `### ${scenario.name}`,
     `${scenario.about}. Load average ${number(measured.loadAverage, 1)}, others kept ${number(measured.foreignCores, 2)} cores busy.`,
@@ -154,25 +161,25 @@ function table(scenario: Scenario, measured: Measured): string {
     `| peer | ${columns.join(" | ")} |`,
     `|---|${columns.map(() => "---|").join("")}`,
     ...rows.map((row) => `| ${row.join(" | ")} |`),
-    ...(ratios.length === 0 ? [] : ["", `${first}, pair by pair: ${ratios.join("; ")}`]),
+    ...(ratios.length === 0 ? [] : ["", ratios.join("\n\n")]),
     "",
   ];
   return lines.join("\n");
 }
 
-async function startPeers(wanted: readonly string[], gatewayPort: number, dir: string) {
+async function startPeers(starters: typeof STARTERS, wanted: readonly string[], gatewayPort: number, dir: string) {
   const peers: Peer[] = [];
   const missing: string[] = [];
   let own: Gatehouse | null = null;
   for (const name of wanted) {
-    const begin = STARTERS[name];
+    const begin = starters[name];
     if (begin === undefined) throw new UsageError(`Unknown peer "${name}". One of: ${Object.keys(STARTERS).join(", ")}`);
     say(`Starting ${name} …`);
     try {
       const peer = await begin(gatewayPort, dir);
       stops.push(() => peer.stop());
       peers.push(peer);
-      if ("person" in peer) own = peer as Gatehouse;
+      if (peer.name === "Gatehouse") own = peer as Gatehouse;
     } catch (error) {
       if (!(error instanceof MissingPeerError)) throw error;
       missing.push(error.message);
@@ -191,6 +198,7 @@ async function main(): Promise<void> {
       only: { type: "string" },
       peers: { type: "string" },
       real: { type: "boolean" },
+      beside: { type: "string" },
       json: { type: "boolean" },
       help: { type: "boolean" },
     },
@@ -230,7 +238,18 @@ async function main(): Promise<void> {
   });
   stops.push(() => gateway.stop());
   await gateway.line((line) => line.startsWith("Stub gateway"), "The stub gateway");
-  const { peers, missing, own } = await startPeers(values.peers?.split(",") ?? Object.keys(STARTERS), gatewayPort, dir);
+  const { beside } = values;
+  const before = (port: number, folder: string): Promise<Peer> =>
+    gatehouse({
+      gatewayPort: port,
+      token: TOKEN,
+      dir: path.join(folder, "before"),
+      devices: DEVICES,
+      checkout: path.resolve(beside ?? ""),
+    });
+  const starters = beside === undefined ? STARTERS : { ...STARTERS, before };
+  const wanted = [...(values.peers?.split(",") ?? Object.keys(STARTERS)), ...(beside === undefined ? [] : ["before"])];
+  const { peers, missing, own } = await startPeers(starters, wanted, gatewayPort, dir);
 
   const heading = [
     `Machine: ${machineLine()}. Load average at the start: ${loadAtStart}. ${new Date().toISOString().slice(0, 10)}.`,

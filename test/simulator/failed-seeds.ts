@@ -10,6 +10,7 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [394, "a full disk: a session was never answered, and the device waited for good"],
   [582, "a browser closed while the room slept: its stream stayed open at the gateway"],
   [615, "the simulator: a burst beyond what a room holds for one stream"],
+  [485, "an upload went on for a moment after its session's end"],
   [558, "the simulator: a socket that a stale instance accepted was counted as the new one's"],
   [637, "a frozen gateway's message came out of another device's stream on the next link"],
   [648, "a cut on the host while the disk was full"],

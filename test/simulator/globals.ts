@@ -150,6 +150,7 @@ export {
   SimDate as Date,
   setTimer as setTimeout,
   setRepeating as setInterval,
+  setTimer as setImmediate,
   clear as clearTimeout,
   clear as clearInterval,
   performanceNow as performance,

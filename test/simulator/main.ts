@@ -27,7 +27,7 @@ async function main(): Promise<number> {
   const simulator = await loadSimulator();
   const startedAt = performance.now();
   let saidAt = startedAt;
-  const sums = { seeds: 0, events: 0, wakes: 0, streams: 0, delivered: 0, mostHeld: 0 };
+  const sums = { seeds: 0, events: 0, wakes: 0, streams: 0, delivered: 0, mostHeld: 0, batches: 0 };
   const failures: object[] = [];
   for (let seed = first; seed < first + count && !stop.signal.aborted; seed += 1) {
     const result = await simulator.run({ seed, isVerbose: values.trace === true });
@@ -37,6 +37,7 @@ async function main(): Promise<number> {
     sums.wakes += result.wakes;
     sums.streams += result.streams;
     sums.delivered += result.delivered;
+    sums.batches += result.batches.room + result.batches.connector;
     sums.mostHeld = Math.max(sums.mostHeld, result.mostHeld);
     if (result.violation !== null) {
       const { rule, text, atMs } = result.violation;
@@ -63,7 +64,7 @@ async function main(): Promise<number> {
   else
     console.log(
       `${stop.signal.aborted ? "Stopped. " : ""}${sums.seeds} seeds from ${first}: ${failures.length} failed. ${sums.events} events, ${sums.wakes} wakes of the room, ` +
-        `${sums.streams} streams, ${sums.delivered} messages delivered, at most ${(sums.mostHeld / 1_048_576).toFixed(1)} MiB held, ${tookS} s.`,
+        `${sums.streams} streams, ${sums.delivered} messages delivered, ${sums.batches} messages of several frames, at most ${(sums.mostHeld / 1_048_576).toFixed(1)} MiB held, ${tookS} s.`,
     );
   return failures.length > 0 ? 1 : stop.signal.aborted ? 130 : 0;
 }

@@ -8,9 +8,13 @@ import {
   FRAME_OPENED,
   FRAME_RESET,
   FRAME_CLOSE,
+  batchError,
   decodeFrame,
   decodeU32,
+  framesOf,
+  isBatch,
 } from "../../src/protocol/frame.ts";
+import type { Frame } from "../../src/protocol/frame.ts";
 import { decodeClose } from "../../src/core/close-code.ts";
 import { readSession } from "../../src/core/statement.ts";
 import {
@@ -79,6 +83,8 @@ export class Oracle implements RoomTaps {
   /** Who has a stream of which id, by link. */
   readonly #streams = new Map<WorkerSocket, Map<number, Counted>>();
   wakes: () => number = () => 0;
+  /** Messages with several frames, by who sent them. */
+  readonly batches = { room: 0, connector: 0 };
   readonly #lastId = new Map<WorkerSocket, number>();
   readonly #held = new Map<WorkerSocket, Held>();
   readonly #socketOfStream = new Map<string, WorkerSocket>();
@@ -156,8 +162,29 @@ export class Oracle implements RoomTaps {
       }
       return;
     }
-    const frame = decodeFrame(data);
-    if (typeof frame === "string") return sim.fail("FR1", `the room sent ${frame}`);
+    for (const frame of this.#framesIn(data, "room")) this.#frameToConnector(link, frame);
+  }
+
+  /** Several in one message only where both ends said that they read that. */
+  #framesIn(data: Uint8Array<ArrayBuffer>, by: "room" | "connector"): Iterable<Frame> {
+    if (!isBatch(data)) {
+      const frame = decodeFrame(data);
+      if (typeof frame !== "string") return [frame];
+      sim.fail("FR1", `the ${by} sent ${frame}`);
+      return [];
+    }
+    const error = sim.hasBatches ? batchError(data) : "a batch to an older end";
+    if (error !== null) {
+      sim.fail("FR5", `the ${by} sent ${error}`);
+      return [];
+    }
+    const frames = [...framesOf(data)];
+    this.batches[by] += 1;
+    if (frames.length < 2) sim.fail("FR5", `the ${by} sent a batch of ${frames.length}`);
+    return frames;
+  }
+
+  #frameToConnector(link: WorkerSocket, frame: Frame): void {
     const streams = this.#streams.get(link) ?? new Map<number, Counted>();
     this.#streams.set(link, streams);
     if (frame.type === FRAME_OPEN) {
@@ -193,8 +220,10 @@ export class Oracle implements RoomTaps {
       sim.trace(`room < ${message.type}${message.type === "result" ? ` ${message.ok ? "ok" : (message.refusal ?? "")}` : ""}`);
       return;
     }
-    const frame = decodeFrame(data);
-    if (typeof frame === "string") return sim.fail("FR1", `the connector sent ${frame}`);
+    for (const frame of isBatch(data) ? framesOf(data) : this.#framesIn(data, "connector")) this.#frameFromConnector(link, frame);
+  }
+
+  #frameFromConnector(link: WorkerSocket, frame: Frame): void {
     if (frame.type !== FRAME_DATA) return;
     const browser = this.#socketOfStream.get(String(frame.streamId));
     const held = browser === undefined ? undefined : this.#held.get(browser);
@@ -209,15 +238,7 @@ export class Oracle implements RoomTaps {
   /** What a connector says, at the moment when it says it. */
   connectorSays(room: Endpoint, data: Data): void {
     if (typeof data !== "string") {
-      const frame = decodeFrame(data);
-      if (typeof frame === "string") return sim.fail("FR1", `the connector sent ${frame}`);
-      if (frame.type === FRAME_RESET || frame.type === FRAME_CLOSE) this.#ended(frame.type, frame.payload, "connector");
-      for (const [link, streams] of this.#streams) {
-        const stream = link.endpoint === room ? streams.get(frame.streamId) : undefined;
-        if (stream !== undefined && frame.type === FRAME_DATA) stream.down -= frame.payload.byteLength;
-        if (stream !== undefined && frame.type === FRAME_CREDIT) this.#granted(stream, "up", frame.payload);
-      }
-      if (frame.type === FRAME_OPENED) sim.trace(`connector > OPENED ${frame.streamId}`);
+      for (const frame of this.#framesIn(data, "connector")) this.#connectorFrame(room, frame);
       return;
     }
     if (!data.startsWith("{")) return;
@@ -229,6 +250,16 @@ export class Oracle implements RoomTaps {
       const grant = message.id.startsWith("grant-") ? this.grants.get(message.id.slice(6)) : undefined;
       if (grant !== undefined) this.cutAtConnector.delete(grant.device);
     }
+  }
+
+  #connectorFrame(room: Endpoint, frame: Frame): void {
+    if (frame.type === FRAME_RESET || frame.type === FRAME_CLOSE) this.#ended(frame.type, frame.payload, "connector");
+    for (const [link, streams] of this.#streams) {
+      const stream = link.endpoint === room ? streams.get(frame.streamId) : undefined;
+      if (stream !== undefined && frame.type === FRAME_DATA) stream.down -= frame.payload.byteLength;
+      if (stream !== undefined && frame.type === FRAME_CREDIT) this.#granted(stream, "up", frame.payload);
+    }
+    if (frame.type === FRAME_OPENED) sim.trace(`connector > OPENED ${frame.streamId}`);
   }
 
   /** Credit is given back for what was taken, so there is never more of it about than at the start. */

@@ -98,6 +98,12 @@ export const PLANTS: readonly Plant[] = [
     NOTHING,
   ),
   // Really there once.
+  plant(
+    "an upload goes on after its session's end",
+    "worker/room/http-exchange.ts",
+    `if (this.session.expiresAtMs > this.#host.nowMs()) return true;`,
+    `if (this.session.expiresAtMs > 0) return true;`,
+  ),
   plant("a close that wakes the room is not passed on", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `return;`), // prettier-ignore
   plant("a close that wakes the room hides that messages were lost", "worker/room/relay.ts", `if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");\n    else this`, `this`), // prettier-ignore
   plant("what a browser left behind is forgotten in sleep", "worker/room/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
@@ -108,6 +114,7 @@ export const PLANTS: readonly Plant[] = [
 
 /** A seed that showed the rarer ones, tried first. */
 export const SHOWN_BY: Readonly<Record<string, number>> = {
+  "an upload goes on after its session's end": 485,
   "half a message is forgotten in sleep": 21,
   "the connector takes the room's word for a session": 15,
   "the room gives more credit than it has room": 368,

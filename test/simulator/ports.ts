@@ -3,7 +3,7 @@ import type { RoomRpc } from "../../src/worker/room/room-rpc.ts";
 
 export interface RoomPort extends Omit<RoomRpc, "fetch"> {
   fetch(request: never): Promise<object>;
-  webSocketMessage(socket: object, data: string | ArrayBuffer): Promise<void>;
+  webSocketMessage(socket: object, data: string | ArrayBuffer): Promise<void> | void;
   webSocketClose(socket: object, code: number, reason: string, wasClean: boolean): void;
   alarm(): Promise<void>;
 }

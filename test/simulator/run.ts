@@ -35,6 +35,8 @@ export interface RunResult {
   readonly streams: number;
   readonly delivered: number;
   readonly mostHeld: number;
+  /** Messages with several frames that the room and the connector sent. */
+  readonly batches: { readonly room: number; readonly connector: number };
 }
 
 /** What a claimed machine has on its disk. */
@@ -141,6 +143,7 @@ function resultOf(current: Sim, plan: Plan, world: World): RunResult {
     streams: world.visits.length + world.httpVisits.length,
     delivered: all.reduce((sum, lane) => sum + lane.received, 0),
     mostHeld: world.oracle.mostHeldInAll,
+    batches: world.oracle.batches,
   };
 }
 

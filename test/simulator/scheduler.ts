@@ -1,4 +1,6 @@
 /** Virtual time: one event at a time, in the order of time and arrival. Whoever acts (a room instance, a connector process, a browser) is an actor. */
+// Named, because the bundle's own `setImmediate` is one of virtual time.
+import { setImmediate } from "node:timers";
 
 /** Somebody who runs code: timers and promises of an actor that is dead never come back. */
 export class Actor {

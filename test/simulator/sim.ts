@@ -34,6 +34,11 @@ export class Sim {
     this.lines = isVerbose ? [] : null;
   }
 
+  /** Whether both ends of the link say that they read several frames in one message; in a quarter of the runs one is older. */
+  get hasBatches(): boolean {
+    return this.seed % 4 !== 0;
+  }
+
   /** One line of the trace; the trace of a seed is always the same. */
   trace(text: string): void {
     const line = `${this.scheduler.nowMs - START_MS} ${text}`;

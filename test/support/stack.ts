@@ -39,11 +39,13 @@ export function startConnector(options: {
   readonly appOrigin: string;
   readonly gatewayPort: number;
   readonly token: string;
+  /** A checkout with a build of its own, instead of this one. */
+  readonly checkout?: string;
 }): RunningConnector {
   const events: Event[] = [];
   const child = start({
     args: [
-      path.join(root, "dist/connector/gatehouse.mjs"),
+      path.join(options.checkout ?? root, "dist/connector/gatehouse.mjs"),
       ...options.args,
       "--json",
       "--state",

@@ -1,4 +1,6 @@
 /** A connector's streams between a scripted room and a server on loopback; clock and probe timer are the test's. */
+import { frameOf } from "../../src/core/message-frames.ts";
+import { encodeFrame } from "../../src/protocol/frame.ts";
 import { vi } from "vitest";
 import { Streams } from "../../src/connector/streams.ts";
 import { PROBE_INTERVAL_MS } from "../../src/protocol/limits.ts";
@@ -28,7 +30,10 @@ export class StreamWorld {
     this.streams = new Streams({
       gateway: this.openclaw,
       admitted: state.admitted,
-      sendFrame: (frame) => this.room.received(frame),
+      sendFrame: (type, flags, streamId, payload) => this.room.received(encodeFrame(type, flags, streamId, payload)),
+      sendData: (streamId, pieces) => {
+        for (const piece of pieces) this.room.received(frameOf(streamId, piece));
+      },
       onDevice: (_device, event) => this.deviceEvents.push(event),
       now: () => state.nowMs,
     });

@@ -1,7 +1,7 @@
 /** Floods and forgeries from outside: what they cost, what they are told, and whom they do not reach. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { BROWSER_MESSAGES, MAX_HELD_MESSAGES } from "../../src/protocol/limits.ts";
+import { BROWSER_MESSAGES, MAX_HELD_MESSAGES, ROOM_MESSAGES } from "../../src/protocol/limits.ts";
 import { handle } from "../../src/worker/app.ts";
 import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
 import type { Env } from "../../src/worker/env.ts";
@@ -199,22 +199,50 @@ test(
     };
     const [hasty, neighbour] = [await open(), await open()];
     vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] });
+    // What the whole room passes on at once, then its own share.
+    const atOnce = ROOM_MESSAGES.burst + BROWSER_MESSAGES.burst;
     const late = 100;
-    for (let i = 0; i < BROWSER_MESSAGES.burst + late; i += 1) hasty.browser.ws.send(String(i));
-    for (let i = 0; i < BROWSER_MESSAGES.burst; i += 1)
-      expect(new TextDecoder().decode((await hasty.stream.messages.next()).data)).toBe(String(i));
+    for (let i = 0; i < atOnce + late; i += 1) hasty.browser.ws.send(String(i));
+    for (let i = 0; i < atOnce; i += 1) expect(new TextDecoder().decode((await hasty.stream.messages.next()).data)).toBe(String(i));
     neighbour.browser.ws.send("neighbour");
     expect((await neighbour.stream.messages.next()).isText).toBe(true);
     expect(hasty.stream.messages.count).toBe(0);
     passTime(1_000);
     await runDurableObjectAlarm(bench.room);
-    for (let i = 0; i < late; i += 1)
-      expect(new TextDecoder().decode((await hasty.stream.messages.next()).data)).toBe(String(BROWSER_MESSAGES.burst + i));
-    for (let i = 0; i < BROWSER_MESSAGES.perSecond + MAX_HELD_MESSAGES + 1; i += 1) hasty.browser.ws.send("again");
+    for (let i = 0; i < late; i += 1) expect(new TextDecoder().decode((await hasty.stream.messages.next()).data)).toBe(String(atOnce + i));
+    for (let i = 0; i < ROOM_MESSAGES.burst + BROWSER_MESSAGES.perSecond + MAX_HELD_MESSAGES + 1; i += 1) hasty.browser.ws.send("again");
     expect(await hasty.browser.closed).toEqual({ code: 1008, reason: "device-room: too many messages" });
     expect((await hasty.stream.endings.next()).code).toBe(1008);
     neighbour.browser.ws.send("undisturbed");
     expect((await neighbour.stream.messages.next()).isText).toBe(true);
+  },
+  FLOOD_TEST_MS,
+);
+
+test(
+  "[CR7] [case 23] one that uses up what the room passes on leaves every other its own share: four thousand at once, then a thousand a second",
+  async () => {
+    const bench = await newBench();
+    const connector = await FakeConnector.up(env, bench.gateway, bench.identity);
+    const open = async () => {
+      const answer = upgrade(bench, await allowDevice(bench));
+      const stream = await connector.streams.next();
+      stream.opened();
+      return { browser: new FakeBrowser(await answer), stream };
+    };
+    const [hasty, neighbour] = [await open(), await open()];
+    vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] });
+    const atOnce = ROOM_MESSAGES.burst + BROWSER_MESSAGES.burst;
+    for (let i = 0; i < atOnce + 1; i += 1) hasty.browser.ws.send("flood");
+    for (let i = 0; i < atOnce; i += 1) await hasty.stream.messages.next();
+    for (let i = 0; i < BROWSER_MESSAGES.burst + 1; i += 1) neighbour.browser.ws.send(String(i));
+    for (let i = 0; i < BROWSER_MESSAGES.burst; i += 1)
+      expect(new TextDecoder().decode((await neighbour.stream.messages.next()).data)).toBe(String(i));
+    expect([hasty.stream.messages.count, neighbour.stream.messages.count]).toEqual([0, 0]);
+    passTime(1_000);
+    await runDurableObjectAlarm(bench.room);
+    await hasty.stream.messages.next();
+    expect(new TextDecoder().decode((await neighbour.stream.messages.next()).data)).toBe(String(BROWSER_MESSAGES.burst));
   },
   FLOOD_TEST_MS,
 );
@@ -229,7 +257,7 @@ test(
     stream.opened();
     const browser = new FakeBrowser(await answer);
     vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] });
-    const count = BROWSER_MESSAGES.burst + 50;
+    const count = ROOM_MESSAGES.burst + BROWSER_MESSAGES.burst + 50;
     for (let i = 0; i < count; i += 1) browser.ws.send(String(i));
     browser.ws.close(1000, "done");
     for (let i = 0; i < count; i += 1) expect(new TextDecoder().decode((await stream.messages.next()).data)).toBe(String(i));

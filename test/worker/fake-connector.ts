@@ -14,8 +14,11 @@ import {
   FRAME_OPENED,
   FRAME_PROBE,
   FRAME_RESET,
+  batchError,
   decodeFrame,
   decodeU32,
+  framesOf,
+  isBatch,
   encodeFrame,
   encodeU32,
 } from "../../src/protocol/frame.ts";
@@ -208,6 +211,8 @@ export interface HelloChanges {
   readonly report?: GatewayReport;
   /** Signs something else than it says. */
   readonly signature?: string;
+  /** Says that it reads several frames in one message. */
+  readonly batch?: boolean;
 }
 
 export class FakeConnector {
@@ -222,6 +227,11 @@ export class FakeConnector {
   readonly #challenge = new Arrivals<Extract<ToConnector, { type: "challenge" }>>();
   readonly #byId = new Map<number, FakeStream>();
   generation = 0;
+  /** Whether it said that it reads several frames in one message. */
+  isBatching = false;
+  /** Such messages of the room so far, and the sizes of all its binary ones. */
+  batchCount = 0;
+  readonly messageSizes: number[] = [];
 
   constructor(ws: WebSocket) {
     this.ws = ws;
@@ -242,15 +252,16 @@ export class FakeConnector {
   }
 
   /** Dials, proves and acknowledges. */
-  static async up(env: Env, gateway: string, identity: ConnectorIdentity, generation = 0): Promise<FakeConnector> {
+  static async up(env: Env, gateway: string, identity: ConnectorIdentity, generation = 0, more: HelloChanges = {}): Promise<FakeConnector> {
     const connector = await FakeConnector.dial(env, gateway);
-    await connector.hello(gateway, identity, { generation });
+    await connector.hello(gateway, identity, { generation, ...more });
     await connector.welcome();
     return connector;
   }
 
   async hello(gateway: string, identity: ConnectorIdentity, changes: HelloChanges = {}): Promise<void> {
     const challenge = await this.#challenge.next();
+    this.isBatching = changes.batch ?? false;
     const connectorNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
     const protocol = changes.protocol ?? LINK_PROTOCOL;
     const generation = changes.generation ?? 0;
@@ -269,6 +280,7 @@ export class FakeConnector {
       signature: changes.signature ?? signature,
       report: changes.report ?? { state: "online" },
       ...(changes.head === undefined ? {} : { head: changes.head }),
+      ...(changes.batch === undefined ? {} : { batch: changes.batch }),
       ...(changes.rotations === undefined ? {} : { rotations: [...changes.rotations] }),
     });
   }
@@ -298,8 +310,21 @@ export class FakeConnector {
       else this.control.put(message);
       return;
     }
-    const frame = decodeFrame(new Uint8Array(data));
+    const bytes = new Uint8Array(data);
+    this.messageSizes.push(bytes.byteLength);
+    if (isBatch(bytes)) {
+      const error = batchError(bytes);
+      if (error !== null || !this.isBatching) throw new Error(`the room sent a batch: ${error ?? "not asked for"}`);
+      this.batchCount += 1;
+      for (const frame of framesOf(bytes)) this.#frame(frame);
+      return;
+    }
+    const frame = decodeFrame(bytes);
     if (typeof frame === "string") throw new Error(`the room sent ${frame}`);
+    this.#frame(frame);
+  }
+
+  #frame(frame: Frame): void {
     if (frame.type === FRAME_OPEN) {
       if (this.#byId.has(frame.streamId)) throw new Error("the room used a stream id twice");
       const stream = new FakeStream(this, frame.streamId, openSchema.parse(JSON.parse(new TextDecoder().decode(frame.payload))));

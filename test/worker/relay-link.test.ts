@@ -382,6 +382,34 @@ test("[ST7] a session that is over ends its streams with 4401: at the next frame
   expect((await visit(bench, device, "/", { headers: { "sec-fetch-mode": "cors" } })).status).toBe(401);
 });
 
+test("[ST7] an upload ends with its session, although nothing but the visitor moves: what comes later never reaches the connector", async () => {
+  const bench = await newBench();
+  const connector = await FakeConnector.up(env, bench.gateway, bench.identity);
+  const device = await allowDevice(bench, { expiresAtMs: Date.now() + 60_000 });
+  const upload = async () => {
+    const { readable, writable } = new IdentityTransformStream();
+    const answer = visit(bench, device, "/upload", { method: "POST", headers: { origin: bench.origin }, body: readable });
+    return { answer, writer: writable.getWriter(), stream: await connector.streams.next() };
+  };
+  const [going, ending, waiting] = [await upload(), await upload(), await upload()];
+  waiting.stream.isGranting = false;
+  const probed = waiting.stream.probes.next();
+  void waiting.writer.write(new Uint8Array(300_000)).catch(() => undefined);
+  await probed;
+  await going.writer.write(new Uint8Array(10));
+  await vi.waitFor(() => expect(going.stream.receivedBytes).toBe(10));
+  passTime(60_000);
+  void going.writer.write(new Uint8Array(20)).catch(() => undefined);
+  void ending.writer.close().catch(() => undefined);
+  waiting.stream.grant(100_000);
+  const before = waiting.stream.receivedBytes;
+  for (const { stream, answer } of [going, ending, waiting]) {
+    expect(await stream.endings.next()).toMatchObject({ type: FRAME_RESET, code: 4401 });
+    expect((await answer).status).toBe(401);
+  }
+  expect([going.stream.receivedBytes, ending.stream.receivedBytes, waiting.stream.receivedBytes - before]).toEqual([10, 0, 0]);
+});
+
 test("a socket whose note is not ours is closed, and only that one", async () => {
   const { bench, connector, device } = await connected();
   const { browser, stream } = await openStream(bench, connector, device);

@@ -16,6 +16,8 @@ export const linkAttachmentSchema = z.object({
   key: z.string().optional(),
   version: z.string(),
   report: gatewayReportSchema.nullable(),
+  /** The connector reads messages of several frames (PROTOCOL.md FR5). */
+  batch: z.boolean().optional(),
   /** Upper 24 bits of the stream ids that the next instance may use (PROTOCOL.md FR4). */
   nextBlock: z.int(),
   /** Since when the connector knows that somebody waits or streams; null when nobody does. */

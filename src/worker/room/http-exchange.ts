@@ -2,8 +2,8 @@
 import { brokenAt, encodeClose, legOf } from "../../core/close-code.ts";
 import { fromGateway } from "../../core/header-filter.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
-import { CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
-import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
+import { CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { FRAME_CREDIT, FRAME_END, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import type { StreamOpened } from "../../protocol/link-messages.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/limits.ts";
@@ -49,14 +49,15 @@ export class HttpExchange {
       for (;;) {
         const part = reader === undefined ? { done: true as const, value: undefined } : await reader.read();
         if (this.#isOver) break;
+        if (!this.#mayCross()) return;
         if (part.done) {
-          this.#host.sendFrame(encodeFrame(FRAME_END, 0, this.id));
+          this.#host.sendFrame(FRAME_END, 0, this.id);
           return;
         }
         for (let at = 0; at < part.value.byteLength; at += MAX_FRAME_PAYLOAD_BYTES) {
           const payload = part.value.subarray(at, at + MAX_FRAME_PAYLOAD_BYTES);
           while (!this.#upstream.spend(payload.byteLength)) if (!(await this.#credit())) return;
-          this.#host.sendFrame(encodeFrame(FRAME_DATA, 0, this.id, payload));
+          this.#host.sendData(this.id, [{ payload, flags: 0 }], this.#downstream);
         }
       }
     } catch {
@@ -125,7 +126,7 @@ export class HttpExchange {
     if (left === null) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad probe"));
     if (this.#unwrittenBytes > 0) return;
     const grant = this.#downstream.answerProbe(left);
-    if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+    if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
   }
 
   /** The connector, the link or a guard ended it. The visitor sees an error status, or a body that breaks off. */
@@ -140,7 +141,7 @@ export class HttpExchange {
   reset(code: number, reason: string): void {
     if (this.#isOver) return;
     this.broke(code, reason);
-    this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
+    this.#host.sendFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason));
     this.abort(refusalForClose(code));
   }
 
@@ -153,13 +154,20 @@ export class HttpExchange {
   #grant(bytes: number): void {
     if (this.#isOver) return;
     const grant = this.#downstream.consume(bytes);
-    if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+    if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
+  }
+
+  /** The visitor goes on sending when its session is over, and the alarm that ends it may be late (PROTOCOL.md ST7). */
+  #mayCross(): boolean {
+    if (this.session.expiresAtMs > this.#host.nowMs()) return true;
+    this.reset(CLOSE_SESSION_OVER, "session over");
+    return false;
   }
 
   #credit(): Promise<boolean> {
     if (this.#isOver) return Promise.resolve(false);
     if (this.#upstream.blocked(this.#host.nowMs()) === "probe") {
-      this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue())));
+      this.#host.sendFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue()));
     }
     return new Promise((resolve) => {
       this.#onCredit = resolve;

@@ -1,6 +1,10 @@
 /** The room's end of the connector's one link: proof, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
 import { addressGroup } from "../../core/client-ip.ts";
 import { linkProofFields } from "../../core/key-log.ts";
+import type { Piece } from "../../core/message-frames.ts";
+import type { ReceiveCredit } from "../../core/stream-credit.ts";
+import { FrameSender } from "../../core/frame-sender.ts";
+import type { FrameType } from "../../protocol/frame.ts";
 import { linkKey } from "../../core/key-rotation.ts";
 import { verifyTagged } from "../../core/public-key.ts";
 import {
@@ -67,12 +71,17 @@ export class LinkLeg {
   /** A frame is a sign of life, too; forgotten in hibernation, where none came. */
   #lastFrameMs = 0;
 
+  readonly #frames = new FrameSender({
+    transmit: (message) => this.#transmit(message),
+    allocate: (bytes) => new Uint8Array(bytes),
+  });
+
   constructor(options: LinkLegOptions) {
     this.#options = options;
     for (const ws of options.ctx.getWebSockets("link")) {
       const attachment = attachmentOf(ws);
       // Also one that is closing: its close is the event that woke the room, and streams must hear of it.
-      if (attachment?.kind === "link" && attachment.phase === "ready") this.#current = { ws, attachment };
+      if (attachment?.kind === "link" && attachment.phase === "ready") this.#up({ ws, attachment });
     }
   }
 
@@ -94,15 +103,35 @@ export class LinkLeg {
     return this.#current?.ws === ws;
   }
 
-  /** Sends one frame; dropped when there is no link. */
-  sendFrame(frame: Uint8Array<ArrayBuffer>): void {
+  /** Whether the connector of the link that is up reads several frames in one message, and so does this end. */
+  get isBatching(): boolean {
+    return this.#frames.isBatching;
+  }
+
+  /** Sends one frame (arguments as `encodeFrame`'s); dropped when there is no link. */
+  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void {
+    this.#frames.put(type, flags, streamId, payload);
+    this.#frames.flush();
+  }
+
+  /** Sends pieces as DATA, in as few messages as the connector takes, and credit of the direction back with them. */
+  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit): void {
+    let credit = this.#frames.isBatching ? back.goAlong() : 0;
+    for (const piece of pieces) {
+      this.#frames.putData(streamId, piece, credit);
+      credit = 0;
+    }
+    this.#frames.flush();
+  }
+
+  #transmit(message: Uint8Array<ArrayBuffer>): void {
     const link = this.#current;
-    if (link !== null && link.ws.readyState === WebSocket.OPEN) link.ws.send(frame);
+    if (link !== null && link.ws.readyState === WebSocket.OPEN) link.ws.send(message);
   }
 
   /** A frame of the connector came: it is alive. */
-  sawFrame(): void {
-    this.#lastFrameMs = this.#options.now();
+  sawFrame(nowMs: number): void {
+    this.#lastFrameMs = nowMs;
   }
 
   /** @returns false when there is no link */
@@ -258,6 +287,11 @@ export class LinkLeg {
     return id;
   }
 
+  #up(link: { readonly ws: WebSocket; attachment: LinkAttachment }): void {
+    this.#current = link;
+    this.#frames.isBatching = link.attachment.batch ?? false;
+  }
+
   #note(link: { readonly ws: WebSocket; attachment: LinkAttachment }, change: Partial<LinkAttachment>): void {
     link.attachment = { ...link.attachment, ...change };
     link.ws.serializeAttachment(link.attachment);
@@ -300,9 +334,10 @@ export class LinkLeg {
       key: hello.key.x,
       version: hello.version,
       report: hello.report,
+      batch: hello.batch ?? false,
     };
     ws.serializeAttachment(ready);
-    this.#current = { ws, attachment: ready };
+    this.#up({ ws, attachment: ready });
     this.#block = null;
     this.send({
       type: "welcome",
@@ -313,6 +348,7 @@ export class LinkLeg {
       generation,
       serverTimeMs: this.#options.now(),
       ...(protocol < 2 ? {} : { head: identity.head }),
+      batch: true,
     });
     admission.linkChanged({ up: true, report: hello.report, version: hello.version });
     this.#options.onReady();

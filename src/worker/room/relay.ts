@@ -1,5 +1,8 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
 import { brokenAt, decodeClose, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
+import type { Piece } from "../../core/message-frames.ts";
+import type { ReceiveCredit } from "../../core/stream-credit.ts";
+import { TokenBucket } from "../../core/token-bucket.ts";
 import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
@@ -10,10 +13,13 @@ import {
   FRAME_OPENED,
   FRAME_PROBE,
   FRAME_RESET,
+  batchError,
   decodeFrame,
-  encodeFrame,
+  framesOf,
+  isBatch,
 } from "../../protocol/frame.ts";
-import type { Frame } from "../../protocol/frame.ts";
+import type { Frame, FrameType } from "../../protocol/frame.ts";
+import { FRAME_HEADER_BYTES, ROOM_MESSAGES } from "../../protocol/limits.ts";
 import type { LinkResult, ToConnector } from "../../protocol/link-messages.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { LinkAttachment, StreamAttachment } from "./attachments.ts";
@@ -38,11 +44,18 @@ export class Relay implements RelayForAdmission, StreamHost {
   readonly #streams = new StreamTable();
   readonly #memory = new RoomMemory();
   readonly #stragglers: Stragglers;
+  /** What the room passes on of all browsers together before their own shares count. */
+  readonly sharedPace: TokenBucket;
   #isWaiting = false;
+  /** Time of the event that is being handled; the clock stands still meanwhile. */
+  #eventMs: number | null = null;
+  /** The stream that got DATA last in this event: whether it holds part of a message shows when no more follows. */
+  #unsettled: WsStream | null = null;
 
   constructor(options: RelayOptions) {
     this.#options = options;
     this.#stragglers = new Stragglers(options.ctx, options.now);
+    this.sharedPace = new TokenBucket(ROOM_MESSAGES, options.now());
     this.#link = new LinkLeg({ ...options, onGone: (why) => this.#linkGone(why), onReady: () => this.#tellBusy() });
     for (const ws of options.ctx.getWebSockets("stream")) {
       const attachment = attachmentOf(ws);
@@ -58,16 +71,21 @@ export class Relay implements RelayForAdmission, StreamHost {
   // --- for the streams ---------------------------------------------------------------------------------------------------
 
   nowMs(): number {
-    return this.#options.now();
+    return this.#eventMs ?? this.#options.now();
   }
 
   wakeBy(atMs: number): void {
     this.#options.wakeBy(atMs);
   }
 
-  sendFrame(frame: Uint8Array<ArrayBuffer>): void {
-    this.#options.admission.meter.bytes += frame.byteLength;
-    this.#link.sendFrame(frame);
+  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void {
+    this.#options.admission.meter.bytes += FRAME_HEADER_BYTES + (payload?.byteLength ?? 0);
+    this.#link.sendFrame(type, flags, streamId, payload);
+  }
+
+  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit): void {
+    for (const { payload } of pieces) this.#options.admission.meter.bytes += FRAME_HEADER_BYTES + payload.byteLength;
+    this.#link.sendData(streamId, pieces, back);
   }
 
   mayHold(stream: WsStream): boolean {
@@ -166,7 +184,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     this.#options.admission.meter.opened(isUpgrade(request) ? "upgrades" : "exchanges");
     this.#options.wakeBy(session.expiresAtMs);
     this.#tellBusy();
-    this.sendFrame(encodeFrame(FRAME_OPEN, 0, id, payload));
+    this.sendFrame(FRAME_OPEN, 0, id, payload);
     void this.#streams.exchanges.get(id)?.pump(request.body);
     return answered;
   }
@@ -179,17 +197,24 @@ export class Relay implements RelayForAdmission, StreamHost {
    * @returns false when the socket is none of these and its attachment must tell what it is
    */
   fastMessage(ws: WebSocket, data: string | ArrayBuffer): boolean {
-    if (this.#link.isCurrent(ws)) {
-      if (typeof data === "string") return false;
-      this.#frame(new Uint8Array(data));
+    this.#eventMs = this.#options.now();
+    try {
+      if (this.#link.isCurrent(ws)) {
+        if (typeof data === "string") return false;
+        this.#linkBytes(new Uint8Array(data));
+        return true;
+      }
+      const stream = this.#streams.ofBrowser(ws);
+      if (stream === null) return false;
+      if (!this.#guard(stream)) return true;
+      stream.fromBrowser(data);
+      // What passes on at once holds nothing.
+      if (stream.hasWaiting) this.#keepWithinRoom(stream.heldBytes);
       return true;
+    } finally {
+      this.#settle();
+      this.#eventMs = null;
     }
-    const stream = this.#streams.ofBrowser(ws);
-    if (stream === null) return false;
-    if (!this.#guard(stream)) return true;
-    stream.fromBrowser(data);
-    this.#keepWithinRoom(stream.heldBytes);
-    return true;
   }
 
   /** A message on a link's socket that is not a frame of the proven link. */
@@ -223,20 +248,30 @@ export class Relay implements RelayForAdmission, StreamHost {
     if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;
     // What the room held of its messages is lost: then the close is not the browser's.
     if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");
-    else this.sendFrame(encodeFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason)));
+    else this.sendFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason));
   }
 
   // --- frames ------------------------------------------------------------------------------------------------------------------
 
-  #frame(bytes: Uint8Array<ArrayBuffer>): void {
-    const frame = decodeFrame(bytes);
-    if (typeof frame === "string") return this.#link.end(CLOSE_PROTOCOL, frame);
-    this.#link.sawFrame();
+  #linkBytes(bytes: Uint8Array<ArrayBuffer>): void {
+    this.#link.sawFrame(this.nowMs());
+    if (!isBatch(bytes) || !this.#link.isBatching) {
+      const frame = decodeFrame(bytes);
+      return typeof frame === "string" ? this.#link.end(CLOSE_PROTOCOL, frame) : this.#frame(frame);
+    }
+    const error = batchError(bytes);
+    if (error !== null) return this.#link.end(CLOSE_PROTOCOL, error);
+    for (const frame of framesOf(bytes)) this.#frame(frame);
+  }
+
+  #frame(frame: Frame): void {
     const stream = this.#streams.sockets.get(frame.streamId);
     if (stream !== undefined) {
       if (!this.#guard(stream)) return;
-      this.#socketFrame(stream, frame);
-      if (frame.type === FRAME_DATA) this.#keepWithinRoom(stream.heldBytes);
+      if (frame.type !== FRAME_DATA) return this.#socketFrame(stream, frame);
+      if (this.#unsettled !== stream) this.#settle();
+      this.#unsettled = stream;
+      this.#keepWithinRoom(stream.fromGateway(frame));
       return;
     }
     const exchange = this.#streams.exchanges.get(frame.streamId);
@@ -252,13 +287,11 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   #resetFrame(stream: number, code: number, reason: string): void {
-    this.sendFrame(encodeFrame(FRAME_RESET, 0, stream, encodeClose(code, reason)));
+    this.sendFrame(FRAME_RESET, 0, stream, encodeClose(code, reason));
   }
 
   #socketFrame(stream: WsStream, frame: Frame): void {
     switch (frame.type) {
-      case FRAME_DATA:
-        return stream.fromGateway(frame);
       case FRAME_CREDIT:
         return stream.granted(frame);
       case FRAME_PROBE:
@@ -393,6 +426,12 @@ export class Relay implements RelayForAdmission, StreamHost {
       answer(lost());
     }
     if (streams > 0) this.broke({ leg: "room-connector", code: CLOSE_GATEWAY_GONE, reason, device: null }, streams);
+  }
+
+  /** No more DATA of this event follows for the stream that got some: notes whether part of a message stays in memory. */
+  #settle(): void {
+    this.#unsettled?.settle();
+    this.#unsettled = null;
   }
 
   #keepWithinRoom(heldBytes: number): void {

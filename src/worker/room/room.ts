@@ -113,12 +113,19 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     }
   }
 
-  override async webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
+  override webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> | void {
     if (this.#isRemoved) return closeQuietly(ws, 4403, "this gateway was removed");
     try {
-      const { meter } = this.#admission;
-      if (this.#relay.fastMessage(ws, data)) return meter.relayed(typeof data === "string" ? data.length : data.byteLength);
-      meter.count("controls");
+      if (this.#relay.fastMessage(ws, data)) return this.#admission.meter.relayed(typeof data === "string" ? data.length : data.byteLength);
+    } catch {
+      return closeQuietly(ws, CLOSE_INTERNAL, "internal error");
+    }
+    return this.#slowMessage(ws, data);
+  }
+
+  async #slowMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
+    try {
+      this.#admission.meter.count("controls");
       const attachment = attachmentOf(ws);
       if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);

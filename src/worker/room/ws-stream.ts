@@ -1,13 +1,14 @@
 /** One relayed browser WebSocket in the room: synchronous, no storage, no timer (PROTOCOL.md ST, CR). */
-import { MessageAssembler, frameOf, piecesOf } from "../../core/message-frames.ts";
+import { MessageAssembler, piecesOf } from "../../core/message-frames.ts";
 import type { Message, Piece } from "../../core/message-frames.ts";
 import { brokenAt, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
+import type { TokenBucket } from "../../core/token-bucket.ts";
 import { CLOSE_CUT, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
-import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeFrame, encodeU32 } from "../../protocol/frame.ts";
-import type { Frame } from "../../protocol/frame.ts";
+import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
+import type { Frame, FrameType } from "../../protocol/frame.ts";
 import {
   BROWSER_BUFFER_HIGH_BYTES,
   BROWSER_MESSAGES,
@@ -23,6 +24,7 @@ import type { StreamAttachment } from "./attachments.ts";
 
 const CLOSE_POLICY = 1008;
 const CLOSE_ABNORMAL = 1006;
+const TEXT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** A stream that broke, and on which leg. */
 export interface Break {
@@ -35,8 +37,12 @@ export interface Break {
 
 /** What a stream needs of its relay. */
 export interface StreamHost {
-  /** Sends one frame on the link; dropped when there is none. */
-  sendFrame(frame: Uint8Array<ArrayBuffer>): void;
+  /** Sends one frame on the link (arguments as `encodeFrame`'s); dropped when there is none. */
+  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void;
+  /** Sends pieces as DATA; credit of the direction back goes along where it can. */
+  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit): void;
+  /** Of all browsers' messages together (PROTOCOL.md CR7). */
+  readonly sharedPace: TokenBucket;
   /** Whether this stream's message may grow beyond the first megabyte: one at a time (PROTOCOL.md CR6). */
   mayHold(stream: WsStream): boolean;
   forget(stream: number): void;
@@ -65,6 +71,7 @@ export class WsStream {
   #withheldBytes = 0;
   /** Unsent bytes at the last probe that got no credit. */
   #unsentAtProbe = Number.POSITIVE_INFINITY;
+  /** Payload of the CLOSE that follows the queue. */
   #closeAfterQueue: Uint8Array<ArrayBuffer> | null = null;
 
   constructor(ws: WebSocket, attachment: StreamAttachment, host: StreamHost, afterWake: boolean) {
@@ -74,7 +81,7 @@ export class WsStream {
     this.#host = host;
     this.#upstream = new SendCredit(afterWake);
     this.#downstream = new ReceiveCredit(afterWake);
-    this.#pace = new Pace(BROWSER_MESSAGES, MAX_HELD_MESSAGES, host.nowMs());
+    this.#pace = new Pace(BROWSER_MESSAGES, MAX_HELD_MESSAGES, host.nowMs(), host.sharedPace);
   }
 
   get attachment(): StreamAttachment {
@@ -84,6 +91,11 @@ export class WsStream {
   /** Bytes in this object and in the runtime's send queue. */
   get heldBytes(): number {
     return this.#queuedBytes + this.#pacedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
+  }
+
+  /** Whether messages of the browser wait here. */
+  get hasWaiting(): boolean {
+    return this.#queue.length > 0 || this.#pace.heldCount > 0;
   }
 
   /** A message of the browser: on its way at once, or held back when too many came. */
@@ -119,13 +131,15 @@ export class WsStream {
   #forward(data: string | ArrayBuffer): void {
     const bytes = typeof data === "string" ? utf8(data) : new Uint8Array(data);
     if (bytes.byteLength > MAX_MESSAGE_BYTES) return this.reset(1009, brokenAt("device-room", "message too large"));
+    const ready: Piece[] = [];
     for (const piece of piecesOf(bytes, typeof data === "string")) {
-      if (this.#queue.length === 0 && this.#upstream.spend(piece.payload.byteLength)) this.#host.sendFrame(frameOf(this.id, piece));
+      if (this.#queue.length === 0 && this.#upstream.spend(piece.payload.byteLength)) ready.push(piece);
       else {
         this.#queue.push(piece);
         this.#queuedBytes += piece.payload.byteLength;
       }
     }
+    if (ready.length > 0) this.#host.sendData(this.id, ready, this.#downstream);
     if (this.#queue.length === 0) return;
     // One message larger than the cap may wait alone; a second one behind it may not.
     const waitingBefore = this.#queuedBytes - bytes.byteLength;
@@ -137,34 +151,49 @@ export class WsStream {
   /** The browser closed; what it sent before goes first. */
   browserClosed(code: number, said: string): void {
     const reason = code === CLOSE_ABNORMAL && said === "" ? brokenAt("device-room", "connection lost") : said;
-    const frame = encodeFrame(FRAME_CLOSE, 0, this.id, encodeClose(code, reason));
+    const close = encodeClose(code, reason);
     const clean = sendableClose(code, reason);
     closeQuietly(this.ws, clean.code, clean.reason);
     this.#release(this.#pace.drain());
     if (this.#isOver) return;
     if (this.#queue.length > 0) {
-      this.#closeAfterQueue = frame;
+      this.#closeAfterQueue = close;
       return;
     }
-    this.#host.sendFrame(frame);
+    this.#host.sendFrame(FRAME_CLOSE, 0, this.id, close);
     this.#host.forget(this.id);
   }
 
-  /** A DATA frame of the gateway. */
-  fromGateway(frame: Frame): void {
+  /**
+   * A DATA frame of the gateway. `settle` must follow when no more comes in the same event.
+   *
+   * @returns bytes held for this stream now
+   */
+  fromGateway(frame: Frame): number {
     const bytes = frame.payload.byteLength;
-    if (!this.#downstream.receive(bytes)) return this.reset(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"));
+    if (!this.#downstream.receive(bytes)) return this.#refused(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"));
     const message = this.#assembler.push(frame);
-    if (message === "message_too_large") return this.reset(1009, brokenAt("connector-gateway", "message too large"));
-    if (message === "message_kind_changed") return this.reset(1002, brokenAt("room-connector", "message kind changed"));
-    if (message !== null && !this.#deliver(message)) return this.reset(1007, brokenAt("connector-gateway", "text is not UTF-8"));
-    this.#markHolding();
+    if (message === "message_too_large") return this.#refused(1009, brokenAt("connector-gateway", "message too large"));
+    if (message === "message_kind_changed") return this.#refused(1002, brokenAt("room-connector", "message kind changed"));
+    if (message !== null && !this.#deliver(message)) return this.#refused(1007, brokenAt("connector-gateway", "text is not UTF-8"));
     this.#withheldBytes += bytes;
-    if (this.#mayTakeMore()) {
+    const unsentBytes = this.ws.bufferedAmount;
+    if (this.#mayTakeMore(unsentBytes)) {
       const grant = this.#downstream.consume(this.#withheldBytes);
       this.#withheldBytes = 0;
-      if (grant > 0) this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+      if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
     }
+    return this.#queuedBytes + this.#pacedBytes + this.#assembler.heldBytes + unsentBytes;
+  }
+
+  #refused(code: number, reason: string): number {
+    this.reset(code, reason);
+    return 0;
+  }
+
+  /** The event is over, or goes on with other streams: what is held now must survive in the attachment. */
+  settle(): void {
+    if (!this.#isOver) this.#markHolding();
   }
 
   /** CREDIT of the connector. */
@@ -172,17 +201,16 @@ export class WsStream {
     const bytes = decodeU32(frame.payload);
     if (bytes === null) return this.reset(1002, brokenAt("room-connector", "bad credit"));
     this.#upstream.grant(bytes);
-    let sent = 0;
+    let count = 0;
     for (const piece of this.#queue) {
       if (!this.#upstream.spend(piece.payload.byteLength)) break;
-      this.#host.sendFrame(frameOf(this.id, piece));
       this.#queuedBytes -= piece.payload.byteLength;
-      sent += 1;
+      count += 1;
     }
-    this.#queue.splice(0, sent);
+    if (count > 0) this.#host.sendData(this.id, this.#queue.splice(0, count), this.#downstream);
     if (this.#queue.length > 0) this.#probe();
     else if (this.#closeAfterQueue !== null) {
-      this.#host.sendFrame(this.#closeAfterQueue);
+      this.#host.sendFrame(FRAME_CLOSE, 0, this.id, this.#closeAfterQueue);
       this.#host.forget(this.id);
       return;
     }
@@ -194,7 +222,7 @@ export class WsStream {
     const left = decodeU32(frame.payload);
     if (left === null) return this.reset(1002, brokenAt("room-connector", "bad probe"));
     let grant = 0;
-    if (this.#mayTakeMore()) {
+    if (this.#mayTakeMore(this.ws.bufferedAmount)) {
       grant = this.#downstream.answerProbe(left, this.#withheldBytes);
       this.#withheldBytes = 0;
       this.#unsentAtProbe = Number.POSITIVE_INFINITY;
@@ -205,7 +233,7 @@ export class WsStream {
       this.#unsentAtProbe = Math.min(unsent, this.#unsentAtProbe);
       if (!isMoving) return;
     }
-    this.#host.sendFrame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+    this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
   }
 
   /** CLOSE or RESET of the connector: the browser hears it as the gateway said it. @param isReset the connector's own words, not the gateway's */
@@ -230,7 +258,7 @@ export class WsStream {
       this.ws.serializeAttachment({ ...this.#attachment, cutAtMs });
       this.#host.wakeBy(cutAtMs + CLOSE_ANSWER_MS);
     }
-    this.#host.sendFrame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
+    this.#host.sendFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason));
     closeQuietly(this.ws, code, reason);
     this.#host.forget(this.id);
   }
@@ -254,15 +282,15 @@ export class WsStream {
       return true;
     }
     try {
-      this.ws.send(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(message.data));
+      this.ws.send(TEXT.decode(message.data));
       return true;
     } catch {
       return false;
     }
   }
 
-  #mayTakeMore(): boolean {
-    if (this.ws.bufferedAmount > BROWSER_BUFFER_HIGH_BYTES) return false;
+  #mayTakeMore(unsentBytes: number): boolean {
+    if (unsentBytes > BROWSER_BUFFER_HIGH_BYTES) return false;
     return this.#assembler.heldBytes <= BROWSER_BUFFER_HIGH_BYTES || this.#host.mayHold(this);
   }
 
@@ -270,7 +298,7 @@ export class WsStream {
     // Without a timer: asked again with every message that has to wait, and the connector grants by itself when the gateway reads.
     const what = this.#upstream.blocked(this.#host.nowMs());
     if (what === "stalled") this.reset(CLOSE_TOO_SLOW, brokenAt("connector-gateway", "gateway too slow"));
-    else if (what === "probe") this.#host.sendFrame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue())));
+    else if (what === "probe") this.#host.sendFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue()));
   }
 
   #markHolding(): void {

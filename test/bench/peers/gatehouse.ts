@@ -32,17 +32,17 @@ export interface Gatehouse extends Peer {
 }
 
 /** The built Worker in one workerd, without what `wrangler dev` adds around it (workerd.ts). */
-async function startWorkerd(stateDir: string): Promise<ControlPlane> {
+async function startWorkerd(stateDir: string, checkout: string): Promise<ControlPlane> {
   const port = await freePort();
   mkdirSync(stateDir, { recursive: true });
   const persist = ["--local", "--persist-to", path.join(stateDir, "workerd")];
   await run("Migrating the local D1", {
     args: [...wrangler, "d1", "migrations", "apply", "gatehouse", ...persist],
-    cwd: root,
+    cwd: checkout,
     env: quietEnv(),
   });
   const env = { ...quietEnv(), GATEHOUSE_SECRET: randomBytes(32).toString("base64url") };
-  const child = start({ args: [path.join(import.meta.dirname, "workerd.ts"), "gatehouse", String(port), stateDir], env });
+  const child = start({ args: [path.join(import.meta.dirname, "workerd.ts"), "gatehouse", String(port), stateDir, checkout], env });
   await child.line((line) => line === "ready", "The control plane");
   return {
     appOrigin: `http://localhost:${port}`,
@@ -53,14 +53,23 @@ async function startWorkerd(stateDir: string): Promise<ControlPlane> {
   };
 }
 
+export interface GatehouseOptions {
+  readonly gatewayPort: number;
+  readonly token: string;
+  readonly dir: string;
+  readonly devices: number;
+  /** Another checkout that is built already: measured beside this one. */
+  readonly checkout?: string;
+}
+
 /** Starts it and admits `devices` devices; sockets are spread over them evenly. */
-export async function gatehouse(options: { gatewayPort: number; token: string; dir: string; devices: number }): Promise<Gatehouse> {
-  const { gatewayPort, token, dir } = options;
-  const control = await startWorkerd(path.join(dir, "control-plane"));
+export async function gatehouse(options: GatehouseOptions): Promise<Gatehouse> {
+  const { gatewayPort, token, dir, checkout = root } = options;
+  const control = await startWorkerd(path.join(dir, "control-plane"), checkout);
   const stateDir = path.join(dir, "connector");
   mkdirSync(stateDir, { recursive: true });
   const connect = (args: readonly string[]): RunningConnector =>
-    startConnector({ args, stateDir, appOrigin: control.appOrigin, gatewayPort, token });
+    startConnector({ args, stateDir, appOrigin: control.appOrigin, gatewayPort, token, checkout });
   let connector = connect(["up", "--yes"]);
   const stop = async (): Promise<void> => {
     await connector.stop();
@@ -83,7 +92,7 @@ export async function gatehouse(options: { gatewayPort: number; token: string; d
     const url = `ws://127.0.0.1:${control.port}${ECHO_PATH}`;
     const targetOf = ({ headers }: AdmittedDevice) => ({ url, headers });
     return {
-      name: "Gatehouse",
+      name: checkout === root ? "Gatehouse" : "Gatehouse before",
       kind: "reverse, workerd, all checks",
       control,
       person,

@@ -1,5 +1,5 @@
 /**
- * One workerd with one Worker, as a process: `workerd.ts gatehouse <port> <state folder>` or `workerd.ts mux <port> <state folder>`. Without the
+ * One workerd with one Worker, as a process: `workerd.ts gatehouse <port> <state folder> [checkout]` or `workerd.ts mux <port> <state folder>`. Without the
  * second workerd that `wrangler dev` puts in front for its own purposes: on Cloudflare there is none either, and it would hide what relays cost.
  */
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { root } from "../../../scripts/children.ts";
 
 type V4Options = Parameters<typeof convertV4MiniflareOptions>[0];
 
-const [kind, portText = "", stateDir = ""] = process.argv.slice(2);
+const [kind, portText = "", stateDir = "", checkout = root] = process.argv.slice(2);
 const port = Number(portText);
 const common = {
   host: "127.0.0.1",
@@ -35,7 +35,7 @@ function gatehouseBindings(): Record<string, string> {
   };
 }
 
-const config = path.join(root, "wrangler.toml");
+const config = path.join(checkout, "wrangler.toml");
 // Rules for finding modules: the built Worker is one, and this runtime takes none.
 const { modulesRules: _rules, ...workerOptions } = workerOptionsOf(config).workerOptions;
 const own =
@@ -51,7 +51,7 @@ const own =
         // One bundled module: the rules for further ones apply to none, and this version of Miniflare takes no such rules.
         modulesRules: undefined,
         modules: true,
-        script: readFileSync(path.join(root, "dist/worker/index.js"), "utf8"),
+        script: readFileSync(path.join(checkout, "dist/worker/index.js"), "utf8"),
         bindings: gatehouseBindings(),
       };
 const runtime = new Miniflare(convertV4MiniflareOptions({ ...common, ...own } as V4Options));

@@ -65,7 +65,7 @@ export class WebSocket extends EventEmitter {
     }
     const { isBinary } = { isBinary: (options as { binary?: boolean } | undefined)?.binary ?? typeof data !== "string" };
     const endpoint = this.#endpoint;
-    const wire = isBinary || typeof data === "string" ? (data as Data) : Buffer.from(data as Uint8Array).toString("utf8");
+    const wire = asOlder(isBinary || typeof data === "string" ? (data as Data) : Buffer.from(data as Uint8Array).toString("utf8"));
     route().connectorSends(this, wire);
     endpoint.send(wire);
     if (done !== undefined) this.#whenSent(endpoint, sizeOf(wire), done);
@@ -119,8 +119,8 @@ export class WebSocket extends EventEmitter {
     endpoint.owner = this.#actor;
     endpoint.events = {
       message: (data) => {
-        const isBinary = typeof data !== "string";
-        this.emit("message", isBinary ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data), isBinary);
+        if (typeof data !== "string") this.emit("message", Buffer.from(data.buffer, data.byteOffset, data.byteLength), true);
+        else this.emit("message", Buffer.from(asOlder(data) as string), false);
       },
       closed: (code, reason) => this.#close(code, reason),
     };
@@ -133,4 +133,12 @@ export class WebSocket extends EventEmitter {
     this.#isEmitted = true;
     sim.scheduler.after(0, () => this.emit("close", code, Buffer.from(reason)), this.#actor);
   }
+}
+
+/** Without what an older end does not say (PROTOCOL.md FR5), in the runs that have one. */
+function asOlder(data: Data): Data {
+  if (sim.hasBatches || typeof data !== "string" || !/^\{"type":"(?:hello|welcome)"/.test(data)) return data;
+  const message = JSON.parse(data) as { batch?: boolean };
+  delete message.batch;
+  return JSON.stringify(message);
 }

@@ -6,8 +6,8 @@ import { Link } from "../../../src/connector/link.ts";
 import { readListenAddress, serveMetrics } from "../../../src/connector/metrics.ts";
 import { StreamCounts } from "../../../src/connector/stream-counts.ts";
 import { encodeClose } from "../../../src/core/close-code.ts";
-import { FRAME_CLOSE, FRAME_DATA, FRAME_RESET, decodeFrame, encodeFrame } from "../../../src/protocol/frame.ts";
-import type { Frame } from "../../../src/protocol/frame.ts";
+import { FRAME_CLOSE, FRAME_DATA, FRAME_RESET } from "../../../src/protocol/frame.ts";
+import type { FrameType } from "../../../src/protocol/frame.ts";
 import { HOP_ROUNDS } from "../../../src/protocol/limits.ts";
 import { ConnectorState, TEST_GATEWAY } from "../../support/connector-state.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
@@ -159,21 +159,14 @@ test("[OB4] an address that is taken is an error, not a connector without metric
   await expect(serveMetrics({ host: "127.0.0.1", port: Number(port) }, () => Promise.reject(new Error()) as never)).rejects.toThrow("EADDRINUSE"); // prettier-ignore
 });
 
-function frame(type: Frame["type"], id: number, reason: string): Uint8Array<ArrayBuffer> {
-  return encodeFrame(type, 0, id, encodeClose(4502, reason));
-}
-
 test("[OB4] a stream that broke counts once, on its leg, whoever tells of it; one that an end closed does not count", () => {
   const counts = new StreamCounts();
-  const took = (bytes: Uint8Array<ArrayBuffer>): void => {
-    const read = decodeFrame(bytes);
-    if (typeof read !== "string") counts.took(read);
-  };
-  counts.sent(frame(FRAME_RESET, 1, "connector-gateway: gone"));
-  took(frame(FRAME_CLOSE, 1, "connector-gateway: gone"));
-  took(frame(FRAME_RESET, 2, "device-room: too slow"));
-  counts.sent(frame(FRAME_CLOSE, 3, "bye"));
-  took(frame(FRAME_DATA, 4, "device-room: no close"));
+  const took = (type: FrameType, id: number, reason: string): void => counts.took(type, id, encodeClose(4502, reason));
+  took(FRAME_RESET, 1, "connector-gateway: gone");
+  took(FRAME_CLOSE, 1, "connector-gateway: gone");
+  took(FRAME_RESET, 2, "device-room: too slow");
+  took(FRAME_CLOSE, 3, "bye");
+  took(FRAME_DATA, 4, "device-room: no close");
   expect(counts.broken).toEqual([
     ["device-room", 1],
     ["room-connector", 0],
@@ -181,7 +174,7 @@ test("[OB4] a stream that broke counts once, on its leg, whoever tells of it; on
   ]);
   counts.linkGone(3);
   // The next link counts its streams from the start.
-  counts.sent(frame(FRAME_RESET, 1, "connector-gateway: gone"));
+  took(FRAME_RESET, 1, "connector-gateway: gone");
   expect(counts.broken.map(([, count]) => count)).toEqual([1, 3, 2]);
 });
 

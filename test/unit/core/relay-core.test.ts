@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { isPublicAddress, visitorAddress } from "../../../src/core/client-ip.ts";
 import { cutReason, decodeClose, encodeClose, sendableClose } from "../../../src/core/close-code.ts";
@@ -39,6 +40,42 @@ test("[CR3] grants come in steps; [CR4] a probe brings the rest", () => {
   receive.consume(10);
   expect(receive.answerProbe(0)).toBe(10);
   expect(receive.answerProbe(0)).toBe(0);
+});
+
+test("[CR3] credit goes along with frames that leave anyway; then a grant of its own waits for half a window, once", () => {
+  const receive = new ReceiveCredit();
+  receive.consume(16_383);
+  expect(receive.goAlong()).toBe(0);
+  receive.consume(1);
+  expect(receive.goAlong()).toBe(16_384);
+  expect(receive.consume(131_071)).toBe(0);
+  expect(receive.consume(1)).toBe(131_072);
+  expect(receive.consume(65_536)).toBe(65_536);
+});
+
+test("[CR1] [CR2] [CR3] however grants travel, a sender with a window never waits for ever and never gets more than was consumed", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 65_528 }), goesAlong: fc.boolean() }), { maxLength: 200 }),
+      (steps) => {
+        const sender = new SendCredit();
+        const receiver = new ReceiveCredit();
+        let sent = 0;
+        let granted = 0;
+        for (const { bytes, goesAlong } of steps) {
+          // All that was sent is consumed: half a window at most is still owed.
+          expect(sender.left).toBeGreaterThan(INITIAL_CREDIT_BYTES / 2);
+          expect(sender.spend(bytes)).toBe(true);
+          sent += bytes;
+          expect(receiver.receive(bytes)).toBe(true);
+          const grant = receiver.consume(bytes) + (goesAlong ? receiver.goAlong() : 0);
+          granted += grant;
+          sender.grant(grant);
+          expect(granted).toBeLessThanOrEqual(sent);
+        }
+      },
+    ),
+  );
 });
 
 test("[CR4] [CR5] a full window when either end lost its count, and only once", () => {

@@ -61,6 +61,39 @@ test("[CR7] [case 23] a flow at its rate passes at once and in order; faster is 
   expect([flood.heldCount, flood.waitMs]).toEqual([0, 0]);
 });
 
+test("[CR7] flows share what all may use, first come first served; the own share is nobody else's, and no flow gets more than both", () => {
+  const rate = { perSecond: 100, burst: 50 };
+  const all = { perSecond: 1_000, burst: 20 };
+  const alone = new Pace<number>(rate, 1e9, 0, new TokenBucket(all, 0));
+  expect(Array.from({ length: 100 }, () => alone.pass(0)).filter(Boolean)).toHaveLength(rate.burst + all.burst);
+  fc.assert(
+    fc.property(fc.array(fc.tuple(fc.nat({ max: 3 }), fc.nat({ max: 20 })), { maxLength: 2_000 }), (steps) => {
+      const shared = new TokenBucket(all, 0);
+      const flows = Array.from({ length: 4 }, () => ({ pace: new Pace<number>(rate, 1e9, 0, shared), passed: 0, put: 0 }));
+      let nowMs = 0;
+      for (const [which, waitMs] of steps) {
+        nowMs += waitMs;
+        const flow = flows[which];
+        if (flow === undefined) continue;
+        flow.put += 1;
+        if (flow.pace.pass(nowMs)) flow.passed += 1;
+        else {
+          const released = flow.pace.push(flow.put, nowMs);
+          flow.passed += released === "over" ? 0 : released.length;
+        }
+        const own = rate.burst + (nowMs * rate.perSecond) / 1000;
+        expect(flow.passed).toBeLessThanOrEqual(own + all.burst + (nowMs * all.perSecond) / 1000 + 1e-6);
+        // Nobody has to wait for what lies within the own share.
+        if (flow.put <= rate.burst) expect(flow.passed).toBe(flow.put);
+      }
+      const passed = flows.reduce((sum, flow) => sum + flow.passed, 0);
+      const shares = flows.length * (rate.burst + (nowMs * rate.perSecond) / 1000);
+      expect(passed).toBeLessThanOrEqual(shares + all.burst + (nowMs * all.perSecond) / 1000 + 1e-6);
+    }),
+    { numRuns: 60 },
+  );
+});
+
 test("an IPv4 address counts by itself, an IPv6 one by its /64, however it is written", () => {
   expect(addressGroup("81.2.3.4")).toBe("81.2.3.4");
   const same = ["2a00:1450:4001:830::1", "2A00:1450:4001:0830:ffff:ffff:ffff:ffff", "2a00:1450:4001:830:0:0:1.2.3.4"];

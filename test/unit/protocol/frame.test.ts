@@ -1,18 +1,26 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { FrameSender } from "../../../src/core/frame-sender.ts";
 import { MessageAssembler, frameOf, piecesOf } from "../../../src/core/message-frames.ts";
 import {
   FLAG_FIN,
   FLAG_TEXT,
+  FRAME_BATCH,
   FRAME_CLOSE,
+  FRAME_CREDIT,
   FRAME_DATA,
   FRAME_OPEN,
+  FRAME_RESET,
+  batchError,
   decodeFrame,
   decodeU32,
   encodeFrame,
   encodeU32,
+  framesOf,
+  isBatch,
 } from "../../../src/protocol/frame.ts";
-import { MAX_FRAME_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";
+import type { FrameType } from "../../../src/protocol/frame.ts";
+import { MAX_BATCH_BYTES, MAX_FRAME_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";
 
 test("[FR1] the header is type, flags, two zero bytes and the stream id, big endian", () => {
   expect([...encodeFrame(FRAME_DATA, FLAG_FIN | FLAG_TEXT, 0x01020304, Uint8Array.of(9))]).toEqual([3, 3, 0, 0, 1, 2, 3, 4, 9]);
@@ -84,4 +92,134 @@ test("[CR3] credit travels as four bytes, and only as four", () => {
   expect(decodeU32(encodeU32(4_000_000_000))).toBe(4_000_000_000);
   expect(decodeU32(new Uint8Array(3))).toBe(null);
   expect(decodeU32(new Uint8Array(5))).toBe(null);
+});
+
+interface Sent {
+  readonly type: FrameType;
+  readonly flags: number;
+  readonly streamId: number;
+  readonly payload: Uint8Array;
+}
+
+/** Frames that an end may send, of sizes around the borders. */
+const sentFrames = fc.array(
+  fc.record({
+    type: fc.constantFrom<FrameType>(FRAME_DATA, FRAME_CREDIT, FRAME_CLOSE, FRAME_RESET),
+    streamId: fc.integer({ min: 1, max: 0xffff_ffff }),
+    bytes: fc.oneof(fc.nat({ max: 200 }), fc.constantFrom(0, MAX_FRAME_PAYLOAD_BYTES - 1, MAX_FRAME_PAYLOAD_BYTES)),
+    fill: fc.nat({ max: 255 }),
+    isLast: fc.boolean(),
+    isFlushed: fc.boolean(),
+  }),
+  { maxLength: 40 },
+);
+
+function sender(isBatching: boolean): { frames: FrameSender; messages: Uint8Array<ArrayBuffer>[] } {
+  const messages: Uint8Array<ArrayBuffer>[] = [];
+  const frames = new FrameSender({
+    transmit: (message) => messages.push(message),
+    // Not zeroed, as a pool's memory is.
+    allocate: (bytes) => new Uint8Array(bytes).fill(0xee),
+  });
+  frames.isBatching = isBatching;
+  return { frames, messages };
+}
+
+function readAll(messages: readonly Uint8Array<ArrayBuffer>[]): Sent[] {
+  return messages.flatMap((message) => {
+    if (isBatch(message)) {
+      expect(batchError(message)).toBe(null);
+      const several = [...framesOf(message)];
+      expect(several.length).toBeGreaterThan(1);
+      return several;
+    }
+    const frame = decodeFrame(message);
+    if (typeof frame === "string") throw new Error(frame);
+    return [frame];
+  });
+}
+
+test.each([true, false])(
+  "[FR5] frames come out as they went in, in order, whatever they were collected into (batching: %s)",
+  (isBatching) => {
+    fc.assert(
+      fc.property(sentFrames, (all) => {
+        const { frames, messages } = sender(isBatching);
+        const sent: Sent[] = [];
+        for (const { type, streamId, bytes, fill, isLast, isFlushed } of all) {
+          const payload = new Uint8Array(bytes).fill(fill);
+          const flags = type === FRAME_DATA && isLast ? FLAG_FIN : 0;
+          sent.push({ type, flags, streamId, payload });
+          frames.put(type, flags, streamId, payload);
+          if (isFlushed) frames.flush();
+        }
+        frames.flush();
+        expect(frames.waitingBytes).toBe(0);
+        expect(readAll(messages).map((frame) => ({ ...frame, payload: Buffer.from(frame.payload) }))).toEqual(
+          sent.map((frame) => ({ ...frame, payload: Buffer.from(frame.payload) })),
+        );
+        for (const message of messages)
+          expect(message.byteLength).toBeLessThanOrEqual(isBatch(message) ? MAX_BATCH_BYTES : MAX_FRAME_BYTES);
+        if (!isBatching) expect(messages).toHaveLength(sent.length);
+      }),
+      { numRuns: 25 },
+    );
+  },
+);
+
+function batch(...parts: readonly (Uint8Array | number)[]): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(
+    Buffer.concat([
+      Uint8Array.of(FRAME_BATCH, 0, 0, 0, 0, 0, 0, 0),
+      ...parts.map((part) => (typeof part === "number" ? encodeU32(part) : part)),
+    ]),
+  );
+}
+
+const small = encodeFrame(FRAME_DATA, FLAG_FIN, 7, Uint8Array.of(1, 2, 3));
+
+test.each<[string, Uint8Array<ArrayBuffer>]>([
+  ["batch_header", Uint8Array.of(FRAME_BATCH, 0, 0)],
+  ["batch_header", Uint8Array.of(FRAME_BATCH, 1, 0, 0, 0, 0, 0, 0)],
+  ["batch_header", Uint8Array.of(FRAME_BATCH, 0, 0, 0, 0, 0, 0, 1)],
+  ["batch_header", Uint8Array.of(FRAME_DATA, 0, 0, 0, 0, 0, 0, 0)],
+  ["batch_empty", batch()],
+  ["batch_truncated", batch(small.byteLength)],
+  ["batch_truncated", batch(small.byteLength, small, Uint8Array.of(0, 0, 0))],
+  ["batch_truncated", batch(small.byteLength + 1, small)],
+  ["batch_truncated", batch(0xffff_ffff, small)],
+  ["frame_too_short", batch(0)],
+  ["frame_too_short", batch(small.byteLength, small, 7, small)],
+  ["frame_too_long", batch(MAX_FRAME_BYTES + 1, encodeFrame(FRAME_DATA, 0, 1, new Uint8Array(MAX_FRAME_PAYLOAD_BYTES + 1)))],
+  ["frame_type", batch(batch(small.byteLength, small).byteLength, batch(small.byteLength, small))],
+  ["frame_flags", batch(small.byteLength, small, 8, encodeFrame(FRAME_OPEN, FLAG_FIN, 1))],
+  ["frame_stream_id", batch(8, encodeFrame(FRAME_DATA, 0, 0))],
+  ["batch_too_long", batch(new Uint8Array(MAX_BATCH_BYTES))],
+])("[FR5] [case 22] %s: nothing of the message is read", (error, bytes) => {
+  expect(batchError(bytes)).toBe(error);
+});
+
+test("[FR5] [case 22] random bytes behind a batch's header, and a good batch cut or changed anywhere, never throw; what passes is read to its last byte", () => {
+  const good = batch(small.byteLength, small, small.byteLength, small);
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.nat({ max: good.byteLength }),
+      fc.nat({ max: good.byteLength - 1 }),
+      fc.nat({ max: 255 }),
+      (random, end, at, byte) => {
+        const changed = good.slice();
+        changed[at] = byte;
+        for (const bytes of [batch(random), good.slice(0, end), changed]) {
+          if (batchError(bytes) !== null) continue;
+          let read = 8;
+          for (const frame of framesOf(bytes)) {
+            expect(frame.payload.buffer).toBe(bytes.buffer);
+            read += 12 + frame.payload.byteLength;
+          }
+          expect(read).toBe(bytes.byteLength);
+        }
+      },
+    ),
+  );
 });

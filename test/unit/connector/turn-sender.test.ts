@@ -1,0 +1,97 @@
+/** What leaves at once, what leaves together, and that nothing waits for ever. */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { TurnSender } from "../../../src/connector/turn-sender.ts";
+import { ReceiveCredit } from "../../../src/core/stream-credit.ts";
+import { FRAME_CREDIT, FRAME_DATA, batchError, decodeFrame, decodeU32, framesOf, isBatch } from "../../../src/protocol/frame.ts";
+import type { Frame } from "../../../src/protocol/frame.ts";
+import { CREDIT_ALONG_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../../src/protocol/limits.ts";
+
+/** A link's socket that takes messages when the test says so. */
+function world(isBatching = true) {
+  const messages: Frame[][] = [];
+  const takes: (() => void)[] = [];
+  const sender = new TurnSender({
+    transmit: (message, sent) => {
+      const bytes = new Uint8Array(message);
+      if (isBatch(bytes)) expect(batchError(bytes)).toBe(null);
+      const frame = isBatch(bytes) ? [...framesOf(bytes)] : [decodeFrame(bytes) as Frame];
+      messages.push(frame);
+      takes.push(sent);
+    },
+  });
+  sender.isBatching = isBatching;
+  const data = (streamId: number, bytes = 1): void =>
+    sender.sendData(streamId, [{ payload: new Uint8Array(bytes), flags: 0 }], new ReceiveCredit());
+  const streams = (): number[][] => messages.map((frames) => frames.map(({ streamId }) => streamId));
+  const take = (): void => {
+    for (const sent of takes.splice(0)) sent();
+  };
+  return { sender, messages, data, streams, take };
+}
+
+test("[FR5] the first frame of a turn leaves at once, those that follow in it leave together when it ends", async () => {
+  const { data, streams, take } = world();
+  data(1);
+  expect(streams()).toEqual([[1]]);
+  take();
+  data(2);
+  data(3);
+  expect(streams()).toEqual([[1]]);
+  await nextTurn();
+  expect(streams()).toEqual([[1], [2, 3]]);
+  take();
+  await nextTurn();
+  data(4);
+  expect(streams()).toEqual([[1], [2, 3], [4]]);
+});
+
+test("[FR5] while the system has not taken what was sent, frames of any turn wait for it, in order; then they leave", async () => {
+  const { data, streams, take } = world();
+  data(1);
+  for (const stream of [2, 3, 4]) {
+    await nextTurn();
+    data(stream);
+  }
+  await nextTurn();
+  expect(streams()).toEqual([[1]]);
+  take();
+  expect(streams()).toEqual([[1], [2, 3, 4]]);
+});
+
+test("[FR5] what is as large as a frame may be does not wait for more", () => {
+  const { data, streams } = world();
+  data(1);
+  data(2, MAX_FRAME_PAYLOAD_BYTES);
+  expect(streams()).toEqual([[1], [2]]);
+});
+
+test("[FR5] to a room that does not know it, each frame is a message of its own and leaves at once", () => {
+  const { data, streams } = world(false);
+  for (const stream of [1, 2, 3]) data(stream);
+  expect(streams()).toEqual([[1], [2], [3]]);
+});
+
+test("[CR3] credit of the direction back goes along in the same message, to a room that reads it", () => {
+  for (const isBatching of [true, false]) {
+    const { sender, messages } = world(isBatching);
+    const back = new ReceiveCredit();
+    back.consume(CREDIT_ALONG_BYTES);
+    sender.sendData(5, [{ payload: new Uint8Array(3), flags: 0 }], back);
+    const [first = []] = messages;
+    expect(first.map(({ type }) => type)).toEqual(isBatching ? [FRAME_CREDIT, FRAME_DATA] : [FRAME_DATA]);
+    if (isBatching) expect(decodeU32((first[0] as Frame).payload)).toBe(CREDIT_ALONG_BYTES);
+  }
+});
+
+test("[ST6] nothing of a link that is gone leaves on the next one", async () => {
+  const { sender, data, streams, take } = world();
+  data(1);
+  data(2);
+  sender.reset();
+  take();
+  await nextTurn();
+  expect(streams()).toEqual([[1]]);
+  data(3);
+  expect(streams()).toEqual([[1], [3]]);
+});
