@@ -24,6 +24,14 @@ const page: BuildOptions = {
   jsxImportSource: "preact",
 };
 
+/** The door's second page, beside the first one. */
+async function buildStatusPage(): Promise<void> {
+  const folder = path.join(pages, "door");
+  await mkdir(folder, { recursive: true });
+  await build({ ...page, entryPoints: [path.join(root, "src/door/status.ts")], outfile: path.join(folder, "status.js") });
+  await cp(path.join(root, "src/door/status.html"), path.join(folder, "status.html"));
+}
+
 async function buildPage(source: string, entry: string, out: string, name: string): Promise<void> {
   const folder = path.join(pages, out);
   await mkdir(folder, { recursive: true });
@@ -127,6 +135,7 @@ export async function buildAll(): Promise<ApprovalPage> {
   const approval = await buildApprovalPage();
   await Promise.all([
     buildPage("door", "door.ts", "door", "door"),
+    buildStatusPage(),
     buildPage("dashboard", "main.tsx", "app", "app"),
     buildConnector(approval),
   ]);

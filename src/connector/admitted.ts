@@ -108,6 +108,12 @@ export class Admitted implements BindingStore {
     this.#saveSessions();
   }
 
+  /** Sessions that are not over. */
+  get sessionCount(): number {
+    const nowMs = this.#now();
+    return [...this.#sessions.values()].filter((session) => session.expiresAtMs > nowMs).length;
+  }
+
   /**
    * Whether a stream may be opened, and with which access (security.md I1): its session was admitted here, is not over, and its grant is
    * live. The access is the grant's own, whatever the room says.

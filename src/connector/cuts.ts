@@ -37,6 +37,9 @@ export class Cuts {
   /** One removal at a time, in order: two never take the same entry out twice. */
   #removals: Promise<unknown> = Promise.resolve();
 
+  /** Cuts that this process carried out. */
+  count = 0;
+
   constructor(options: CutsOptions) {
     this.#options = options;
   }
@@ -123,6 +126,7 @@ export class Cuts {
     const cut = "cut" in named ? named.cut : newName;
     const pending = { ...rest, streamsClosed, cutAtMs: named.cutAtMs, audit: named.audit, ...(cut === undefined ? {} : { cut }) };
     admitted.saveCut(pending);
+    this.count += 1;
     return pending;
   }
 
@@ -228,7 +232,7 @@ function readable<T>(read: () => readonly T[]): readonly T[] {
 }
 
 /** @returns a name that no other cut has */
-export function newCutId(): string {
+function newCutId(): string {
   return toBase32(randomBytes(16));
 }
 

@@ -1,7 +1,9 @@
 /** `gatehouse doctor`: one check after another, each with its cure. */
 import { builtPageHash, fetchServed, judgePage, pageHash, servedVersion } from "./approval-page.ts";
 import { EXIT } from "./exit-codes.ts";
+import type { HopLine } from "./hop-lines.ts";
 import { runningStatus } from "./host-commands.ts";
+import { askRunning } from "./local-control.ts";
 import { DiscoverError, discoverGateway } from "./openclaw/discover.ts";
 import type { Discovered } from "./openclaw/discover.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
@@ -81,8 +83,15 @@ export async function doctor({ terminal, files }: Options): Promise<number> {
   const isSafe = report.state === "online";
   const cure = CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";
   check("self-test", isSafe, isSafe ? `OpenClaw ${report.version ?? ""} does not let a remote stranger in` : `${report.state}: ${cure}`);
+  await showHops(files.dir, terminal);
   if (failures === 0) return EXIT.done;
   return report.state === "unsafe" ? EXIT.unsafe : EXIT.failed;
+}
+
+/** What the running connector measures now. One of an older version knows no hops: nothing is shown. */
+async function showHops(dir: string, terminal: Options["terminal"]): Promise<void> {
+  const answer = (await askRunning(dir, { ask: "hops" })) as { readonly hops?: readonly HopLine[] } | null;
+  for (const { hop, state, median, text } of answer?.hops ?? []) terminal.say("hop", `hop  ${hop}: ${text}`, { hop, state, median, text });
 }
 
 type Check = (name: string, isGood: boolean, text: string) => void;

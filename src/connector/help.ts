@@ -13,6 +13,7 @@ export const OPTIONS = {
   confirm: { type: "string" },
   head: { type: "string" },
   log: { type: "string" },
+  metrics: { type: "string" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "v" },
 } as const;
@@ -41,21 +42,22 @@ export const COMMANDS = {
     more: `The words that it shows must be those on the page. Without a terminal it stops with exit code 3; look at the page and run
   gatehouse up --check-words "<words on the page>"`,
     words: 1,
-    options: ["app", "check-words", "yes"],
+    options: ["app", "check-words", "yes", "metrics"],
     group: "connect",
   },
   run: {
     usage: "",
     brief: "keep the connection of a machine that is enrolled",
+    more: "With --metrics it serves numbers about the connection at /metrics, in Prometheus's text format; they name nobody.",
     words: 0,
-    options: ["app", "yes"],
+    options: ["app", "yes", "metrics"],
     group: "connect",
   },
   status: { usage: "", brief: "how the running connector stands", words: 0, options: [], group: "connect" },
   doctor: {
     usage: "",
     brief: "check gateway, secret, settings, connection and the approval page, with a cure for what is wrong",
-    more: "Changes nothing. Exit code 5: OpenClaw is not safe to serve; 1: something else is wrong.",
+    more: "Also shows the hops that this machine sees, with the median of some round trips. Changes nothing. Exit code 5: OpenClaw is not safe to serve; 1: something else is wrong.",
     words: 0,
     options: [],
     group: "connect",
@@ -172,6 +174,7 @@ const OPTION_TEXTS: Readonly<Record<OptionName, string>> = {
   confirm: "--confirm never|first|full",
   head: "--head <seq>:<hash>",
   log: "--log <file>",
+  metrics: "--metrics [host:]<port>   metrics for Prometheus (GATEHOUSE_METRICS); without a host on 127.0.0.1, without it nowhere",
   help: "--help",
   version: "--version",
 };

@@ -14,20 +14,25 @@ import {
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../protocol/close-codes.ts";
+import { clockAheadMs } from "../core/clock-difference.ts";
+import { inWordsOf } from "../core/link-versions.ts";
 import { decodeFrame } from "../protocol/frame.ts";
-import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
+import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { joined } from "../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL } from "../protocol/version.ts";
-import { ROOM_PING, ROOM_PONG } from "../protocol/words.ts";
+import { ROOM_PONG } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import { AuditAnchor } from "./audit-anchor.ts";
 import { Cuts } from "./cuts.ts";
 import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
+import { LinkHops } from "./link-hops.ts";
+import { LinkTraffic } from "./link-traffic.ts";
+import type { Measured } from "./metrics.ts";
 import { ownerChangeOf } from "./owner-change.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
@@ -35,7 +40,8 @@ import { Streams } from "./streams.ts";
 
 export type LinkStatus =
   | { readonly state: "dialing" }
-  | { readonly state: "up" }
+  /** `clockAheadMs`: this machine's clock differs from the room's by that much; null when it does not matter. */
+  | { readonly state: "up"; readonly clockAheadMs: number | null }
   | { readonly state: "waiting"; readonly ms: number; readonly why: string }
   /** Final: dialing again would not help. */
   | { readonly state: "stopped"; readonly why: "refused" | "superseded" | "stale" | "version" };
@@ -48,12 +54,14 @@ export interface LinkOptions {
   readonly gateway: OpenclawGateway;
   readonly version: string;
   readonly now: () => number;
+  /** Milliseconds that only ever grow, for round trips; the process's own unless given. */
+  readonly clock?: () => number;
   readonly onStatus: (status: LinkStatus) => void;
   /** The room and this machine's key log do not agree: nobody new is admitted from here on. */
   readonly onAlarm: (alarm: KeyLogAlarm) => void;
 }
 
-type Command = Exclude<ToConnector, { type: "challenge" | "attention" }>;
+type Command = Exclude<ToConnector, { type: "challenge" | "attention" | "probe" | "hops" }>;
 
 const NONCE_BYTES = 32;
 /** A control plane that hangs must not keep this process. */
@@ -75,11 +83,13 @@ export class Link {
   #failures = 0;
   #upSinceMs: number | null = null;
   #redial: NodeJS.Timeout | undefined;
-  #heartbeat: NodeJS.Timeout | undefined;
   #handshake: NodeJS.Timeout | undefined;
-  #beatMs = HEARTBEAT_IDLE_MS;
-  #missed = 0;
+  readonly hops: LinkHops;
+  readonly #traffic = new LinkTraffic();
+  /** As this link's room knows it. */
+  #reported: string | null = null;
   #protocol = LINK_PROTOCOL;
+  #clockAheadMs: number | null = null;
   /** One command at a time: a cut never overtakes the grant before it. */
   #commands: Promise<void> = Promise.resolve();
 
@@ -108,8 +118,16 @@ export class Link {
     this.#drift = new DriftWatch({ admitted, gateway, now, send });
     options.log.onAppend = (line) => this.#sendLog([line]);
     options.log.onRotated = (seq) => this.#rotated(seq);
+    this.hops = new LinkHops({
+      gateway,
+      clock: options.clock ?? (() => performance.now()),
+      isUp: () => this.#isUp,
+      sendText: (text) => this.#socket?.send(text),
+      send,
+      dead: () => this.#socket?.terminate(),
+    });
     options.gateway.onReport((report) => {
-      this.#send({ type: "report", report });
+      this.#report();
       if (report.state === "online") void this.#gatewayBack();
       else if (report.state === "unsafe") this.#streams.endUnserved();
     });
@@ -124,8 +142,26 @@ export class Link {
     return this.#isUp;
   }
 
+  /** Since when, epoch ms; null while there is no link. */
+  get upSinceMs(): number | null {
+    return this.#isUp ? this.#upSinceMs : null;
+  }
+
   get streamCount(): number {
     return this.#streams.count;
+  }
+
+  /** What the metrics say about link and streams. */
+  get measured(): Pick<Measured, "isLinkUp" | "traffic" | "openStreams" | "streams" | "cuts" | "hops"> {
+    const { counts, count } = this.#streams;
+    return {
+      isLinkUp: this.#isUp,
+      traffic: this.#traffic,
+      openStreams: count,
+      streams: counts,
+      cuts: this.#cuts.count,
+      hops: this.hops.meter,
+    };
   }
 
   start(): void {
@@ -136,7 +172,7 @@ export class Link {
     this.#isStopped = true;
     clearTimeout(this.#redial);
     clearTimeout(this.#handshake);
-    clearInterval(this.#heartbeat);
+    this.hops.beat.stop();
     this.#drift.stop();
     this.#streams.close();
     const socket = this.#socket;
@@ -173,20 +209,20 @@ export class Link {
       headers: { "user-agent": `gatehouse/${version}` },
     });
     this.#socket = socket;
+    this.#traffic.dialled(socket);
     socket.binaryType = "nodebuffer";
     this.#handshake = setTimeout(() => socket.terminate(), 2 * LINK_HANDSHAKE_MS);
     let why = "connection lost";
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (isBinary) return this.#binary(socket, data);
       const text = data.toString("utf8");
-      if (text === ROOM_PONG) {
-        this.#missed = 0;
-        return;
-      }
+      if (text === ROOM_PONG) return this.hops.beat.pong();
       const message = readMessage(text);
       if (message === null) return;
       if (message.type === "challenge") return this.#hello(socket, message);
-      if (message.type === "attention") return this.#beat(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS);
+      if (message.type === "attention") return this.hops.beat.start(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS);
+      // Beside the commands: one that takes its time must not be what is measured.
+      if (message.type === "probe" || message.type === "hops") return this.hops.take(message, () => this.#socket === socket);
       this.#enqueue(socket, message);
     });
     socket.on("unexpected-response", (_request, response) => {
@@ -203,7 +239,8 @@ export class Link {
   #closed(socket: WebSocket, code: number, why: string): void {
     if (this.#socket !== socket) return;
     clearTimeout(this.#handshake);
-    clearInterval(this.#heartbeat);
+    this.hops.beat.stop();
+    this.#traffic.closed();
     this.#socket = null;
     this.#isUp = false;
     this.#streams.endAll();
@@ -246,6 +283,8 @@ export class Link {
     const proof = linkProofFields({ gateway: id, roomNonce: challenge.nonce, connectorNonce, generation, protocol, head });
     const signature = identity.signTagged("link", joined(proof));
     this.#protocol = protocol;
+    const { report } = gateway;
+    this.#reported = JSON.stringify(report);
     const hello: ToRoom = {
       type: "hello",
       protocol,
@@ -255,22 +294,21 @@ export class Link {
       connectorNonce,
       generation: file.generation,
       signature,
-      report: gateway.report,
+      report,
       ...(protocol < 2 ? {} : { head }),
       ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
     };
-    socket.send(JSON.stringify(hello));
+    socket.send(JSON.stringify(inWordsOf(protocol, hello)));
   }
 
-  #beat(everyMs: number): void {
-    clearInterval(this.#heartbeat);
-    this.#beatMs = everyMs;
-    this.#missed = 0;
-    this.#heartbeat = setInterval(() => {
-      if (this.#missed >= HEARTBEAT_MISSES) return this.#socket?.terminate();
-      this.#missed += 1;
-      this.#socket?.send(ROOM_PING);
-    }, this.#beatMs);
+  /** Says how the gateway is, when this link's room does not know it: every message would wake it. */
+  #report(): void {
+    const { report } = this.#options.gateway;
+    const said = this.#clockAheadMs === null ? report : { ...report, clockAheadMs: this.#clockAheadMs };
+    const text = JSON.stringify(said);
+    if (text === this.#reported || !this.#isUp) return;
+    this.#reported = text;
+    this.#send({ type: "report", report: said });
   }
 
   async #command(message: Command): Promise<void> {
@@ -283,11 +321,13 @@ export class Link {
         files.write("gateway", { ...file, generation: message.generation });
         clearTimeout(this.#handshake);
         this.#isUp = true;
+        this.#traffic.up();
         this.#upSinceMs = now();
-        this.#beat(HEARTBEAT_IDLE_MS);
+        this.hops.beat.start(HEARTBEAT_IDLE_MS);
         this.#send({ type: "ack", generation: message.generation });
-        this.#send({ type: "report", report: gateway.report });
-        this.#options.onStatus({ state: "up" });
+        this.#clockAheadMs = clockAheadMs(now(), message.serverTimeMs);
+        this.#report();
+        this.#options.onStatus({ state: "up", clockAheadMs: this.#clockAheadMs });
         if (this.#protocol >= 2) {
           this.#compareHeads(message.head ?? null);
           this.sayAlarm();
@@ -399,7 +439,7 @@ export class Link {
 
   #send(message: ToRoom): void {
     if (this.#socket?.readyState !== WebSocket.OPEN || (!this.#isUp && message.type !== "hello")) return;
-    this.#socket.send(JSON.stringify(message));
+    this.#socket.send(JSON.stringify(inWordsOf(this.#protocol, message)));
   }
 }
 

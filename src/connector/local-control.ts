@@ -8,6 +8,7 @@ import type { HostAction, HostAnswer } from "./host-actions.ts";
 
 const askSchema = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("status") }),
+  z.object({ ask: z.literal("hops") }),
   z.object({ ask: z.literal("cut"), device: z.string().max(64) }),
   z.object({ ask: z.literal("host"), action: hostActionSchema }),
 ]);
@@ -18,6 +19,8 @@ const MAX_LINE_CHARS = 4096;
 
 export interface LocalHandlers {
   status(): object;
+  /** Measures now. */
+  hops(): Promise<object>;
   cut(device: string): Promise<object>;
   host(action: HostAction): Promise<HostAnswer>;
 }
@@ -85,5 +88,6 @@ export function listenLocally(dir: string, handlers: LocalHandlers): { readonly 
 async function answer(text: string, handlers: LocalHandlers): Promise<object> {
   const ask = askSchema.parse(JSON.parse(text));
   if (ask.ask === "host") return handlers.host(ask.action);
+  if (ask.ask === "hops") return handlers.hops();
   return ask.ask === "status" ? handlers.status() : handlers.cut(ask.device);
 }

@@ -11,4 +11,6 @@ export interface Options {
   readonly app: string | undefined;
   readonly checkWords: string | undefined;
   readonly yes: boolean;
+  /** Where metrics are served, as it was written; without it nowhere. */
+  readonly metrics?: string | undefined;
 }

@@ -1,14 +1,17 @@
 /** `up` and `run`: enrols when needed, then keeps the link until a signal or a final refusal. */
+import { aheadText } from "../core/clock-difference.ts";
 import { Admitted } from "./admitted.ts";
 import { anchoredHead } from "./audit-anchor.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
 import { performOnHost } from "./host-actions.ts";
+import { hopLines } from "./hop-lines.ts";
 import { enrolmentIdentity, loadIdentity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
 import { Link } from "./link.ts";
 import type { LinkStatus } from "./link.ts";
 import { ALREADY_RUNNING, askRunning, listenLocally } from "./local-control.ts";
+import { readListenAddress, serveMetrics } from "./metrics.ts";
 import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
 import { settingsDiff } from "./openclaw/settings.ts";
 import { VERSION } from "./options.ts";
@@ -51,7 +54,9 @@ function statusText(status: LinkStatus): string {
     case "dialing":
       return "Connecting …";
     case "up":
-      return "Connected.";
+      return status.clockAheadMs === null
+        ? "Connected."
+        : `Connected. This machine's clock is ${aheadText(status.clockAheadMs)} of the relay's: set it, or decisions and sessions are refused.`;
     case "waiting":
       return `Not connected (${status.why}). Trying again in ${(status.ms / 1000).toFixed(1)} s.`;
     case "stopped":
@@ -71,6 +76,12 @@ export async function serve(options: Options): Promise<number> {
   const file = files.read("gateway");
   if (file === null) {
     terminal.fail("not-enrolled", "This machine is not enrolled yet. Run: gatehouse up <code>");
+    return EXIT.usage;
+  }
+  const wanted = options.metrics;
+  const metricsAt = wanted === undefined ? null : readListenAddress(wanted);
+  if (wanted !== undefined && metricsAt === null) {
+    terminal.fail("usage", `Where should metrics be served? --metrics 9464, or --metrics 127.0.0.1:9464; not "${wanted}".`);
     return EXIT.usage;
   }
   const now = (): number => Date.now();
@@ -129,6 +140,10 @@ export async function serve(options: Options): Promise<number> {
         auditHead: anchoredHead(files, file.gateway),
         version: VERSION,
       }),
+      hops: async () => {
+        const own = await link.hops.meter.measure();
+        return { hops: hopLines(link.isUp ? gateway.report.state : "no-link", own, link.hops.told, now()) };
+      },
       cut: (device) =>
         admitted.grants().some((grant) => grant.statement.device === device) ? link.cutOnHost(device) : Promise.resolve({ unknown: true }),
       host: async (action) => {
@@ -138,13 +153,20 @@ export async function serve(options: Options): Promise<number> {
         return answer;
       },
     });
+    let metrics: { readonly close: () => Promise<void> } | null = null;
     const end = async (code: number): Promise<void> => {
       link.stop();
+      await metrics?.close();
       await gateway.stop();
       await local.close();
       resolve(code);
     };
+    let said = "";
     gateway.onReport((report) => {
+      // An OpenClaw that is away is tried every few seconds.
+      const what = JSON.stringify(report);
+      if (what === said) return;
+      said = what;
       const reason = report.reason === undefined ? "" : ` (${report.reason})`;
       const expected = report.restartExpectedMs === undefined ? "" : `, about ${Math.ceil(report.restartExpectedMs / 1000)} s`;
       terminal.say(
@@ -155,9 +177,27 @@ export async function serve(options: Options): Promise<number> {
     });
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void end(EXIT.done));
     local.ready.then(
-      () => {
+      async () => {
+        if (metricsAt !== null) {
+          try {
+            const { url, close } = await serveMetrics(metricsAt, () => ({
+              ...link.measured,
+              version: VERSION,
+              isServing: gateway.isServing,
+              sessions: admitted.sessionCount,
+              keyLogSeq: log.state.head.seq,
+            }));
+            metrics = { close };
+            terminal.say("metrics", `Metrics for Prometheus: ${url}`, { url });
+          } catch (error) {
+            const why = (error as NodeJS.ErrnoException).code ?? "unknown";
+            terminal.fail("metrics", `Metrics cannot be served at ${metricsAt.host}:${metricsAt.port} (${why}).`);
+            return end(EXIT.failed);
+          }
+        }
         gateway.start();
         link.start();
+        return undefined;
       },
       (error: unknown) => {
         const isTaken = error instanceof Error && error.message === ALREADY_RUNNING;

@@ -14,6 +14,7 @@ import { HandshakePlaces } from "./handshake-places.ts";
 import { HttpStream } from "./http-stream.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { Stream } from "./stream.ts";
+import { StreamCounts } from "./stream-counts.ts";
 import { WsStream } from "./ws-stream.ts";
 
 const NOT_SERVING = brokenAt("connector-gateway", "gateway not serving");
@@ -33,9 +34,16 @@ export class Streams {
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
   readonly #places = new HandshakePlaces();
   readonly #timer: NodeJS.Timeout;
+  readonly counts = new StreamCounts();
 
   constructor(options: StreamsOptions) {
-    this.#options = options;
+    this.#options = {
+      ...options,
+      sendFrame: (frame) => {
+        this.counts.sent(frame);
+        options.sendFrame(frame);
+      },
+    };
     this.#timer = setInterval(() => this.#tick(), PROBE_INTERVAL_MS);
     this.#timer.unref();
   }
@@ -48,6 +56,7 @@ export class Streams {
   frame(frame: Frame): void {
     if (frame.type === FRAME_OPEN) return this.#open(frame);
     const stream = this.#streams.get(frame.streamId);
+    this.counts.took(frame);
     if (stream !== undefined) return stream.frame(frame);
     if (frame.type === FRAME_DATA) this.#reset(frame.streamId, 1001, "unknown stream");
   }
@@ -66,6 +75,7 @@ export class Streams {
 
   /** The link went: nothing is resumed. */
   endAll(): void {
+    this.counts.linkGone(this.#streams.size);
     for (const stream of this.#streams.values()) stream.end(1001, brokenAt("room-connector", "connection lost"), false);
     this.#streams.clear();
   }
@@ -129,6 +139,7 @@ export class Streams {
 
   #start(id: number, stream: Stream): void {
     this.#streams.set(id, stream);
+    this.counts.opened += 1;
     stream.start();
   }
 }

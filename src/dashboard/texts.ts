@@ -1,5 +1,7 @@
 /** Every text of the dashboard, so that another language is an addition. */
+import { LEG_TEXT } from "../core/leg-text.ts";
 import type { AuditEvent, BudgetNotice, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
+import type { PersonRole } from "../protocol/statements.ts";
 import type { CostLine } from "../protocol/usage.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 
@@ -78,6 +80,13 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "connector-copied": "A copy of the gateway's machine tried to connect and was refused",
   "gateway-quarantined": "Gateway closed: two machines fight over it",
   "quarantine-ended": "Gateway opened again after two machines fought over it",
+  "person-invited": "Person invited",
+  "invitation-withdrawn": "Invitation withdrawn",
+  "person-accepted": "Invitation accepted, waits for an owner",
+  "person-declined": "Person turned down",
+  "person-confirmed": "Person confirmed",
+  "person-removed": "Person removed",
+  "person-left": "Person left",
   asked: "A device asked to be allowed",
   "request-allowed": "Request answered: allowed",
   "request-denied": "Request denied",
@@ -132,17 +141,31 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "token-copied": "Device frozen: its admission was used from two places",
 };
 
-/** Where a connection broke, by leg. */
-const BROKEN: Readonly<Record<string, string>> = {
-  "device-room": "Connection broke between the device and Gatehouse",
-  "room-connector": "Connection broke between Gatehouse and the gateway's machine",
-  "connector-gateway": "Connection broke between the gateway's machine and OpenClaw",
-};
+/** Where a connection broke, by leg; what the audit says is any text. */
+const BROKEN: Readonly<Record<string, string>> = LEG_TEXT;
 
 export function actionText(event: AuditEvent): string {
   const { leg } = event.detail;
-  if (event.action === "stream-broken") return (typeof leg === "string" ? BROKEN[leg] : undefined) ?? "A connection broke";
-  return ACTIONS[event.action] ?? event.action;
+  if (event.action === "stream-broken") {
+    const where = typeof leg === "string" ? BROKEN[leg] : undefined;
+    return where === undefined ? "A connection broke" : `Connection broke ${where}`;
+  }
+  const text = ACTIONS[event.action] ?? event.action;
+  const { whom } = event.detail;
+  return typeof whom === "string" ? `${text}: ${whom}` : text;
+}
+
+/** @returns who did it: a person by name, else in which part */
+export function actorText({ actor, detail }: AuditEvent): string {
+  return typeof detail["person"] === "string" ? `${detail["person"]} (${actor})` : actor;
+}
+
+/** @returns a role with everything that it says */
+export function roleText(role: PersonRole): string {
+  if (role.kind !== "approver") return role.kind === "owner" ? "Owner" : "Viewer";
+  const days = role.maxExpiryMs / DAY_MS;
+  const time = days >= 1 ? `${Math.round(days * 100) / 100} ${days === 1 ? "day" : "days"}` : `${Math.round(days * 2400) / 100} hours`;
+  return `Approver: at most ${ACCESS[role.maxAccess].toLowerCase()}, for at most ${time === "1 hours" ? "1 hour" : time}`;
 }
 
 export const DEVICE_STATE: Readonly<Record<Device["state"], readonly [tone: string, text: string]>> = {
@@ -230,6 +253,8 @@ export const TEXTS = {
   devices: (count: number) => (count === 1 ? "1 device" : `${count} devices`),
   waiting: (count: number) => `${count} waiting`,
   neverSeen: "never seen",
+  machineClock: (difference: string) =>
+    `The clock of the gateway's machine is ${difference} of ours. Set it: decisions and sessions carry times, and from ten minutes on they are refused.`,
   lastSeenAt: (when: string) => `last seen ${when}`,
 
   // One gateway
@@ -345,6 +370,30 @@ export const TEXTS = {
   driftMay: "May do",
   driftApproved: "Approved",
   client: "Program",
+  personsHeading: "People",
+  placeHeading: "Your place",
+  person: {
+    nobody: "Only you may decide here. Invite somebody to share this gateway, or to decide while you are away.",
+    invite: "Invite person",
+    invited: "Invited:",
+    linkEnds: (when: string) => `The link was not used yet. It ends ${when}.`,
+    withdraw: "Withdraw",
+    withdrawTitle: (name: string) => `Withdraw the invitation for ${name}?`,
+    withdrawText: "Its link stops working.",
+    accepted: (name: string) => `${name} accepted and waits for you.`,
+    refused: "The gateway's machine refused this person's passkey. Confirm again, or turn them down.",
+    account: (name: string) => `Signs in as “${name}”; accepted`,
+    confirm: "Confirm",
+    remove: "Remove",
+    removeTitle: (name: string) => `Remove ${name}?`,
+    removeViewer: "They see this gateway no more.",
+    youAre: {
+      owner: "You are an owner of this gateway. Somebody else claimed it.",
+      approver: "You are an approver here: you allow devices up to your limit, and cut them.",
+      viewer: "You are a viewer here: you see devices and what happens, and decide nothing.",
+    },
+    leave: "Leave",
+  },
   settingsHeading: "Settings",
   gatewayName: "Name of the gateway",
   renameGateway: "Rename gateway",

@@ -1,4 +1,6 @@
 /** Every text of the door, so that another language is an addition. */
+import { LEG_TEXT } from "../core/leg-text.ts";
+import type { StatusResponse } from "../protocol/door-messages.ts";
 import type { GatewayState } from "../protocol/words.ts";
 
 export const TEXTS = {
@@ -90,4 +92,47 @@ export function stateText(state: GatewayState, lastSeen: string | null, restartE
 function span(ms: number): string {
   const seconds = Math.max(1, Math.ceil(ms / 1000));
   return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** The status page; the sentences about a gateway that is away are `stateText`, as at the door. */
+export const STATUS = {
+  serving: "The gateway is serving: allowed devices can connect.",
+  linkSince: "Machine connected since",
+  notLinked: "not connected",
+  state: "State",
+  lastBreak: "Last break",
+  noBreak: "none that is known",
+  stale: "Gatehouse cannot be reached right now. What stands here may be old; this page tries again by itself.",
+  overTitle: "This device is not let in now",
+  over: "Its session has ended, or its access was taken away. Open the gateway to come in again; then this page works again, too.",
+} as const;
+
+const STATE_WORD: Readonly<Record<GatewayState, string>> = {
+  online: "serving",
+  starting: "starting",
+  restarting: "restarting",
+  offline: "offline: OpenClaw is not running",
+  "no-link": "offline: its machine is away",
+  unsafe: "closed for safety",
+  unclaimed: "not connected yet",
+};
+
+/** @returns a few words for the browser's tab */
+export function statusTitle(state: GatewayState): string {
+  const word = STATE_WORD[state];
+  return `${word[0]?.toUpperCase() ?? ""}${word.slice(1)}`;
+}
+
+/** @param at how a moment is written @returns names and values, in the order in which they are shown */
+export function statusFacts(
+  { gatewayState, lastSeenMs, linkSinceMs, lastBreak }: Pick<StatusResponse, "gatewayState" | "lastSeenMs" | "linkSinceMs" | "lastBreak">,
+  at: (ms: number) => string,
+): readonly (readonly [name: string, value: string])[] {
+  const isOffline = gatewayState === "no-link" || gatewayState === "offline";
+  const since = isOffline && lastSeenMs !== null ? `, since ${at(lastSeenMs)}` : "";
+  return [
+    [STATUS.state, `${STATE_WORD[gatewayState]}${since}`],
+    [STATUS.linkSince, linkSinceMs === null ? STATUS.notLinked : at(linkSinceMs)],
+    [STATUS.lastBreak, lastBreak === null ? STATUS.noBreak : `${at(lastBreak.atMs)}, ${LEG_TEXT[lastBreak.leg]}`],
+  ];
 }

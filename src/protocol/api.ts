@@ -1,7 +1,8 @@
 /** The HTTP API of the app origin and the approval origin: bodies in both directions. Routes and OpenAPI come from these. */
 import { z } from "zod";
-import { claimsSchema } from "./door-messages.ts";
+import { claimsSchema, lastBreakSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";
+import { hopViewSchema } from "./hops.ts";
 import { ownerRoleSchema } from "./key-log.ts";
 import {
   accessSchema,
@@ -32,7 +33,7 @@ export const apiErrorSchema = z.object({
 /** Closed set of `code`. `not-found` also stands for forbidden. */
 export const API_ERRORS = [
   "bad-request", "too-large", "not-signed-in", "wrong-origin", "not-found", "conflict", "closed-for-sign-up", "code-invalid", "passkey-refused",
-  "match-code-wrong", "request-over", "grant-refused", "gateway-away", "too-many", "unavailable", "internal",
+  "match-code-wrong", "request-over", "already-allowed", "already-denied", "grant-refused", "gateway-away", "too-many", "unavailable", "internal",
 ] as const; // prettier-ignore
 export type ApiErrorCode = (typeof API_ERRORS)[number];
 
@@ -110,7 +111,15 @@ export const ownersViewSchema = z.object({
       name: z.string(),
       /** Null while its room does not answer. */
       keys: z
-        .array(z.object({ credentialId: z.string(), state: z.enum(["trusted", "adding", "removing"]), role: ownerRoleSchema }))
+        .array(
+          z.object({
+            credentialId: z.string(),
+            state: z.enum(["trusted", "adding", "removing"]),
+            role: ownerRoleSchema,
+            /** Whose it is, when it came by an invitation to that gateway. */
+            person: z.string().nullable(),
+          }),
+        )
         .nullable(),
       recovery: z.object({ key: recoveryKeySchema, state: z.enum(["trusted", "adding"]) }).nullable(),
     }),
@@ -135,6 +144,9 @@ export const observedSchema = z.object({
   /** ISO 3166 code when the edge knows it. */
   country: z.string().nullable(),
 });
+/** An approver's: highest access, and longest time in milliseconds. */
+export const ceilingSchema = z.object({ maxAccess: accessSchema, maxExpiryMs: ms });
+export type Ceiling = z.infer<typeof ceilingSchema>;
 /** GET /api/decisions/:gateway/requests/:request */
 export const pairingRequestSchema = z.object({
   id: digestIdSchema,
@@ -148,6 +160,8 @@ export const pairingRequestSchema = z.object({
   requestedAccess: accessSchema,
   /** Hash of the key log's last entry; goes into the grant, so that a later cut makes it stale. */
   head: hashSchema.nullable(),
+  /** What the asking person may give at most; null for an owner. */
+  ceiling: ceilingSchema.nullable(),
   claims: claimsSchema,
   observed: observedSchema,
   createdAtMs: ms,
@@ -216,12 +230,20 @@ export const gatewaySchema = z.object({
   openclawVersion: z.string().nullable(),
   connectorVersion: z.string().nullable(),
   demo: z.boolean(),
+  /** How far its machine's clock is ahead of ours (negative: behind), when that matters. */
+  clockAheadMs: z.int().nullable(),
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),
+  /** Since when the machine is connected; null while it is not. */
+  linkSinceMs: ms.nullable(),
+  lastBreak: lastBreakSchema.nullable(),
   deviceCount: z.int(),
   waitingCount: z.int(),
   createdAtMs: ms,
+  /** What the asking person is here, and whether this account claimed the gateway. */
+  role: z.enum(["owner", "approver", "viewer"]),
+  isOwn: z.boolean(),
 });
 export type Gateway = z.infer<typeof gatewaySchema>;
 /** GET /api/gateways -> { gateways }; GET /api/gateways/:id -> { gateway, devices }; PATCH { name }; DELETE. */
@@ -242,6 +264,20 @@ export const gatewayCreatedSchema = z.object({
   command: z.string(),
   expiresAtMs: ms,
 });
+/** POST /api/gateways/:id/hops -> hopsSchema: measures now (PROTOCOL.md OB1). */
+export const hopsSchema = z.object({
+  atMs: ms,
+  state: z.enum(GATEWAY_STATES),
+  /** Data centre that the caller came to, where the room lives: three letters, `local`, or null when the platform does not tell. */
+  edge: z.string().nullable(),
+  room: z.string().nullable(),
+  linkSinceMs: ms.nullable(),
+  connectorVersion: z.string().nullable(),
+  openclawVersion: z.string().nullable(),
+  /** In order. The first is the platform's own word on the caller's connection, where it has one; a page measures it itself. */
+  hops: z.array(hopViewSchema),
+});
+export type Hops = z.infer<typeof hopsSchema>;
 /** PATCH /api/gateways/:id/devices/:device { name } */
 /** POST /api/gateways/:id/devices/:device/cut -> receiptSchema; GET …/cut -> the latest receipt (poll while `gateway` is pending). */
 export const receiptSchema = z.object({
@@ -308,7 +344,7 @@ export const apiTokenRequestSchema = z.object({ name: nameSchema, days: z.int().
 /** `token`: shown this once. */
 export const apiTokenMadeSchema = apiTokenSchema.extend({ token: z.string() });
 /** POST /api/gateways/:id/devices/:device/keep -> {}: the answer "it was me"; cutting the device is the other answer. */
-export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, triesLeft: true });
+export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, ceiling: true, triesLeft: true });
 /** GET /api/requests, from the inbox. */
 export const waitingSchema = z.object({ requests: z.array(waitingCardSchema), notices: z.array(inboxNoticeSchema) });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;

@@ -9,6 +9,7 @@ import {
   nonceSchema,
   signedByDeviceSchema,
 } from "./statements.ts";
+import { LEGS } from "./close-codes.ts";
 import { MAX_CLAIM_CHARS } from "./limits.ts";
 import { GATEWAY_STATES } from "./words.ts";
 
@@ -40,9 +41,8 @@ export type ChallengeResponse = z.infer<typeof challengeResponseSchema>;
 
 // --- POST /.gatehouse/api/session ----------------------------------------------------------------------------------------
 
-/** The rotating device token travels in its cookie. `statement`: sessionStatementSchema bytes. */
+/** The rotating device token travels in its cookie. `statement`: sessionStatementSchema bytes. Answer: `{ expiresAtMs, access }`. */
 export const sessionRequestSchema = z.object({ signed: signedByDeviceSchema, activationCode: z.string().max(100).optional() });
-export const sessionResponseSchema = z.object({ expiresAtMs: z.int(), access: accessSchema });
 
 /** Error codes of the door's JSON endpoints, in `{ "error": { "code", "message" } }`. */
 export const DOOR_ERRORS = [
@@ -50,6 +50,17 @@ export const DOOR_ERRORS = [
   "needs-host",
 ] as const; // prettier-ignore
 export type DoorError = (typeof DOOR_ERRORS)[number];
+
+// --- GET /.gatehouse/api/status ------------------------------------------------------------------------------------------
+
+/** The last time that a stream broke, the link went or OpenClaw went away, and on which leg. Server time. */
+export const lastBreakSchema = z.object({ leg: z.enum(LEGS), atMs: z.int() });
+export type LastBreak = z.infer<typeof lastBreakSchema>;
+/** For devices with a session; anybody else is answered as at an address where nothing is. */
+export const statusResponseSchema = challengeResponseSchema
+  .pick({ gatewayName: true, gatewayState: true, restartExpectedMs: true, lastSeenMs: true, serverTimeMs: true })
+  .extend({ linkSinceMs: z.int().nullable(), lastBreak: lastBreakSchema.nullable() });
+export type StatusResponse = z.infer<typeof statusResponseSchema>;
 
 // --- WebSocket /.gatehouse/wait --------------------------------------------------------------------------------------------
 
@@ -92,19 +103,3 @@ export const toDoorSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("error"), code: z.enum(DOOR_ERRORS) }),
 ]);
 export type ToDoor = z.infer<typeof toDoorSchema>;
-
-// --- same-device way ---------------------------------------------------------------------------------------------------------
-
-/**
- * Query of the top-level trip to `<approval origin>/owner`: public data only. The way back is a form post of
- * `{ code, state }` to `/.gatehouse/activate`, answered with the door page that carries both in `data-` attributes.
- */
-export const ownerTripSchema = z.object({
-  gateway: gatewayIdSchema,
-  /** Device key as JSON. */
-  key: z.string().max(400),
-  name: z.string().max(MAX_CLAIM_CHARS),
-  state: z.string().min(16).max(64),
-  /** Path to open afterwards. */
-  to: z.string().max(2000),
-});

@@ -135,6 +135,8 @@ export const MAX_CLAIM_CHARS = 80;
 // --- grants, sessions, codes ---------------------------------------------------------------------------------------------
 
 export const SESSION_MS = 12 * 3_600_000;
+/** Clocks that differ by more are named on both ends: grants and sessions carry times, and from ten minutes on they are refused. */
+export const CLOCK_WARN_MS = 2 * 60_000;
 /** A signed grant must reach the connector within this time when the gateway is online. */
 export const APPLY_BY_MS = 10 * 60_000;
 /** The same when the gateway was offline at the decision. */
@@ -172,6 +174,10 @@ export const MAX_GATEWAYS_PER_ACCOUNT = 50;
 export const MAX_PASSKEYS_PER_ACCOUNT = 10;
 /** Invitations of one account that nobody has used yet. */
 export const MAX_OPEN_INVITATIONS = 20;
+/** Invitations to one gateway that nobody has accepted yet. */
+export const MAX_OPEN_GATEWAY_INVITATIONS = 10;
+/** Persons of one gateway, open invitations included: each is a row of the room, and told of every change. */
+export const MAX_PERSONS_PER_GATEWAY = 30;
 /** Owner passkeys that a gateway's key log holds at once. */
 export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */
@@ -203,6 +209,19 @@ export const MAX_KEPT_DIFFERENCES = 200;
 export const DRIFT_SETTLE_MS = 300;
 /** Rows about broken streams in a gateway's audit: a link that comes and goes must not fill it. */
 export const BREAK_ROWS = { perSecond: 1 / 60, burst: 20 } as const;
+
+// --- seeing it ----------------------------------------------------------------------------------------------------------------
+
+/** Round trips of one measuring, per hop. */
+export const HOP_ROUNDS = 5;
+/** Round trips of each hop that a connector remembers. */
+export const HOP_SAMPLES = 64;
+/** One round trip of a measuring that takes longer counts as none. */
+export const HOP_ROUND_MS = 2_000;
+/** How long the owner's page waits for the connector's part, from the start of the measuring. */
+export const HOP_PATIENCE_MS = 4_000;
+/** Measurings of one gateway: each wakes its room and has its machine ask OpenClaw. */
+export const MEASURINGS = { perSecond: 1 / 5, burst: 3 } as const;
 
 // --- audit chain -----------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { auditHeadSchema } from "./audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
 import { differencesSchema, openclawIdSchema } from "./drift.ts";
+import { hopMedianSchema } from "./hops.ts";
 import { MAX_AUDIT_DIGESTS, MAX_BUILD_CHARS, MAX_KEY_LOG_LINE_CHARS, MAX_ROTATION_LINE_CHARS, MAX_ROTATIONS_SHOWN } from "./limits.ts";
 import { signedReceiptSchema } from "./receipt.ts";
 import {
@@ -19,6 +20,8 @@ import { accessSchema } from "./statements.ts";
 
 /** Correlates a command of the room with the connector's result. */
 const idSchema = z.string().min(1).max(64);
+/** Three letters of a data centre, or `local`. */
+export const placeSchema = z.string().regex(/^(?:[A-Z]{3}|local)$/);
 
 // --- room to connector ---------------------------------------------------------------------------------------------------
 
@@ -94,13 +97,26 @@ export const auditHeadMessageSchema = z.object({
 });
 /** Whether a device waits at the door or a stream is open: the connector then beats every HEARTBEAT_BUSY_MS. */
 export const attentionSchema = z.object({ type: z.literal("attention"), busy: z.boolean() });
+/** The owner measures: the connector times a few round trips to the room and to the gateway, and answers `probed` (PROTOCOL.md OB1). */
+export const probeSchema = z.object({ type: z.literal("probe"), id: idSchema });
+/** What the owner's last measuring found out on the room's side, for `gatehouse doctor`. */
+export const hopsToldSchema = z.object({
+  type: z.literal("hops"),
+  edgeRoom: hopMedianSchema,
+  /** Data centre of the room, `local`, or null when the platform does not tell. */
+  place: placeSchema.nullable(),
+  atMs: z.int(),
+});
 
 export const toConnectorSchema = z.discriminatedUnion("type", [
-  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema,
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema, probeSchema, hopsToldSchema,
 ]); // prettier-ignore
 export type ToConnector = z.infer<typeof toConnectorSchema>;
 
 // --- connector to room ---------------------------------------------------------------------------------------------------
+
+/** A word of a closed set that only a later version knows: read as the general one, so that the link lives on (PROTOCOL.md FR3). */
+const laterWord = z.string().regex(/^[a-z]{1,20}(?:-[a-z]{1,20}){0,5}$/);
 
 /** What the connector knows about the OpenClaw gateway. */
 export const gatewayReportSchema = z.object({
@@ -119,10 +135,13 @@ export const gatewayReportSchema = z.object({
       "auth-mode",
       "connector-copied",
     ])
+    .or(laterWord.transform(() => undefined))
     .optional(),
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),
   demo: z.boolean().optional(),
+  /** How far this machine's clock is ahead of the room's (negative: behind), said when it is more than CLOCK_WARN_MS. */
+  clockAheadMs: z.int().optional(),
   /** Names the build of the pages that it serves, while it serves the ones it came with; without it nothing is kept at the edge (EC2). */
   build: z.string().min(1).max(MAX_BUILD_CHARS).optional(),
 });
@@ -163,7 +182,10 @@ export const resultSchema = z.object({
   type: z.literal("result"),
   id: idSchema,
   ok: z.boolean(),
-  refusal: z.enum(REFUSALS).optional(),
+  refusal: z
+    .enum(REFUSALS)
+    .or(laterWord.transform((): Refusal => "bad-statement"))
+    .optional(),
   /** For `grant`: kept, but the owner's policy wants a word on the gateway's machine first. */
   needsHost: z.boolean().optional(),
   /** For `cut`: what happened on the gateway. */
@@ -218,6 +240,14 @@ export const deviceEventSchema = z.object({
   scopes: z.array(z.string().max(60)).max(30).optional(),
 });
 
+/** Answer to `probe`. A hop that could not be measured is null. */
+export const probedSchema = z.object({
+  type: z.literal("probed"),
+  id: idSchema,
+  roomConnector: hopMedianSchema.nullable(),
+  connectorGateway: hopMedianSchema.nullable(),
+});
+
 export const toRoomSchema = z.discriminatedUnion("type", [
   linkHelloSchema,
   linkAckSchema,
@@ -232,6 +262,7 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   auditAnchorSchema,
   driftSchema,
   rotatedMessageSchema,
+  probedSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;
 

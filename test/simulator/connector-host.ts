@@ -60,6 +60,7 @@ export class ConnectorProcess {
         gateway: new SimOpenclaw(this.#gateway, admitted, this.actor),
         version: "0.1.0",
         now,
+        clock: now,
         onAlarm: (alarm) => {
           sim.trace(`${this.actor.name} alarm ${alarm}`);
           this.alarms.push(alarm);

@@ -216,6 +216,17 @@ export class SimOpenclaw implements OpenclawGateway {
     });
   }
 
+  ping(): Promise<number> {
+    return sim.scheduler.io(1, () => {
+      if (!this.#gateway.isUp) throw new GatewayAwayError();
+      return 1;
+    });
+  }
+
+  onPing(): () => void {
+    return () => undefined;
+  }
+
   /** Nobody pairs at this gateway but the connector. */
   onPairing(): () => void {
     return () => undefined;

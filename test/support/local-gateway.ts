@@ -157,6 +157,22 @@ export class StubOpenclaw implements OpenclawGateway {
     return Promise.resolve();
   }
 
+  /** What one round trip takes; the test says so, or refuses. */
+  pinged: () => Promise<number> = () => Promise.resolve(1);
+  readonly #pings = new Set<(ms: number) => void>();
+
+  async ping(): Promise<number> {
+    if (this.isAway) throw new GatewayAwayError("away");
+    const ms = await this.pinged();
+    for (const listener of this.#pings) listener(ms);
+    return ms;
+  }
+
+  onPing(listener: (ms: number) => void): () => void {
+    this.#pings.add(listener);
+    return () => this.#pings.delete(listener);
+  }
+
   onPairing(listener: () => void): () => void {
     this.pairing.add(listener);
     return () => this.pairing.delete(listener);

@@ -35,6 +35,10 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
     "/owner": { signed: grant.signed },
     "/:entry": { what: "remove" },
     "/budget": { microUsd: 0, bytes: 0 },
+    "/invitations": { name: "Mallory", role: { kind: "owner" } },
+    "/confirm": { signed: grant.signed },
+    "/remove": { signed: grant.signed },
+    "/leave": { signed: null },
     "/nonce": { nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))) },
   };
   const routes = [

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { WebSocket } from "ws";
 import { z } from "zod";
-import { MAX_BUILD_CHARS } from "../../protocol/limits.ts";
+import { HOP_ROUND_MS, MAX_BUILD_CHARS } from "../../protocol/limits.ts";
 import type { Discovered } from "./discover.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
 
@@ -94,6 +94,31 @@ export class ControlLeg {
   request(method: string, params: object): Promise<unknown> {
     if (!this.#isReady) return Promise.reject(new GatewayAwayError("the gateway is not connected"));
     return this.#send(method, params);
+  }
+
+  /**
+   * One protocol ping (RFC 6455 §5.5.2): the gateway's own event loop answers it, nothing else is asked of it.
+   *
+   * @returns once the answer is here; throws GatewayAwayError when the socket is down or goes, or nothing comes
+   */
+  ping(): Promise<void> {
+    const socket = this.#socket;
+    if (!this.#isReady || socket?.readyState !== WebSocket.OPEN)
+      return Promise.reject(new GatewayAwayError("the gateway is not connected"));
+    return new Promise((resolve, reject) => {
+      const settle = (act: () => void): void => {
+        clearTimeout(timer);
+        socket.off("pong", answered);
+        socket.off("close", gone);
+        act();
+      };
+      const answered = (): void => settle(resolve);
+      const gone = (): void => settle(() => reject(new GatewayAwayError("the gateway went away")));
+      const timer = setTimeout(gone, HOP_ROUND_MS);
+      socket.on("pong", answered);
+      socket.on("close", gone);
+      socket.ping();
+    });
   }
 
   #send(method: string, params: object): Promise<unknown> {

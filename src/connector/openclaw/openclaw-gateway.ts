@@ -19,6 +19,8 @@ export interface OpenclawOptions {
   readonly origin: string;
   readonly bindings: BindingStore;
   readonly now: () => number;
+  /** Milliseconds that only ever grow, for round trips; the process's own unless given. */
+  readonly clock?: () => number;
   /** Asked when settings are missing; a yes applies them. */
   readonly approveSettings: (changes: readonly SettingChange[]) => Promise<boolean>;
   /** Kept on disk for `uninstall` before anything is written. */
@@ -40,6 +42,7 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #leg: ControlLeg;
   readonly #listeners = new Set<(report: GatewayReport) => void>();
   readonly #pairing = new Set<() => void>();
+  readonly #pings = new Set<(ms: number) => void>();
   readonly #staleTokens = new Set<string>();
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
@@ -130,6 +133,20 @@ export class LocalOpenclaw implements OpenclawGateway {
     return () => this.#pairing.delete(listener);
   }
 
+  async ping(): Promise<number> {
+    const clock = this.#options.clock ?? (() => performance.now());
+    const startMs = clock();
+    await this.#leg.ping();
+    const ms = Math.max(0, clock() - startMs);
+    for (const listener of this.#pings) listener(ms);
+    return ms;
+  }
+
+  onPing(listener: (ms: number) => void): () => void {
+    this.#pings.add(listener);
+    return () => this.#pings.delete(listener);
+  }
+
   /** @returns false when it was not there any more. @throws GatewayAwayError for anything else: it is tried again */
   async #take(entry: string): Promise<boolean> {
     try {
@@ -146,6 +163,8 @@ export class LocalOpenclaw implements OpenclawGateway {
   async #watchSettings(): Promise<void> {
     const checked = this.#checkedHash;
     if (checked === null) return;
+    // Beside it: a gateway that is slow to answer this is looked at all the same.
+    this.ping().catch(() => undefined);
     try {
       const { hash } = await readConfig(this.#leg);
       if (hash !== checked && checked === this.#checkedHash) await this.#check();

@@ -52,6 +52,10 @@ export interface OpenclawGateway {
   paired(): Promise<readonly PairedEntry[]>;
   /** Takes one entry out of that list; one that is not there is fine. @throws GatewayAwayError while it could not be done */
   removeEntry(entry: string): Promise<void>;
+  /** One round trip on the control leg, milliseconds; told to `onPing`, too. @throws GatewayAwayError */
+  ping(): Promise<number>;
+  /** Hears of every round trip that was timed. @returns a function that removes the listener */
+  onPing(listener: (ms: number) => void): () => void;
   /** Something in that list may have changed. @returns a function that removes the listener */
   onPairing(listener: () => void): () => void;
 }

@@ -1,7 +1,7 @@
 /** What a room writes to D1 through its outbox: facts it has already committed. Every write may run twice. */
-import { sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { auditEvents, deviceTokens, devices, grants, pairingRequests } from "./schema.ts";
+import { accounts, auditEvents, deviceTokens, devices, gatewayMembers, gateways, grants, pairingRequests } from "./schema.ts";
 
 /** One committed fact; `id` makes it idempotent, `seq` keeps an older device row from replacing a newer one. */
 export type OutboxEvent =
@@ -9,6 +9,9 @@ export type OutboxEvent =
   | { readonly kind: "grant"; readonly row: typeof grants.$inferInsert }
   | { readonly kind: "token"; readonly row: typeof deviceTokens.$inferInsert }
   | { readonly kind: "request"; readonly row: typeof pairingRequests.$inferInsert }
+  /** Where the dashboard of this account looks for gateways; what it may do there is the room's to say. */
+  | { readonly kind: "member"; readonly row: typeof gatewayMembers.$inferInsert }
+  | { readonly kind: "member-gone"; readonly gatewayId: string; readonly accountId: string }
   | { readonly kind: "audit"; readonly row: typeof auditEvents.$inferInsert };
 
 /**
@@ -44,6 +47,17 @@ async function write(binding: D1Database, seq: number, event: OutboxEvent): Prom
         .onConflictDoUpdate({ target: [deviceTokens.gatewayId, deviceTokens.deviceId], set: event.row });
     case "request":
       return db.insert(pairingRequests).values(event.row).onConflictDoNothing();
+    case "member": {
+      const { gatewayId, accountId, role } = event.row;
+      // Without its gateway or account the row would hold up everything behind it.
+      const refers = sql`EXISTS (SELECT 1 FROM ${gateways} WHERE ${gateways.id} = ${gatewayId}) AND EXISTS (SELECT 1 FROM ${accounts} WHERE ${accounts.id} = ${accountId})`;
+      const values = sql`SELECT ${gatewayId}, ${accountId}, ${role} WHERE ${refers} ON CONFLICT (gateway_id, account_id) DO UPDATE SET role = excluded.role`;
+      return db.run(sql`INSERT INTO ${gatewayMembers} (gateway_id, account_id, role) ${values}`);
+    }
+    case "member-gone":
+      return db
+        .delete(gatewayMembers)
+        .where(and(eq(gatewayMembers.gatewayId, event.gatewayId), eq(gatewayMembers.accountId, event.accountId)));
     case "audit":
       return db.insert(auditEvents).values(event.row).onConflictDoNothing();
   }

@@ -15,6 +15,8 @@ export interface InboxRpc {
   putNotice(notice: InboxNotice): Promise<void>;
   /** Room: answered. Idempotent. */
   dropNotice(input: { gateway: string; id: string }): Promise<void>;
+  /** Room: the account is nobody at this gateway any more; its cards and questions go, and open dashboards load again. Idempotent. */
+  forgetGateway(input: { gateway: string; state: GatewayState }): Promise<void>;
   list(): Promise<readonly WaitingCard[]>;
   noticeList(): Promise<readonly InboxNotice[]>;
   /** Service: sign-out; ends the dashboard sockets of one ended session, or of all with null. */

@@ -100,6 +100,15 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
     return Promise.resolve();
   }
 
+  forgetGateway(input: { gateway: string; state: GatewayState }): Promise<void> {
+    const { sql } = this.ctx.storage;
+    sql.exec("DELETE FROM cards WHERE gateway = ?", input.gateway);
+    sql.exec("DELETE FROM notices WHERE gateway = ?", input.gateway);
+    this.#tell({ type: "list", requests: this.#cards(), notices: this.#notices() });
+    this.#tell({ type: "gateway", ...input });
+    return Promise.resolve();
+  }
+
   noticeList(): Promise<readonly InboxNotice[]> {
     return Promise.resolve(this.#notices());
   }

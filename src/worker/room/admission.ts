@@ -1,9 +1,12 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
 import type { Device } from "../../protocol/api.ts";
 import { BreakNotes } from "../../core/break-notes.ts";
+import type { RoleKind } from "../../core/person-roles.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
 import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import type { Leg } from "../../protocol/close-codes.ts";
+import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { GatewayReport, LinkResult, ToRoom } from "../../protocol/link-messages.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
 import type { GatewayState } from "../../protocol/words.ts";
@@ -13,6 +16,7 @@ import { attachmentOf } from "./attachments.ts";
 import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
 import { budgetReached, mayStream } from "./budget.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
+import { Hops } from "./hops.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
@@ -25,6 +29,7 @@ import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
 import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
+import type { PersonRow } from "./person-rows.ts";
 import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
 
 export interface AdmissionOptions {
@@ -36,6 +41,17 @@ export interface AdmissionOptions {
   readonly wakeBy: (atMs: number) => void;
 }
 
+/** @returns the leg that a change of the link broke, or null: it broke none */
+function brokenLeg(
+  hadLink: boolean,
+  before: GatewayState,
+  after: { readonly up: boolean; readonly report: GatewayReport | null },
+): Leg | null {
+  if (!after.up) return hadLink ? "room-connector" : null;
+  const isAway = after.report?.state === "offline" || after.report?.state === "restarting";
+  return before === "online" && isAway ? "connector-gateway" : null;
+}
+
 export class Admission implements AdmissionForRelay {
   readonly options: AdmissionOptions;
   readonly storage: RoomStorage;
@@ -44,10 +60,12 @@ export class Admission implements AdmissionForRelay {
   readonly notices: Notices;
   readonly keyLog: KeyLogCopy;
   readonly meter: Meter;
+  readonly hops: Hops;
   /** Cut and suspended devices, asked for every frame; the rows are the truth. */
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
+  #farewell: (row: PersonRow) => Promise<void> = () => Promise.resolve();
   readonly #breaks: BreakNotes;
 
   constructor(options: AdmissionOptions) {
@@ -58,6 +76,7 @@ export class Admission implements AdmissionForRelay {
     this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
     this.notices = new Notices(options.ctx, options.env, this.storage, () => this.meter.count("calls"));
     this.keyLog = new KeyLogCopy(this);
+    this.hops = new Hops(this);
     this.#cut = new Set(
       this.storage
         .all<DeviceRow>("devices")
@@ -82,8 +101,9 @@ export class Admission implements AdmissionForRelay {
   }
 
   /** Set once by room.ts, before anything else happens. */
-  attach(relay: RelayForAdmission): void {
+  attach(relay: RelayForAdmission, farewell: (row: PersonRow) => Promise<void>): void {
     this.#relay = relay;
+    this.#farewell = farewell;
     relay.setWaiting(this.storage.all("requests").length > 0);
   }
 
@@ -164,6 +184,7 @@ export class Admission implements AdmissionForRelay {
 
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void {
     const before = this.state();
+    const hadLink = this.#link.up;
     this.#link = { up: link.up, report: link.report };
     if (!link.up) this.meter.linkGone();
     const meta = this.storage.meta();
@@ -172,7 +193,9 @@ export class Admission implements AdmissionForRelay {
       // Also on the way out: until this moment it was there.
       const isServed = before === "online" || link.report?.state === "online";
       const servedAtMs = isServed ? lastSeenMs : (meta.servedAtMs ?? null);
-      this.storage.setMeta({ ...meta, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
+      const broken = brokenLeg(hadLink, before, link);
+      const lastBreak = broken === null ? {} : { lastBreak: { leg: broken, atMs: lastSeenMs } };
+      this.storage.setMeta({ ...meta, ...lastBreak, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
     }
     const state = this.state();
     this.notices.doors({ type: "gateway", state, ...this.restart() });
@@ -183,8 +206,12 @@ export class Admission implements AdmissionForRelay {
   }
 
   broke({ leg, code, reason, device }: Break, streams: number): void {
-    const unnoted = this.#breaks.note(streams, this.options.now());
+    const nowMs = this.options.now();
+    const unnoted = this.#breaks.note(streams, nowMs);
+    // What is too frequent for a row of the audit is too frequent for a write.
     if (unnoted === null) return;
+    const meta = this.storage.meta();
+    if (meta !== null) this.storage.setMeta({ ...meta, lastBreak: { leg, atMs: nowMs } });
     const why = reason.slice(leg.length + 2);
     this.audit(leg === "device-room" ? "device" : "gateway", "stream-broken", device, { leg, code, why, streams, unnoted });
   }
@@ -198,6 +225,8 @@ export class Admission implements AdmissionForRelay {
     if (message.type === "cut-done") {
       // What fails on the way is said again at the next link.
       cutDone(this, { ...message, tookMs: null }).catch(() => undefined);
+    } else if (message.type === "probed") {
+      this.hops.answered(message);
     } else if (message.type === "drift") {
       takeDrift(this, { atMs: message.atMs, differences: message.differences });
     } else if (message.type === "log") {
@@ -260,6 +289,15 @@ export class Admission implements AdmissionForRelay {
     return (this.#link.up ? meta?.servedAtMs : meta?.lastSeenMs) ?? null;
   }
 
+  lastBreak(): LastBreak | null {
+    return this.storage.meta()?.lastBreak ?? null;
+  }
+
+  /** Since when the connector's socket is there, epoch ms; null while there is no link. */
+  linkSinceMs(): number | null {
+    return this.#link.up ? this.relay.linkSinceMs() : null;
+  }
+
   device(id: string): DeviceRow | null {
     return this.storage.get<DeviceRow>("devices", id);
   }
@@ -303,11 +341,18 @@ export class Admission implements AdmissionForRelay {
     this.notices.gatewayChanged(this.state());
   }
 
+  /** A person lost its place by another way than a call; what it had ends once the transaction that says so is over. */
+  personGone(row: PersonRow): void {
+    void Promise.resolve()
+      .then(() => this.#farewell(row))
+      .catch(() => undefined);
+  }
+
   /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. @returns its entry in the audit chain */
-  markCut(row: DeviceRow, by: "owner" | "host"): AuditEntry | null {
+  markCut(row: DeviceRow, by: RoleKind | "host", detail: AuditDetail = {}): AuditEntry | null {
     const entry = this.storage.transaction(() => {
       this.endAccess(row);
-      return this.audit(by, "cut", row.id, {});
+      return this.audit(by, "cut", row.id, detail);
     });
     dropNoticesOf(this, row.id);
     return entry;

@@ -31,14 +31,14 @@ export function showBudgetNotice(admission: Admission): void {
   const { gateway, name } = admission.mustMeta();
   const { atMs, untilMs } = unread;
   const state = unread.level === "over" ? "budget-used-up" : "budget-warned";
-  void admission.notices.inbox((inbox) =>
+  void admission.notices.inboxes("manage", (inbox) =>
     inbox.putNotice({ id: budgetNoticeId(gateway), gateway, gatewayName: name, state, atMs, untilMs }),
   );
 }
 
 function dropBudgetNotice(admission: Admission): void {
   const { gateway } = admission.mustMeta();
-  void admission.notices.inbox((inbox) => inbox.dropNotice({ gateway, id: budgetNoticeId(gateway) }));
+  void admission.notices.inboxes("manage", (inbox) => inbox.dropNotice({ gateway, id: budgetNoticeId(gateway) }));
 }
 
 function budgetNoticeId(gateway: string): string {

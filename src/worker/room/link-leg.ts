@@ -85,6 +85,11 @@ export class LinkLeg {
     return this.#current?.attachment.generation ?? null;
   }
 
+  /** When the socket of the link that is up came, epoch ms, or null. */
+  get sinceMs(): number | null {
+    return this.#current?.attachment.acceptedAtMs ?? null;
+  }
+
   isCurrent(ws: WebSocket): boolean {
     return this.#current?.ws === ws;
   }
@@ -367,6 +372,7 @@ export class LinkLeg {
       case "audit-anchor":
       case "drift":
       case "rotated":
+      case "probed":
         return admission.received(message);
     }
   }

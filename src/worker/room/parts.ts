@@ -55,13 +55,15 @@ export interface AdmissionForRelay {
   broke(what: Break, streams: number): void;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
-  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`). Results and nonces are matched by the relay. */
+  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`, `probed`). Results and nonces are matched by the relay. */
   received(message: ToRoom): void;
 }
 
 /** The relay, as admission sees it. */
 export interface RelayForAdmission {
   isLinkUp(): boolean;
+  /** When the proven link's socket came, epoch ms; null without one. */
+  linkSinceMs(): number | null;
   /** @returns false when there is no link */
   send(message: ToConnector): boolean;
   /** Sends a command that has an `id` and waits for its `result`; null when the link is away or goes. */
@@ -83,12 +85,9 @@ export interface RelayForAdmission {
   setWaiting(waiting: boolean): void;
 }
 
-/** Attachment kinds, so that room.ts knows whose socket woke it. Tags: `link`, `wait`, `s:<stream>`, `dev:<device>`. */
-export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
-
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
- * `x-gatehouse-kind`: link | stream | door; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
+ * `x-gatehouse-kind`: link | stream | challenge | session | status | wait; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
  * `x-gatehouse-edge`: the answer is wanted with the two headers below.
  */
 export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";

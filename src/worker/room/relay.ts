@@ -39,7 +39,6 @@ export class Relay implements RelayForAdmission, StreamHost {
   readonly #memory = new RoomMemory();
   readonly #stragglers: Stragglers;
   #isWaiting = false;
-  #wokenWith: { readonly what: Break; readonly streams: number }[] | null = [];
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -76,16 +75,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   broke(what: Break, streams = 1): void {
-    // While the room wakes its next alarm is not known yet, and a row would set one.
-    if (this.#wokenWith === null) this.#options.admission.broke(what, streams);
-    else this.#wokenWith.push({ what, streams });
-  }
-
-  /** The room is awake: what ended on the way goes into the audit. */
-  awake(): void {
-    const ended = this.#wokenWith ?? [];
-    this.#wokenWith = null;
-    for (const { what, streams } of ended) this.broke(what, streams);
+    this.#options.admission.broke(what, streams);
   }
 
   forget(stream: number): void {
@@ -99,6 +89,10 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   isLinkUp(): boolean {
     return this.#link.isUp;
+  }
+
+  linkSinceMs(): number | null {
+    return this.#link.sinceMs;
   }
 
   send(message: ToConnector): boolean {

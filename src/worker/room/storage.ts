@@ -6,7 +6,7 @@ import type { TokenState } from "../../core/device-token-policy.ts";
 import type { OldKey } from "../../core/key-rotation.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
-import type { Claims } from "../../protocol/door-messages.ts";
+import type { Claims, LastBreak } from "../../protocol/door-messages.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
@@ -14,6 +14,7 @@ import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
 import type { StoredUsage } from "./meter.ts";
+import type { InvitationRow, PersonRow } from "./person-rows.ts";
 
 export interface RoomMeta {
   readonly gateway: string;
@@ -30,6 +31,7 @@ export interface RoomMeta {
   readonly copies?: CopyWatch;
   /** When OpenClaw was last served. */
   readonly servedAtMs?: number | null;
+  readonly lastBreak?: LastBreak;
 }
 
 export interface DeviceRow {
@@ -115,7 +117,9 @@ export interface RecoveryRow {
 export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
-const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices"] as const;
+const DOCUMENTS = [
+  "meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices", "invitations", "persons", "decided",
+] as const; // prettier-ignore
 type DocumentTable = (typeof DOCUMENTS)[number];
 
 /** What receipts of an older version do not say. */
@@ -214,6 +218,14 @@ export class RoomStorage {
     else this.put("meta", "recovery-key", row);
   }
 
+  persons(): PersonRow[] {
+    return this.all<PersonRow>("persons");
+  }
+
+  invitations(): InvitationRow[] {
+    return this.all<InvitationRow>("invitations");
+  }
+
   /** Ends what a device's sessions still allow. */
   deleteSessionsOf(device: string): void {
     for (const session of this.all<SessionRow>("sessions")) if (session.device === device) this.delete("sessions", session.id);
@@ -282,6 +294,12 @@ export class RoomStorage {
   addToKeyLog(row: { readonly seq: number; readonly hash: string; readonly line: string; readonly grant: string | null }): void {
     const { seq, hash, line, grant } = row;
     this.#write("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
+  }
+
+  /** @returns the newest entry in which the gateway's machine set its policy, or null. Signed members are base64url, so that the pattern fits no other. */
+  lastPolicyLine(): string | null {
+    const query = `SELECT line FROM key_log WHERE line LIKE '%"body":{"type":"policy",%' ORDER BY seq DESC LIMIT 1`;
+    return this.#storage.sql.exec<{ line: string }>(query).toArray()[0]?.line ?? null;
   }
 
   /** @returns the place of a grant in the key log, or null when the copy does not have it */

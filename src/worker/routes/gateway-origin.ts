@@ -14,7 +14,11 @@ import { errorResponse } from "../respond.ts";
 import { strangerKey } from "./checked-route.ts";
 import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
 
-const ASSETS: Readonly<Record<string, string>> = { "door.js": "/door/door.js", "door.css": "/door/door.css" };
+const ASSETS: Readonly<Record<string, string>> = {
+  "door.js": "/door/door.js",
+  "door.css": "/door/door.css",
+  "status.js": "/door/status.js",
+};
 
 /**
  * The one place of a service worker, the stock page's own. A worker from anywhere else, say from what an agent wrote into its canvas, would stand
@@ -136,6 +140,7 @@ async function handleDoor(request: Request, env: Env, gateway: string, origin: s
         },
       });
     }
+    if (path === "status" || path === "api/status") return status(request, env, gateway, path === "status");
     if (path !== "wait" || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return errorResponse("not-found");
     if (request.headers.get("origin") !== origin) return errorResponse("wrong-origin");
     if (await isOverLimit(request, env)) return errorResponse("too-many");
@@ -150,6 +155,20 @@ async function handleDoor(request: Request, env: Env, gateway: string, origin: s
   if (await isOverLimit(request, env)) return errorResponse("too-many");
   const body = await boundedText(request, MAX_JSON_BODY_BYTES);
   return body === null ? errorResponse("too-large") : toRoom(request, env, gateway, { kind }, body);
+}
+
+/**
+ * How the gateway stands, page and JSON, for devices that are allowed on it. Room and cookie are asked for both; to everybody else, and to pages
+ * of other origins, there is nothing here.
+ */
+async function status(request: Request, env: Env, gateway: string, isPage: boolean): Promise<Response> {
+  const cookie = await openSessionCookie(env, request, gateway, Date.now());
+  if (cookie === null || isEmbeddedElsewhere(request)) return errorResponse("not-found");
+  const answer = await toRoom(request, env, gateway, { kind: "status", session: cookie.session });
+  if (!answer.ok) return errorResponse("not-found");
+  if (!isPage) return answer;
+  const page = await env.ASSETS.fetch(new URL("/door/status", request.url).href);
+  return new Response(page.body, { headers: doorHeaders(env) });
 }
 
 /** Way back from the approval page: the code travels in a body, and the page compares `state` with what it kept. */

@@ -1,13 +1,13 @@
 /** App origin: session, gateways, devices, requests, activity, invitations. */
 import { z } from "zod";
 import {
-  activitySchema,
   appMeSchema,
   differenceMendSchema,
   gatewayCreatedSchema,
   gatewayDetailSchema,
   gatewayNameSchema,
   gatewaySchema,
+  hopsSchema,
   receiptSchema,
   sessionFromHandoffSchema,
   signOutSchema,
@@ -27,10 +27,20 @@ import {
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
 import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, redeemCode } from "../auth/one-time-code.ts";
-import { accountById, auditOf, openInvitations } from "../db/account-queries.ts";
-import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolments } from "../db/gateway-queries.ts";
+import { accountById, openInvitations } from "../db/account-queries.ts";
+import {
+  deleteGateway,
+  gatewayById,
+  gatewayOf,
+  gatewaysJoined,
+  gatewaysOf,
+  insertEnrolment,
+  renameGateway,
+  unusedEnrolments,
+} from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
+import { measureHops } from "../services/hop-measure.ts";
 import { linesExport } from "../services/lines-export.ts";
 import { receiptDownload } from "../services/receipt-download.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
@@ -38,7 +48,7 @@ import { VERSION } from "../version.ts";
 import { newRowId } from "./auth.ts";
 import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";
-import { ownRoom, valueOf } from "./decisions.ts";
+import { roomOf, valueOf } from "./decisions.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_S = 86_400;
@@ -49,16 +59,6 @@ const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string
 async function mayEnrol({ env, session }: Call<unknown>): Promise<void> {
   if ((await unusedEnrolments(env.DB, session.account, Date.now() - HOUR_MS)) >= MAX_UNUSED_ENROLMENTS_PER_HOUR)
     throw new ApiError("too-many", { retryAfterSeconds: ENROLMENT_CODE_MS / 1000 });
-}
-
-const ACTIVITY_PAGE = 100;
-
-/** Place of an event in the activity: time and id, because one millisecond may hold several. @throws ApiError bad-request */
-function readPlace(text: string | undefined): { readonly atMs: number; readonly id: string } | null {
-  if (text === undefined) return null;
-  const [, atMs, id] = /^(\d{1,15})\.([a-z2-7]{26})$/.exec(text) ?? [];
-  if (atMs === undefined || id === undefined) throw new ApiError("bad-request");
-  return { atMs: Number(atMs), id };
 }
 
 async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
@@ -87,7 +87,9 @@ async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
     expiresAtMs: expiresAtMs + ENROLMENT_CODE_MS,
   });
   const command = `npx -y ${config.appOrigin}/connector-${VERSION}.tgz up ${code}`;
-  return { gateway: (await viewGateway(env, config, row)).gateway, enrolment: id, code, command, expiresAtMs };
+  const view = await viewGateway(env, config, row, row.accountId);
+  if (view === null) throw new ApiError("not-found");
+  return { gateway: view.gateway, enrolment: id, code, command, expiresAtMs };
 }
 
 export const gatewayRoutes = [
@@ -138,13 +140,15 @@ export const gatewayRoutes = [
   route({
     method: "GET",
     path: "/api/gateways",
-    summary: "All gateways of this account",
+    summary: "All gateways of this account, and those that it joined",
     auth: "account",
     takesToken: true,
     answer: z.object({ gateways: z.array(gatewaySchema) }),
     run: async ({ env, config, session }) => {
-      const rows = await gatewaysOf(env.DB, session.account);
-      return { gateways: (await Promise.all(rows.map((row) => viewGateway(env, config, row)))).map((view) => view.gateway) };
+      const { account } = session;
+      const rows = (await Promise.all([gatewaysOf(env.DB, account), gatewaysJoined(env.DB, account)])).flat();
+      const views = await Promise.all(rows.map((row) => viewGateway(env, config, row, account)));
+      return { gateways: views.flatMap((view) => (view === null ? [] : [view.gateway])) };
     },
   }),
   route<z.infer<typeof gatewayNameSchema>>({
@@ -168,7 +172,9 @@ export const gatewayRoutes = [
     auth: "account",
     answer: gatewayCreatedSchema,
     run: async (call) => {
-      const { row } = await ownRoom(call);
+      // The new machine's key log begins with the passkeys of the account that claimed the gateway.
+      const row = await gatewayOf(call.env.DB, call.session.account, call.param("gateway"));
+      if (row === null) throw new ApiError("not-found");
       await mayEnrol(call);
       return newEnrolment(call, row);
     },
@@ -180,7 +186,13 @@ export const gatewayRoutes = [
     auth: "account",
     takesToken: true,
     answer: gatewayDetailSchema,
-    run: async (call) => viewGateway(call.env, call.config, (await ownRoom(call)).row),
+    run: async (call) => {
+      const { gateway, account } = await roomOf(call);
+      const row = await gatewayById(call.env.DB, gateway);
+      const view = row === null ? null : await viewGateway(call.env, call.config, row, account);
+      if (view === null) throw new ApiError("not-found");
+      return view;
+    },
   }),
   route<z.infer<typeof gatewayNameSchema>>({
     method: "PATCH",
@@ -189,9 +201,9 @@ export const gatewayRoutes = [
     auth: "account",
     body: gatewayNameSchema,
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
-      await renameGateway(call.env.DB, account, row.id, call.body.name);
+      const { gateway, room, account } = await roomOf(call);
       valueOf(await room.rename({ account, name: call.body.name }));
+      await renameGateway(call.env.DB, gateway, call.body.name);
       return {};
     },
   }),
@@ -201,11 +213,13 @@ export const gatewayRoutes = [
     summary: "Removes a gateway and ends every connection to it",
     auth: "account",
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
-      // The room first: a gateway that nobody sees any more must not go on serving. A room that is gone already is fine.
+      const { gateway, room, account } = await roomOf(call);
+      // The room first: a gateway that nobody sees any more must not go on serving.
       const removed = await room.remove({ account });
-      if (!removed.ok && removed.failure !== "not-found") throw new ApiError("conflict");
-      await deleteGateway(call.env.DB, account, row.id);
+      // One that is gone already is fine, for whom it was made.
+      if (!removed.ok && (removed.failure !== "not-found" || (await gatewayOf(call.env.DB, account, gateway)) === null))
+        throw new ApiError(removed.failure);
+      await deleteGateway(call.env.DB, gateway);
       return {};
     },
   }),
@@ -217,7 +231,7 @@ export const gatewayRoutes = [
     takesToken: true,
     answer: usageSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       return valueOf(await room.usage({ account }));
     },
   }),
@@ -229,7 +243,7 @@ export const gatewayRoutes = [
     body: budgetSchema,
     answer: usageSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       return valueOf(await room.setBudget({ account, budget: call.body }));
     },
   }),
@@ -239,7 +253,7 @@ export const gatewayRoutes = [
     summary: "Takes the notice about a used-up budget away",
     auth: "account",
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.readBudgetNotice({ account }));
       return {};
     },
@@ -250,9 +264,26 @@ export const gatewayRoutes = [
     summary: "Opens a gateway again that was closed because two machines used its key",
     auth: "account",
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.endQuarantine({ account }));
       return {};
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/hops",
+    summary: "Measures the hops between the caller and OpenClaw",
+    auth: "account",
+    answer: hopsSchema,
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      return measureHops({
+        room: async (step) => valueOf(await room.hops({ account, step })),
+        clock: () => performance.now(),
+        now: () => Date.now(),
+        pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+        cf: call.request.cf,
+      });
     },
   }),
   route<z.infer<typeof gatewayNameSchema>>({
@@ -262,7 +293,7 @@ export const gatewayRoutes = [
     auth: "account",
     body: gatewayNameSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.renameDevice({ account, device: call.param("device"), name: call.body.name }));
       return {};
     },
@@ -273,7 +304,7 @@ export const gatewayRoutes = [
     summary: "Answers for a device that was allowed: it was the owner",
     auth: "account",
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.keepDevice({ account, device: call.param("device") }));
       return {};
     },
@@ -286,7 +317,7 @@ export const gatewayRoutes = [
     takesToken: true,
     answer: suspendedSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       return valueOf(await room.suspend({ account, device: call.param("device"), token: call.token }));
     },
   }),
@@ -296,7 +327,7 @@ export const gatewayRoutes = [
     summary: "Lets a suspended device go on",
     auth: "account",
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.resume({ account, device: call.param("device") }));
       return {};
     },
@@ -308,7 +339,7 @@ export const gatewayRoutes = [
     auth: "account",
     answer: receiptSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       return valueOf(await room.cut({ account, device: call.param("device") }));
     },
   }),
@@ -319,7 +350,7 @@ export const gatewayRoutes = [
     auth: "account",
     answer: receiptSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       return valueOf(await room.receipt({ account, device: call.param("device") }));
     },
   }),
@@ -329,8 +360,8 @@ export const gatewayRoutes = [
     summary: "The gateway's whole key log as the room has it, one entry on a line, for `gatehouse lock verify`",
     auth: "account",
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
-      return linesExport(`gatehouse-key-log-${row.id}.jsonl`, async (from) => valueOf(await room.keyLog({ account, from })));
+      const { gateway, room, account } = await roomOf(call);
+      return linesExport(`gatehouse-key-log-${gateway}.jsonl`, async (from) => valueOf(await room.keyLog({ account, from })));
     },
   }),
   route({
@@ -340,7 +371,7 @@ export const gatewayRoutes = [
     auth: "account",
     answer: receiptFileSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       const device = call.param("device");
       return receiptDownload(device, valueOf(await room.receiptFile({ account, device })));
     },
@@ -352,7 +383,7 @@ export const gatewayRoutes = [
     auth: "account",
     body: differenceMendSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.mend({ account, entry: call.param("entry"), what: call.body.what }));
       return {};
     },
@@ -364,10 +395,10 @@ export const gatewayRoutes = [
     auth: "account",
     takesToken: true,
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
+      const { gateway, room, account } = await roomOf(call);
       const page = async (from: number): Promise<readonly string[]> =>
         valueOf(await room.auditLines({ account, from, isExport: from === 0, token: call.token }));
-      return linesExport(`gatehouse-audit-${row.id}.jsonl`, page);
+      return linesExport(`gatehouse-audit-${gateway}.jsonl`, page);
     },
   }),
   route({
@@ -396,34 +427,6 @@ export const gatewayRoutes = [
         "x-gatehouse-account-session-expires": String(session.expiresAtMs),
       };
       return env.INBOX.getByName(session.account).fetch(new Request(request.url, { headers }));
-    },
-  }),
-  route({
-    method: "GET",
-    path: "/api/activity",
-    summary: "What happened, newest first; `before` is the `next` of an earlier answer",
-    auth: "account",
-    takesToken: true,
-    answer: activitySchema,
-    run: async ({ env, session, query }) => {
-      const after = readPlace(query("before"));
-      const [rows, gateways] = await Promise.all([
-        auditOf(env.DB, session.account, { after, gatewayId: query("gateway") ?? null, limit: ACTIVITY_PAGE }),
-        gatewaysOf(env.DB, session.account),
-      ]);
-      const last = rows.length === ACTIVITY_PAGE ? rows.at(-1) : undefined;
-      const names = new Map(gateways.map((row) => [row.id, row.name]));
-      const events = rows.map((row) => ({
-        id: row.id,
-        atMs: row.atMs,
-        gateway: row.gatewayId,
-        gatewayName: row.gatewayId === null ? null : (names.get(row.gatewayId) ?? null),
-        device: row.deviceId,
-        actor: row.actor,
-        action: row.action,
-        detail: JSON.parse(row.detail) as Record<string, string>,
-      }));
-      return { events, next: last === undefined ? null : `${last.atMs}.${last.id}` };
     },
   }),
   route({

@@ -1,6 +1,7 @@
 /** Settings that are taken away while the gateway runs: the connector hears of it at once, stops serving, and serves again when they are back. */
 import { afterEach, expect, test } from "vitest";
 import { LocalOpenclaw } from "../../../src/connector/openclaw/openclaw-gateway.ts";
+import { GatewayAwayError } from "../../../src/connector/openclaw/openclaw-port.ts";
 import { startDemoGateway } from "../../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../../src/demo/gateway.ts";
 import type { GatewayReport } from "../../../src/protocol/link-messages.ts";
@@ -85,4 +86,20 @@ test("[R4] [case 43] with a yes said beforehand it mends the settings itself, an
   expect(served).toEqual([false]);
   const { config } = await gatewayRpc<{ config: { gateway: object } }>(demo.port, TOKEN, "config.get");
   expect(config.gateway).toMatchObject(SAFE);
+});
+
+test("[OB1] one round trip on the control leg is timed and told; without a gateway it is refused", async () => {
+  const { until } = await start(() => true);
+  const online = until("online");
+  openclaw.start();
+  await online;
+  const heard: number[] = [];
+  openclaw.onPing((ms) => heard.push(ms));
+  const ms = await openclaw.ping();
+  expect(heard).toEqual([ms]);
+  const away = until("offline");
+  await demo.stop();
+  await away;
+  await expect(openclaw.ping()).rejects.toThrow(GatewayAwayError);
+  expect(heard).toEqual([ms]);
 });

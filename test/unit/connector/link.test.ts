@@ -1,0 +1,167 @@
+/** The connector's link against a room that the test plays: what it says without being asked, and what it measures. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Link } from "../../../src/connector/link.ts";
+import type { LinkStatus } from "../../../src/connector/link.ts";
+import { HOP_ROUNDS, HOP_SAMPLES } from "../../../src/protocol/limits.ts";
+import type { ToRoom } from "../../../src/protocol/link-messages.ts";
+import { ConnectorState } from "../../support/connector-state.ts";
+import { StubOpenclaw } from "../../support/local-gateway.ts";
+import { PlayedRoom } from "../../support/played-room.ts";
+
+let room: PlayedRoom;
+let gateway: StubOpenclaw;
+let link: Link;
+/** The connector's clock for round trips: only the test moves it. */
+let clockMs: number;
+let statuses: LinkStatus[];
+let onWaiting: () => void;
+
+beforeEach(async () => {
+  room = await PlayedRoom.start();
+  gateway = new StubOpenclaw(1);
+  clockMs = 0;
+  statuses = [];
+  onWaiting = () => undefined;
+  gateway.pinged = () => Promise.resolve(0);
+  const { files, identity, admitted, log } = await ConnectorState.create(room.origin);
+  link = new Link({
+    files,
+    identity,
+    admitted,
+    log,
+    gateway,
+    version: "0.0.0-test",
+    now: () => Date.now(),
+    clock: () => clockMs,
+    onStatus: (status) => {
+      statuses.push(status);
+      if (status.state === "waiting") onWaiting();
+    },
+    onAlarm: () => undefined,
+  });
+  link.start();
+});
+
+afterEach(async () => {
+  link.stop();
+  await room.stop();
+});
+
+/** Everything that the connector says up to the answer of this probe, which is sent now. */
+async function saidUntilProbed(id: string): Promise<ToRoom[]> {
+  room.say({ type: "probe", id });
+  const said: ToRoom[] = [];
+  for (;;) {
+    const message = await room.said.next();
+    if (message.type === "probed" && message.id === id) return said;
+    said.push(message);
+  }
+}
+
+const reports = (said: readonly ToRoom[]): ToRoom[] => said.filter((each) => each.type === "report");
+
+test("[LINK10] a gateway that stays away is reported once, however often the connector tries it; what changes is reported at once", async () => {
+  expect((await room.hellos.next()).report).toEqual({ state: "online" });
+  await room.next("ack");
+  // What the room knows from `hello` is not said again.
+  expect(reports(await saidUntilProbed("a"))).toEqual([]);
+  const away = { state: "offline", reason: "not-running" } as const;
+  for (let tries = 0; tries < 5; tries += 1) gateway.tell({ ...away });
+  expect(reports(await saidUntilProbed("b"))).toEqual([{ type: "report", report: away }]);
+  gateway.tell({ state: "starting" });
+  gateway.tell(away);
+  expect(reports(await saidUntilProbed("c"))).toEqual([
+    { type: "report", report: { state: "starting" } },
+    { type: "report", report: away },
+  ]);
+});
+
+test("[LINK10] what changed while there was no link, or between `hello` and `welcome`, is known to the next room", async () => {
+  await room.next("ack");
+  expect((await room.hellos.next()).report).toEqual({ state: "online" });
+  onWaiting = () => gateway.tell({ state: "starting" });
+  room.drop();
+  expect((await room.hellos.next()).report).toEqual({ state: "starting" });
+  gateway.tell({ state: "online" });
+  expect((await room.next("report")).report).toEqual({ state: "online" });
+  expect(reports(await saidUntilProbed("a"))).toEqual([]);
+});
+
+test.each([
+  ["room-connector", 40, 0],
+  ["connector-gateway", 0, 70],
+] as const)("[OB2] a delay on %s is measured there and only there", async (_hop, roomMs, gatewayMs) => {
+  await room.next("ack");
+  room.onPing = () => {
+    clockMs += roomMs;
+  };
+  gateway.pinged = () => {
+    clockMs += gatewayMs;
+    return Promise.resolve(gatewayMs);
+  };
+  room.say({ type: "probe", id: "p" });
+  const { roomConnector, connectorGateway } = await room.next("probed");
+  expect([roomConnector, connectorGateway]).toEqual([
+    { medianMs: roomMs, samples: HOP_ROUNDS },
+    { medianMs: gatewayMs, samples: HOP_ROUNDS },
+  ]);
+  expect([link.hops.meter.recent("room-connector"), link.hops.meter.recent("connector-gateway")]).toEqual([
+    roomConnector,
+    connectorGateway,
+  ]);
+});
+
+test("[OB2] OpenClaw away: the way to the room is measured all the same, the other one is not said to be anything", async () => {
+  await room.next("ack");
+  gateway.isAway = true;
+  room.say({ type: "probe", id: "p" });
+  expect(await room.next("probed")).toMatchObject({ roomConnector: { samples: HOP_ROUNDS }, connectorGateway: null });
+});
+
+test("[OB3] a room that asks a hundred times at once has its machine measure once", async () => {
+  await room.next("ack");
+  let pings = 0;
+  let answer = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  gateway.pinged = async () => {
+    pings += 1;
+    await held;
+    return 0;
+  };
+  for (let each = 0; each < 100; each += 1) room.say({ type: "probe", id: String(each) });
+  await expect.poll(() => pings).toBe(1);
+  // Comes after them on the same socket: the connector has read them all.
+  room.say({ type: "nonce-request", id: "n" });
+  await room.next("nonce");
+  answer();
+  for (let each = 0; each < 100; each += 1) expect((await room.next("probed")).id).toBe(String(each));
+  expect(pings).toBe(HOP_ROUNDS);
+});
+
+test("[OB3] measured often, the connector remembers only the last of it", async () => {
+  await room.next("ack");
+  for (let each = 0; each < 20; each += 1) await saidUntilProbed(String(each));
+  expect(link.hops.meter.recent("room-connector")?.samples).toBe(HOP_SAMPLES);
+  expect(link.hops.meter.histograms["room-connector"].count).toBe(20 * HOP_ROUNDS);
+});
+
+test("[OB1] the connector keeps what the room tells of its own side, for doctor", async () => {
+  await room.next("ack");
+  expect(link.hops.told).toBe(null);
+  room.say({ type: "hops", edgeRoom: { medianMs: 3, samples: 5 }, place: "AMS", atMs: 9 });
+  await saidUntilProbed("a");
+  expect(link.hops.told).toEqual({ edgeRoom: { medianMs: 3, samples: 5 }, place: "AMS", atMs: 9 });
+});
+
+test("[OB3] a link that goes in the middle of a measuring: it ends without an answer, and the next link can measure", async () => {
+  await room.next("ack");
+  room.onPing = () => room.drop();
+  room.say({ type: "probe", id: "a" });
+  await expect.poll(() => statuses.some((each) => each.state === "waiting")).toBe(true);
+  room.onPing = () => undefined;
+  await room.next("ack");
+  room.say({ type: "probe", id: "b" });
+  expect(await room.next("probed")).toMatchObject({ id: "b", roomConnector: { samples: HOP_ROUNDS } });
+});
