@@ -186,6 +186,7 @@ export class SimOpenclaw implements OpenclawGateway {
         return text;
       },
       fromGateway: () => undefined,
+      page: null,
     };
   }
 
