@@ -104,7 +104,8 @@ export const COPY_WINDOW_MS = 10 * 60_000;
 export const MAX_COPY_ALTERNATIONS = 3;
 /** Unanswered heartbeats before the link is called dead. */
 export const HEARTBEAT_MISSES = 2;
-export const RECONNECT_MIN_MS = 250;
+/** Window of the first dial after a loss: two thousand gateways that lose their rooms together are spread over it. */
+export const RECONNECT_MIN_MS = 1_000;
 export const RECONNECT_MAX_MS = 30_000;
 /** A link that stayed up this long resets the back-off. */
 export const RECONNECT_RESET_AFTER_MS = 60_000;
