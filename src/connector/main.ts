@@ -100,7 +100,14 @@ async function main(argv: readonly string[]): Promise<number> {
   const files = new StateFiles(values.state ?? process.env["GATEHOUSE_STATE"] ?? path.join(os.homedir(), ".gatehouse"));
   const app = values.app ?? process.env["GATEHOUSE_APP_ORIGIN"] ?? bakedOrigin();
   try {
-    return await run({ terminal, files, app, checkWords: values["check-words"], yes: values.yes === true });
+    return await run({
+      terminal,
+      files,
+      app,
+      checkWords: values["check-words"],
+      yes: values.yes === true,
+      standby: values.standby === true,
+    });
   } catch (error) {
     if (error instanceof ControlPlaneError) {
       terminal.fail(error.code, error.message);

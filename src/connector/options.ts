@@ -11,4 +11,6 @@ export interface Options {
   readonly app: string | undefined;
   readonly checkWords: string | undefined;
   readonly yes: boolean;
+  /** Waits for the state folder instead of giving up when another connector has it. */
+  readonly standby: boolean;
 }

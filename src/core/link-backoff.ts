@@ -2,7 +2,7 @@
 import { RECONNECT_MAX_MS, RECONNECT_MIN_MS, RECONNECT_RESET_AFTER_MS } from "../protocol/limits.ts";
 
 export interface Lost {
-  /** Since when this connector has been without a link that lasted; null when the last one was healthy. */
+  /** From when on this connector counts as away: links that did not last move it later. Null when the last one was healthy. */
   readonly sinceMs: number | null;
   /** How long the link that ended was up; 0 when a dial failed. */
   readonly upForMs: number;
@@ -22,7 +22,8 @@ export function nextDial(lost: Lost, random: number): { readonly waitMs: number;
   const { sinceMs, upForMs, nowMs, atLeastMs = 0 } = lost;
   // A clock that was set back would otherwise shorten the window for as long as it was wrong.
   const isNew = sinceMs === null || upForMs >= RECONNECT_RESET_AFTER_MS || sinceMs > nowMs;
-  const start = isNew ? nowMs : sinceMs;
+  // Time with a link is not time away, also when that link did not last.
+  const start = isNew ? nowMs : Math.min(nowMs, sinceMs + upForMs);
   const windowMs = Math.min(RECONNECT_MAX_MS, Math.max(RECONNECT_MIN_MS, (nowMs - start) / 2));
   return { waitMs: Math.min(RECONNECT_MAX_MS, Math.max(0, atLeastMs)) + Math.floor(random * windowMs), sinceMs: start };
 }
