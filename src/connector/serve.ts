@@ -77,7 +77,7 @@ async function ownState({ terminal, files, standby }: Options): Promise<StateLoc
       return EXIT.failed;
     }
     terminal.say("standby", "Another connector runs with this state folder. This one takes over when that one ends.");
-    const last = await lock.gone;
+    const last = await lock.gone();
     if (last === null) continue;
     terminal.fail("standby-over", "The connector was refused for good, so its standby ends, too.");
     return last;

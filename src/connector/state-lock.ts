@@ -18,8 +18,8 @@ export interface StateLock {
 /** Another process has it. */
 export interface HeldElsewhere {
   readonly isMine: false;
-  /** Settles when that one is gone: with its last word, or null when it said none. */
-  readonly gone: Promise<number | null>;
+  /** Waits until that one is gone. Who does not ask is not kept by it. @returns its last word, or null when it said none */
+  gone(): Promise<number | null>;
 }
 
 const LINK = /^lock\.(\d{1,9})$/;
@@ -100,7 +100,15 @@ export async function takeState(dir: string): Promise<StateLock | HeldElsewhere>
       const holder = top === null ? null : await dial(pathOf(dir, top.socket));
       if (holder !== null) {
         await close(null);
-        return { isMine: false, gone: lastWord(holder) };
+        holder.unref();
+        const gone = lastWord(holder);
+        return {
+          isMine: false,
+          gone: () => {
+            holder.ref();
+            return gone;
+          },
+        };
       }
       const mine = (top?.number ?? 0) + 1;
       if (!named(dir, mine, name)) continue;

@@ -2,7 +2,8 @@
 import net from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 
-const QUEUE_BYTES = 64 * 1024;
+/** More than a far line holds at the rates of a bench. */
+const QUEUE_BYTES = 4 * 1024 * 1024;
 const SLICE_MS = 50;
 
 /** One direction of one connection: bytes in order, when and as fast as the test says. */
@@ -51,6 +52,12 @@ export class ProxiedLane {
   /** What was held passes after all, late. */
   release(): void {
     this.#isHeld = false;
+    this.#pump();
+  }
+
+  /** What is still here passes, then the end. */
+  finish(): void {
+    this.#hasEnded = true;
     this.#pump();
   }
 
@@ -140,8 +147,8 @@ export class ProxiedConnection {
     this.#isSilent = false;
     this.up.release();
     this.down.release();
-    if (this.#client.destroyed) this.#server.resetAndDestroy();
-    if (this.#server.destroyed) this.#client.resetAndDestroy();
+    if (this.#client.destroyed) this.up.finish();
+    if (this.#server.destroyed) this.down.finish();
   }
 
   /** RST to both sides. */

@@ -28,7 +28,7 @@ async function mine(dir: string): Promise<StateLock> {
 function contender(dir: string, onLine: (line: string) => void): Child {
   const module = path.join(root, "src/connector/state-lock.ts");
   const script = `const { takeState } = await import(${JSON.stringify(module)});
-    for (;;) { const lock = await takeState(${JSON.stringify(dir)}); console.log(lock.isMine ? "mine" : "theirs"); if (lock.isMine) break; await lock.gone; }
+    for (;;) { const lock = await takeState(${JSON.stringify(dir)}); console.log(lock.isMine ? "mine" : "theirs"); if (lock.isMine) break; await lock.gone(); }
     setInterval(() => undefined, 1000);`;
   const child = start({ args: ["--input-type=module", "-e", script], onLine });
   children.push(child);
@@ -41,7 +41,7 @@ test("[LINK10] the second is told that the first has it, and gets it when that o
   const second = await takeState(dir);
   expect(second.isMine).toBe(false);
   await first.release(null);
-  expect(second.isMine ? null : await second.gone).toBe(null);
+  expect(second.isMine ? null : await second.gone()).toBe(null);
   await (await mine(dir)).release(null);
 });
 
@@ -50,7 +50,7 @@ test("[LINK10] a holder that was refused for good says so to its standby", async
   const first = await mine(dir);
   const second = await takeState(dir);
   await first.release(4);
-  expect(second.isMine ? null : await second.gone).toBe(4);
+  expect(second.isMine ? null : await second.gone()).toBe(4);
 });
 
 test("[LINK10] of many that want a folder at once exactly one has it, round after round, and nothing piles up", async () => {
