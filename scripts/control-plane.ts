@@ -75,6 +75,8 @@ export interface ControlPlane {
 
 export interface ControlPlaneOptions {
   readonly port: number;
+  /** What browsers and connectors are told, when something stands before `port`. */
+  readonly publicPort?: number;
   /** Holds D1, rooms and the secret; survives restarts. */
   readonly stateDir: string;
   readonly vars?: Readonly<Record<string, string>>;
@@ -96,9 +98,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   await writeFile(envFile, `GATEHOUSE_SECRET=${await secret(stateDir)}\n`, { mode: 0o600 });
   const env = quietEnv();
   await run("Migrating the local D1", { args: [...wrangler, "d1", "migrations", "apply", "gatehouse", "--local", ...persist], env });
-  const appOrigin = `http://localhost:${port}`;
-  const approveOrigin = `http://approve.localhost:${port}`;
-  const vars = { APP_ORIGIN: appOrigin, APPROVE_ORIGIN: approveOrigin, GATEWAY_DOMAIN: `localhost:${port}`, ...options.vars };
+  const host = `localhost:${options.publicPort ?? port}`;
+  const appOrigin = `http://${host}`;
+  const approveOrigin = `http://approve.${host}`;
+  const vars = { APP_ORIGIN: appOrigin, APPROVE_ORIGIN: approveOrigin, GATEWAY_DOMAIN: host, ...options.vars };
   const child = start({
     args: [
       ...wrangler,
@@ -122,7 +125,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     env,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
   });
-  await untilHealthy(`http://127.0.0.1:${port}/healthz`, `localhost:${port}`, child);
+  await untilHealthy(`http://127.0.0.1:${port}/healthz`, host, child);
   return { appOrigin, approveOrigin, port, child, stop: () => child.stop() };
 }
 

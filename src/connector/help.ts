@@ -6,6 +6,7 @@ export const OPTIONS = {
   app: { type: "string" },
   "check-words": { type: "string" },
   yes: { type: "boolean", short: "y" },
+  standby: { type: "boolean" },
   json: { type: "boolean" },
   all: { type: "boolean" },
   "max-access": { type: "string" },
@@ -48,9 +49,11 @@ export const COMMANDS = {
   run: {
     usage: "",
     brief: "keep the connection of a machine that is enrolled",
-    more: "With --metrics it serves numbers about the connection at /metrics, in Prometheus's text format; they name nobody.",
+    more: `With --standby a second process waits beside the first one, on the same state folder, and takes over when that one ends or is killed. Never
+copy the folder for this: two copies fight (4414). With --metrics it serves numbers about the connection at /metrics, in Prometheus's text format;
+they name nobody.`,
     words: 0,
-    options: ["app", "yes", "metrics"],
+    options: ["app", "metrics", "standby", "yes"],
     group: "connect",
   },
   status: { usage: "", brief: "how the running connector stands", words: 0, options: [], group: "connect" },
@@ -166,6 +169,7 @@ const OPTION_TEXTS: Readonly<Record<OptionName, string>> = {
   state: "--state <dir>    state folder (GATEHOUSE_STATE, else ~/.gatehouse)",
   app: "--app <origin>   control plane (GATEHOUSE_APP_ORIGIN, else the one this program came from)",
   "check-words": '--check-words "<words>"   confirm without a terminal: the words must match',
+  standby: "--standby        wait beside the connector that runs with this state folder, and take over when it ends",
   yes: "--yes            answer yes: apply or put back settings, or delete, without asking",
   json: "--json           one JSON object per line",
   all: "--all            every device",

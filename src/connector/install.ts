@@ -118,7 +118,7 @@ export async function uninstall(options: Options): Promise<number> {
     const text = restored.length === 0 ? "OpenClaw's settings were as before already." : `Put back:\n${settingsDiff(restored)}`;
     terminal.say("settings-restored", text, { changes: restored });
   }
-  const isGone = files.removeAll([path.basename(keyLogPath(files)), "control.sock"]);
+  const isGone = files.removeAll([path.basename(keyLogPath(files)), "control.sock", "lock.", "lock-"]);
   const kept = isGone ? "" : ` ${files.dir} stays: it holds files that are not Gatehouse's.`;
   terminal.say("uninstalled", `Removed.${kept} Delete the gateway in the dashboard to free its address.`, { folderRemoved: isGone });
   return EXIT.done;

@@ -42,6 +42,11 @@ export class LinkBeat {
     for (const { answered } of waiting) answered?.(null);
   }
 
+  /** Something else came from the room: a sign of life, too. Over a slow uplink the pong waits behind the data that its ping was behind. */
+  heard(): void {
+    this.#missed = 0;
+  }
+
   /** The room's runtime answered; the room itself slept on. */
   pong(): void {
     this.#missed = 0;

@@ -5,7 +5,7 @@ import { keyThumbprint } from "../core/digests.ts";
 import { judgeSession } from "../core/judge.ts";
 import type { Judged } from "../core/judge.ts";
 import { compareHeads, linkProofFields } from "../core/key-log.ts";
-import { nextDial } from "../core/link-backoff.ts";
+import { nextDial, retryAfterMs } from "../core/link-backoff.ts";
 import {
   CLOSE_LINK_QUARANTINED,
   CLOSE_LINK_REFUSED,
@@ -17,7 +17,7 @@ import {
 import { clockAheadMs } from "../core/clock-difference.ts";
 import { inWordsOf } from "../core/link-versions.ts";
 import { batchError, decodeFrame, framesOf, isBatch } from "../protocol/frame.ts";
-import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_BATCH_BYTES } from "../protocol/limits.ts";
+import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_BATCH_BYTES, RECONNECT_MAX_MS } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
@@ -67,8 +67,6 @@ type Command = Exclude<ToConnector, { type: "challenge" | "attention" | "probe" 
 const NONCE_BYTES = 32;
 /** A control plane that hangs must not keep this process. */
 const CLOSE_WITHIN_MS = 1_000;
-/** Counts as this many failures in a row: the longest wait. */
-const QUARANTINE_FAILURES = 20;
 /** What the room owes and the disk refused is tried again this much later. */
 const DISK_RETRY_MS = 30_000;
 
@@ -87,7 +85,8 @@ export class Link {
   #socket: WebSocket | null = null;
   #isUp = false;
   #isStopped = false;
-  #failures = 0;
+  /** Since when no link has lasted. */
+  #lostSinceMs: number | null = null;
   #upSinceMs: number | null = null;
   #redial: NodeJS.Timeout | undefined;
   #handshake: NodeJS.Timeout | undefined;
@@ -219,7 +218,9 @@ export class Link {
     socket.binaryType = "nodebuffer";
     this.#handshake = setTimeout(() => socket.terminate(), 2 * LINK_HANDSHAKE_MS);
     let why = "connection lost";
+    let atLeastMs = 0;
     socket.on("message", (data: Buffer, isBinary: boolean) => {
+      if (this.#socket === socket) this.hops.beat.heard();
       if (isBinary) return this.#binary(socket, data);
       const text = data.toString("utf8");
       if (text === ROOM_PONG) return this.hops.beat.pong();
@@ -235,16 +236,17 @@ export class Link {
     });
     socket.on("unexpected-response", (_request, response) => {
       why = `the control plane answered ${response.statusCode ?? 0}`;
+      atLeastMs = retryAfterMs(response.headers["retry-after"]);
       response.resume();
       socket.terminate();
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {
       why = error.code ?? error.message;
     });
-    socket.on("close", (code, reason) => this.#closed(socket, code, reason.toString("utf8") || why));
+    socket.on("close", (code, reason) => this.#closed(socket, code, reason.toString("utf8") || why, atLeastMs));
   }
 
-  #closed(socket: WebSocket, code: number, why: string): void {
+  #closed(socket: WebSocket, code: number, why: string, askedMs: number): void {
     if (this.#socket !== socket) return;
     clearTimeout(this.#handshake);
     this.hops.beat.stop();
@@ -269,9 +271,9 @@ export class Link {
     const upForMs = this.#upSinceMs === null ? 0 : now() - this.#upSinceMs;
     this.#upSinceMs = null;
     // The owner has to settle it: whoever asks more often gains nothing.
-    if (code === CLOSE_LINK_QUARANTINED) this.#failures = QUARANTINE_FAILURES;
-    const next = nextDial(this.#failures, upForMs, Math.random());
-    this.#failures = next.failures;
+    const atLeastMs = code === CLOSE_LINK_QUARANTINED ? RECONNECT_MAX_MS : askedMs;
+    const next = nextDial({ sinceMs: this.#lostSinceMs, upForMs, nowMs: now(), atLeastMs }, Math.random());
+    this.#lostSinceMs = next.sinceMs;
     onStatus({ state: "waiting", ms: next.waitMs, why });
     this.#redial = setTimeout(() => this.#dial(), next.waitMs);
   }

@@ -107,6 +107,7 @@ async function main(argv: readonly string[]): Promise<number> {
       checkWords: values["check-words"],
       yes: values.yes === true,
       metrics: values.metrics ?? process.env["GATEHOUSE_METRICS"],
+      standby: values.standby === true,
     });
   } catch (error) {
     if (error instanceof ControlPlaneError) {

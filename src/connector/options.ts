@@ -13,4 +13,6 @@ export interface Options {
   readonly yes: boolean;
   /** Where metrics are served, as it was written; without it nowhere. */
   readonly metrics?: string | undefined;
+  /** Waits for the state folder instead of giving up when another connector has it. */
+  readonly standby: boolean;
 }

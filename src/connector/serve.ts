@@ -14,6 +14,8 @@ import { ALREADY_RUNNING, askRunning, listenLocally } from "./local-control.ts";
 import { readListenAddress, serveMetrics } from "./metrics.ts";
 import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
 import { settingsDiff } from "./openclaw/settings.ts";
+import { takeState } from "./state-lock.ts";
+import type { StateLock } from "./state-lock.ts";
 import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
 
@@ -70,8 +72,43 @@ function statusText(status: LinkStatus): string {
   }
 }
 
+/** Waits for the state folder, when told to. @returns it, or the exit code that ends this process */
+async function ownState({ terminal, files, standby }: Options): Promise<StateLock | number> {
+  for (;;) {
+    const lock = await takeState(files.dir);
+    if (lock.isMine) return lock;
+    if (!standby) {
+      terminal.fail("already-running", `A connector already runs with ${files.dir}.`);
+      return EXIT.failed;
+    }
+    terminal.say("standby", "Another connector runs with this state folder. This one takes over when that one ends.");
+    const last = await lock.gone();
+    if (last === null) continue;
+    terminal.fail("standby-over", "The connector was refused for good, so its standby ends, too.");
+    return last;
+  }
+}
+
 /** Keeps the link until a signal or a final refusal. @returns the exit code */
 export async function serve(options: Options): Promise<number> {
+  const { terminal, files } = options;
+  if (files.read("gateway") === null) {
+    terminal.fail("not-enrolled", "This machine is not enrolled yet. Run: gatehouse up <code>");
+    return EXIT.usage;
+  }
+  // Before anything else is read: another process may be writing it.
+  const lock = await ownState(options);
+  if (typeof lock === "number") return lock;
+  let code: number = EXIT.failed;
+  try {
+    code = await serveOwned(options);
+    return code;
+  } finally {
+    await lock.release(code === EXIT.refused || code === EXIT.superseded ? code : null);
+  }
+}
+
+async function serveOwned(options: Options): Promise<number> {
   const { terminal, files, yes } = options;
   const file = files.read("gateway");
   if (file === null) {

@@ -31,6 +31,8 @@ export class Streams {
   readonly #streams = new Map<number, Stream>();
   /** Only the data leg uses it; the control leg has a socket of its own. */
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+  /** Newest stream of each open page of the stock Control UI, by device and page (PROTOCOL.md CR9). */
+  readonly #pages = new Map<string, number>();
   readonly #places = new HandshakePlaces();
   readonly #timer: NodeJS.Timeout;
   readonly counts = new StreamCounts();
@@ -77,6 +79,7 @@ export class Streams {
     this.counts.linkGone(this.#streams.size);
     for (const stream of this.#streams.values()) stream.end(1001, brokenAt("room-connector", "connection lost"), false);
     this.#streams.clear();
+    this.#pages.clear();
   }
 
   close(): void {
@@ -123,7 +126,7 @@ export class Streams {
       sendFrame: this.#options.sendFrame,
       sendData: this.#options.sendData,
       now: this.#options.now,
-      forget: () => this.#streams.delete(id),
+      forget: () => this.#forget(id),
     };
     if (open.kind === "http") {
       this.#start(id, new HttpStream({ ...parts, agent: this.#agent }));
@@ -131,10 +134,26 @@ export class Streams {
     }
     const watch = gateway.watch(open, {
       paired: () => this.#options.onDevice(open.device, "paired"),
-      connected: (scopes) => this.#options.onDevice(open.device, "connected", scopes),
+      connected: (scopes) => {
+        if (watch.page !== null) this.#pageIsBack(id, `${open.device} ${watch.page}`);
+        this.#options.onDevice(open.device, "connected", scopes);
+      },
       refused: () => this.#options.onDevice(open.device, "pairing-refused"),
     });
     this.#start(id, new WsStream({ ...parts, watch, places: this.#places }));
+  }
+
+  /** A page has one socket: an older one of its was left behind by a sleep or a lost network, and nothing will ever tell. */
+  #pageIsBack(id: number, page: string): void {
+    const older = this.#pages.get(page);
+    this.#pages.set(page, id);
+    if (older !== undefined && older !== id)
+      this.#streams.get(older)?.end(CLOSE_GATEWAY_GONE, brokenAt("device-room", "the page is back"), true);
+  }
+
+  #forget(id: number): void {
+    this.#streams.delete(id);
+    for (const [page, stream] of this.#pages) if (stream === id) this.#pages.delete(page);
   }
 
   #start(id: number, stream: Stream): void {

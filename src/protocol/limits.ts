@@ -49,6 +49,12 @@ export const PROBE_INTERVAL_MS = 1_000;
 export const PROBE_COUNT_LOST = 0xffff_ffff;
 /** No credit for this long after the first probe: the stream is reset with 4413. */
 export const STALLED_STREAM_MS = 10_000;
+/** A browser's socket that holds unsent bytes is looked at this often (PROTOCOL.md CR8). */
+export const BROWSER_LOOK_MS = 5_000;
+/** A browser that took nothing of what waits for this long is gone: with a look every five seconds it is found within fifteen. */
+export const BROWSER_STILL_MS = 10_000;
+/** Longer for each CREDIT_STEP_BYTES of the largest message there: the platform counts a message as unsent until all of it has left. */
+export const BROWSER_STILL_MS_PER_STEP = 1_000;
 /** Handshakes in flight to the gateway at once: OpenClaw answers 503 at 32 unauthenticated sockets per client address. */
 export const MAX_LOCAL_HANDSHAKES = 24;
 /** Answer to a stream's OPEN: longer than OpenClaw's own 15 s handshake makes no sense. */
@@ -108,7 +114,8 @@ export const COPY_WINDOW_MS = 10 * 60_000;
 export const MAX_COPY_ALTERNATIONS = 3;
 /** Unanswered heartbeats before the link is called dead. */
 export const HEARTBEAT_MISSES = 2;
-export const RECONNECT_MIN_MS = 250;
+/** Window of the first dial after a loss: two thousand gateways that lose their rooms together are spread over it. */
+export const RECONNECT_MIN_MS = 1_000;
 export const RECONNECT_MAX_MS = 30_000;
 /** A link that stayed up this long resets the back-off. */
 export const RECONNECT_RESET_AFTER_MS = 60_000;

@@ -24,6 +24,7 @@ export interface GatewayEvents {
 export class Answer extends EventEmitter implements IncomingAnswer {
   readonly statusCode: number;
   readonly rawHeaders: string[];
+  readonly headers: Readonly<Record<string, string>>;
   isPaused = false;
   isDestroyed = false;
   onResume: () => void = () => undefined;
@@ -32,6 +33,8 @@ export class Answer extends EventEmitter implements IncomingAnswer {
     super();
     this.statusCode = statusCode;
     this.rawHeaders = rawHeaders;
+    const names = rawHeaders.filter((_, i) => i % 2 === 0);
+    this.headers = Object.fromEntries(names.map((name, i) => [name.toLowerCase(), rawHeaders[2 * i + 1] ?? ""]));
   }
 
   pause(): void {
@@ -186,6 +189,7 @@ export class SimOpenclaw implements OpenclawGateway {
         return text;
       },
       fromGateway: () => undefined,
+      page: null,
     };
   }
 

@@ -7,6 +7,8 @@ import type { Actor } from "./scheduler.ts";
 export interface IncomingAnswer extends EventEmitter {
   readonly statusCode: number;
   readonly rawHeaders: string[];
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string>>;
   resume(): void;
   pause(): void;
   destroy(): void;

@@ -208,7 +208,11 @@ export class World {
         const endpoint = response?.webSocket;
         if (!(endpoint instanceof Endpoint)) {
           const status = response?.status ?? 502;
-          return void scheduler.after(1, () => answered({ status, response: new Answer(status) }), actor);
+          return void scheduler.after(
+            1,
+            () => answered({ status, response: new Answer(status, [...(response?.headers ?? [])].flat()) }),
+            actor,
+          );
         }
         if (!this.isLinkNetUp) {
           endpoint.owner = scheduler.world;

@@ -128,8 +128,15 @@ export class StubOpenclaw implements OpenclawGateway {
 
   watch(_open: unknown, events: { connected(scopes: readonly string[]): void }): HandshakeWatch {
     let isDone = false;
+    let page: string | null = null;
     return {
-      firstFromBrowser: (text) => text.replace("no-secret", "the-secret"),
+      firstFromBrowser: (text) => {
+        page = /^page (\S+)/.exec(text)?.[1] ?? null;
+        return text.replace("no-secret", "the-secret");
+      },
+      get page() {
+        return page;
+      },
       fromGateway: (text) => {
         if (text !== this.doneText) return;
         isDone = true;

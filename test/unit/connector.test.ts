@@ -176,6 +176,18 @@ test("a device whose own token was refused gets the password at its next try", (
   expect(watch(stale).handshake.firstFromBrowser(connectFrame({ auth: { deviceToken: "old" } }))).toContain("the-secret");
 });
 
+test.each([
+  ["the stock page", connectFrame({ client: { id: "openclaw-control-ui", instanceId: "6f1c" } }), "6f1c"],
+  ["a page without a name", connectFrame({}), null],
+  ["a name that is none", connectFrame({ client: { id: "openclaw-control-ui", instanceId: "x".repeat(101) } }), null],
+  ["an app that keeps one name for all its sockets", connectFrame({ client: { id: "openclaw-ios", instanceId: "6f1c" } }), null],
+  ["no handshake", "hello", null],
+])("[CR9] the name by which a page is known again: %s", (_what, frame, page) => {
+  const { handshake } = watch();
+  handshake.firstFromBrowser(frame);
+  expect(handshake.page).toBe(page);
+});
+
 function gatewayWith(pending: object[], calls: [string, object][]) {
   return (method: string, params: object): Promise<unknown> => {
     calls.push([method, params]);

@@ -429,8 +429,6 @@ const POWERS: Readonly<Record<RpcName, PersonAction | "claimer" | "code">> = {
   removeOwnerKey: "keys",
   setRecoveryKey: "keys",
   usage: "manage",
-  suspend: "cut",
-  resume: "manage",
   hops: "manage",
   setBudget: "manage",
   readBudgetNotice: "manage",

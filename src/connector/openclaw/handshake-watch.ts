@@ -3,12 +3,16 @@ import { z } from "zod";
 import { APPROVABLE_SCOPES } from "../../core/drift.ts";
 import type { HandshakeWatch } from "./openclaw-port.ts";
 
+const CONTROL_UI = "openclaw-control-ui";
+/** The stock page sends a UUID. */
+const MAX_INSTANCE_CHARS = 100;
+
 const connectSchema = z.looseObject({
   type: z.literal("req"),
   id: z.string(),
   method: z.literal("connect"),
   params: z.looseObject({
-    client: z.looseObject({ id: z.string() }),
+    client: z.looseObject({ id: z.string(), instanceId: z.string().max(MAX_INSTANCE_CHARS).optional().catch(undefined) }),
     role: z.string().optional(),
     device: z.looseObject({ id: z.string(), publicKey: z.string() }).optional(),
     auth: z
@@ -95,6 +99,7 @@ export class ControlUiHandshake implements HandshakeWatch {
   #connectId: string | null = null;
   #device: { readonly id: string; readonly publicKey: string } | null = null;
   #isDone = false;
+  #page: string | null = null;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -102,6 +107,10 @@ export class ControlUiHandshake implements HandshakeWatch {
 
   get isDone(): boolean {
     return this.#isDone;
+  }
+
+  get page(): string | null {
+    return this.#page;
   }
 
   firstFromBrowser(text: string): string {
@@ -112,9 +121,11 @@ export class ControlUiHandshake implements HandshakeWatch {
     }
     this.#connectId = frame.id;
     const { client, role, device, auth } = frame.params;
+    // Drawn anew by each load of the stock page and kept while it lives. Other clients keep one for all their sockets.
+    if (client.id === CONTROL_UI) this.#page = client.instanceId ?? null;
     if (device !== undefined) this.#device = { id: device.id, publicKey: device.publicKey };
     const { secret, staleTokens } = this.#options;
-    const isControlUi = client.id === "openclaw-control-ui" && (role ?? "operator") === "operator" && device !== undefined;
+    const isControlUi = client.id === CONTROL_UI && (role ?? "operator") === "operator" && device !== undefined;
     const isBare = (auth?.token ?? "") === "" && (auth?.bootstrapToken ?? "") === "";
     const hasOwnToken = (auth?.deviceToken ?? "") !== "" && !staleTokens.has(device?.id ?? "");
     if (secret === null || !isControlUi || !isBare || hasOwnToken || !this.#options.mayHandOver(device.id)) return text;

@@ -29,6 +29,8 @@ export interface HandshakeWatch {
   /** Each text message from the gateway while `isDone` is false. May start approving in the background. */
   fromGateway(text: string): void;
   readonly isDone: boolean;
+  /** The stock page that connects, by a name that it keeps while it is open; null for any other client, and before its first message. */
+  readonly page: string | null;
 }
 
 /** The OpenClaw gateway beside the connector: control leg, settings, self-test, pairing. Never carries a visitor's bytes. */

@@ -2,6 +2,7 @@
 import { MessageAssembler, piecesOf } from "../../core/message-frames.ts";
 import type { Message, Piece } from "../../core/message-frames.ts";
 import { brokenAt, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
+import { DrainWatch } from "../../core/drain-watch.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
 import type { TokenBucket } from "../../core/token-bucket.ts";
@@ -64,6 +65,7 @@ export class WsStream {
   /** Messages that came faster than a browser of ours ever sends wait here (PROTOCOL.md CR7). */
   readonly #pace: Pace<string | ArrayBuffer>;
   #pacedBytes = 0;
+  readonly #drain = new DrainWatch();
   #isOver = false;
   /** Pieces that wait for credit; the last entry of the browser's close comes after them. */
   #queue: Piece[] = [];
@@ -115,6 +117,7 @@ export class WsStream {
 
   /** Time went by: what was held back may go on. */
   resume(): void {
+    if (this.#drain.isWatching && !this.#isTaking(this.ws.bufferedAmount)) return;
     if (this.#pace.heldCount > 0) this.#release(this.#pace.release(this.#host.nowMs()));
   }
 
@@ -176,8 +179,9 @@ export class WsStream {
     if (message === "message_too_large") return this.#refused(1009, brokenAt("connector-gateway", "message too large"));
     if (message === "message_kind_changed") return this.#refused(1002, brokenAt("room-connector", "message kind changed"));
     if (message !== null && !this.#deliver(message)) return this.#refused(1007, brokenAt("connector-gateway", "text is not UTF-8"));
-    this.#withheldBytes += bytes;
     const unsentBytes = this.ws.bufferedAmount;
+    if (message !== null && this.#drain.wrote(message.data.byteLength, unsentBytes) && !this.#isTaking(unsentBytes)) return 0;
+    this.#withheldBytes += bytes;
     if (this.#mayTakeMore(unsentBytes)) {
       const grant = this.#downstream.consume(this.#withheldBytes);
       this.#withheldBytes = 0;
@@ -287,6 +291,14 @@ export class WsStream {
     } catch {
       return false;
     }
+  }
+
+  /** A browser that vanished without a word takes nothing of what waits for it (PROTOCOL.md CR8). @returns false when that ended the stream */
+  #isTaking(unsentBytes: number): boolean {
+    const next = this.#drain.look(unsentBytes, this.#host.nowMs());
+    if (next === "still") this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "nothing taken"));
+    else if (next !== null) this.#host.wakeBy(next);
+    return next !== "still";
   }
 
   #mayTakeMore(unsentBytes: number): boolean {

@@ -42,7 +42,7 @@ beforeEach(async () => {
 });
 
 function run(words: readonly string[], checkWords?: string, ceiling: Parameters<typeof owners>[2] = NO_CEILING): Promise<number> {
-  return owners({ terminal, files: state.files, app: undefined, checkWords, yes: true }, words, ceiling);
+  return owners({ terminal, files: state.files, app: undefined, checkWords, yes: true, standby: false }, words, ceiling);
 }
 
 async function onDisk() {

@@ -279,3 +279,49 @@ test("[ST6] what a gateway sends after the link went reaches nobody: on the next
   await socket.closed;
   expect(stream.frames.count).toBe(0);
 });
+
+/** A page that connects under a name, and is let in. */
+async function page(name: string, changes: object = {}): Promise<{ stream: ScriptedStream; socket: GatewaySocket }> {
+  const { stream, socket } = await opened(changes);
+  stream.text(`page ${name}`);
+  await socket.messages.next();
+  socket.ws.send("hello-ok");
+  await stream.expect("data");
+  return { stream, socket };
+}
+
+test("[CR9] [case 6] a page that slept and connects again ends the socket that it left behind, at the gateway and in the room", async () => {
+  const left = await page("one");
+  const back = await page("one");
+  expect(await left.stream.expect("reset")).toMatchObject({ code: 4502, reason: "device-room: the page is back" });
+  expect((await left.socket.closed).code).toBe(4502);
+  back.stream.text("hello again");
+  expect((await back.socket.messages.next()).data.toString()).toBe("hello again");
+  // And once more, after that one was left behind in its turn.
+  await page("one");
+  expect((await back.socket.closed).code).toBe(4502);
+  expect(world.streams.count).toBe(1);
+});
+
+test("[CR9] other pages of the device, and pages of another device under the same name, stay", async () => {
+  const first = await page("one");
+  const second = await page("two");
+  const other = await world.state.allow();
+  const third = await page("one", other);
+  for (const { stream, socket } of [first, second, third]) {
+    stream.text("still here");
+    expect((await socket.messages.next()).data.toString()).toBe("still here");
+  }
+  expect(world.streams.count).toBe(3);
+});
+
+test("[CR9] a page that the gateway refuses ends nothing", async () => {
+  const left = await page("one");
+  const refused = await opened();
+  refused.stream.text("page one");
+  await refused.socket.messages.next();
+  refused.socket.ws.send("no");
+  await refused.stream.expect("data");
+  left.stream.text("still here");
+  expect((await left.socket.messages.next()).data.toString()).toBe("still here");
+});

@@ -4,9 +4,8 @@ import { isPublicAddress, visitorAddress } from "../../../src/core/client-ip.ts"
 import { cutReason, decodeClose, encodeClose, sendableClose } from "../../../src/core/close-code.ts";
 import { canonicalPath, mayReach } from "../../../src/core/gateway-paths.ts";
 import { fromGateway, fromVisitor } from "../../../src/core/header-filter.ts";
-import { nextDial } from "../../../src/core/link-backoff.ts";
 import { ReceiveCredit, SendCredit } from "../../../src/core/stream-credit.ts";
-import { INITIAL_CREDIT_BYTES, PROBE_COUNT_LOST, RECONNECT_MAX_MS, WAKE_CREDIT_BYTES } from "../../../src/protocol/limits.ts";
+import { INITIAL_CREDIT_BYTES, PROBE_COUNT_LOST, WAKE_CREDIT_BYTES } from "../../../src/protocol/limits.ts";
 
 test("[CR1] a stream starts with a full window and waits when it is spent", () => {
   const credit = new SendCredit();
@@ -221,18 +220,4 @@ test.each([
 test("[HD2] public addresses pass as they are", () => {
   for (const address of ["203.0.113.7", "8.8.8.8", "2606:4700::1111"]) expect(visitorAddress(address)).toBe(address);
   expect(isPublicAddress(visitorAddress(null))).toBe(true);
-});
-
-test("[LINK6] full jitter grows to 30 s and a minute of health starts it again", () => {
-  const schedule: number[] = [];
-  let failures = 0;
-  for (let i = 0; i < 10; i += 1) {
-    const next = nextDial(failures, 0, 0.999_999);
-    schedule.push(next.waitMs);
-    failures = next.failures;
-  }
-  expect(schedule).toEqual([249, 499, 999, 1999, 3999, 7999, 15999, 29999, 29999, 29999]);
-  expect(nextDial(9, 0, 0).waitMs).toBe(0);
-  expect(nextDial(9, 60_000, 0.999_999)).toEqual({ waitMs: 249, failures: 1 });
-  expect(nextDial(99, 0, 0.999_999).waitMs).toBeLessThan(RECONNECT_MAX_MS);
 });
