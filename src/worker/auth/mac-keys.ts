@@ -4,7 +4,15 @@ import type { Env } from "../env.ts";
 
 /** One key per purpose (reference: security.md 4): a MAC made for one never serves another. */
 export type MacPurpose =
-  "gateway-id" | "passkey-seal" | "room-nonce" | "session-cookie" | "device-token" | "one-time-code" | "account-session" | "recovery-code";
+  | "gateway-id"
+  | "passkey-seal"
+  | "room-nonce"
+  | "session-cookie"
+  | "device-token"
+  | "one-time-code"
+  | "account-session"
+  | "recovery-code"
+  | "log-id";
 
 export interface MacKey {
   /** Names the secret a stored MAC was made with. */

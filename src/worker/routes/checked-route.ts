@@ -11,7 +11,7 @@ import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
-import { log } from "../log.ts";
+import { noteOf } from "../request-note.ts";
 import { ApiError, errorResponse } from "../respond.ts";
 
 export interface Call<Body> {
@@ -90,6 +90,9 @@ function isDatabaseError(error: unknown): boolean {
 async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audience: Audience): Promise<Response> {
   const { env } = context;
   const request = context.req.raw;
+  const note = noteOf(request);
+  note.route = `${each.method} ${each.path}`;
+  note.gateway = context.req.param("gateway") ?? null;
   try {
     const config = readConfig(env);
     checkOrigin(request, audience === "app" ? config.appOrigin : config.approveOrigin, each.auth);
@@ -100,6 +103,7 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
     const session = each.auth === "account" ? await currentSession(env, request, audience) : null;
     if (each.auth === "account" && session === null) throw new ApiError("not-signed-in");
     if (session !== null && !(await env.ACCOUNT_LIMIT.limit({ key: session.account })).success) throw new ApiError("too-many");
+    note.account = session?.account ?? null;
     const body = await readBody(request, each.body);
     const call = {
       env,
@@ -112,9 +116,13 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
     };
     return encode(await each.run(call));
   } catch (error) {
-    if (error instanceof ApiError) return errorResponse(error.code, error.extra);
-    log({ event: "request-failed", route: `${each.method} ${each.path}`, kind: error instanceof Error ? error.name : "unknown" });
-    return errorResponse(isDatabaseError(error) ? "unavailable" : "internal");
+    if (error instanceof ApiError) {
+      note.decision = error.code;
+      return errorResponse(error.code, error.extra);
+    }
+    note.decision = isDatabaseError(error) ? "unavailable" : "internal";
+    note.kind = error instanceof Error ? error.name : "unknown";
+    return errorResponse(note.decision === "unavailable" ? "unavailable" : "internal");
   }
 }
 
@@ -130,7 +138,10 @@ function encode(answer: Answer): Response {
 export function routesApp(routes: readonly AnyRoute[], audience: Audience): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>();
   for (const each of routes) app.on(each.method, each.path, (context) => handle(context, each, audience));
-  app.notFound(() => errorResponse("not-found"));
+  app.notFound((context) => {
+    noteOf(context.req.raw).decision = "not-found";
+    return errorResponse("not-found");
+  });
   return app;
 }
 

@@ -120,7 +120,7 @@ test("[OB4] nothing of a scrape names a device, a gateway, an account, an addres
   const names = [TEST_GATEWAY, device, session, grant, "a".repeat(26), state.identity.publicKey.x, new URL(room.origin).host];
   for (const name of names) expect(text).not.toContain(name);
   const labels = [...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]);
-  expect([...new Set(labels)].toSorted()).toEqual(["direction", "hop", "le", "leg", "version"]);
+  expect(new Set(labels)).toEqual(new Set(["direction", "hop", "le", "leg", "version"]));
 });
 
 test("[OB4] only GET and HEAD of /metrics are answered", async () => {
