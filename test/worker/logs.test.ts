@@ -100,7 +100,7 @@ test("[OB5] each kind of request has its template, and none ever holds what some
   ];
   for (const [request, route, decision] of cases) {
     const { lines: found } = await wrote(request);
-    expect(found.map((each) => [each.route, each.decision]), `${request.url}`).toEqual([[route, decision]]); // prettier-ignore
+    expect(found.map((each) => [each.route, each.decision]), request.url).toEqual([[route, decision]]); // prettier-ignore
     expect(JSON.stringify(found)).not.toContain(secret);
   }
 });
@@ -149,7 +149,7 @@ test("[OB6] with a dataset bound each request is a point, within what the platfo
 test("[OB6] whatever is too much is cut before it is written", () => {
   const dataset = new Dataset();
   const many = Array.from({ length: 30 }, () => "x".repeat(5_000));
-  count(dataset as unknown as AnalyticsEngineDataset, { index: "ü".repeat(96), blobs: many, doubles: many.map((_each, at) => at) });
+  count(dataset, { index: "ü".repeat(96), blobs: many, doubles: many.map((_each, at) => at) });
   const [point] = dataset.points;
   expect([point?.blobs.length, point?.doubles.length, point?.indexes[0]]).toEqual([20, 20, "ü".repeat(48)]);
 });
