@@ -1,7 +1,10 @@
 /** What a scrape of the connector gets: right numbers, in the right format, and nothing that names anybody. */
+import { EventEmitter } from "node:events";
 import http from "node:http";
+import type { WebSocket } from "ws";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { hopLines } from "../../../src/connector/hop-lines.ts";
+import { LinkTraffic } from "../../../src/connector/link-traffic.ts";
 import { Link } from "../../../src/connector/link.ts";
 import { readListenAddress, serveMetrics } from "../../../src/connector/metrics.ts";
 import { StreamCounts } from "../../../src/connector/stream-counts.ts";
@@ -183,6 +186,23 @@ test("[OB4] a stream that broke counts once, on its leg, whoever tells of it; on
   // The next link counts its streams from the start.
   counts.sent(frame(FRAME_RESET, 1, "connector-gateway: gone"));
   expect(counts.broken.map(([, count]) => count)).toEqual([1, 3, 2]);
+});
+
+test("[OB4] what a socket carried stays counted when it is gone, and the next one's comes on top", () => {
+  const traffic = new LinkTraffic();
+  for (const [bytesWritten, bytesRead] of [
+    [10, 5],
+    [3, 4],
+  ]) {
+    const socket = Object.assign(new EventEmitter(), { bufferedAmount: 7 });
+    traffic.dialled(socket as unknown as WebSocket);
+    socket.emit("upgrade", { socket: { bytesWritten, bytesRead } });
+    expect(traffic.queueBytes).toBe(7);
+    if (bytesWritten === 10) traffic.closed();
+  }
+  expect(traffic.bytes).toEqual({ toRoom: 13, fromRoom: 9 });
+  traffic.closed();
+  expect([traffic.bytes, traffic.queueBytes]).toEqual([{ toRoom: 13, fromRoom: 9 }, 0]);
 });
 
 const M = { medianMs: 0.44, samples: 5 };
