@@ -1,9 +1,9 @@
 /** The page where an owner decides: facts, four digits, access, expiry, Allow or Deny; and the same-device way. */
 import type { z } from "zod";
-import { belongsTogether, grantBody, offeredAccess } from "../core/decision-view.ts";
+import { belongsTogether, grantBody, offeredAccess, offeredExpiry } from "../core/decision-view.ts";
 import type { Expiry, GrantChoice, OwnerTrip } from "../core/decision-view.ts";
 import { activationHash } from "../core/digests.ts";
-import type { decisionSchema, PairingRequest } from "../protocol/api.ts";
+import type { Ceiling, decisionSchema, PairingRequest } from "../protocol/api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
@@ -56,7 +56,7 @@ function refusedYes(error: unknown): never {
   throw error instanceof ApiFailure && error.code === "grant-refused" ? new Told(TEXTS.yesRefused) : error;
 }
 
-function radios(
+export function radios(
   legend: string,
   name: string,
   choices: readonly (readonly [value: string, label: string, hint: string])[],
@@ -71,14 +71,22 @@ function radios(
   return h("fieldset", {}, h("legend", {}, legend), ...rows);
 }
 
-function chosen(name: string): string {
+export function chosen(name: string): string {
   return document.querySelector<HTMLInputElement>(`input[name="${name}"]:checked`)?.value ?? "";
 }
 
-function choices(requested: Access): HTMLFieldSetElement[] {
-  const access = offeredAccess(requested).map((level) => [level, ACCESS_TEXTS[level].label, ACCESS_TEXTS[level].hint] as const);
-  const expiry = Object.entries(EXPIRY_TEXTS).map(([value, label]) => [value, label, ""] as const);
-  return [radios(TEXTS.access, "access", access, requested), radios(TEXTS.endsAfter, "expiry", expiry, "quarter")];
+export function choices(requested: Access, ceiling: Ceiling | null): HTMLFieldSetElement[] {
+  const levels = offeredAccess(requested, ceiling);
+  const access = levels.map((level) => [level, ACCESS_TEXTS[level].label, ACCESS_TEXTS[level].hint] as const);
+  const lives = offeredExpiry(ceiling);
+  const expiry = lives.map((value) => [value, EXPIRY_TEXTS[value], ""] as const);
+  return [radios(TEXTS.access, "access", access, levels[0] ?? ""), radios(TEXTS.endsAfter, "expiry", expiry, lives.at(-1) ?? "")];
+}
+
+/** @returns what is known of how a request ended */
+function overText(error: unknown): string {
+  const code = error instanceof ApiFailure ? error.code : "";
+  return code === "already-allowed" ? TEXTS.alreadyAllowed : code === "already-denied" ? TEXTS.alreadyDenied : TEXTS.goneText;
 }
 
 function facts(rows: readonly (readonly [string, string])[]): HTMLDListElement {
@@ -112,7 +120,8 @@ export async function decide(person: Me, gateway: string, request: string, back:
     asked = await patientCall<PairingRequest>("GET", base);
   } catch (error) {
     if (!(error instanceof ApiFailure)) throw error;
-    const text = error.code === "not-found" || error.code === "request-over" ? TEXTS.goneText : error.message;
+    const isOver = ["not-found", "request-over", "already-allowed", "already-denied"].includes(error.code);
+    const text = isOver ? overText(error) : error.message;
     view(TEXTS.overTitle, h("p", {}, text), h("a", { class: "button primary", href: back }, TEXTS.back));
     return;
   }
@@ -129,7 +138,7 @@ export async function decide(person: Me, gateway: string, request: string, back:
   const hint = h("p", { id: "code-hint", class: "small" }, TEXTS.tries(asked.triesLeft));
   const block = h("input", { type: "checkbox", id: "block" });
   /** @returns null when the request is over and the page says so; throws what the person can mend */
-  const fail = (error: unknown): null => {
+  const fail = async (error: unknown): Promise<null> => {
     if (error instanceof ApiFailure && error.code === "match-code-wrong" && error.triesLeft !== undefined && error.triesLeft > 0) {
       code.value = "";
       code.focus();
@@ -137,7 +146,9 @@ export async function decide(person: Me, gateway: string, request: string, back:
       throw new Told(TEXTS.digitsWrong(error.triesLeft));
     }
     if (error instanceof ApiFailure && (error.code === "match-code-wrong" || error.code === "request-over")) {
-      done(TEXTS.overTitle, error.code === "request-over" ? TEXTS.goneText : TEXTS.digitsSpent, back);
+      // Somebody else may have decided while this page was open: the room says so to whoever looks again.
+      const ended: unknown = error.code === "request-over" ? await call("GET", base).catch((reason: unknown) => reason) : error;
+      done(TEXTS.overTitle, error.code === "match-code-wrong" ? TEXTS.digitsSpent : overText(ended), back);
       return null;
     }
     return refusedYes(error);
@@ -193,7 +204,7 @@ export async function decide(person: Me, gateway: string, request: string, back:
     h("label", { for: "code" }, TEXTS.digits),
     code,
     hint,
-    ...choices(asked.requestedAccess),
+    ...choices(asked.requestedAccess, asked.ceiling),
     h("p", { class: "small" }, TEXTS.residue),
     h("label", { class: "check", for: "block" }, block, TEXTS.block),
     words,
@@ -209,6 +220,7 @@ interface OwnGateway {
   readonly gatewayState: GatewayState;
   readonly origin: string;
   readonly head: string | null;
+  readonly ceiling: Ceiling | null;
 }
 
 /** Waits with a page that says why, until the gateway can be opened: a code given meanwhile would be too old by then. */
@@ -261,7 +273,7 @@ export async function ownerHere(person: Me, trip: OwnerTrip): Promise<void> {
     TEXTS.ownerTitle(info.gatewayName),
     h("p", {}, TEXTS.ownerText),
     facts([[TEXTS.thisDevice, name]]),
-    ...choices("full"),
+    ...choices("full", info.ceiling),
     h("p", { class: "small" }, TEXTS.residue),
     words,
     h("div", { class: "actions" }, button(TEXTS.open, "primary", open)),

@@ -2,35 +2,51 @@
 import { readOwnerTrip } from "../core/decision-view.ts";
 import { account } from "./account.ts";
 import { decide, ownerHere } from "./decide.ts";
+import { invitePerson } from "./invite.ts";
+import { join } from "./join.ts";
+import { PERSON_TEXTS } from "./person-texts.ts";
+import { leave, person } from "./person.ts";
 import { button, call, h, inWords, view } from "./page.ts";
 import { handOff, invitationCode, me, signIn } from "./sign-in.ts";
 import type { Me } from "./sign-in.ts";
 import { TEXTS } from "./texts.ts";
 
+/** @returns the path of the dashboard that the person came from */
+function backTo(query: URLSearchParams): string {
+  const path = query.get("back") ?? "/";
+  return path.startsWith("/") && !path.startsWith("//") ? path : "/";
+}
+
 async function main(): Promise<void> {
   const query = new URLSearchParams(location.search);
   switch (location.pathname) {
     case "/decide": {
-      const person = await signIn(TEXTS.whyDecide);
-      const path = query.get("back") ?? "/";
-      const back = person.appOrigin + (path.startsWith("/") && !path.startsWith("//") ? path : "/");
-      return decide(person, query.get("gateway") ?? "", query.get("request") ?? "", back);
+      const signedIn = await signIn(TEXTS.whyDecide);
+      return decide(signedIn, query.get("gateway") ?? "", query.get("request") ?? "", signedIn.appOrigin + backTo(query));
     }
     case "/owner": {
       const trip = readOwnerTrip(query);
       if (trip === null) return view(TEXTS.tripBrokenTitle, h("p", {}, TEXTS.tripBroken));
       return ownerHere(await signIn(TEXTS.whyOwner), trip);
     }
+    case "/invite":
+      return invitePerson(await signIn(PERSON_TEXTS.whyInvite), query.get("gateway") ?? "", backTo(query));
+    case "/join":
+      return join(await signIn(PERSON_TEXTS.whyJoin));
+    case "/person":
+      return person(await signIn(PERSON_TEXTS.whyPerson), query.get("gateway") ?? "", query.get("person") ?? "", backTo(query));
+    case "/leave":
+      return leave(await signIn(PERSON_TEXTS.whyLeave), query.get("gateway") ?? "", backTo(query));
     case "/account":
       return account(await signIn(TEXTS.whyAccount));
     default: {
       const challenge = query.get("handoff");
       const known = challenge === null && invitationCode() !== "" ? await me() : null;
       if (known !== null) return invitedAlready(known);
-      const person = await signIn(TEXTS.why);
-      if (challenge !== null) return handOff(challenge, query.get("to") ?? "/", person.appOrigin);
+      const { appOrigin } = await signIn(TEXTS.why);
+      if (challenge !== null) return handOff(challenge, query.get("to") ?? "/", appOrigin);
       // The dashboard has a session of its own: it comes back here for it, and needs no further press.
-      return location.replace(`${person.appOrigin}/start`);
+      return location.replace(`${appOrigin}/start`);
     }
   }
 }

@@ -61,7 +61,9 @@ export async function showResults(gateways: readonly OwnerChangeAt[], again: Aga
 /** Passkeys that gateways know and the account does not: removed without a trusted signature, or not everywhere yet. */
 export function strangers(person: Me, seen: OwnersView, again: Again): HTMLElement[] {
   const own = new Set(person.passkeys.map((passkey) => passkey.credentialId));
-  const ids = new Set(seen.gateways.flatMap((gateway) => (gateway.keys ?? []).map((key) => key.credentialId)).filter((id) => !own.has(id)));
+  // Other persons' passkeys are looked after on the gateway's own page.
+  const known = seen.gateways.flatMap((gateway) => (gateway.keys ?? []).filter((key) => key.person === null));
+  const ids = new Set(known.map((key) => key.credentialId).filter((id) => !own.has(id)));
   const rows = (isLeaving: boolean): HTMLElement[] =>
     [...ids].flatMap((id) => {
       const { owner, approver, adding, removing } = standing(seen, id);
@@ -115,7 +117,9 @@ export async function ways(person: Me, seen: OwnersView, passkey: Passkey, again
 
 function typeRecoveryKey(person: Me, seen: OwnersView, passkey: Passkey, again: Again): void {
   const input = h("input", { id: "paper", type: "text", autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
-  const known = new Set(seen.gateways.flatMap((gateway) => (gateway.keys ?? []).map((key) => key.credentialId)));
+  // Nobody loses another person's passkey.
+  const ofAccount = seen.gateways.flatMap((gateway) => (gateway.keys ?? []).filter((key) => key.person === null));
+  const known = new Set(ofAccount.map((key) => key.credentialId));
   const others = [...new Set([...person.passkeys.map((each) => each.credentialId), ...known])].filter((id) => id !== passkey.credentialId);
   const boxes = others.map((id) => {
     const name = person.passkeys.find((each) => each.credentialId === id)?.name ?? T.stranger(id.slice(0, START_CHARS));

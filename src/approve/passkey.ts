@@ -106,10 +106,17 @@ export async function authenticate() {
 
 /** Whether the passkey that the account lists is one that this person holds, with exactly that key: the list is the server's word. */
 export async function isHere(passkey: OwnerKey): Promise<boolean> {
+  return (await provenHere([passkey])) !== null;
+}
+
+/** Asks for any one of these passkeys. @returns the one that signed with exactly the key that is listed, or null */
+export async function provenHere(passkeys: readonly OwnerKey[]): Promise<OwnerKey | null> {
   const body = crypto.getRandomValues(new Uint8Array(32));
-  const assertion = assertionOf(await login(body, location.hostname, [passkey.credentialId]));
-  const expected = { type: "login", body, origin: location.origin, rpId: location.hostname, ownerKeys: [passkey] } as const;
-  return typeof (await verifyAssertion(assertion, expected)) !== "string";
+  const ids = passkeys.map((passkey) => passkey.credentialId);
+  const assertion = assertionOf(await login(body, location.hostname, ids));
+  const expected = { type: "login", body, origin: location.origin, rpId: location.hostname, ownerKeys: passkeys } as const;
+  const signer = await verifyAssertion(assertion, expected);
+  return typeof signer === "string" ? null : { credentialId: signer.credentialId, key: signer.key };
 }
 
 function assertionOf({ id, response }: Awaited<ReturnType<typeof startAuthentication>>): Assertion {

@@ -97,6 +97,9 @@ export const TEXTS = {
     `An earlier passkey signs: “${passkey}”, which you just used, may decide for all gateways of this account.`,
   signsOwnerRemove: (passkey: string) =>
     `A passkey that you keep signs: “${passkey}” may no longer decide for any gateway of this account, and signs nobody in.`,
+  signsPerson: (name: string, role: string, gateway: string) => `Your passkey signs: ${name} joins “${gateway}” as ${role}.`,
+  signsPersonRemove: (name: string, gateway: string) => `Your passkey signs: ${name} may no longer decide for “${gateway}”.`,
+  signsLeave: (gateway: string) => `Your passkey signs: it may no longer decide for “${gateway}”.`,
   signsRecoveryKey:
     "A passkey that decides for your gateways signs: the recovery key that you just wrote down may let a passkey decide for all gateways of this account. One made before ends.",
 
@@ -130,6 +133,8 @@ export const TEXTS = {
     "The gateway did not take this passkey's yes, and nothing was changed. A passkey added after a recovery code must first be confirmed: your account page shows the ways.",
   overTitle: "This request is over",
   goneText: "The device no longer asks, or another person decided already. Open its page again if it is still needed.",
+  alreadyAllowed: "Somebody else has already allowed this device.",
+  alreadyDenied: "Somebody else has already denied this device.",
   allowedTitle: "Allowed",
   allowedText: (device: string) => `${device} is connecting by itself.`,
   waitingTitle: "Allowed, waiting",

@@ -1,12 +1,24 @@
 /** What a passkey is about to sign, in words made from the very statement (PROTOCOL.md PG3). */
 import type { GrantStatement, OwnerKeyStatement, OwnerRemoveStatement, RecoveryKeyStatement } from "../protocol/statements.ts";
+import { roleWords } from "./person-texts.ts";
 import { ACCESS_TEXTS, TEXTS } from "./texts.ts";
 
 /** A statement that this page lets a passkey sign, with what its ids are called on the screen. */
 export type Act =
   | { readonly type: "grant"; readonly body: GrantStatement; readonly gatewayName: string }
   | { readonly type: "owner-key"; readonly body: OwnerKeyStatement; readonly passkeyName: string; readonly isNew: boolean }
+  | {
+      readonly type: "owner-key";
+      readonly body: OwnerKeyStatement;
+      readonly joins: { readonly name: string; readonly gatewayName: string };
+    }
   | { readonly type: "owner-remove"; readonly body: OwnerRemoveStatement; readonly passkeyName: string }
+  /** `name` null: the person that signs goes itself. */
+  | {
+      readonly type: "owner-remove";
+      readonly body: OwnerRemoveStatement;
+      readonly leaves: { readonly name: string | null; readonly gatewayName: string };
+    }
   | { readonly type: "recovery-key"; readonly body: RecoveryKeyStatement };
 
 function moment(ms: number): string {
@@ -22,8 +34,19 @@ export function actWords(act: Act): string {
       return TEXTS.signsGrant(device, ACCESS_TEXTS[access].label, act.gatewayName, moment(notAfterMs));
     }
     case "owner-key":
+      if ("joins" in act) {
+        const { person } = act.body;
+        // Without a person in it the statement would be about every gateway of the account.
+        if (person === undefined) throw new Error("no person in the statement");
+        return TEXTS.signsPerson(act.joins.name, roleWords(person.role), act.joins.gatewayName);
+      }
       return act.isNew ? TEXTS.signsOwnerKey(act.passkeyName) : TEXTS.signsOwnerKeyAgain(act.passkeyName);
     case "owner-remove":
+      if ("leaves" in act) {
+        if (act.body.gateway === undefined) throw new Error("no gateway in the statement");
+        const { name, gatewayName } = act.leaves;
+        return name === null ? TEXTS.signsLeave(gatewayName) : TEXTS.signsPersonRemove(name, gatewayName);
+      }
       return TEXTS.signsOwnerRemove(act.passkeyName);
     case "recovery-key":
       return TEXTS.signsRecoveryKey;

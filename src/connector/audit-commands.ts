@@ -36,7 +36,7 @@ function* linesOf(file: string): Generator<string> {
 }
 
 /** @returns the head in `<seq>:<hash>`, or null when it is no head */
-export function parseHead(text: string): AuditHead | null {
+function parseHead(text: string): AuditHead | null {
   const match = /^(\d{1,15}):(.+)$/.exec(text);
   const parsed = auditHeadSchema.safeParse({ seq: Number(match?.[1] ?? Number.NaN), hash: match?.[2] });
   return parsed.success ? parsed.data : null;

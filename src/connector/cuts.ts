@@ -232,7 +232,7 @@ function readable<T>(read: () => readonly T[]): readonly T[] {
 }
 
 /** @returns a name that no other cut has */
-export function newCutId(): string {
+function newCutId(): string {
   return toBase32(randomBytes(16));
 }
 

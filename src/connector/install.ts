@@ -21,7 +21,7 @@ function unitWord(text: string): string {
 }
 
 /** @returns a systemd user unit that keeps `gatehouse run` alive, except after an end that dialling again would not change */
-export function serviceUnit(words: readonly string[]): string {
+function serviceUnit(words: readonly string[]): string {
   return `[Unit]
 Description=Gatehouse connector
 After=network-online.target

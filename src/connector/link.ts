@@ -14,11 +14,13 @@ import {
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../protocol/close-codes.ts";
+import { clockAheadMs } from "../core/clock-difference.ts";
+import { inWordsOf } from "../core/link-versions.ts";
 import { decodeFrame } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
-import type { GatewayReport, ToConnector, ToRoom } from "../protocol/link-messages.ts";
+import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { joined } from "../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL } from "../protocol/version.ts";
 import { ROOM_PONG } from "../protocol/words.ts";
@@ -38,7 +40,8 @@ import { Streams } from "./streams.ts";
 
 export type LinkStatus =
   | { readonly state: "dialing" }
-  | { readonly state: "up" }
+  /** `clockAheadMs`: this machine's clock differs from the room's by that much; null when it does not matter. */
+  | { readonly state: "up"; readonly clockAheadMs: number | null }
   | { readonly state: "waiting"; readonly ms: number; readonly why: string }
   /** Final: dialing again would not help. */
   | { readonly state: "stopped"; readonly why: "refused" | "superseded" | "stale" | "version" };
@@ -86,6 +89,7 @@ export class Link {
   /** As this link's room knows it. */
   #reported: string | null = null;
   #protocol = LINK_PROTOCOL;
+  #clockAheadMs: number | null = null;
   /** One command at a time: a cut never overtakes the grant before it. */
   #commands: Promise<void> = Promise.resolve();
 
@@ -123,7 +127,7 @@ export class Link {
       dead: () => this.#socket?.terminate(),
     });
     options.gateway.onReport((report) => {
-      this.#report(report);
+      this.#report();
       if (report.state === "online") void this.#gatewayBack();
       else if (report.state === "unsafe") this.#streams.endUnserved();
     });
@@ -294,15 +298,17 @@ export class Link {
       ...(protocol < 2 ? {} : { head }),
       ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
     };
-    socket.send(JSON.stringify(hello));
+    socket.send(JSON.stringify(inWordsOf(protocol, hello)));
   }
 
   /** Says how the gateway is, when this link's room does not know it: every message would wake it. */
-  #report(report: GatewayReport): void {
-    const text = JSON.stringify(report);
+  #report(): void {
+    const { report } = this.#options.gateway;
+    const said = this.#clockAheadMs === null ? report : { ...report, clockAheadMs: this.#clockAheadMs };
+    const text = JSON.stringify(said);
     if (text === this.#reported || !this.#isUp) return;
     this.#reported = text;
-    this.#send({ type: "report", report });
+    this.#send({ type: "report", report: said });
   }
 
   async #command(message: Command): Promise<void> {
@@ -319,8 +325,9 @@ export class Link {
         this.#upSinceMs = now();
         this.hops.beat.start(HEARTBEAT_IDLE_MS);
         this.#send({ type: "ack", generation: message.generation });
-        this.#report(gateway.report);
-        this.#options.onStatus({ state: "up" });
+        this.#clockAheadMs = clockAheadMs(now(), message.serverTimeMs);
+        this.#report();
+        this.#options.onStatus({ state: "up", clockAheadMs: this.#clockAheadMs });
         if (this.#protocol >= 2) {
           this.#compareHeads(message.head ?? null);
           this.sayAlarm();
@@ -432,7 +439,7 @@ export class Link {
 
   #send(message: ToRoom): void {
     if (this.#socket?.readyState !== WebSocket.OPEN || (!this.#isUp && message.type !== "hello")) return;
-    this.#socket.send(JSON.stringify(message));
+    this.#socket.send(JSON.stringify(inWordsOf(this.#protocol, message)));
   }
 }
 

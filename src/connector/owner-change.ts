@@ -1,4 +1,5 @@
 /** From a message about owners to the entry of the key log that it asks for; the log judges it. */
+import { loggedRole } from "../core/key-log-owners.ts";
 import { readOwnerKey, readOwnerRemoval, readRecoveryKey } from "../core/statement.ts";
 import type { KeyLogBody } from "../protocol/key-log.ts";
 import type { ToConnector } from "../protocol/link-messages.ts";
@@ -13,7 +14,10 @@ export function ownerChangeOf(message: OwnerMessage): OwnerEntry | null {
   switch (message.type) {
     case "owner-key": {
       const body = readOwnerKey(message.signed.statement)?.body;
-      return body === undefined ? null : { type: "owner-add", key: { credentialId: body.credentialId, key: body.key }, authority };
+      const role = body === undefined ? null : loggedRole(body);
+      if (body === undefined || role === null) return null;
+      const key = { credentialId: body.credentialId, key: body.key };
+      return { type: "owner-add", key, authority, ...(role === undefined ? {} : { role }) };
     }
     case "owner-remove": {
       const body = readOwnerRemoval(message.signed.statement)?.body;

@@ -1,4 +1,5 @@
 /** `up` and `run`: enrols when needed, then keeps the link until a signal or a final refusal. */
+import { aheadText } from "../core/clock-difference.ts";
 import { Admitted } from "./admitted.ts";
 import { anchoredHead } from "./audit-anchor.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
@@ -53,7 +54,9 @@ function statusText(status: LinkStatus): string {
     case "dialing":
       return "Connecting …";
     case "up":
-      return "Connected.";
+      return status.clockAheadMs === null
+        ? "Connected."
+        : `Connected. This machine's clock is ${aheadText(status.clockAheadMs)} of the relay's: set it, or decisions and sessions are refused.`;
     case "waiting":
       return `Not connected (${status.why}). Trying again in ${(status.ms / 1000).toFixed(1)} s.`;
     case "stopped":

@@ -39,7 +39,7 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
  *
  * @returns 64 bytes, or null when it is not exactly that structure
  */
-export function derToRaw(der: Uint8Array): Uint8Array<ArrayBuffer> | null {
+function derToRaw(der: Uint8Array): Uint8Array<ArrayBuffer> | null {
   if (der[0] !== 0x30 || der[1] !== der.byteLength - 2) return null;
   const out = new Uint8Array(64);
   let at = 2;

@@ -1,5 +1,5 @@
 /** What the approval page computes before a passkey signs: that the request is the one whose digits were typed, and the statement itself. */
-import type { PairingRequest } from "../protocol/api.ts";
+import type { Ceiling, PairingRequest } from "../protocol/api.ts";
 import { APPLY_BY_MS, APPLY_BY_OFFLINE_MS, MAX_NAME_CHARS } from "../protocol/limits.ts";
 import type { DeviceKey, GrantStatement } from "../protocol/statements.ts";
 import { ACCESS_LEVELS, EXPIRY_CHOICES_MS } from "../protocol/words.ts";
@@ -30,9 +30,22 @@ export async function belongsTogether(
   return device === asked.device && request === asked.id && digits === typed;
 }
 
-/** @returns the access levels that a request may be answered with: never wider than asked (PROTOCOL.md GR2) */
-export function offeredAccess(requested: Access): readonly Access[] {
-  return ACCESS_LEVELS.slice(ACCESS_LEVELS.indexOf(requested));
+/**
+ * The access levels that a request may be answered with: never wider than asked (PROTOCOL.md GR2), nor than the person may give (KL13).
+ *
+ * @param ceiling null for an owner
+ * @returns widest first
+ */
+export function offeredAccess(requested: Access, ceiling: Ceiling | null = null): readonly Access[] {
+  const widest = Math.max(ACCESS_LEVELS.indexOf(requested), ceiling === null ? 0 : ACCESS_LEVELS.indexOf(ceiling.maxAccess));
+  return ACCESS_LEVELS.slice(widest);
+}
+
+/** @returns how long the person may give access, shortest first; the shortest even where a ceiling is below it, which is then refused */
+export function offeredExpiry(ceiling: Ceiling | null): readonly Expiry[] {
+  const all = Object.keys(EXPIRY_CHOICES_MS) as Expiry[];
+  const within = all.filter((each) => ceiling === null || EXPIRY_CHOICES_MS[each] <= ceiling.maxExpiryMs);
+  return within.length === 0 ? all.slice(0, 1) : within;
 }
 
 /**

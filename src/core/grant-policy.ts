@@ -1,7 +1,7 @@
 /** What a grant must say, whoever asks: the room checks it, the connector checks it again by itself (PROTOCOL.md GR). */
 import { APPLY_BY_OFFLINE_MS } from "../protocol/limits.ts";
 import type { OwnerRole } from "../protocol/key-log.ts";
-import type { GrantStatement } from "../protocol/statements.ts";
+import type { GrantStatement, PersonRole } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import type { Access } from "../protocol/words.ts";
 import { deviceId } from "./digests.ts";
@@ -27,6 +27,11 @@ export function isBelow(
   ceiling: { readonly maxAccess: Access; readonly maxExpiryMs: number },
 ): boolean {
   return isWithin(statement.access, ceiling.maxAccess) && statement.notAfterMs - statement.issuedAtMs <= ceiling.maxExpiryMs;
+}
+
+/** @returns whether a role gives nothing that the gateway's policy does not: an owner's ceiling is the policy itself */
+export function isRoleBelow(role: PersonRole, policy: { readonly maxAccess: Access; readonly maxExpiryMs: number }): boolean {
+  return role.kind !== "approver" || (isWithin(role.maxAccess, policy.maxAccess) && role.maxExpiryMs <= policy.maxExpiryMs);
 }
 
 /** A passkey's own ceiling: an owner's is the gateway's policy alone (PROTOCOL.md KL10). @returns whether its holder may sign this grant */

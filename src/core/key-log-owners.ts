@@ -1,9 +1,10 @@
-/** Who may decide for a gateway, and who may change that: passkeys with their roles, and the recovery key (PROTOCOL.md KL5, KL8-KL11). */
-import type { KeyLogBody } from "../protocol/key-log.ts";
+/** Who may decide for a gateway, and who may change that: passkeys with their roles, and the recovery key (PROTOCOL.md KL5, KL8-KL13). */
+import type { KeyLogBody, OwnerRole } from "../protocol/key-log.ts";
 import { MAX_OWNER_KEYS } from "../protocol/limits.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
-import type { OwnerKey, SignedByOwner } from "../protocol/statements.ts";
+import type { OwnerKey, OwnerKeyStatement, SignedByOwner } from "../protocol/statements.ts";
 import { verifyAssertion } from "./assertion.ts";
+import { isRoleBelow } from "./grant-policy.ts";
 import type { PinnedKey } from "./judge.ts";
 import type { Change, KeyLogProblem, KeyLogState } from "./key-log.ts";
 import { isSoundKey, verifyTagged } from "./public-key.ts";
@@ -35,7 +36,37 @@ async function ownerProblem(
   return isOwner(signer) ? null : "over-ceiling";
 }
 
-/** One more passkey: endorsed by an owner's, or said on the host. An endorsement makes an owner; another role is said on the host. */
+/**
+ * The role that an entry must carry for what its owner signed: nothing for an owner's, as in logs from before there were persons.
+ *
+ * @returns null for a role that has no place in a log: a viewer decides nothing
+ */
+export function loggedRole(statement: OwnerKeyStatement): OwnerRole | undefined | null {
+  const role = statement.person?.role;
+  if (role === undefined || role.kind === "owner") return undefined;
+  return role.kind === "approver" ? role : null;
+}
+
+/**
+ * Whether an owner's word about a passkey is void for what happened before it: an endorsement of the account's own never brings back one that
+ * was taken out; one about a person does, if whoever signed it knew of the removal (PROTOCOL.md KL5, KL13).
+ */
+function isOutlived(state: KeyLogState, { credentialId, person }: OwnerKeyStatement): boolean {
+  const removedAt = state.removedOwners.get(credentialId);
+  if (removedAt === undefined) return false;
+  const head = person?.head ?? null;
+  return head === null || state.hashes.indexOf(head) < removedAt;
+}
+
+/** Whether a passkey said itself that it goes, whatever its role. It takes away nobody's word but its own. */
+async function leavingProblem(state: KeyLogState, read: ReadStatement<unknown>, signed: SignedByOwner): Promise<KeyLogProblem | null> {
+  const { approveOrigin: origin, rpId, ownerKeys } = state;
+  const signer = await verifyAssertion(signed.assertion, { type: "owner-remove", body: read.bytes, origin, rpId, ownerKeys });
+  if (typeof signer === "string") return signer === "unknown-owner-key" ? signer : "bad-signature";
+  return null;
+}
+
+/** One more passkey: said on the host, or signed by an owner's, who can give an approver's role for one gateway (PROTOCOL.md KL5, KL13). */
 export async function addOwner(state: KeyLogState, body: Body<"owner-add">): Promise<Change | KeyLogProblem> {
   const { key, authority, role } = body;
   if (!isSoundKey(key.key)) return "bad-statement";
@@ -43,13 +74,17 @@ export async function addOwner(state: KeyLogState, body: Body<"owner-add">): Pro
   if (state.ownerKeys.length >= MAX_OWNER_KEYS) return "too-many-owner-keys";
   if (authority.by === "owner") {
     const read = readOwnerKey(authority.signed.statement);
-    if (read === null || role !== undefined || read.body.account !== state.account) return "bad-statement";
+    if (read === null || read.body.account !== state.account) return "bad-statement";
+    const { person } = read.body;
+    if (person !== undefined && person.gateway !== state.gateway) return "wrong-gateway";
+    if (JSON.stringify(role) !== JSON.stringify(loggedRole(read.body))) return "bad-statement";
     if (read.body.credentialId !== key.credentialId || !sameKey(read.body.key, key.key)) return "bad-statement";
-    if (state.removedOwners.has(key.credentialId)) return "revoked";
+    if (isOutlived(state, read.body)) return "revoked";
     const problem = await ownerProblem(state, "owner-key", read, authority.signed);
     if (problem !== null) return problem;
+    if (person !== undefined && !isRoleBelow(person.role, state.policy)) return "over-ceiling";
   }
-  const removedOwners = new Set(state.removedOwners);
+  const removedOwners = new Map(state.removedOwners);
   removedOwners.delete(key.credentialId);
   return { ownerKeys: [...state.ownerKeys, role === undefined ? key : { ...key, role }], removedOwners };
 }
@@ -64,9 +99,14 @@ export async function removeOwner(state: KeyLogState, body: Body<"owner-remove">
   if (authority.by === "owner") {
     const read = readOwnerRemoval(authority.signed.statement);
     if (read === null || read.body.account !== state.account || read.body.credentialId !== credentialId) return "bad-statement";
+    const { gateway } = read.body;
+    if (gateway !== undefined && gateway !== state.gateway) return "wrong-gateway";
     const { statement } = authority.signed;
     if (state.spentRemovals.has(statement)) return "revoked";
-    const problem = await ownerProblem(state, "owner-remove", read, authority.signed, left);
+    const isLeaving = gateway !== undefined && authority.signed.assertion.credentialId === credentialId;
+    const problem = isLeaving
+      ? await leavingProblem(state, read, authority.signed)
+      : await ownerProblem(state, "owner-remove", read, authority.signed, left);
     if (problem !== null) return problem;
     return { ...removed(state, left, [credentialId]), spentRemovals: new Set(state.spentRemovals).add(statement) };
   }
@@ -74,7 +114,8 @@ export async function removeOwner(state: KeyLogState, body: Body<"owner-remove">
 }
 
 function removed(state: KeyLogState, left: readonly PinnedKey[], gone: readonly string[]): Change {
-  return { ownerKeys: left, removedOwners: new Set([...state.removedOwners, ...gone]) };
+  const at = state.head.seq + 1;
+  return { ownerKeys: left, removedOwners: new Map([...state.removedOwners, ...gone.map((id) => [id, at] as const)]) };
 }
 
 /** Another role for a passkey; somebody with an owner's stays. */

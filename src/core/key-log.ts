@@ -20,8 +20,8 @@ export interface KeyLogState extends Pinned {
   readonly head: KeyLogHead;
   readonly policy: OwnerPolicy;
   readonly grants: ReadonlyMap<string, HeldGrant>;
-  /** Passkeys that were taken out: an old endorsement never brings one back. */
-  readonly removedOwners: ReadonlySet<string>;
+  /** Passkeys that were taken out, with the place of the entry that did: an old endorsement never brings one back. */
+  readonly removedOwners: ReadonlyMap<string, number>;
   /** Statements that took a passkey out here once: said again, after the host brought it back, they do nothing. */
   readonly spentRemovals: ReadonlySet<string>;
   /** Changes owners and nothing else; `issuedAtMs` of the last statement that pinned one, 0 before there was any. */
@@ -59,7 +59,7 @@ export type KeyLogProblem =
   | "nothing-changes";
 
 /** Signs bytes with the connector's key. @returns base64url */
-export type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
+type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
 
 function unsignedBytes(entry: Omit<KeyLogEntry, "sig">): Uint8Array<ArrayBuffer> {
   const { v, gateway, seq, prev, atMs, body } = entry;
@@ -163,7 +163,7 @@ async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | 
     ownerKeys,
     policy: DEFAULT_POLICY,
     grants: new Map(),
-    removedOwners: new Set(),
+    removedOwners: new Map(),
     spentRemovals: new Set(),
     recovery: { key: null, issuedAtMs: 0 },
     subtractedAt: new Map(),

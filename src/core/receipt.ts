@@ -36,7 +36,7 @@ export async function readReceipt(signed: SignedReceipt, key: ConnectorKey): Pro
 }
 
 /** Longest text of an exported receipt that is looked at: a statement with its frame. */
-export const MAX_RECEIPT_FILE_CHARS = 4 * MAX_STATEMENT_BYTES;
+const MAX_RECEIPT_FILE_CHARS = 4 * MAX_STATEMENT_BYTES;
 
 /** @returns the exported receipt, or null when the text is none */
 export function readReceiptFile(text: string): ReceiptFile | null {

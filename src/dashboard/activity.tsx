@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Activity as ActivityPage } from "../protocol/api.ts";
 import { call } from "./api.ts";
 import { Act, Failure, useLoaded } from "./parts.tsx";
-import { TEXTS, actionText, clock } from "./texts.ts";
+import { TEXTS, actionText, actorText, clock } from "./texts.ts";
 import { View } from "./view.tsx";
 
 export function Activity() {
@@ -24,7 +24,7 @@ export function Activity() {
                 {actionText(event)}
                 <br />
                 <span class="small">
-                  {[clock(event.atMs), event.gatewayName, TEXTS.by(event.actor)].filter((each) => each !== null).join(" · ")}
+                  {[clock(event.atMs), event.gatewayName, TEXTS.by(actorText(event))].filter((each) => each !== null).join(" · ")}
                 </span>
               </li>
             ))}

@@ -1,5 +1,5 @@
 /** Calls of the dashboard to its API, and the live inbox. */
-import type { ApiErrorCode, InboxMessage, Notice, WaitingCard } from "../protocol/api.ts";
+import type { ApiErrorCode, InboxMessage, InboxNotice, WaitingCard } from "../protocol/api.ts";
 import { mustAsk, redialMs, stepLine } from "./inbox.ts";
 import type { Line, LineEvent, LineState } from "./inbox.ts";
 import { TEXTS } from "./texts.ts";
@@ -31,7 +31,7 @@ export function isSignedOut(reason: unknown): boolean {
 }
 
 /** @throws ApiFailure */
-export async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: object): Promise<T> {
+export async function call<T>(method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: object): Promise<T> {
   let response: Response;
   try {
     response = await fetch(path, {
@@ -47,7 +47,7 @@ export async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path:
 }
 
 /** Devices that wait for a decision, and grants that nobody has answered for yet. @throws ApiFailure */
-export function inboxList(): Promise<{ readonly requests: WaitingCard[]; readonly notices: Notice[] }> {
+export function inboxList(): Promise<{ readonly requests: WaitingCard[]; readonly notices: InboxNotice[] }> {
   return call("GET", "/api/requests");
 }
 

@@ -1,6 +1,7 @@
 /** One device of a gateway: how it stands, rename, cut with its receipt. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Device, Receipt } from "../protocol/api.ts";
+import { mayDo } from "../core/person-roles.ts";
+import type { Device, Gateway, Receipt } from "../protocol/api.ts";
 import { Told, call } from "./api.ts";
 import { Act, Confirmed } from "./parts.tsx";
 import { Ago, useNow } from "./shared.tsx";
@@ -9,12 +10,12 @@ import { ACCESS, DEVICE_STATE, HELD_BACK, TEXTS, ahead, clock, confirmCommand } 
 const RECEIPT_POLL_MS = 700;
 const MINUTE_MS = 60_000;
 
-function ReceiptView({ gateway, first }: { readonly gateway: string; readonly first: Receipt }) {
+function ReceiptView({ gateway: { id, role }, first }: { readonly gateway: Gateway; readonly first: Receipt }) {
   const [receipt, setReceipt] = useState(first);
   useEffect(() => {
     if (receipt.gateway.state !== "pending") return undefined;
     const timer = setTimeout(() => {
-      call<Receipt>("GET", `/api/gateways/${gateway}/devices/${receipt.device}/cut`).then(setReceipt, () => setReceipt({ ...receipt }));
+      call<Receipt>("GET", `/api/gateways/${id}/devices/${receipt.device}/cut`).then(setReceipt, () => setReceipt({ ...receipt }));
     }, RECEIPT_POLL_MS);
     return () => clearTimeout(timer);
   }, [receipt]);
@@ -25,9 +26,9 @@ function ReceiptView({ gateway, first }: { readonly gateway: string; readonly fi
       {side.state === "done" ? (
         <>
           <p class="good">{TEXTS.removed(side.entriesRemoved, side.tookMs)}</p>
-          {receipt.isSigned && (
+          {receipt.isSigned && mayDo(role, "cut") && (
             <p>
-              <a class="button" href={`/api/gateways/${gateway}/devices/${receipt.device}/receipt.json`} download>
+              <a class="button" href={`/api/gateways/${id}/devices/${receipt.device}/receipt.json`} download>
                 {TEXTS.saveReceipt}
               </a>
             </p>
@@ -75,7 +76,7 @@ export function DeviceCard({
   device,
   reload,
 }: {
-  readonly gateway: string;
+  readonly gateway: Gateway;
   readonly device: Device;
   readonly reload: () => void;
 }) {
@@ -89,7 +90,8 @@ export function DeviceCard({
     wasNaming.current = isNaming;
   }, [isNaming]);
   const nowMs = useNow(MINUTE_MS);
-  const path = `/api/gateways/${gateway}/devices/${device.id}`;
+  const path = `/api/gateways/${gateway.id}/devices/${device.id}`;
+  const { role } = gateway;
   const isLive = device.state === "allowed" || device.state === "waiting";
   const wasLive = useRef(isLive);
   useLayoutEffect(() => {
@@ -141,10 +143,12 @@ export function DeviceCard({
         />
       ) : (
         <div class="row">
-          <button type="button" ref={rename} onClick={() => setNaming(true)}>
-            {TEXTS.rename}
-          </button>
-          {isLive && (
+          {mayDo(role, "manage") && (
+            <button type="button" ref={rename} onClick={() => setNaming(true)}>
+              {TEXTS.rename}
+            </button>
+          )}
+          {isLive && mayDo(role, "cut") && (
             <Confirmed
               label={TEXTS.cut}
               title={TEXTS.cutTitle(device.name)}

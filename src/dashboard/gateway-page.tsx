@@ -1,12 +1,16 @@
 /** One gateway: state, Open, devices, settings. */
 import { useRef, useState } from "preact/hooks";
+import { aheadText } from "../core/clock-difference.ts";
+import { mayDo } from "../core/person-roles.ts";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
 import { Connection } from "./connection.tsx";
 import { CONNECTION } from "./connection-texts.ts";
+import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
 import type { Drift } from "./drift.tsx";
+import { OwnPlace, Persons } from "./persons.tsx";
 import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
 import { ALARM, STATE, TEXTS, clock, stateText } from "./texts.ts";
@@ -31,6 +35,7 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
     gateway.openclawVersion === null ? "" : TEXTS.openclaw(gateway.openclawVersion),
     gateway.connectorVersion === null ? "" : TEXTS.connector(gateway.connectorVersion),
   ].filter((each) => each !== "");
+  const { role } = gateway;
   // What waits comes first: its Review is the one primary button then.
   const primary = cards.length === 0 ? "primary" : "";
   return (
@@ -41,6 +46,7 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
           {gateway.demo ? ` · ${TEXTS.demo}` : ""}
         </p>
         <p>{stateText(gateway)}</p>
+        {gateway.clockAheadMs !== null && <p class="warn">{TEXTS.machineClock(aheadText(gateway.clockAheadMs))}</p>}
       </div>
       <p class="small">
         {versions.map((each) => `${each} · `)}
@@ -53,7 +59,7 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
           </>
         )}
       </p>
-      {gateway.reason === "connector-copied" && (
+      {gateway.reason === "connector-copied" && mayDo(role, "manage") && (
         <div class="row">
           <Confirmed
             label={TEXTS.settle}
@@ -69,17 +75,21 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
       <div class="row">
         {isClaimed ? (
           <>
-            <a class={`button ${primary}`} href={`${gateway.origin}/.gatehouse/#owner`}>
-              {TEXTS.open}
-            </a>
+            {mayDo(role, "decide") && (
+              <a class={`button ${primary}`} href={`${gateway.origin}/.gatehouse/#owner`}>
+                {TEXTS.open}
+              </a>
+            )}
             <button type="button" aria-expanded={isAdding} onClick={() => setAdding(!isAdding)}>
               {TEXTS.addDevice}
             </button>
           </>
         ) : (
-          <a class={`button ${primary}`} href={`/gateways/${gateway.id}/connect`}>
-            {TEXTS.connectMachine}
-          </a>
+          gateway.isOwn && (
+            <a class={`button ${primary}`} href={`/gateways/${gateway.id}/connect`}>
+              {TEXTS.connectMachine}
+            </a>
+          )
         )}
       </div>
       {isAdding && (
@@ -162,7 +172,7 @@ function Devices({
         <div class="card">
           <ul class="plain">
             {shown.map((device) => (
-              <DeviceCard key={device.id} gateway={gateway.id} device={device} reload={reload} />
+              <DeviceCard key={device.id} gateway={gateway} device={device} reload={reload} />
             ))}
           </ul>
         </div>
@@ -207,7 +217,7 @@ function Settings({ gateway, reload }: { readonly gateway: Gateway; readonly rel
           {said}
         </span>
       </div>
-      {gateway.state !== "unclaimed" && (
+      {gateway.state !== "unclaimed" && gateway.isOwn && (
         <>
           <p class="small">{TEXTS.connectAgainText}</p>
           <div class="row">
@@ -252,7 +262,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
       <StateCard gateway={gateway} reload={reload} />
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
-      {gateway.state !== "unclaimed" && (
+      {mayDo(gateway.role, "manage") && gateway.state !== "unclaimed" && (
         <>
           <h2>{CONNECTION.heading}</h2>
           <Connection gateway={gateway} />
@@ -264,14 +274,31 @@ export function GatewayPage({ id }: { readonly id: string }) {
           <DriftView gateway={gateway.id} devices={devices} drift={drift} reload={reload} />
         </>
       )}
-      {gateway.state !== "unclaimed" && (
+      {mayDo(gateway.role, "persons") && gateway.state !== "unclaimed" && (
+        <>
+          <h2>{TEXTS.personsHeading}</h2>
+          <Persons gateway={gateway} />
+        </>
+      )}
+      {!gateway.isOwn && (
+        <>
+          <h2>{TEXTS.placeHeading}</h2>
+          <OwnPlace gateway={gateway} />
+        </>
+      )}
+      {mayDo(gateway.role, "manage") && gateway.state !== "unclaimed" && (
         <>
           <h2>{TEXTS.recordsHeading}</h2>
           <Records gateway={gateway} />
         </>
       )}
-      <h2>{TEXTS.settingsHeading}</h2>
-      <Settings gateway={gateway} reload={reload} />
+      {mayDo(gateway.role, "manage") && (
+        <>
+          <Cost gateway={gateway.id} name={gateway.name} />
+          <h2>{TEXTS.settingsHeading}</h2>
+          <Settings gateway={gateway} reload={reload} />
+        </>
+      )}
     </View>
   );
 }

@@ -1,5 +1,5 @@
 /** What waits for the owner, as messages and lists change it. */
-import type { InboxMessage, Notice, WaitingCard } from "../protocol/api.ts";
+import type { InboxMessage, InboxNotice, WaitingCard } from "../protocol/api.ts";
 
 /** @returns the cards after a message, in the order in which the devices asked; the same array when nothing changed */
 export function applyInbox(cards: readonly WaitingCard[], message: InboxMessage): readonly WaitingCard[] {
@@ -18,7 +18,7 @@ export function applyInbox(cards: readonly WaitingCard[], message: InboxMessage)
 }
 
 /** @returns the notices after a message, newest first; the same array when nothing changed */
-export function applyNotices(notices: readonly Notice[], message: InboxMessage): readonly Notice[] {
+export function applyNotices(notices: readonly InboxNotice[], message: InboxMessage): readonly InboxNotice[] {
   switch (message.type) {
     case "list":
       return message.notices.length === 0 && notices.length === 0 ? notices : message.notices;

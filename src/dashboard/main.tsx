@@ -2,7 +2,7 @@
 import { render } from "preact";
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { InboxMessage, Notice, WaitingCard } from "../protocol/api.ts";
+import type { InboxMessage, InboxNotice, WaitingCard } from "../protocol/api.ts";
 import { Account } from "./account.tsx";
 import { Activity } from "./activity.tsx";
 import { call, inWords, inboxList, isSignedOut, watchInbox } from "./api.ts";
@@ -18,7 +18,7 @@ import type { Path } from "./paths.ts";
 import { finishSignIn, signIn } from "./session.ts";
 import { ShareProvider } from "./shared.tsx";
 import type { Me } from "./shared.tsx";
-import { TEXTS, announcement, noticeText } from "./texts.ts";
+import { TEXTS, announcement, budgetText, noticeText } from "./texts.ts";
 import { NotFound } from "./view.tsx";
 
 const CLAIM_ITEM = "gatehouse-claim";
@@ -118,7 +118,7 @@ function Frame({ hasLinks, children }: { readonly hasLinks: boolean; readonly ch
 
 interface Waiting {
   readonly requests: readonly WaitingCard[];
-  readonly notices: readonly Notice[];
+  readonly notices: readonly InboxNotice[];
 }
 
 function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiting; readonly path: Path }) {
@@ -136,7 +136,8 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
   useEffect(() => {
     const newest = notices[0];
     // Those that were here already are read with the page.
-    if (newest !== undefined && !wasHere.current.some((each) => each.id === newest.id)) tell(noticeText(newest));
+    if (newest !== undefined && !wasHere.current.some((each) => each.id === newest.id))
+      tell("untilMs" in newest ? budgetText(newest) : noticeText(newest));
     wasHere.current = notices;
   }, [notices]);
   useEffect(() => {
@@ -153,7 +154,7 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
       signedOut: () => setOut(true),
     });
   }, []);
-  const answered = ({ gateway, id }: Notice): void => {
+  const answered = ({ gateway, id }: InboxNotice): void => {
     setNotices((before) => applyNotices(before, { type: "notice-gone", gateway, id }));
     // The button that was pressed is gone, and the focus with it.
     document.querySelector("h1")?.focus();

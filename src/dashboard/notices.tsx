@@ -1,10 +1,10 @@
 /** What was granted and nobody has answered for yet: was this you? On every view, because every owner device must hear of it. */
 import { useState } from "preact/hooks";
-import type { Notice } from "../protocol/api.ts";
+import type { BudgetNotice, Notice } from "../protocol/api.ts";
 import { call } from "./api.ts";
 import { Act } from "./parts.tsx";
 import { Ago, useNow, useShared } from "./shared.tsx";
-import { REFUSAL, TEXTS, confirmCommand, noticeText } from "./texts.ts";
+import { REFUSAL, TEXTS, budgetText, confirmCommand, noticeText } from "./texts.ts";
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -48,15 +48,40 @@ function NoticeCard({ notice, done }: { readonly notice: Notice; readonly done: 
   );
 }
 
+/** What the day's budget has come to; the gateway's page has the numbers. */
+function BudgetCard({ notice }: { readonly notice: BudgetNotice }) {
+  const { answered } = useShared();
+  const read = async (): Promise<void> => {
+    await call("POST", `/api/gateways/${notice.gateway}/budget/read`);
+    answered(notice);
+  };
+  return (
+    <section class="card notice alert" aria-label={TEXTS.budgetLabel(notice.gatewayName)}>
+      <p>
+        {budgetText(notice)}{" "}
+        <span class="small">
+          <Ago ms={notice.atMs} />
+        </span>
+      </p>
+      <div class="row">
+        <Act label={TEXTS.noticeRead} run={read} />
+        <a class="button" href={`/gateways/${notice.gateway}#cost`}>
+          {TEXTS.budgetShow}
+        </a>
+      </div>
+    </section>
+  );
+}
+
 export function Notices() {
   const { notices } = useShared();
   const [said, say] = useState("");
   return (
     <>
       <div role="status">{said !== "" && <p class="good">{said}</p>}</div>
-      {notices.map((notice) => (
-        <NoticeCard key={notice.id} notice={notice} done={say} />
-      ))}
+      {notices.map((notice) =>
+        "untilMs" in notice ? <BudgetCard key={notice.id} notice={notice} /> : <NoticeCard key={notice.id} notice={notice} done={say} />,
+      )}
     </>
   );
 }

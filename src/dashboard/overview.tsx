@@ -48,6 +48,7 @@ export function Overview() {
               <strong class={STATE[gateway.state][0]}>{STATE[gateway.state][1]}</strong>
               {gateway.demo ? ` · ${TEXTS.demo}` : ""}
             </p>
+            {!gateway.isOwn && <p class="small">{TEXTS.person.youAre[gateway.role]}</p>}
             {gateway.alarm !== null && (
               <p class="bad">
                 <strong>{TEXTS.alarmTitle}</strong>

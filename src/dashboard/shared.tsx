@@ -1,7 +1,7 @@
 /** What every view may ask: who is signed in, what waits, what time it is. */
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
-import type { Notice, WaitingCard } from "../protocol/api.ts";
+import type { InboxNotice, WaitingCard } from "../protocol/api.ts";
 import { age } from "./texts.ts";
 
 export interface Me {
@@ -15,9 +15,9 @@ export interface Shared {
   /** Devices that wait for this person. */
   readonly cards: readonly WaitingCard[];
   /** Grants that nobody has answered for yet, newest first. */
-  readonly notices: readonly Notice[];
+  readonly notices: readonly InboxNotice[];
   /** Takes a notice away that was answered here: the inbox says the same a moment later. */
-  readonly answered: (notice: Notice) => void;
+  readonly answered: (notice: InboxNotice) => void;
   /** Counts what changed, so that views load again. */
   readonly changed: number;
   /** An answer said that nobody is signed in here any more. */

@@ -1,6 +1,8 @@
 /** Every text of the dashboard, so that another language is an addition. */
 import { LEG_TEXT } from "../core/leg-text.ts";
-import type { AuditEvent, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
+import type { AuditEvent, BudgetNotice, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
+import type { PersonRole } from "../protocol/statements.ts";
+import type { CostLine } from "../protocol/usage.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 
 export const STATE: Readonly<Record<GatewayState, readonly [tone: string, word: string, text: string]>> = {
@@ -78,6 +80,13 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "connector-copied": "A copy of the gateway's machine tried to connect and was refused",
   "gateway-quarantined": "Gateway closed: two machines fight over it",
   "quarantine-ended": "Gateway opened again after two machines fought over it",
+  "person-invited": "Person invited",
+  "invitation-withdrawn": "Invitation withdrawn",
+  "person-accepted": "Invitation accepted, waits for an owner",
+  "person-declined": "Person turned down",
+  "person-confirmed": "Person confirmed",
+  "person-removed": "Person removed",
+  "person-left": "Person left",
   asked: "A device asked to be allowed",
   "request-allowed": "Request answered: allowed",
   "request-denied": "Request denied",
@@ -121,6 +130,9 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "difference-found": "OpenClaw's own list of devices differs",
   "difference-kept": "Difference said to be fine",
   "difference-removed": "Entry removed from OpenClaw's own list",
+  "budget-warned": "Four fifths of the day's budget are used up",
+  "budget-used-up": "The day's budget is used up: only the owner's devices connect until 00:00 UTC",
+  "budget-set": "Budget changed",
   "token-copied": "Device frozen: its admission was used from two places",
 };
 
@@ -133,7 +145,22 @@ export function actionText(event: AuditEvent): string {
     const where = typeof leg === "string" ? BROKEN[leg] : undefined;
     return where === undefined ? "A connection broke" : `Connection broke ${where}`;
   }
-  return ACTIONS[event.action] ?? event.action;
+  const text = ACTIONS[event.action] ?? event.action;
+  const { whom } = event.detail;
+  return typeof whom === "string" ? `${text}: ${whom}` : text;
+}
+
+/** @returns who did it: a person by name, else in which part */
+export function actorText({ actor, detail }: AuditEvent): string {
+  return typeof detail["person"] === "string" ? `${detail["person"]} (${actor})` : actor;
+}
+
+/** @returns a role with everything that it says */
+export function roleText(role: PersonRole): string {
+  if (role.kind !== "approver") return role.kind === "owner" ? "Owner" : "Viewer";
+  const days = role.maxExpiryMs / DAY_MS;
+  const time = days >= 1 ? `${Math.round(days * 100) / 100} ${days === 1 ? "day" : "days"}` : `${Math.round(days * 2400) / 100} hours`;
+  return `Approver: at most ${ACCESS[role.maxAccess].toLowerCase()}, for at most ${time === "1 hours" ? "1 hour" : time}`;
 }
 
 export const DEVICE_STATE: Readonly<Record<Device["state"], readonly [tone: string, text: string]>> = {
@@ -220,6 +247,8 @@ export const TEXTS = {
   devices: (count: number) => (count === 1 ? "1 device" : `${count} devices`),
   waiting: (count: number) => `${count} waiting`,
   neverSeen: "never seen",
+  machineClock: (difference: string) =>
+    `The clock of the gateway's machine is ${difference} of ours. Set it: decisions and sessions carry times, and from ten minutes on they are refused.`,
   lastSeenAt: (when: string) => `last seen ${when}`,
 
   // One gateway
@@ -232,6 +261,38 @@ export const TEXTS = {
   exportKeyLog: "Download the key log",
   exportAudit: "Download the audit chain",
   gatewayTitle: "Gateway",
+
+  // Cost and budget
+  costHeading: "Cost",
+  costText: (month: string, cost: string) => `${month}: ${cost} so far, from what was counted and the list prices.`,
+  costLast: (cost: string) => `The month before: ${cost}.`,
+  costSmall: (checked: string) => `Before what your plan includes. Prices as of ${checked}; an estimate from above, no bill.`,
+  costDetails: "What was counted",
+  costItem: "Item",
+  costUnits: "Billed",
+  costMoney: "Cost",
+  costSource: "The platform's price list",
+  counted: {
+    messages: "Messages relayed in",
+    exchanges: "Pages and files relayed",
+    upgrades: "Connections opened",
+    bytes: "Bytes relayed",
+    wakes: "Wake-ups",
+    rowsWritten: "Rows written",
+    alarms: "Alarms",
+  },
+  budgetToday: (used: string, limit: string, bytes: string, byteLimit: string) =>
+    `Today your allowed devices used ${used} of ${limit}, and ${bytes} of ${byteLimit}.`,
+  budgetBar: "Used part of today's budget",
+  budgetText:
+    "The budget bounds what allowed devices may cause in one day (UTC). At 80 % you are told; when it is used up, only devices that you opened with your own passkey connect until midnight. Cutting and the door always work.",
+  budgetMoney: "Dollars a day",
+  budgetBytes: "Gigabytes a day",
+  budgetSave: "Save budget",
+  budgetSaved: "Saved.",
+  budgetWrong: "Type two numbers, from 0 on: at most 1,000 dollars and 100,000 gigabytes.",
+  budgetLabel: (gateway: string) => `Budget of ${gateway}`,
+  budgetShow: "Show its cost",
   open: "Open",
   addDevice: "Add device",
   connectMachine: "Connect its machine",
@@ -302,6 +363,30 @@ export const TEXTS = {
   driftMay: "May do",
   driftApproved: "Approved",
   client: "Program",
+  personsHeading: "People",
+  placeHeading: "Your place",
+  person: {
+    nobody: "Only you may decide here. Invite somebody to share this gateway, or to decide while you are away.",
+    invite: "Invite person",
+    invited: "Invited:",
+    linkEnds: (when: string) => `The link was not used yet. It ends ${when}.`,
+    withdraw: "Withdraw",
+    withdrawTitle: (name: string) => `Withdraw the invitation for ${name}?`,
+    withdrawText: "Its link stops working.",
+    accepted: (name: string) => `${name} accepted and waits for you.`,
+    refused: "The gateway's machine refused this person's passkey. Confirm again, or turn them down.",
+    account: (name: string) => `Signs in as “${name}”; accepted`,
+    confirm: "Confirm",
+    remove: "Remove",
+    removeTitle: (name: string) => `Remove ${name}?`,
+    removeViewer: "They see this gateway no more.",
+    youAre: {
+      owner: "You are an owner of this gateway. Somebody else claimed it.",
+      approver: "You are an approver here: you allow devices up to your limit, and cut them.",
+      viewer: "You are a viewer here: you see devices and what happens, and decide nothing.",
+    },
+    leave: "Leave",
+  },
   settingsHeading: "Settings",
   gatewayName: "Name of the gateway",
   renameGateway: "Rename gateway",
@@ -431,6 +516,37 @@ export function noticeText(notice: Notice): string {
     case "lapsed":
       return `An approval of ${whom} was signed and never finished on the device that asked, so it was ended (${how}). If you did not press “I am the owner” yourself, somebody sent you that link: tell the others who own this gateway.`;
   }
+}
+
+/** @returns one line about a budget that is nearly or wholly used up */
+export function budgetText({ gatewayName, state }: Pick<BudgetNotice, "gatewayName" | "state">): string {
+  return state === "budget-warned"
+    ? `“${gatewayName}” has used more than four fifths of its budget of today.`
+    : `“${gatewayName}” has used up its budget of today: only your own devices connect until 00:00 UTC, or until you raise it.`;
+}
+
+export const COST_METER: Readonly<Record<CostLine["meter"], string>> = {
+  "object-requests": "Room requests",
+  "object-duration": "Room awake, GB-seconds",
+  "rows-written": "Rows written",
+  "worker-requests": "Worker requests",
+  stored: "Stored, bytes",
+};
+
+/** @param microUsd millionths of a dollar @returns `$0.0012`: as many digits as small sums need, never more than nothing for nothing */
+export function money(microUsd: number): string {
+  const dollars = microUsd / 1_000_000;
+  if (dollars === 0) return "$0";
+  if (dollars < 0.0001) return "less than $0.0001";
+  return `$${dollars.toFixed(dollars < 0.1 ? 4 : 2)}`;
+}
+
+/** @returns `1.5 MB`: powers of ten, as the platform counts */
+export function byteCount(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let [value, at] = [bytes, 0];
+  while (value >= 1000 && at < units.length - 1) [value, at] = [value / 1000, at + 1];
+  return `${value.toLocaleString("en", { maximumFractionDigits: value < 10 && at > 0 ? 1 : 0 })} ${units[at] ?? ""}`;
 }
 
 /** What to type on the gateway's machine for a device that it holds back. */

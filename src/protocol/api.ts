@@ -32,7 +32,7 @@ export const apiErrorSchema = z.object({
 /** Closed set of `code`. `not-found` also stands for forbidden. */
 export const API_ERRORS = [
   "bad-request", "too-large", "not-signed-in", "wrong-origin", "not-found", "conflict", "closed-for-sign-up", "code-invalid", "passkey-refused",
-  "match-code-wrong", "request-over", "grant-refused", "gateway-away", "too-many", "unavailable", "internal",
+  "match-code-wrong", "request-over", "already-allowed", "already-denied", "grant-refused", "gateway-away", "too-many", "unavailable", "internal",
 ] as const; // prettier-ignore
 export type ApiErrorCode = (typeof API_ERRORS)[number];
 
@@ -110,7 +110,15 @@ export const ownersViewSchema = z.object({
       name: z.string(),
       /** Null while its room does not answer. */
       keys: z
-        .array(z.object({ credentialId: z.string(), state: z.enum(["trusted", "adding", "removing"]), role: ownerRoleSchema }))
+        .array(
+          z.object({
+            credentialId: z.string(),
+            state: z.enum(["trusted", "adding", "removing"]),
+            role: ownerRoleSchema,
+            /** Whose it is, when it came by an invitation to that gateway. */
+            person: z.string().nullable(),
+          }),
+        )
         .nullable(),
       recovery: z.object({ key: recoveryKeySchema, state: z.enum(["trusted", "adding"]) }).nullable(),
     }),
@@ -135,6 +143,9 @@ export const observedSchema = z.object({
   /** ISO 3166 code when the edge knows it. */
   country: z.string().nullable(),
 });
+/** An approver's: highest access, and longest time in milliseconds. */
+export const ceilingSchema = z.object({ maxAccess: accessSchema, maxExpiryMs: ms });
+export type Ceiling = z.infer<typeof ceilingSchema>;
 /** GET /api/decisions/:gateway/requests/:request */
 export const pairingRequestSchema = z.object({
   id: digestIdSchema,
@@ -148,6 +159,8 @@ export const pairingRequestSchema = z.object({
   requestedAccess: accessSchema,
   /** Hash of the key log's last entry; goes into the grant, so that a later cut makes it stale. */
   head: hashSchema.nullable(),
+  /** What the asking person may give at most; null for an owner. */
+  ceiling: ceilingSchema.nullable(),
   claims: claimsSchema,
   observed: observedSchema,
   createdAtMs: ms,
@@ -216,6 +229,8 @@ export const gatewaySchema = z.object({
   openclawVersion: z.string().nullable(),
   connectorVersion: z.string().nullable(),
   demo: z.boolean(),
+  /** How far its machine's clock is ahead of ours (negative: behind), when that matters. */
+  clockAheadMs: z.int().nullable(),
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),
@@ -225,6 +240,9 @@ export const gatewaySchema = z.object({
   deviceCount: z.int(),
   waitingCount: z.int(),
   createdAtMs: ms,
+  /** What the asking person is here, and whether this account claimed the gateway. */
+  role: z.enum(["owner", "approver", "viewer"]),
+  isOwn: z.boolean(),
 });
 export type Gateway = z.infer<typeof gatewaySchema>;
 /** GET /api/gateways -> { gateways }; GET /api/gateways/:id -> { gateway, devices }; PATCH { name }; DELETE. */
@@ -302,9 +320,23 @@ export const noticeSchema = z.object({
   atMs: ms,
 });
 export type Notice = z.infer<typeof noticeSchema>;
+/** The budget of a gateway is nearly or wholly used up (PROTOCOL.md BU); until the day ends or the owner has read it. */
+export const budgetNoticeSchema = z.object({
+  id: z.string(),
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  state: z.enum(["budget-warned", "budget-used-up"]),
+  atMs: ms,
+  untilMs: ms,
+});
+export type BudgetNotice = z.infer<typeof budgetNoticeSchema>;
+const inboxNoticeSchema = z.union([noticeSchema, budgetNoticeSchema]);
+/** Anything that the inbox says until it is answered. */
+export type InboxNotice = z.infer<typeof inboxNoticeSchema>;
 /** POST /api/gateways/:id/devices/:device/keep -> {}: the answer "it was me"; cutting the device is the other answer. */
-/** GET /api/requests -> { requests: waitingCardSchema[], notices: noticeSchema[] }, from the inbox. */
-export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, triesLeft: true });
+export const waitingCardSchema = pairingRequestSchema.omit({ key: true, roomNonce: true, head: true, ceiling: true, triesLeft: true });
+/** GET /api/requests, from the inbox. */
+export const waitingSchema = z.object({ requests: z.array(waitingCardSchema), notices: z.array(inboxNoticeSchema) });
 export type WaitingCard = z.infer<typeof waitingCardSchema>;
 export const auditEventSchema = z.object({
   id: z.string(),
@@ -323,11 +355,11 @@ export type Activity = z.infer<typeof activitySchema>;
 
 /** Messages of the WebSocket GET /api/inbox (server to page): the whole list at open, then changes. */
 export const inboxMessageSchema = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
+  z.object({ type: z.literal("list"), requests: z.array(waitingCardSchema), notices: z.array(inboxNoticeSchema) }),
   z.object({ type: z.literal("request"), request: waitingCardSchema }),
   z.object({ type: z.literal("request-gone"), gateway: gatewayIdSchema, request: digestIdSchema }),
-  z.object({ type: z.literal("notice"), notice: noticeSchema }),
-  z.object({ type: z.literal("notice-gone"), gateway: gatewayIdSchema, id: digestIdSchema }),
+  z.object({ type: z.literal("notice"), notice: inboxNoticeSchema }),
+  z.object({ type: z.literal("notice-gone"), gateway: gatewayIdSchema, id: z.string() }),
   /** Something about this gateway changed (state, devices): fetch it again. */
   z.object({ type: z.literal("gateway"), gateway: gatewayIdSchema, state: z.enum(GATEWAY_STATES) }),
   z.object({ type: z.literal("enrolment"), enrolment: rowIdSchema }),

@@ -12,6 +12,8 @@ export const CLOSE_SUPERSEDED = 4409;
 export const CLOSE_UNANSWERED = 4408;
 /** The receiver is too slow, or sent more than it was granted. */
 export const CLOSE_TOO_SLOW = 4413;
+/** The gateway's budget of the day is used up: only the owner's devices have streams until 00:00 UTC. */
+export const CLOSE_BUDGET = 4429;
 /** The connector is gone, or the gateway behind it. */
 export const CLOSE_GATEWAY_GONE = 4502;
 /** Peer broke the protocol. */

@@ -41,9 +41,8 @@ export type ChallengeResponse = z.infer<typeof challengeResponseSchema>;
 
 // --- POST /.gatehouse/api/session ----------------------------------------------------------------------------------------
 
-/** The rotating device token travels in its cookie. `statement`: sessionStatementSchema bytes. */
+/** The rotating device token travels in its cookie. `statement`: sessionStatementSchema bytes. Answer: `{ expiresAtMs, access }`. */
 export const sessionRequestSchema = z.object({ signed: signedByDeviceSchema, activationCode: z.string().max(100).optional() });
-export const sessionResponseSchema = z.object({ expiresAtMs: z.int(), access: accessSchema });
 
 /** Error codes of the door's JSON endpoints, in `{ "error": { "code", "message" } }`. */
 export const DOOR_ERRORS = [
@@ -104,19 +103,3 @@ export const toDoorSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("error"), code: z.enum(DOOR_ERRORS) }),
 ]);
 export type ToDoor = z.infer<typeof toDoorSchema>;
-
-// --- same-device way ---------------------------------------------------------------------------------------------------------
-
-/**
- * Query of the top-level trip to `<approval origin>/owner`: public data only. The way back is a form post of
- * `{ code, state }` to `/.gatehouse/activate`, answered with the door page that carries both in `data-` attributes.
- */
-export const ownerTripSchema = z.object({
-  gateway: gatewayIdSchema,
-  /** Device key as JSON. */
-  key: z.string().max(400),
-  name: z.string().max(MAX_CLAIM_CHARS),
-  state: z.string().min(16).max(64),
-  /** Path to open afterwards. */
-  to: z.string().max(2000),
-});

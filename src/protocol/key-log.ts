@@ -6,12 +6,14 @@ import { z } from "zod";
 import { MAX_OWNER_KEYS } from "./limits.ts";
 import {
   accessSchema,
+  approverRoleKindSchema,
   base64urlSchema,
   connectorKeySchema,
   digestIdSchema,
   gatewayIdSchema,
   hashSchema,
   ownerKeySchema,
+  ownerRoleKindSchema,
   recoveryKeySchema,
   rowIdSchema,
   signedByOwnerSchema,
@@ -37,10 +39,7 @@ export const ownerPolicySchema = z.strictObject({
 export type OwnerPolicy = z.infer<typeof ownerPolicySchema>;
 
 /** What a pinned passkey may say. An approver grants, up to a ceiling of its own, and decides about no other key. */
-export const ownerRoleSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("owner") }),
-  z.strictObject({ kind: z.literal("approver"), maxAccess: accessSchema, maxExpiryMs: msSchema }),
-]);
+export const ownerRoleSchema = z.discriminatedUnion("kind", [ownerRoleKindSchema, approverRoleKindSchema]);
 export type OwnerRole = z.infer<typeof ownerRoleSchema>;
 
 export const keyLogBodySchema = z.discriminatedUnion("type", [
@@ -53,7 +52,7 @@ export const keyLogBodySchema = z.discriminatedUnion("type", [
     connectorKey: connectorKeySchema,
     ownerKeys: z.array(ownerKeySchema).min(1).max(MAX_OWNER_KEYS),
   }),
-  /** `role` is said on the host only; without one the key is an owner's, as in every log from before there were roles. */
+  /** `role` is said on the host, or by the owner who signed; without one the key is an owner's, as in every log from before there were roles. */
   z.strictObject({ type: z.literal("owner-add"), key: ownerKeySchema, authority: authoritySchema, role: ownerRoleSchema.optional() }),
   z.strictObject({ type: z.literal("owner-remove"), credentialId: base64urlSchema.min(1).max(1400), authority: authoritySchema }),
   /** Said on the host only. */

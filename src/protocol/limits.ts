@@ -135,6 +135,8 @@ export const MAX_CLAIM_CHARS = 80;
 // --- grants, sessions, codes ---------------------------------------------------------------------------------------------
 
 export const SESSION_MS = 12 * 3_600_000;
+/** Clocks that differ by more are named on both ends: grants and sessions carry times, and from ten minutes on they are refused. */
+export const CLOCK_WARN_MS = 2 * 60_000;
 /** A signed grant must reach the connector within this time when the gateway is online. */
 export const APPLY_BY_MS = 10 * 60_000;
 /** The same when the gateway was offline at the decision. */
@@ -167,6 +169,10 @@ export const MAX_GATEWAYS_PER_ACCOUNT = 50;
 export const MAX_PASSKEYS_PER_ACCOUNT = 10;
 /** Invitations of one account that nobody has used yet. */
 export const MAX_OPEN_INVITATIONS = 20;
+/** Invitations to one gateway that nobody has accepted yet. */
+export const MAX_OPEN_GATEWAY_INVITATIONS = 10;
+/** Persons of one gateway, open invitations included: each is a row of the room, and told of every change. */
+export const MAX_PERSONS_PER_GATEWAY = 30;
 /** Owner passkeys that a gateway's key log holds at once. */
 export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */
@@ -219,3 +225,18 @@ export const AUDIT_ANCHOR_EVENTS = 64;
 export const AUDIT_ANCHOR_MS = 60_000;
 /** Digests in one `audit-head`: 46 characters each, so that they fit one control message. A longer way is gone in steps. */
 export const MAX_AUDIT_DIGESTS = 1_000;
+
+// --- cost ------------------------------------------------------------------------------------------------------------------
+
+/** A gateway's budget of one UTC day, unless its owner sets another: seven times what a room costs that never sleeps (platform prices). */
+export const DEFAULT_BUDGET = { microUsd: 1_000_000, bytes: 100_000_000_000 } as const;
+/** What an owner may set at most. */
+export const MAX_BUDGET_MICRO_USD = 1_000_000_000;
+export const MAX_BUDGET_BYTES = 100_000_000_000_000;
+/** Part of the budget from which on the owner is warned. */
+export const BUDGET_WARNS_AT = 0.8;
+/** Counts are stored at most this often, and only by an alarm that runs anyway: a crash loses that much of them at most. */
+export const USAGE_STORED_EVERY_MS = 5 * 60_000;
+/** Counts reach the link's socket, which keeps them while the room sleeps, after so many messages or bytes at the latest; near a wake after fewer. */
+export const USAGE_KEPT_EVERY_MESSAGES = 256;
+export const USAGE_KEPT_EVERY_BYTES = 4 * MIB;

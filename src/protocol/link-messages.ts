@@ -115,6 +115,9 @@ export type ToConnector = z.infer<typeof toConnectorSchema>;
 
 // --- connector to room ---------------------------------------------------------------------------------------------------
 
+/** A word of a closed set that only a later version knows: read as the general one, so that the link lives on (PROTOCOL.md FR3). */
+const laterWord = z.string().regex(/^[a-z]{1,20}(?:-[a-z]{1,20}){0,5}$/);
+
 /** What the connector knows about the OpenClaw gateway. */
 export const gatewayReportSchema = z.object({
   state: z.enum(["offline", "starting", "restarting", "unsafe", "online"]),
@@ -132,10 +135,13 @@ export const gatewayReportSchema = z.object({
       "auth-mode",
       "connector-copied",
     ])
+    .or(laterWord.transform(() => undefined))
     .optional(),
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),
   demo: z.boolean().optional(),
+  /** How far this machine's clock is ahead of the room's (negative: behind), said when it is more than CLOCK_WARN_MS. */
+  clockAheadMs: z.int().optional(),
   /** Names the build of the pages that it serves, while it serves the ones it came with; without it nothing is kept at the edge (EC2). */
   build: z.string().min(1).max(MAX_BUILD_CHARS).optional(),
 });
@@ -176,7 +182,10 @@ export const resultSchema = z.object({
   type: z.literal("result"),
   id: idSchema,
   ok: z.boolean(),
-  refusal: z.enum(REFUSALS).optional(),
+  refusal: z
+    .enum(REFUSALS)
+    .or(laterWord.transform((): Refusal => "bad-statement"))
+    .optional(),
   /** For `grant`: kept, but the owner's policy wants a word on the gateway's machine first. */
   needsHost: z.boolean().optional(),
   /** For `cut`: what happened on the gateway. */

@@ -12,7 +12,7 @@ declare function btoa(data: string): string;
 interface PureCryptoKey {
   readonly type: string;
 }
-/** Digest and signature checks only: deterministic, therefore allowed here. Key generation, signing and random numbers are arguments. */
+/** Digest, HMAC and signature checks only: deterministic, therefore allowed here. Key generation, signing and random numbers are arguments. */
 declare const crypto: {
   readonly subtle: {
     digest(algorithm: "SHA-256", data: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer>;
@@ -23,6 +23,14 @@ declare const crypto: {
       extractable: boolean,
       usages: ["verify"],
     ): Promise<PureCryptoKey>;
+    importKey(
+      format: "raw",
+      key: Uint8Array<ArrayBuffer>,
+      algorithm: { name: "HMAC"; hash: "SHA-256" },
+      extractable: boolean,
+      usages: ["sign" | "verify"],
+    ): Promise<PureCryptoKey>;
+    sign(algorithm: { name: "HMAC" }, key: PureCryptoKey, data: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer>;
     verify(
       algorithm: { name: string; hash?: string },
       key: PureCryptoKey,

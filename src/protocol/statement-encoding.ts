@@ -16,6 +16,7 @@ export type StatementType =
   | "receipt"
   | "words"
   | "claim"
+  | "invite"
   | "match"
   | "request"
   | "device"
@@ -65,7 +66,7 @@ export function joined(fields: readonly (string | Uint8Array)[]): Uint8Array<Arr
 /**
  * The one byte form of a statement body: JSON without white space, members in the order of `keys`.
  *
- * @param body flat object of strings, integers, nulls and key objects; key objects keep their own member order
+ * @param body object of strings, integers, nulls and objects, which keep their own member order; what is undefined is left out
  * @param keys every member, in the order of the statement's schema
  */
 export function encodeBody(body: Readonly<Record<string, unknown>>, keys: readonly string[]): Uint8Array<ArrayBuffer> {
@@ -82,7 +83,8 @@ export const SESSION_KEYS = [
   "v", "gateway", "device", "grant", "origin", "roomNonce", "connectorNonce", "connectorKey", "iatMs", "expMs",
 ] as const; // prettier-ignore
 export const ASK_KEYS = ["v", "gateway", "key", "origin", "access", "roomNonce"] as const;
-export const OWNER_REMOVE_KEYS = ["v", "account", "credentialId", "issuedAtMs"] as const;
+/** `gateway` and, below, `person` may be missing: then they are not written at all. */
+export const OWNER_REMOVE_KEYS = ["v", "account", "credentialId", "issuedAtMs", "gateway"] as const;
 export const RECOVERY_KEY_KEYS = ["v", "account", "key", "issuedAtMs"] as const;
 export const RECOVER_KEYS = ["v", "account", "credentialId", "key", "remove", "issuedAtMs"] as const;
 /** Not signed: a passkey as it is carried to a gateway's machine. */
@@ -90,7 +92,7 @@ export const PASSKEY_TEXT_KEYS = ["v", "credentialId", "key"] as const;
 export const RECEIPT_KEYS = [
   "v", "gateway", "device", "grant", "cut", "by", "cutAtMs", "audit", "deniedAtMs", "removedAtMs", "streamsClosed", "removed", "absent", "entries", "log", "head",
 ] as const; // prettier-ignore
-export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs"] as const;
+export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs", "person"] as const;
 
 /** @returns base64url without padding (RFC 4648 §5) */
 export function toBase64url(bytes: Uint8Array): string {

@@ -102,22 +102,41 @@ export const askStatementSchema = z.strictObject({
 });
 export type AskStatement = z.infer<typeof askStatementSchema>;
 
-/** Signed by a pinned owner passkey: pins one more. */
+/** May grant up to the policy of the gateway's machine, and change who else may decide. */
+export const ownerRoleKindSchema = z.strictObject({ kind: z.literal("owner") });
+/** Grants up to a ceiling of its own; `maxExpiryMs` counts from the signature. */
+export const approverRoleKindSchema = z.strictObject({ kind: z.literal("approver"), maxAccess: accessSchema, maxExpiryMs: msSchema });
+/** What a person may be at a gateway. A viewer decides nothing, so that no passkey of a viewer's ever comes into a key log. */
+export const personRoleSchema = z.discriminatedUnion("kind", [
+  ownerRoleKindSchema,
+  approverRoleKindSchema,
+  z.strictObject({ kind: z.literal("viewer") }),
+]);
+export type PersonRole = z.infer<typeof personRoleSchema>;
+
+/**
+ * Signed by a pinned owner passkey: pins one more. Without `person` it is one of the account's own, at every gateway. With `person` it is
+ * somebody else's, at this one gateway, in this role; `head` is the hash of the key log's last entry that the signer's page knew.
+ */
 export const ownerKeyStatementSchema = z.strictObject({
   v: z.literal(1),
   account: rowIdSchema,
   credentialId: base64urlSchema.min(1).max(1400),
   key: passkeyKeySchema,
   issuedAtMs: msSchema,
+  person: z.strictObject({ gateway: gatewayIdSchema, role: personRoleSchema, head: hashSchema.nullable() }).optional(),
 });
 export type OwnerKeyStatement = z.infer<typeof ownerKeyStatementSchema>;
 
-/** Signed by another owner passkey of the account: takes one out. */
+/**
+ * Signed by another owner passkey: takes one out. With `gateway` at that one only, and the passkey that goes may then sign it itself.
+ */
 export const ownerRemoveStatementSchema = z.strictObject({
   v: z.literal(1),
   account: rowIdSchema,
   credentialId: base64urlSchema.min(1).max(1400),
   issuedAtMs: msSchema,
+  gateway: gatewayIdSchema.optional(),
 });
 export type OwnerRemoveStatement = z.infer<typeof ownerRemoveStatementSchema>;
 

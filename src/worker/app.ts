@@ -6,6 +6,7 @@ import { observe } from "./observe.ts";
 import { approveHeaders, dashboardHeaders } from "./page-headers.ts";
 import { noteOf } from "./request-note.ts";
 import { errorResponse } from "./respond.ts";
+import { activityRoutes } from "./routes/activity.ts";
 import { authRoutes } from "./routes/auth.ts";
 import { openApi, routesApp } from "./routes/checked-route.ts";
 import { connectorPackage } from "./routes/connector-package.ts";
@@ -15,12 +16,13 @@ import { connectorRoutes, pageEnrolmentRoutes } from "./routes/enrolment.ts";
 import { handleGatewayOrigin } from "./routes/gateway-origin.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { handleLink } from "./routes/link.ts";
+import { appPersonRoutes, approvePersonRoutes } from "./routes/persons.ts";
 import { VERSION } from "./version.ts";
 
 /** Every route of the app origin's API; tests walk this table. */
-export const appRoutes = [...gatewayRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
+export const appRoutes = [...gatewayRoutes, ...activityRoutes, ...appPersonRoutes, ...pageEnrolmentRoutes, ...connectorRoutes];
 /** Every route of the approval origin's API. */
-export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes];
+export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes, ...approvePersonRoutes];
 
 const appApi = routesApp(appRoutes, "app");
 const approveApi = routesApp(approveRoutes, "approve");

@@ -4,38 +4,30 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { root } from "../../scripts/children.ts";
-import { startDemoGateway } from "../../src/demo/gateway.ts";
-import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { verifyLog } from "../../src/core/key-log.ts";
 import { fromBase64url, tagged } from "../../src/protocol/statement-encoding.ts";
-import { addAuthenticator, launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, review } from "../support/journey.ts";
+import { addAuthenticator, withPasskeys } from "../support/browser.ts";
+import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
+import type { ClaimedHome } from "../support/claimed-home.ts";
+import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
-import { canary, isLinkUp, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
-import type { Event, RunningConnector, Stack } from "../support/stack.ts";
+import { isLinkUp, isOnline } from "../support/stack.ts";
+import type { Event } from "../support/stack.ts";
 
-const TOKEN = canary();
 const PAGE = path.join(root, "dist/pages/approve/index.html");
 
-let stack: Stack;
-let gateway: DemoGateway;
-let connector: RunningConnector;
-let browser: Browser;
+let home: ClaimedHome;
 let owner: Page;
-let gatewayPath: string;
 let origin: string;
-
-function connect(args: readonly string[], stateDir: string): RunningConnector {
-  return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort: gateway.port, token: TOKEN });
-}
+const newDevice = (): Promise<Page> => home.newDevice();
 
 /** One command on the gateway's machine. @returns exit code and JSON lines */
 async function onHost(...args: readonly string[]): Promise<{ readonly code: number; readonly events: readonly Event[] }> {
-  const command = [path.join(root, "dist/connector/gatehouse.mjs"), ...args, "--json", "--state", connector.stateDir];
-  const env = { ...process.env, OPENCLAW_URL: `ws://127.0.0.1:${gateway.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN };
+  const command = [path.join(root, "dist/connector/gatehouse.mjs"), ...args, "--json", "--state", home.connector.stateDir];
+  const env = { ...process.env, OPENCLAW_URL: `ws://127.0.0.1:${home.gateway.port}`, OPENCLAW_GATEWAY_TOKEN: home.gateway.token };
   const ran = await promisify(execFile)(process.execPath, command, { env }).then(
     ({ stdout }) => ({ code: 0, stdout }),
     (error: { code: number; stdout: string }) => ({ code: error.code, stdout: error.stdout }),
@@ -47,18 +39,8 @@ async function onHost(...args: readonly string[]): Promise<{ readonly code: numb
   return { code: ran.code, events };
 }
 
-async function newDevice(): Promise<Page> {
-  const page = await (await profile(browser, { width: 360, height: 740 })).newPage();
-  page.setDefaultTimeout(30_000);
-  return page;
-}
-
-function heading(page: Page, name: string): Promise<void> {
-  return page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
-}
-
 async function toDashboard(): Promise<void> {
-  await owner.goto(stack.control.appOrigin + gatewayPath);
+  await home.toDashboard();
   await heading(owner, "Home");
 }
 
@@ -106,22 +88,11 @@ function challengeOf(type: "grant" | "owner-key" | "owner-remove", statement: st
 }
 
 beforeAll(async () => {
-  [stack, browser, gateway] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
-  connector = connect(["up", "--yes"], await scratch());
-  const link = await connector.until((event) => event.event === "claim-link", "claim link");
-  owner = await newDevice();
-  await withPasskeys(owner);
-  gatewayPath = await claim(owner, String(link["url"]), "Home");
-  await connector.until(isOnline, "online");
-  origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+  home = await claimedHome(demoGateway);
+  ({ owner, origin } = home);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await connector?.stop();
-  await gateway?.stop();
-  await stack?.stop();
-});
+afterAll(() => home?.stop());
 
 test("[PG1] doctor shows the hash of the page that is served beside the one of the build; a changed page is a warning, not a failure", async () => {
   const hash = `sha256-${createHash("sha256").update(readFileSync(PAGE)).digest("base64")}`;
@@ -145,7 +116,7 @@ test("[PG1] doctor shows the hash of the page that is served beside the one of t
 });
 
 test("[PG1] [PG2] on the approval page neither a script, a style nor markup that came from elsewhere takes effect; ours does", async () => {
-  await owner.goto(`${stack.control.approveOrigin}/account`);
+  await owner.goto(`${home.stack.control.approveOrigin}/account`);
   await owner.getByRole("heading", { level: 2, name: "Passkeys" }).waitFor();
   const outcome = await owner.evaluate(async (app) => {
     const broken: string[] = [];
@@ -195,7 +166,7 @@ test("[PG1] [PG2] on the approval page neither a script, a style nor markup that
     await isConnectRefused;
     const h1 = document.querySelector("h1");
     return { tried, isRun: flags.pwned === true, isStyled: h1 === null || getComputedStyle(h1).display === "none", fetched, broken };
-  }, stack.control.appOrigin);
+  }, home.stack.control.appOrigin);
   expect(outcome.tried).toEqual({
     innerHTML: "TypeError",
     insertAdjacentHTML: "TypeError",
@@ -214,7 +185,7 @@ test("[PG2] [PG3] [case 49] no other page frames the approval page, holds a hand
   await withPasskeys(page);
   // A hostile page at an address of its own, and one below the approval host, where browsers allow its rpId.
   const evil = "http://evil.localhost:9/";
-  const { host, hostname } = new URL(stack.control.approveOrigin);
+  const { host, hostname } = new URL(home.stack.control.approveOrigin);
   for (const url of [evil, `http://x.${host}/`])
     await page.route(url, (route) => route.fulfill({ contentType: "text/html", body: "<h1>x</h1>" }));
   await page.goto(evil);
@@ -229,13 +200,13 @@ test("[PG2] [PG3] [case 49] no other page frames the approval page, holds a hand
     } catch {
       return "foreign";
     }
-  }, `${stack.control.approveOrigin}/account`);
+  }, `${home.stack.control.approveOrigin}/account`);
   expect(framed).toBe("foreign");
   for (const frame of page.frames()) expect(frame.url()).not.toContain(host);
   const popup = page.waitForEvent("popup");
   await page.evaluate((url) => {
     (globalThis as unknown as { opened: Window | null }).opened = window.open(url);
-  }, `${stack.control.approveOrigin}/account`);
+  }, `${home.stack.control.approveOrigin}/account`);
   const opened = await popup;
   await heading(opened, "Sign in");
   expect(await opened.evaluate(() => window.opener === null)).toBe(true);
@@ -250,7 +221,7 @@ test("[PG2] [PG3] [case 49] no other page frames the approval page, holds a hand
     }, hostname);
   // The passkey is not in this page's authenticator, so a refusal names the reason: not allowed to ask, or none found.
   expect(await askFor()).toBe("SecurityError");
-  await page.goto(stack.control.appOrigin);
+  await page.goto(home.stack.control.appOrigin);
   expect(await askFor()).toMatch(/SecurityError|NotAllowedError/);
   expect(await page.evaluate(() => (document as unknown as { featurePolicy: { allowsFeature(name: string): boolean } }).featurePolicy.allowsFeature("publickey-credentials-get"))).toBe(false); // prettier-ignore
   await page.goto(`${origin}/.gatehouse/`);
@@ -290,7 +261,7 @@ test("[PG3] what the passkey signs is on the screen first: a device that asks, w
 test("[NT1] [NT2] every open dashboard shows the grant with whose passkey it was, on every view; Keep answers for all of them", async () => {
   await clean();
   const second = await owner.context().newPage();
-  await second.goto(`${stack.control.appOrigin}/activity`);
+  await second.goto(`${home.stack.control.appOrigin}/activity`);
   await heading(second, "Activity");
   const device = await newDevice();
   await askAndAllow(device);
@@ -315,7 +286,7 @@ test("[NT2] [CUT1] Cut beside the question ends the device with one press", asyn
   const device = await newDevice();
   await askAndAllow(device);
   await device.getByText("Connected. This device may").waitFor();
-  await owner.goto(stack.control.appOrigin);
+  await owner.goto(home.stack.control.appOrigin);
   await owner.getByRole("button", { name: "Cut", exact: true }).click();
   await owner.getByRole("status").getByText("is cut.").waitFor();
   await owner.getByText("Was this you?").waitFor({ state: "detached" });
@@ -357,7 +328,7 @@ test("[PG3] [case 48] an approval link that somebody else sent: the victim reads
 
 test("[PG3] a further passkey, and its end: the page says what the earlier one signs", async () => {
   const signing = await watchSigning(owner);
-  await owner.goto(`${stack.control.approveOrigin}/account`);
+  await owner.goto(`${home.stack.control.approveOrigin}/account`);
   await owner.getByRole("button", { name: "Add a passkey" }).waitFor();
   const takeAway = await addAuthenticator(owner, "usb");
   // The new key is put aside before the earlier passkey is asked: touched as well, it would answer that it knows nothing.
@@ -429,16 +400,16 @@ test("[KL4] more than the policy gives is refused in words, at the door, on the 
 
 test("[KL6] [case 29] an alarm of the machine: a banner says what it means and what to type, and goes when it is settled", async () => {
   await clean();
-  const { stateDir } = connector;
-  await connector.stop();
+  const { stateDir } = home.connector;
+  await home.connector.stop();
   writeFileSync(path.join(stateDir, "alarm.json"), JSON.stringify({ alarm: "room-rolled-back", atMs: Date.now() }), { mode: 0o600 });
-  connector = connect(["run"], stateDir);
-  await connector.until(isLinkUp, "link");
-  await connector.until(isOnline, "online");
+  home.connector = home.connect(["run"], stateDir);
+  await home.connector.until(isLinkUp, "link");
+  await home.connector.until(isOnline, "online");
   await toDashboard();
   await owner.getByRole("alert").getByText("Alarm: nobody new is admitted").waitFor();
   await look(owner, "gateway-alarm");
-  await owner.goto(stack.control.appOrigin);
+  await owner.goto(home.stack.control.appOrigin);
   await owner.getByText("Alarm: nobody new is admitted").waitFor();
   await look(owner, "overview-alarm");
   const device = await newDevice();

@@ -1,94 +1,37 @@
 /** The door and the approval page where a person's way is not straight: lost tokens, fragments, second thoughts, outages. */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { freePort } from "../../scripts/control-plane.ts";
-import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
-import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
-import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, nextHello, review } from "../support/journey.ts";
-import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
-import type { RunningConnector, Stack } from "../support/stack.ts";
+import { claimedHome, heading, realGateway } from "../support/claimed-home.ts";
+import type { ClaimedHome } from "../support/claimed-home.ts";
+import { allow, ask, nextHello, review } from "../support/journey.ts";
+import { look } from "../support/look.ts";
 
-interface AxeResult {
-  readonly violations: readonly { readonly id: string; readonly nodes: readonly { readonly html: string }[] }[];
-}
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-let stack: Stack;
-let openclaw: RunningOpenclaw;
-let connector: RunningConnector;
-let browser: Browser;
+let home: ClaimedHome;
 let owner: Page;
-let gatewayPath: string;
 let origin: string;
-
-async function newDevice(): Promise<Page> {
-  const page = await (await profile(browser, { width: 360, height: 740 })).newPage();
-  page.setDefaultTimeout(30_000);
-  return page;
-}
-
-function heading(page: Page, name: string): Promise<void> {
-  return page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
-}
-
-async function toDashboard(): Promise<void> {
-  await owner.goto(stack.control.appOrigin + gatewayPath);
-}
-
-/** No rule of WCAG 2.2 A and AA that a machine can check is broken, and nothing is wider than the screen. */
-async function expectAccessible(page: Page): Promise<void> {
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await page.evaluate(axeSource);
-    const found = await page.evaluate(async () => {
-      const { axe } = globalThis as unknown as { axe: { run(): Promise<AxeResult> } };
-      return (await axe.run()).violations.map((each) => [each.id, ...each.nodes.map((node) => node.html)]);
-    });
-    expect(found).toEqual([]);
-  }
-  expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBe(0);
-}
+let approveOrigin: string;
+const newDevice = (): Promise<Page> => home.newDevice();
+const toDashboard = (): Promise<void> => home.toDashboard();
 
 beforeAll(async () => {
-  [stack, browser] = await Promise.all([startStack(), launch()]);
-  openclaw = await runOpenclaw({
-    command: await installOpenclaw(() => undefined),
-    port: await freePort(),
-    stateDir: await scratch(),
-    token: canary(),
-  });
-  const up = { args: ["up", "--yes"], stateDir: await scratch(), appOrigin: stack.control.appOrigin };
-  connector = startConnector({ ...up, gatewayPort: openclaw.port, token: openclaw.token });
-  const link = await connector.until((event) => event.event === "claim-link", "claim link");
-  owner = await newDevice();
-  await withPasskeys(owner);
-  gatewayPath = await claim(owner, String(link["url"]), "Home");
-  await connector.until(isOnline, "self-test passed");
-  origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+  home = await claimedHome(realGateway);
+  ({ owner, origin } = home);
+  ({ approveOrigin } = home.stack.control);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await connector?.stop();
-  await openclaw?.stop();
-  await stack?.stop();
-});
+afterAll(() => home?.stop());
 
 test("[RQ3] a page that lost its connection takes its request up again: same digits; Stop asking ends it and takes the card away", async () => {
   const page = await newDevice();
   await page.goto(origin);
   await heading(page, "This device is new here");
-  await expectAccessible(page);
+  await look(page, "way-this-device-is-new-here");
   const digits = await ask(page, origin);
   await heading(page, "Waiting for the owner");
-  await expectAccessible(page);
+  await look(page, "way-waiting-for-the-owner");
 
   const isBack = new Promise((resolve) => page.on("websocket", (socket) => socket.on("framereceived", resolve)));
-  await stack.restartControl();
+  await home.stack.restartControl();
   await isBack;
   await page.locator("#small").getByText("Asked at").waitFor();
   expect(await page.locator("#digits").textContent()).toBe(digits);
@@ -107,11 +50,11 @@ test("[TK3] a device whose token is lost asks again and gets in; a fragment of t
   const digits = await ask(page, `${origin}/chat#part`);
   await toDashboard();
   await review(owner);
-  await expectAccessible(owner);
+  await look(owner, "way-review");
   await allow(owner, digits);
   await heading(owner, "Allowed");
   await owner.getByRole("button", { name: "Stay here" }).click();
-  await expectAccessible(owner);
+  await look(owner, "way-stay-here");
   await first;
   expect(new URL(page.url()).hash).toBe("#part");
 
@@ -119,7 +62,7 @@ test("[TK3] a device whose token is lost asks again and gets in; a fragment of t
   await page.context().clearCookies();
   await later.goto(`${origin}/chat`);
   await heading(later, "This device must be allowed again");
-  await expectAccessible(later);
+  await look(later, "way-this-device-must-be-allowed-again");
   await later.getByRole("button", { name: "Ask the owner" }).click();
   await later.locator("#digits:not([hidden])").waitFor();
   const again = nextHello(later);
@@ -147,17 +90,15 @@ test("a browser that keeps no cookies is told so instead of going round for ever
 });
 
 test("an owner's address that was changed on the way opens nothing", async () => {
-  await owner.goto(
-    `${stack.control.approveOrigin}/owner?gateway=${new URL(origin).hostname.split(".")[0] ?? ""}&state=${"s".repeat(32)}&key=%7B%7D`,
-  );
+  await owner.goto(`${approveOrigin}/owner?gateway=${new URL(origin).hostname.split(".")[0] ?? ""}&state=${"s".repeat(32)}&key=%7B%7D`);
   await heading(owner, "This address is incomplete");
-  await expectAccessible(owner);
+  await look(owner, "way-this-address-is-incomplete");
 });
 
 test("a second passkey is added with a yes of the first; removing one asks first, and takes a yes of the other", async () => {
-  await owner.goto(`${stack.control.approveOrigin}/account`);
+  await owner.goto(`${approveOrigin}/account`);
   await owner.getByRole("button", { name: "Sign out everywhere" }).waitFor();
-  await expectAccessible(owner);
+  await look(owner, "way-sign-out-everywhere");
   const session = await owner.context().newCDPSession(owner);
   await session.send("WebAuthn.enable");
   const { authenticatorId } = await session.send("WebAuthn.addVirtualAuthenticator", {
@@ -190,25 +131,25 @@ test("a second passkey is added with a yes of the first; removing one asks first
 
 test("a request that is over is said to be over, and a recovery code signs in when there is no passkey", async () => {
   const gateway = new URL(origin).hostname.split(".")[0] ?? "";
-  await owner.goto(`${stack.control.approveOrigin}/decide?${new URLSearchParams({ gateway, request: "a".repeat(26) }).toString()}`);
+  await owner.goto(`${approveOrigin}/decide?${new URLSearchParams({ gateway, request: "a".repeat(26) }).toString()}`);
   await heading(owner, "This request is over");
-  await owner.goto(`${stack.control.approveOrigin}/account`);
+  await owner.goto(`${approveOrigin}/account`);
   await owner.getByRole("button", { name: "Make new recovery codes" }).click();
   await heading(owner, "Keep these recovery codes");
-  await expectAccessible(owner);
+  await look(owner, "way-keep-these-recovery-codes");
   const code = (await owner.getByRole("listitem").first().textContent()) ?? "";
   await owner.getByLabel("I have kept them in a safe place").check();
   await owner.getByRole("button", { name: "Continue" }).click();
 
   const page = await newDevice();
-  await page.goto(`${stack.control.approveOrigin}/account`);
+  await page.goto(`${approveOrigin}/account`);
   await heading(page, "Sign in");
-  await expectAccessible(page);
+  await look(page, "way-sign-in");
   await page.getByRole("button", { name: "Use a recovery code" }).click();
   await page.getByLabel("Recovery code").fill(code);
   await page.getByRole("button", { name: "Sign in", exact: true }).click();
   await heading(page, "Add a passkey for this device");
-  await expectAccessible(page);
+  await look(page, "way-add-a-passkey-for-this-device");
   await page.getByRole("button", { name: "Not now" }).click();
   await heading(page, "Ada Owner");
   await page.getByText("9 of 10 are unused.").waitFor();

@@ -1,59 +1,23 @@
 /** The door in browsers and moments that are not the usual ones: old browsers, blocked storage, an owner who looks, a gateway that restarts or is away. */
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startDemoGateway } from "../../src/demo/gateway.ts";
-import type { DemoGateway } from "../../src/demo/gateway.ts";
-import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, review } from "../support/journey.ts";
+import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
+import type { ClaimedHome } from "../support/claimed-home.ts";
+import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
-import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
-import type { RunningConnector, Stack } from "../support/stack.ts";
 
-const TOKEN = "demo-token-of-the-door-tests";
-
-let stack: Stack;
-let gateway: DemoGateway;
-let connector: RunningConnector;
-let browser: Browser;
+let home: ClaimedHome;
 let owner: Page;
-let gatewayPath: string;
 let origin: string;
-
-function connect(args: readonly string[], stateDir: string): RunningConnector {
-  return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort: gateway.port, token: TOKEN });
-}
-
-async function newDevice(): Promise<Page> {
-  const page = await (await profile(browser, { width: 360, height: 740 })).newPage();
-  page.setDefaultTimeout(30_000);
-  return page;
-}
-
-function heading(page: Page, name: string): Promise<void> {
-  return page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
-}
-
-async function toDashboard(): Promise<void> {
-  await owner.goto(stack.control.appOrigin + gatewayPath);
-}
+const newDevice = (): Promise<Page> => home.newDevice();
+const toDashboard = (): Promise<void> => home.toDashboard();
 
 beforeAll(async () => {
-  [stack, browser, gateway] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
-  connector = connect(["up", "--yes"], await scratch());
-  const link = await connector.until((event) => event.event === "claim-link", "claim link");
-  owner = await newDevice();
-  await withPasskeys(owner);
-  gatewayPath = await claim(owner, String(link["url"]), "Home");
-  await connector.until(isOnline, "online");
-  origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+  home = await claimedHome(demoGateway);
+  ({ owner, origin } = home);
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await connector?.stop();
-  await gateway?.stop();
-  await stack?.stop();
-});
+afterAll(() => home?.stop());
 
 test("a browser without Ed25519 uses P-256: it asks, the owner's opening is shown at the door, and it gets in", async () => {
   const device = await newDevice();
@@ -110,15 +74,15 @@ test("a restart that the gateway announced shows how long it takes, until the ga
   const waiting = await newDevice();
   await ask(waiting, origin);
   await waiting.getByText("Asked at").waitFor();
-  const { port } = gateway;
-  await gateway.stop(20_000);
+  const { port, token } = home.gateway;
+  await home.gateway.stop(20_000);
   await waiting.getByText("The gateway is restarting, about 20 s.").waitFor();
   const visitor = await newDevice();
   await visitor.goto(origin);
   await visitor.getByText("The gateway is restarting, about 20 s.").waitFor();
   await look(visitor, "door-restarting");
   await visitor.getByRole("button", { name: "I am the owner" }).focus();
-  gateway = await startDemoGateway({ port, token: TOKEN });
+  home.gateway = await demoGateway({ port, token });
   await waiting.getByText("Asked at").waitFor();
   await visitor.getByText("In a private window").waitFor();
   // The view renewed itself under the person's hands.
@@ -130,8 +94,8 @@ test("a restart that the gateway announced shows how long it takes, until the ga
 });
 
 test("[GR2] the owner's own way while the gateway is away: said before the passkey, which is asked for once the gateway is back", async () => {
-  const { stateDir } = connector;
-  await connector.stop();
+  const { stateDir } = home.connector;
+  await home.connector.stop();
   await toDashboard();
   await owner.getByText("Machine offline").waitFor();
   await owner.getByRole("link", { name: "Open" }).click();
@@ -139,7 +103,7 @@ test("[GR2] the owner's own way while the gateway is away: said before the passk
   await owner.getByRole("status").getByText("Its machine is off or without internet.").waitFor();
   expect(await owner.getByRole("button").count()).toBe(0);
   await look(owner, "owner-away");
-  connector = connect(["run"], stateDir);
+  home.connector = home.connect(["run"], stateDir);
   await heading(owner, "Open “Home” on this device?");
   await look(owner, "owner-here");
   await owner.getByRole("button", { name: "Open" }).click();
@@ -170,7 +134,7 @@ test("Stay here stops the way back; the digits' third error, a denial and a deci
   await owner.getByRole("button", { name: "Deny" }).click();
   await heading(device, "The owner said no");
   await owner.getByText("You go back to Gatehouse in 5 seconds.").waitFor();
-  await owner.waitForURL(stack.control.appOrigin + gatewayPath);
+  await owner.waitForURL(home.stack.control.appOrigin + home.gatewayPath);
   await device.context().close();
 });
 
@@ -181,9 +145,9 @@ test("[ST10] an allowed device's tab while the gateway is away says why and sinc
   await review(owner);
   await allow(owner, digits);
   await device.getByText("Connected. This device may").waitFor();
-  const { port } = gateway;
-  const { stateDir } = connector;
-  await gateway.stop();
+  const { port, token } = home.gateway;
+  const { stateDir } = home.connector;
+  await home.gateway.stop();
   await toDashboard();
   await owner.getByText("OpenClaw not running").first().waitFor();
   const answer = await device.goto(`${origin}/some/chat?x=1#part`);
@@ -199,14 +163,14 @@ test("[ST10] an allowed device's tab while the gateway is away says why and sinc
   });
   expect(file).toEqual([503, "OpenClaw is not running on the gateway's machine (connector-gateway).\n"]);
   await look(device, "away-openclaw");
-  await connector.stop();
+  await home.connector.stop();
   await device
     .getByRole("status")
     .getByText(/machine is off or without internet\. Last seen \d/)
     .waitFor();
   await look(device, "away-machine");
-  gateway = await startDemoGateway({ port, token: TOKEN });
-  connector = connect(["run", "--yes"], stateDir);
+  home.gateway = await demoGateway({ port, token });
+  home.connector = home.connect(["run", "--yes"], stateDir);
   await device.getByText("Connected. This device may").waitFor();
   expect(device.url()).toBe(`${origin}/some/chat?x=1#part`);
   await device.context().close();

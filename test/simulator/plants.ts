@@ -82,9 +82,9 @@ export const PLANTS: readonly Plant[] = [
   ),
   plant(
     "an alarm that was set is pushed back",
-    "worker/room/room.ts",
-    `    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;\n`,
-    NOTHING,
+    "worker/room/alarm-clock.ts",
+    `this.#isOff || (this.#atMs !== null && this.#atMs <= atMs)`,
+    `this.#isOff`,
   ),
   plant("an entry of the key log is not synced", "connector/key-log-file.ts", `      fsyncSync(handle);\n    } catch (error) {\n      ftruncateSync(handle, size);`, `    } catch (error) {\n      ftruncateSync(handle, size);`), // prettier-ignore
   plant(

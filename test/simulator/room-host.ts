@@ -312,6 +312,7 @@ export class RoomHost {
       const statement = this.#prepared(query);
       const rows = statement.all(...parameters);
       return {
+        rowsWritten: isWrite ? 1 : 0,
         toArray: () => rows,
         one: () => {
           if (rows.length !== 1) throw new Error("Expected exactly one result from SQL query");

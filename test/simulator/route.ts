@@ -15,16 +15,6 @@ export interface IncomingAnswer extends EventEmitter {
 export type Dialled =
   { readonly endpoint: Endpoint } | { readonly status: number; readonly response: IncomingAnswer } | { readonly error: string };
 
-export interface HttpDial {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string | string[]>>;
-  /** Takes a part of the body. @returns ms until the server took it */
-  onBody(part: Uint8Array): number;
-  onEnd(): void;
-  onGone(): void;
-}
-
 export interface Route {
   dial(url: string, headers: Readonly<Record<string, string>>, actor: Actor, answered: (answer: Dialled) => void): void;
   /** A request to the gateway. @returns what takes its body, or null when nobody listens there */

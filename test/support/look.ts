@@ -16,6 +16,7 @@ interface AxeResult {
 /** No accessibility finding, one h1 before every other heading, no sideways scrolling. @param name of the state, for the screenshots */
 export async function look(page: Page, name: string): Promise<void> {
   mkdirSync(shots, { recursive: true });
+  const before = page.viewportSize();
   for (const scheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     for (const width of [320, 360, 1280]) {
@@ -35,4 +36,5 @@ export async function look(page: Page, name: string): Promise<void> {
     expect(result.violations.map((each) => `${each.id}: ${each.nodes[0]?.html ?? ""}`), `${name} ${scheme}`).toEqual([]); // prettier-ignore
   }
   await page.emulateMedia({ colorScheme: "light" });
+  if (before !== null) await page.setViewportSize(before);
 }

@@ -77,6 +77,6 @@ export class PlayedRoom {
     this.hellos.put(message);
     this.#generation += 1;
     const where = { gateway: TEST_GATEWAY, origin: TEST_ORIGIN, approveOrigin: "http://approve.localhost:8787", rpId: "approve.localhost" };
-    this.say({ type: "welcome", ...where, generation: this.#generation, serverTimeMs: 0, head: message.head ?? null });
+    this.say({ type: "welcome", ...where, generation: this.#generation, serverTimeMs: Date.now(), head: message.head ?? null });
   }
 }

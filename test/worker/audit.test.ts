@@ -63,7 +63,7 @@ async function withTrail(
     const clock = { nowMs: Date.now() + 10_000 };
     const sent: AuditHeadMessage[] = [];
     const now = (): number => clock.nowMs;
-    const outbox = new Outbox({ env, storage, now, wakeBy: () => undefined });
+    const outbox = new Outbox({ env, storage, now, wakeBy: () => undefined, wrote: () => undefined });
     const send = (message: ToConnector): boolean => {
       if (message.type === "audit-head") sent.push(message);
       return true;

@@ -6,6 +6,8 @@ import fc from "fast-check";
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { beforeAll, expect, test } from "vitest";
 import { newRowId } from "../../src/worker/routes/auth.ts";
+import { mayDo } from "../../src/core/person-roles.ts";
+import type { PersonAction } from "../../src/core/person-roles.ts";
 import type { Difference } from "../../src/protocol/drift.ts";
 import {
   OWNER_KEY_KEYS,
@@ -28,6 +30,7 @@ import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { newLogKey } from "../support/test-key-log.ts";
+import { APPROVER, OWNER, VIEWER, confirmedPerson, invitedPerson } from "./persons-world.ts";
 import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 
 const RUNS = 100;
@@ -44,6 +47,8 @@ interface Things {
   readonly passkey: string;
   /** On its gateway, as the connector named it. */
   readonly entry: string;
+  /** Somebody who accepted an invitation to it. */
+  readonly person: string;
 }
 
 function hex(bytes: Uint8Array): string {
@@ -90,6 +95,7 @@ async function newAccount() {
     enrolment: enrolled.enrolment,
     passkey: authenticator.ownerKey.credentialId,
     entry,
+    person: (await invitedPerson(world)).id,
   };
   const owners = await ownerChangesOf(account, authenticator);
   return { world, things, cookies, waiting, signed, owners, code: enrolled.code };
@@ -112,6 +118,7 @@ beforeAll(async () => {
     enrolment: newRowId(),
     passkey: toBase64url(crypto.getRandomValues(new Uint8Array(16))),
     entry: hex(crypto.getRandomValues(new Uint8Array(32))),
+    person: newRowId(),
   };
 });
 
@@ -128,6 +135,7 @@ const PARAMETERS: Readonly<Record<string, keyof Things>> = {
   ":device": "device",
   ":request": "request",
   ":entry": "entry",
+  ":person": "person",
   "/api/enrolments/:id": "enrolment",
   "/api/auth/passkeys/:id": "passkey",
 };
@@ -176,10 +184,17 @@ const BODIES: Readonly<Record<string, () => object>> = {
   "POST /api/auth/handoff": () => ({ challenge: "A".repeat(43) }),
   "POST /api/auth/sign-out": () => ({ everywhere: true }),
   "POST /api/gateways/:gateway/differences/:entry": () => ({ what: "remove" }),
+  "PUT /api/gateways/:gateway/budget": () => ({ microUsd: 0, bytes: 0 }),
   "POST /api/decisions/:gateway/requests/:request/match": () => ({ code: a.waiting.digits }),
   "POST /api/decisions/:gateway/requests/:request/allow": () => ({ code: a.waiting.digits, signed: a.signed }),
   "POST /api/decisions/:gateway/requests/:request/deny": () => ({ block: true }),
   "POST /api/decisions/:gateway/owner": () => ({ signed: a.signed }),
+  "POST /api/decisions/:gateway/invitations": () => ({ name: "Mallory", role: { kind: "owner" } }),
+  "POST /api/decisions/:gateway/persons/:person/confirm": () => ({ signed: a.owners.add }),
+  "POST /api/decisions/:gateway/persons/:person/remove": () => ({ signed: a.owners.remove }),
+  "POST /api/decisions/:gateway/leave": () => ({ signed: null }),
+  "POST /api/auth/invitations/look": () => ({ code: a.code }),
+  "POST /api/auth/invitations/accept": () => ({ code: a.code, passkey: a.world.person.authenticator.ownerKey, proof: null }),
 };
 
 /** Routes without an id whose answer may differ from "nobody": they are about the caller alone. The others say nothing about anybody. */
@@ -320,11 +335,26 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   receipt: () => ({ device: a.things.device }),
   receiptFile: () => ({ device: a.things.device }),
   mend: () => ({ entry: a.things.entry, what: "remove" }),
+  opening: () => ({}),
+  standing: () => ({}),
+  persons: () => ({}),
+  invite: () => ({ id: newRowId(), code: "A".repeat(43), name: "Mallory", role: { kind: "owner" }, expiresAtMs: Date.now() + 60_000 }),
+  // The hash of a code is what admits here, whoever asks: this one was never issued.
+  lookAtInvitation: () => ({ code: "A".repeat(43) }),
+  holdInvitation: () => ({ code: "A".repeat(43) }),
+  acceptInvitation: () => ({ code: "A".repeat(43), accountName: "Mallory", passkey: b.world.person.authenticator.ownerKey, proof: null }),
+  confirmPerson: () => ({ person: a.things.person, signed: a.owners.add }),
+  removePerson: () => ({ person: a.things.person, signed: null }),
+  leaving: () => ({}),
+  leave: () => ({ signed: a.owners.remove }),
   owners: () => ({}),
   addOwnerKey: () => ({ signed: a.owners.add }),
   removeOwnerKey: () => ({ signed: a.owners.remove }),
   setRecoveryKey: () => ({ signed: a.owners.recoveryKey }),
   recoverOwners: () => ({ signed: a.owners.recover }),
+  usage: () => ({}),
+  setBudget: () => ({ budget: { microUsd: 0, bytes: 0 } }),
+  readBudgetNotice: () => ({}),
   endQuarantine: () => ({}),
   keyLog: () => ({ from: 0 }),
   auditLines: () => ({ from: 0, isExport: true }),
@@ -362,6 +392,125 @@ test("[case 40] whichever account that is not its own calls a room, in whichever
   expect(await dump(a.world.room)).toBe(before);
   expect(await a.world.room.snapshot({ account: a.things.account })).toMatchObject({ ok: true });
 });
+
+// --- persons: exactly the powers of their role -------------------------------------------------------------------------------------
+
+/** What each call needs, written down a second time. `claimer`: the account that claimed the gateway alone; `code`: whoever has an invitation's. */
+const POWERS: Readonly<Record<RpcName, PersonAction | "claimer" | "code">> = {
+  setUp: "claimer",
+  enrol: "claimer",
+  rename: "manage",
+  snapshot: "see",
+  request: "decide",
+  checkMatchCode: "decide",
+  allow: "decide",
+  deny: "decide",
+  ownerGrant: "decide",
+  opening: "decide",
+  renameDevice: "manage",
+  keepDevice: "answer",
+  cut: "cut",
+  receipt: "see",
+  receiptFile: "cut",
+  mend: "manage",
+  owners: "keys",
+  addOwnerKey: "keys",
+  removeOwnerKey: "keys",
+  setRecoveryKey: "keys",
+  usage: "manage",
+  hops: "manage",
+  setBudget: "manage",
+  readBudgetNotice: "manage",
+  recoverOwners: "keys",
+  endQuarantine: "manage",
+  keyLog: "manage",
+  auditLines: "manage",
+  standing: "see-activity",
+  persons: "persons",
+  invite: "persons",
+  lookAtInvitation: "code",
+  holdInvitation: "code",
+  acceptInvitation: "code",
+  confirmPerson: "persons",
+  removePerson: "persons",
+  leaving: "leave",
+  leave: "leave",
+  remove: "end",
+};
+
+/** Which routes answer a person of A's with something else than "never made", of all that name a gateway. */
+const ROUTES_OF: Readonly<Record<"approver" | "viewer", readonly string[]>> = {
+  viewer: [
+    "GET /api/gateways/:gateway",
+    "GET /api/gateways/:gateway/devices/:device/cut",
+    "GET /api/decisions/:gateway/leave",
+    "POST /api/decisions/:gateway/leave",
+  ],
+  approver: [
+    "GET /api/gateways/:gateway",
+    "POST /api/gateways/:gateway/devices/:device/cut",
+    "GET /api/gateways/:gateway/devices/:device/cut",
+    "GET /api/decisions/:gateway/requests/:request",
+    "POST /api/decisions/:gateway/requests/:request/match",
+    "POST /api/decisions/:gateway/requests/:request/allow",
+    "POST /api/decisions/:gateway/requests/:request/deny",
+    "GET /api/decisions/:gateway/owner",
+    "POST /api/decisions/:gateway/owner",
+    "GET /api/decisions/:gateway/leave",
+    "POST /api/decisions/:gateway/leave",
+  ],
+};
+
+/** Whether a call was answered as for a gateway that was never made. */
+async function isUnknown(name: RpcName, account: string): Promise<boolean> {
+  const room = a.world.room as unknown as Readonly<Record<RpcName, (input: object) => Promise<{ ok: boolean; failure?: string }>>>;
+  const answer = await room[name]({ ...CALLS[name](), account });
+  return !answer.ok && answer.failure === "not-found";
+}
+
+test.each(["owner", "approver", "viewer"] as const)(
+  "[case 40] [PE1] what a room answers a person who is %s is exactly its row of the table, and what it refuses changes nothing",
+  async (role) => {
+    const kept = a;
+    a = await newAccount();
+    const { person } = await confirmedPerson(a.world, { owner: OWNER, approver: APPROVER, viewer: VIEWER }[role]);
+    const names = Object.keys(POWERS) as RpcName[];
+    const may = (name: RpcName): boolean => {
+      const needed = POWERS[name];
+      return needed !== "claimer" && needed !== "code" && mayDo(role, needed);
+    };
+    expect(await a.world.room.cut({ account: a.things.account, device: a.things.device })).toMatchObject({ ok: true });
+    const before = await dump(a.world.room);
+    for (const name of names.filter((each) => !may(each))) expect(await isUnknown(name, person.id), name).toBe(true);
+    expect(await dump(a.world.room)).toBe(before);
+    // What ends the person or the gateway comes last; a receipt that the machine has not signed is not there for anybody.
+    const order = [...names.filter((name) => !["leave", "remove", "receiptFile"].includes(name)), "leave", "remove"] as RpcName[];
+    for (const name of order.filter(may)) expect(await isUnknown(name, person.id), name).toBe(false);
+    a = kept;
+  },
+  HANGS_MS,
+);
+
+test.each(["approver", "viewer"] as const)(
+  "[case 40] [PE1] the routes that answer a person who is %s are exactly these",
+  async (role) => {
+    const kept = [a, b] as const;
+    a = await newAccount();
+    const { person } = await confirmedPerson(a.world, role === "viewer" ? VIEWER : APPROVER);
+    const cut = `${config.appOrigin}/api/gateways/${a.things.gateway}/devices/${a.things.device}/cut`;
+    expect((await ask(cut, { method: "POST", cookie: a.cookies.app })).status).toBe(200);
+    b = { ...b, world: { ...b.world, person } };
+    const answered: string[] = [];
+    const named = routes.filter(({ route }) => route.path.includes(":gateway"));
+    for (const each of named) {
+      const path = fill(each.route.path, parametersOf(each.route.path).map((name) => a.things[name])); // prettier-ignore
+      if ((await asB(each, path)).status !== 404) answered.push(nameOf(each.route));
+    }
+    [a, b] = kept;
+    expect(answered.toSorted()).toEqual([...ROUTES_OF[role]].toSorted());
+  },
+  HANGS_MS,
+);
 
 // --- rows moved in D1 --------------------------------------------------------------------------------------------------------------
 

@@ -45,7 +45,10 @@ async function noticesOf(world: GatewayWorld): Promise<readonly Notice[]> {
 async function gatewayView(world: GatewayWorld) {
   const cookie = await world.person.cookie("app");
   const answered = await ask(`${config.appOrigin}/api/gateways/${world.gateway}`, { cookie });
-  return answered.json<{ gateway: { alarm: unknown }; devices: { id: string; state: string; needsHost: boolean }[] }>();
+  return answered.json<{
+    gateway: { alarm: unknown; clockAheadMs: number | null };
+    devices: { id: string; state: string; needsHost: boolean }[];
+  }>();
 }
 
 /** The owner's decision over HTTP, with the connector's answer to it. */
@@ -269,4 +272,15 @@ test("[KL6] the owner takes the key log out as JSON Lines; nobody else does", as
   expect(await answered.text()).toBe(`${lines.join("\n")}\n`);
   expect((await ask(url, { cookie: await (await newPerson()).cookie("app") })).status).toBe(404);
   expect((await ask(url)).status).toBe(401);
+});
+
+test("[case 17] a machine whose clock is off says so in the dashboard, until it is right again", async () => {
+  const world = await newGateway();
+  const connector = await world.connect();
+  const shown = async (): Promise<number | null> => (await gatewayView(world)).gateway.clockAheadMs;
+  expect(await shown()).toBe(null);
+  connector.send({ type: "report", report: { state: "online", clockAheadMs: 86_400_000 } });
+  await expect.poll(shown).toBe(86_400_000);
+  connector.send({ type: "report", report: { state: "online" } });
+  await expect.poll(shown).toBe(null);
 });

@@ -34,6 +34,10 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
     "/deny": { block: true },
     "/owner": { signed: grant.signed },
     "/:entry": { what: "remove" },
+    "/invitations": { name: "Mallory", role: { kind: "owner" } },
+    "/confirm": { signed: grant.signed },
+    "/remove": { signed: grant.signed },
+    "/leave": { signed: null },
     "/nonce": { nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))) },
   };
   const routes = [

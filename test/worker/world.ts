@@ -97,6 +97,9 @@ function mailbox<T>() {
   };
 }
 
+/** Commands that a fake connector says yes to; a cut has an answer of its own. */
+const ANSWERED = new Set(["grant", "session", "owner-key", "owner-remove", "recovery-key", "recover", "remove-entry"]);
+
 export interface GatewayWorld {
   readonly gateway: string;
   readonly origin: string;
@@ -149,8 +152,7 @@ export async function newGateway(person?: Person): Promise<GatewayWorld> {
               nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))),
               connectorKey: "A".repeat(43),
             });
-          if (message.type === "grant" || message.type === "session" || message.type === "owner-key")
-            send({ type: "result", id: message.id, ok: true });
+          if (ANSWERED.has(message.type) && "id" in message) send({ type: "result", id: message.id, ok: true });
           if (message.type === "cut")
             send({ type: "result", id: message.id, ok: true, cut: { streamsClosed: 0, removed: 1, done: true, atMs: 5, tookMs: 3 } });
         }

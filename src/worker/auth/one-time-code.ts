@@ -4,7 +4,7 @@ import type { TokenKind } from "../../core/token.ts";
 import { ENROLMENT_CODE_TRIES } from "../../protocol/limits.ts";
 import { fromBase64url, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
-import { consumeCode, countWrongTry, dropExpired, insertCode } from "../db/account-queries.ts";
+import { codeByMac, consumeCode, countWrongTry, dropExpired, insertCode } from "../db/account-queries.ts";
 import type { OneTimeKind } from "../db/account-queries.ts";
 import { isTokenMac, tokenMacs } from "./token-macs.ts";
 
@@ -80,6 +80,25 @@ export async function redeemCode(
   }
   const dead = await countWrongTry(env.DB, { selector: token.selector, kind, mac: tag, maxTries: ENROLMENT_CODE_TRIES, nowMs });
   if (dead !== null) await onDead?.(await openPayload(env, kind, token.selector, dead));
+  return null;
+}
+
+/**
+ * Looks at a code without using it up.
+ *
+ * @returns its payload, and whether somebody has used it; null for a code that is wrong or too old
+ */
+export async function readCode(
+  env: Env,
+  kind: Exclude<OneTimeKind, "nonce">,
+  code: string,
+): Promise<{ readonly payload: unknown; readonly isUsed: boolean } | null> {
+  const token = readToken(code, LETTER[kind]);
+  if (token === null) return null;
+  for (const mac of await tokenMacs(env, "one-time-code", [kind, code.trim()])) {
+    const row = await codeByMac(env.DB, { selector: token.selector, kind, mac, nowMs: Date.now() });
+    if (row !== null) return { payload: await openPayload(env, kind, token.selector, row.payload), isUsed: row.consumedAtMs !== null };
+  }
   return null;
 }
 

@@ -1,5 +1,5 @@
 /** Named D1 queries about accounts, passkeys, sessions, codes. One statement each where a race matters. */
-import { and, asc, count, desc, eq, gt, isNull, lt, ne, or, sql } from "drizzle-orm";
+import { and, asc, count, desc, eq, gt, inArray, isNull, lt, ne, or, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { signedByOwnerSchema } from "../../protocol/statements.ts";
 import type { SignedByOwner } from "../../protocol/statements.ts";
@@ -126,6 +126,18 @@ export async function consumeCode(
   return won[0]?.payload ?? null;
 }
 
+/** @returns a code's row while it is not too old, used or not; null when its MAC is another one */
+export async function codeByMac(db: D1Database, input: { selector: string; kind: OneTimeKind; mac: string; nowMs: number }) {
+  const { selector, kind, mac, nowMs } = input;
+  const isIt = and(
+    eq(oneTimeCodes.selector, selector),
+    eq(oneTimeCodes.kind, kind),
+    eq(oneTimeCodes.mac, mac),
+    gt(oneTimeCodes.expiresAtMs, nowMs),
+  );
+  return (await drizzle(db).select().from(oneTimeCodes).where(isIt))[0] ?? null;
+}
+
 /**
  * Counts a wrong secret for a code that is still good; the last one ends it. The count is kept in the payload, where only its redeemer looks.
  *
@@ -232,7 +244,8 @@ export async function insertAudit(db: D1Database, row: typeof auditEvents.$infer
 /**
  * One page of an account's events, newest first; of equal times the larger id first, so that every event has one place.
  *
- * @param page `after`: place of the last event already seen, null for the newest; `limit`: events at most
+ * @param page `after`: place of the last event already seen, null for the newest; `joined`: gateways of other accounts whose rooms let this
+ * account see what happened; `limit`: events at most
  */
 export async function auditOf(
   db: D1Database,
@@ -240,16 +253,18 @@ export async function auditOf(
   page: {
     readonly after: { readonly atMs: number; readonly id: string } | null;
     readonly gatewayId: string | null;
+    readonly joined: readonly string[];
     readonly limit: number;
   },
 ) {
-  const { after, gatewayId, limit } = page;
+  const { after, gatewayId, joined, limit } = page;
+  const visible = or(eq(auditEvents.accountId, accountId), joined.length === 0 ? undefined : inArray(auditEvents.gatewayId, [...joined]));
   const older =
     after === null ? undefined : or(lt(auditEvents.atMs, after.atMs), and(eq(auditEvents.atMs, after.atMs), lt(auditEvents.id, after.id)));
   return drizzle(db)
     .select()
     .from(auditEvents)
-    .where(and(eq(auditEvents.accountId, accountId), older, gatewayId === null ? undefined : eq(auditEvents.gatewayId, gatewayId)))
+    .where(and(visible, older, gatewayId === null ? undefined : eq(auditEvents.gatewayId, gatewayId)))
     .orderBy(desc(auditEvents.atMs), desc(auditEvents.id))
     .limit(limit);
 }

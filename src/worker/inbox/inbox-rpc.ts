@@ -1,5 +1,5 @@
 /** What rooms and services may ask of an inbox (one per account, named by the account id). */
-import type { Notice, WaitingCard } from "../../protocol/api.ts";
+import type { InboxNotice, WaitingCard } from "../../protocol/api.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
 export interface InboxRpc {
@@ -12,11 +12,13 @@ export interface InboxRpc {
   /** Service: an enrolment moved on; passed on to open dashboards. */
   enrolmentChanged(input: { enrolment: string }): Promise<void>;
   /** Room: a grant that nobody answered yet; same id replaces, and what is known already is told to nobody again. */
-  putNotice(notice: Notice): Promise<void>;
+  putNotice(notice: InboxNotice): Promise<void>;
   /** Room: answered. Idempotent. */
   dropNotice(input: { gateway: string; id: string }): Promise<void>;
+  /** Room: the account is nobody at this gateway any more; its cards and questions go, and open dashboards load again. Idempotent. */
+  forgetGateway(input: { gateway: string; state: GatewayState }): Promise<void>;
   list(): Promise<readonly WaitingCard[]>;
-  noticeList(): Promise<readonly Notice[]>;
+  noticeList(): Promise<readonly InboxNotice[]>;
   /** Service: sign-out; ends the dashboard sockets of one ended session, or of all with null. */
   closeSockets(input: { session: string | null }): Promise<void>;
   /** The dashboard's WebSocket upgrade, already authenticated; `x-gatehouse-account-session` names the session, `x-gatehouse-account-session-expires` its end in ms. */

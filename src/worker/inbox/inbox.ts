@@ -1,6 +1,6 @@
 /** The Durable Object of one account: what waits for its decision, and the dashboards that watch. */
 import { DurableObject } from "cloudflare:workers";
-import type { InboxMessage, Notice, WaitingCard } from "../../protocol/api.ts";
+import type { InboxMessage, InboxNotice, WaitingCard } from "../../protocol/api.ts";
 import { REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";
@@ -78,7 +78,7 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
     return Promise.resolve();
   }
 
-  putNotice(notice: Notice): Promise<void> {
+  putNotice(notice: InboxNotice): Promise<void> {
     const { sql } = this.ctx.storage;
     const json = JSON.stringify(notice);
     const known = sql.exec<{ json: string }>("SELECT json FROM notices WHERE id = ?", notice.id).toArray()[0];
@@ -100,7 +100,16 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
     return Promise.resolve();
   }
 
-  noticeList(): Promise<readonly Notice[]> {
+  forgetGateway(input: { gateway: string; state: GatewayState }): Promise<void> {
+    const { sql } = this.ctx.storage;
+    sql.exec("DELETE FROM cards WHERE gateway = ?", input.gateway);
+    sql.exec("DELETE FROM notices WHERE gateway = ?", input.gateway);
+    this.#tell({ type: "list", requests: this.#cards(), notices: this.#notices() });
+    this.#tell({ type: "gateway", ...input });
+    return Promise.resolve();
+  }
+
+  noticeList(): Promise<readonly InboxNotice[]> {
     return Promise.resolve(this.#notices());
   }
 
@@ -124,13 +133,13 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
   }
 
   /** Newest first. */
-  #notices(): Notice[] {
+  #notices(): InboxNotice[] {
     const { sql } = this.ctx.storage;
-    sql.exec("DELETE FROM notices WHERE at_ms < ?", Date.now() - NOTICE_MS);
+    sql.exec("DELETE FROM notices WHERE at_ms < ? OR json_extract(json, '$.untilMs') <= ?", Date.now() - NOTICE_MS, Date.now());
     return sql
       .exec<{ json: string }>("SELECT json FROM notices ORDER BY at_ms DESC, rowid DESC")
       .toArray()
-      .map((row) => JSON.parse(row.json) as Notice);
+      .map((row) => JSON.parse(row.json) as InboxNotice);
   }
 
   #tell(message: InboxMessage): void {

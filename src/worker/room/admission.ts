@@ -1,6 +1,7 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
 import type { Device } from "../../protocol/api.ts";
 import { BreakNotes } from "../../core/break-notes.ts";
+import type { RoleKind } from "../../core/person-roles.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
 import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
@@ -13,11 +14,13 @@ import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf } from "./attachments.ts";
 import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
+import { budgetReached, mayStream } from "./budget.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
 import { Hops } from "./hops.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
+import { Meter } from "./meter.ts";
 import { Notices } from "./notices.ts";
 import { Outbox } from "./outbox.ts";
 import { cutDone } from "./receipts.ts";
@@ -26,6 +29,7 @@ import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
 import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
+import type { PersonRow } from "./person-rows.ts";
 import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
 
 export interface AdmissionOptions {
@@ -55,20 +59,22 @@ export class Admission implements AdmissionForRelay {
   readonly trail: AuditTrail;
   readonly notices: Notices;
   readonly keyLog: KeyLogCopy;
+  readonly meter: Meter;
   readonly hops: Hops;
   /** Cut devices, asked for every frame; the rows are the truth. */
   readonly #cut: Set<string>;
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
+  #farewell: (row: PersonRow) => Promise<void> = () => Promise.resolve();
   readonly #breaks: BreakNotes;
 
   constructor(options: AdmissionOptions) {
     this.options = options;
     this.#breaks = new BreakNotes(options.now());
     this.storage = new RoomStorage(options.ctx.storage);
-    this.outbox = new Outbox({ ...options, storage: this.storage });
+    this.outbox = new Outbox({ ...options, storage: this.storage, wrote: (rows) => this.meter.rows(rows) });
     this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
-    this.notices = new Notices(options.ctx, options.env, this.storage);
+    this.notices = new Notices(options.ctx, options.env, this.storage, () => this.meter.count("calls"));
     this.keyLog = new KeyLogCopy(this);
     this.hops = new Hops(this);
     this.#cut = new Set(
@@ -77,16 +83,27 @@ export class Admission implements AdmissionForRelay {
         .filter((row) => row.state === "cut")
         .map((row) => row.id),
     );
+    let kept: number[] | null = null;
     for (const ws of options.ctx.getWebSockets("link")) {
       const attachment = attachmentOf(ws);
       // Also one that is closing: its close comes next, and then everybody is told.
-      if (attachment?.kind === "link" && attachment.phase === "ready") this.#link = { up: true, report: attachment.report };
+      if (attachment?.kind !== "link" || attachment.phase !== "ready") continue;
+      this.#link = { up: true, report: attachment.report };
+      kept = attachment.usage ?? kept;
     }
+    this.meter = new Meter({
+      now: options.now,
+      storage: this.storage,
+      kept,
+      keep: (usage) => this.#relay?.keepUsage(usage),
+      reached: (level) => budgetReached(this, level),
+    });
   }
 
   /** Set once by room.ts, before anything else happens. */
-  attach(relay: RelayForAdmission): void {
+  attach(relay: RelayForAdmission, farewell: (row: PersonRow) => Promise<void>): void {
     this.#relay = relay;
+    this.#farewell = farewell;
     relay.setWaiting(this.storage.all("requests").length > 0);
   }
 
@@ -161,10 +178,15 @@ export class Admission implements AdmissionForRelay {
     return this.#cut.has(device);
   }
 
+  mayStream(device: string): boolean {
+    return mayStream(this, device);
+  }
+
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void {
     const before = this.state();
     const hadLink = this.#link.up;
     this.#link = { up: link.up, report: link.report };
+    if (!link.up) this.meter.linkGone();
     const meta = this.storage.meta();
     if (meta !== null) {
       const lastSeenMs = this.options.now();
@@ -319,11 +341,18 @@ export class Admission implements AdmissionForRelay {
     this.notices.gatewayChanged(this.state());
   }
 
+  /** A person lost its place by another way than a call; what it had ends once the transaction that says so is over. */
+  personGone(row: PersonRow): void {
+    void Promise.resolve()
+      .then(() => this.#farewell(row))
+      .catch(() => undefined);
+  }
+
   /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. @returns its entry in the audit chain */
-  markCut(row: DeviceRow, by: "owner" | "host"): AuditEntry | null {
+  markCut(row: DeviceRow, by: RoleKind | "host", detail: AuditDetail = {}): AuditEntry | null {
     const entry = this.storage.transaction(() => {
       this.endAccess(row);
-      return this.audit(by, "cut", row.id, {});
+      return this.audit(by, "cut", row.id, detail);
     });
     dropNoticesOf(this, row.id);
     return entry;

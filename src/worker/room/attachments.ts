@@ -20,6 +20,8 @@ export const linkAttachmentSchema = z.object({
   nextBlock: z.int(),
   /** Since when the connector knows that somebody waits or streams; null when nobody does. */
   busySinceMs: z.int().nullable(),
+  /** What the room counted, kept here while it sleeps (core/usage.ts). */
+  usage: z.array(z.number()).optional(),
 });
 export type LinkAttachment = z.infer<typeof linkAttachmentSchema>;
 

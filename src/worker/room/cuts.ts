@@ -7,17 +7,19 @@ import type { Admission } from "./admission.ts";
 import { deliver } from "./owed.ts";
 import { NO_WORD, receiptView } from "./receipts.ts";
 import type { RoomResult } from "./room-rpc.ts";
+import { byWhom } from "./standing.ts";
+import type { Who } from "./standing.ts";
 import type { StoredReceipt } from "./storage.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 
 /** PROTOCOL.md CUT1-3: commits, ends sockets, then asks the connector; never waits for a gateway that is away. A second cut is the first one. */
-export async function cut(admission: Admission, deviceId: string): Promise<RoomResult<Receipt>> {
+export async function cut(admission: Admission, deviceId: string, who: Who | null = null): Promise<RoomResult<Receipt>> {
   const { storage } = admission;
   const row = admission.device(deviceId);
   if (row === null) return NOT_FOUND;
   const id = `cut-${deviceId}`;
-  if (row.state !== "cut" || storage.receipt(deviceId) === null) commitCut(admission, deviceId, id);
+  if (row.state !== "cut" || storage.receipt(deviceId) === null) commitCut(admission, deviceId, id, who);
   const message = storage.owed().find((owed) => owed.id === id);
   if (message !== undefined) await deliver(admission, message);
   admission.tellInbox();
@@ -26,13 +28,13 @@ export async function cut(admission: Admission, deviceId: string): Promise<RoomR
 }
 
 /** Deny, sessions, audit, outbox, what the connector is owed and the receipt stand together or not at all; sockets end right after. */
-function commitCut(admission: Admission, deviceId: string, id: string): void {
+function commitCut(admission: Admission, deviceId: string, id: string, who: Who | null): void {
   const { storage, options, relay } = admission;
   const cutAtMs = options.now();
   const receipt = storage.transaction((): StoredReceipt | null => {
     const row = admission.device(deviceId);
     if (row === null) return null;
-    const entry = admission.markCut(row, "owner");
+    const entry = admission.markCut(row, who?.role ?? "owner", byWhom(who));
     const name = toBase32(options.random(16));
     const audit = entry === null ? {} : { audit: { seq: entry.seq, hash: entry.hash } };
     storage.owe({ type: "cut", id, device: deviceId, cutAtMs, cut: name, ...audit });

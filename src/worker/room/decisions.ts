@@ -2,6 +2,7 @@
 import { verifyAssertion } from "../../core/assertion.ts";
 import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin, isWithinRole } from "../../core/grant-policy.ts";
+import { mayDo } from "../../core/person-roles.ts";
 import { readGrant } from "../../core/statement.ts";
 import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { ACTIVATION_MS, MATCH_CODE_TRIES } from "../../protocol/limits.ts";
@@ -13,6 +14,8 @@ import { deliver, refusalOf } from "./owed.ts";
 import { trustedKeys } from "./owners.ts";
 import { endRequest } from "./pairing-requests.ts";
 import type { Decided, RoomResult } from "./room-rpc.ts";
+import { byWhom, whoIs } from "./standing.ts";
+import type { Who } from "./standing.ts";
 import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
 
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
@@ -25,13 +28,13 @@ export function ownerOpened(admission: Admission, row: RequestRow): void {
 }
 
 /** Counts a wrong match code; the third ends the request (PROTOCOL.md MC2). */
-export function checkMatchCode(admission: Admission, requestId: string, code: string): RoomResult<null> {
+export function checkMatchCode(admission: Admission, requestId: string, code: string, who: Who): RoomResult<null> {
   const row = admission.storage.get<RequestRow>("requests", requestId);
   if (row === null) return { ok: false, failure: "request-over" };
   if (isSameText(code, row.code)) return { ok: true, value: null };
   const tries = row.tries + 1;
   admission.storage.transaction(() => {
-    admission.audit("owner", "wrong-match-code", row.device, { tries });
+    admission.audit(who.role, "wrong-match-code", row.device, { tries, ...byWhom(who) });
     if (tries < MATCH_CODE_TRIES) admission.storage.put("requests", row.id, { ...row, tries });
   });
   if (tries >= MATCH_CODE_TRIES) endRequest(admission, row, "wrong-code", { type: "ended", why: "wrong-code" });
@@ -64,6 +67,7 @@ async function commitGrant(
   signed: SignedByOwner,
   from: RequestRow | null,
   by: string | null,
+  who: Who,
 ): Promise<Decided> {
   const { body, id } = grant;
   const message = { type: "grant", id: `grant-${id}`, grant: id, signed } as const;
@@ -96,12 +100,13 @@ async function commitGrant(
     settleOwedCut(admission, body.device);
     admission.saveGrant({ id, device: body.device, signed, state: "owed" });
     admission.storage.owe(message);
-    admission.audit("owner", "allow", body.device, { access: body.access, notAfterMs: body.notAfterMs, kind: body.kind });
+    const { access, notAfterMs, kind } = body;
+    admission.audit(who.role, "allow", body.device, { access, notAfterMs, kind, ...byWhom(who) });
   });
-  noticeGrant(admission, grant, by);
+  noticeGrant(admission, grant, who.person?.name ?? by);
   if (body.activation !== null) admission.options.wakeBy(body.issuedAtMs + ACTIVATION_MS);
   admission.relay.endDevice(body.device, CLOSE_SESSION_OVER, "allowed anew");
-  if (from !== null) endRequest(admission, from, "allowed", { type: "allowed", live: false });
+  if (from !== null) endRequest(admission, from, "allowed", { type: "allowed", live: false }, who);
   const result = await deliver(admission, message);
   admission.tellInbox();
   if (result === null || result.refusal === "internal") return { device: body.device, outcome: "waiting" };
@@ -119,14 +124,21 @@ function settleOwedCut(admission: Admission, device: string): void {
   if (receipt !== null) storage.saveReceipt({ ...receipt, asked: null, gateway: { ...receipt.gateway, state: "superseded", why: null } });
 }
 
+/** The signature was checked while others were answered: the person may have been removed in between. */
+function isStillHere(admission: Admission, who: Who): boolean {
+  return mayDo(whoIs(admission.storage, who.account)?.role ?? null, "decide");
+}
+
 /** PROTOCOL.md GR1, GR2: exactly this request, this key, no wider access, and the match code once more. */
 export async function allow(
   admission: Admission,
   input: { request: string; code: string; signed: SignedByOwner; by?: string | null },
+  who: Who,
 ): Promise<RoomResult<Decided>> {
-  const match = checkMatchCode(admission, input.request, input.code);
+  const match = checkMatchCode(admission, input.request, input.code, who);
   if (!match.ok) return match;
   const grant = await verifiedGrant(admission, input.signed);
+  if (!isStillHere(admission, who)) return { ok: false, failure: "not-found" };
   // The checks waited: the request may have ended, or been decided, in between.
   const row = admission.storage.get<RequestRow>("requests", input.request);
   if (row === null) return { ok: false, failure: "request-over" };
@@ -135,31 +147,33 @@ export async function allow(
   if (body.kind !== "ask" || body.request !== row.id || body.device !== row.device || !isWithin(body.access, row.access)) return REFUSED;
   if (admission.storage.isBlocked(row.device)) return REFUSED;
   admission.storage.delete("requests", row.id);
-  return { ok: true, value: await commitGrant(admission, grant, input.signed, row, input.by ?? null) };
+  return { ok: true, value: await commitGrant(admission, grant, input.signed, row, input.by ?? null, who) };
 }
 
 /** Same-device way: counts only once the first session brings the code behind its activation hash. */
 export async function ownerGrant(
   admission: Admission,
   { signed, by = null }: { signed: SignedByOwner; by?: string | null },
+  who: Who,
 ): Promise<RoomResult<Decided>> {
   const grant = await verifiedGrant(admission, signed);
+  if (!isStillHere(admission, who)) return { ok: false, failure: "not-found" };
   if (grant === null || grant.body.kind !== "owner" || admission.storage.isBlocked(grant.body.device)) return REFUSED;
   if (admission.storage.get("grants", grant.id) !== null) return { ok: false, failure: "conflict" };
-  return { ok: true, value: await commitGrant(admission, grant, signed, null, by) };
+  return { ok: true, value: await commitGrant(admission, grant, signed, null, by, who) };
 }
 
-export function deny(admission: Admission, input: { request: string; block: boolean }): RoomResult<{ device: string }> {
+export function deny(admission: Admission, input: { request: string; block: boolean }, who: Who): RoomResult<{ device: string }> {
   const row = admission.storage.get<RequestRow>("requests", input.request);
   if (row === null) return { ok: false, failure: "request-over" };
   if (input.block) {
     admission.storage.transaction(() => {
       admission.storage.block(row.device);
       admission.storage.deleteSessionsOf(row.device);
-      admission.audit("owner", "device-blocked", row.device, {});
+      admission.audit(who.role, "device-blocked", row.device, byWhom(who));
     });
     admission.relay.endDevice(row.device, CLOSE_CUT, "blocked by the owner");
   }
-  endRequest(admission, row, "denied", { type: "refused", blocked: input.block });
+  endRequest(admission, row, "denied", { type: "refused", blocked: input.block }, who);
   return { ok: true, value: { device: row.device } };
 }

@@ -7,7 +7,14 @@ type NoticeRow = Omit<Notice, "gateway" | "gatewayName">;
 
 function tell(admission: Admission, row: NoticeRow): void {
   const { gateway, name } = admission.mustMeta();
-  void admission.notices.inbox((inbox) => inbox.putNotice({ ...row, gateway, gatewayName: name }));
+  void admission.notices.inboxes("answer", (inbox) => inbox.putNotice({ ...row, gateway, gatewayName: name }));
+}
+
+/** Says to one account, which may answer from here on, everything that nobody has answered. */
+export function showNoticesTo(admission: Admission, account: string): void {
+  const { gateway, name } = admission.mustMeta();
+  for (const row of admission.storage.all<NoticeRow>("notices"))
+    void admission.notices.inboxOf(account, (inbox) => inbox.putNotice({ ...row, gateway, gatewayName: name }));
 }
 
 function show(admission: Admission, row: NoticeRow): void {
@@ -18,7 +25,7 @@ function show(admission: Admission, row: NoticeRow): void {
 function drop(admission: Admission, id: string): void {
   admission.storage.delete("notices", id);
   const { gateway } = admission.mustMeta();
-  void admission.notices.inbox((inbox) => inbox.dropNotice({ gateway, id }));
+  void admission.notices.inboxes("answer", (inbox) => inbox.dropNotice({ gateway, id }));
 }
 
 /** A grant was committed a moment ago. @param by name of the passkey that signed */

@@ -8,6 +8,7 @@ import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-lo
 import type { Admission } from "./admission.ts";
 import { confirmedOnHost } from "./owed.ts";
 import { followRecover, followRecoveryKey } from "./owner-changes.ts";
+import { passkeyLost, roleChanged } from "./person-changes.ts";
 import type { DeviceRow } from "./storage.ts";
 
 /** Entries that the connector sends while earlier ones are still being checked wait here: order is what a chain is about. */
@@ -115,13 +116,14 @@ export class KeyLogCopy {
       case "owner-role":
         for (const key of storage.ownerKeys())
           if (key.credentialId === body.credentialId) storage.put("owner_keys", key.credentialId, { ...key, role: body.role });
-        return;
+        return roleChanged(this.#admission, body.credentialId, body.role);
       case "recovery-key":
         return followRecoveryKey(this.#admission, body);
       case "recover":
         return followRecover(this.#admission, body.signed);
       case "owner-remove":
-        return storage.delete("owner_keys", body.credentialId);
+        storage.delete("owner_keys", body.credentialId);
+        return passkeyLost(this.#admission, body.credentialId);
       case "rotate": {
         const meta = this.#admission.mustMeta();
         const { key } = meta;

@@ -141,6 +141,11 @@ export class LinkLeg {
     if (busy) this.#options.wakeBy(nowMs + LINK_SILENCE_MS);
   }
 
+  /** Keeps what the room counted over its sleep; without a link nothing does. */
+  keepUsage(usage: number[]): void {
+    if (this.#current !== null) this.#note(this.#current, { usage });
+  }
+
   /** Accepts a connector's socket and challenges it; nothing else happens before the proof (PROTOCOL.md LINK1). */
   accept(clientIp: string): Response {
     const { ctx, now, random, wakeBy } = this.#options;

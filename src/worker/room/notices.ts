@@ -1,8 +1,10 @@
-/** Telling door pages and the owner's inbox; nothing is decided or stored here. */
+/** Telling door pages and the inboxes of the gateway's persons; nothing is decided or stored here. */
+import type { PersonAction } from "../../core/person-roles.ts";
 import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
+import { accountsThatMay } from "./standing.ts";
 import type { RoomStorage } from "./storage.ts";
 
 type InboxStub = ReturnType<Env["INBOX"]["getByName"]>;
@@ -11,8 +13,11 @@ export class Notices {
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
   readonly #storage: RoomStorage;
+  readonly #called: () => void;
 
-  constructor(ctx: DurableObjectState, env: Env, storage: RoomStorage) {
+  /** @param called counts a call of the inbox */
+  constructor(ctx: DurableObjectState, env: Env, storage: RoomStorage, called: () => void) {
+    this.#called = called;
     this.#ctx = ctx;
     this.#env = env;
     this.#storage = storage;
@@ -36,15 +41,19 @@ export class Notices {
 
   gatewayChanged(state: GatewayState): void {
     const meta = this.#storage.meta();
-    if (meta !== null) void this.inbox((inbox) => inbox.gatewayChanged({ gateway: meta.gateway, state }));
+    if (meta !== null) void this.inboxes("see", (inbox) => inbox.gatewayChanged({ gateway: meta.gateway, state }));
   }
 
-  /** The inbox is a convenience of the owner: its failure never breaks the room. */
-  async inbox(work: (inbox: InboxStub) => Promise<unknown>): Promise<void> {
-    const meta = this.#storage.meta();
-    if (meta === null) return;
+  /** Tells everybody who may do this here. */
+  async inboxes(action: PersonAction, work: (inbox: InboxStub) => Promise<unknown>): Promise<void> {
+    await Promise.all(accountsThatMay(this.#storage, action).map((account) => this.inboxOf(account, work)));
+  }
+
+  /** An inbox is a convenience of its account: its failure never breaks the room. */
+  async inboxOf(account: string, work: (inbox: InboxStub) => Promise<unknown>): Promise<void> {
+    this.#called();
     try {
-      await work(this.#env.INBOX.getByName(meta.account));
+      await work(this.#env.INBOX.getByName(account));
     } catch {
       // Shown again by the next list.
     }

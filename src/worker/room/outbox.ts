@@ -9,6 +9,8 @@ export interface OutboxOptions {
   readonly storage: RoomStorage;
   readonly now: () => number;
   readonly wakeBy: (atMs: number) => void;
+  /** So many rows were written in D1. */
+  readonly wrote: (rows: number) => void;
 }
 
 const OUTBOX_BATCH = 50;
@@ -30,7 +32,7 @@ export class Outbox {
 
   /** Drains in order; stops at the first failure. @returns when to try again, or null when all is written */
   async drain(): Promise<number | null> {
-    const { storage, env, now } = this.#options;
+    const { storage, env, now, wrote } = this.#options;
     for (;;) {
       const batch = storage.outbox(OUTBOX_BATCH);
       if (batch.length === 0) {
@@ -39,7 +41,7 @@ export class Outbox {
       }
       for (const { seq, event } of batch) {
         try {
-          await writeOutboxEvent(env.DB, seq, event);
+          wrote(await writeOutboxEvent(env.DB, seq, event));
         } catch {
           this.#failures += 1;
           return now() + Math.min(OUTBOX_RETRY_MAX_MS, OUTBOX_RETRY_MS * 2 ** this.#failures);

@@ -4,6 +4,7 @@ import type { KeyLogBody } from "../../protocol/key-log.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { SignedByRecovery } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
+import { confirmationRefused, passkeyLost } from "./person-changes.ts";
 import type { Owed } from "./storage.ts";
 
 type OwnerMessage = Extract<Owed, { type: "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
@@ -32,7 +33,10 @@ export function ownerChangeSettled(admission: Admission, message: OwnerMessage, 
   const { adds, removes } = passkeysIn(message);
   storage.transaction(() => {
     if (result.ok) for (const credentialId of removes) storage.delete("owner_keys", credentialId);
-    else if (adds !== null) storage.delete("owner_keys", adds);
+    else if (adds !== null) {
+      storage.delete("owner_keys", adds);
+      confirmationRefused(admission, adds);
+    }
     if (!result.ok && message.type === "recovery-key") {
       const refused = readRecoveryKey(message.signed.statement)?.body;
       if (refused !== undefined && storage.recoveryKey()?.key.x === refused.key.x) storage.setRecoveryKey(null);
@@ -55,6 +59,9 @@ export function followRecoveryKey(admission: Admission, body: Extract<KeyLogBody
 export function followRecover(admission: Admission, signed: SignedByRecovery): void {
   const body = readRecover(signed.statement)?.body;
   if (body === undefined) return;
-  for (const credentialId of body.remove) admission.storage.delete("owner_keys", credentialId);
+  for (const credentialId of body.remove) {
+    admission.storage.delete("owner_keys", credentialId);
+    passkeyLost(admission, credentialId);
+  }
   admission.storage.put("owner_keys", body.credentialId, { credentialId: body.credentialId, key: body.key });
 }

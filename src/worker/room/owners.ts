@@ -9,11 +9,13 @@ import type { SignedByOwner, SignedByRecovery } from "../../protocol/statements.
 import type { Admission } from "./admission.ts";
 import { deliver } from "./owed.ts";
 import { passkeysIn } from "./owner-changes.ts";
+import { passkeyLost } from "./person-changes.ts";
 import type { OwnerChange, RoomOwners, RoomResult } from "./room-rpc.ts";
 import type { Owed } from "./storage.ts";
 
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
-const ID_CHARS = 40;
+/** Of a credential id, in the name of what is owed about it. */
+export const ID_CHARS = 40;
 
 /** @returns the passkeys whose word counts here: one that is being taken out has none, whenever the connector hears of it */
 export function trustedKeys(admission: Admission): PinnedKey[] {
@@ -35,6 +37,7 @@ export function ownersOf(admission: Admission): RoomOwners {
   return {
     keys: storage.ownerKeys().map(({ credentialId, role }) => ({
       credentialId,
+      person: storage.persons().find((row) => row.passkey.credentialId === credentialId)?.name ?? null,
       state: going.has(credentialId) ? "removing" : coming.has(credentialId) ? "adding" : "trusted",
       role: role ?? { kind: "owner" },
     })),
@@ -45,7 +48,8 @@ export function ownersOf(admission: Admission): RoomOwners {
   };
 }
 
-async function isByOwner(
+/** @returns whether an owner's passkey, of those given, signed exactly this */
+export async function isByOwner(
   admission: Admission,
   type: StatementType,
   body: Uint8Array<ArrayBuffer>,
@@ -57,12 +61,19 @@ async function isByOwner(
   return typeof signer !== "string" && isOwner(signer);
 }
 
-/** Commits, then tells the connector. @returns how far it came */
+/** Commits, then tells the connector. @param change inside the transaction @returns how far it came */
 async function commit(admission: Admission, message: Owed, action: string, change: () => void): Promise<RoomResult<OwnerChange>> {
+  return commitAndTell(admission, message, () => {
+    change();
+    admission.audit("owner", action, null, {});
+  });
+}
+
+/** @see commit; for changes that say themselves what the audit says of them */
+export async function commitAndTell(admission: Admission, message: Owed, change: () => void): Promise<RoomResult<OwnerChange>> {
   admission.storage.transaction(() => {
     change();
     admission.storage.owe(message);
-    admission.audit("owner", action, null, {});
   });
   const result = await deliver(admission, message);
   admission.tellInbox();
@@ -74,6 +85,8 @@ async function commit(admission: Admission, message: Owed, action: string, chang
 export async function addOwnerKey(admission: Admission, account: string, signed: SignedByOwner): Promise<RoomResult<OwnerChange>> {
   const statement = readOwnerKey(signed.statement);
   if (statement === null || statement.body.account !== account || !isSoundKey(statement.body.key)) return REFUSED;
+  // Somebody else's passkey comes by an invitation: persons.ts.
+  if (statement.body.person !== undefined) return REFUSED;
   if (!(await isByOwner(admission, "owner-key", statement.bytes, signed, trustedKeys(admission)))) return REFUSED;
   const { credentialId, key } = statement.body;
   const isKnown = trustedKeys(admission).some((each) => each.credentialId === credentialId);
@@ -86,12 +99,12 @@ export async function addOwnerKey(admission: Admission, account: string, signed:
 /** Takes one owner passkey out: signed by another one that the room holds. Its word ends here at once. */
 export async function removeOwnerKey(admission: Admission, account: string, signed: SignedByOwner): Promise<RoomResult<OwnerChange>> {
   const statement = readOwnerRemoval(signed.statement);
-  if (statement === null || statement.body.account !== account) return REFUSED;
+  if (statement === null || statement.body.account !== account || statement.body.gateway !== undefined) return REFUSED;
   const { credentialId } = statement.body;
   const others = trustedKeys(admission).filter((key) => key.credentialId !== credentialId);
   if (!(await isByOwner(admission, "owner-remove", statement.bytes, signed, others))) return REFUSED;
   const message = { type: "owner-remove", id: `owner-gone-${credentialId.slice(0, ID_CHARS)}`, signed } as const;
-  return commit(admission, message, "owner-key-removed", () => undefined);
+  return commit(admission, message, "owner-key-removed", () => passkeyLost(admission, credentialId));
 }
 
 /** Pins the account's recovery key; the statement of a later moment wins. */
@@ -115,5 +128,8 @@ export async function recoverOwners(admission: Admission, account: string, signe
   if (recovery === null || remove.includes(credentialId)) return REFUSED;
   if (!(await verifyTagged(recovery.key, "recover", statement.bytes, signed.signature))) return REFUSED;
   const message = { type: "recover", id: `recover-${credentialId.slice(0, ID_CHARS)}`, signed } as const;
-  return commit(admission, message, "owners-recovered", () => admission.storage.put("owner_keys", credentialId, { credentialId, key }));
+  return commit(admission, message, "owners-recovered", () => {
+    admission.storage.put("owner_keys", credentialId, { credentialId, key });
+    for (const gone of remove) passkeyLost(admission, gone);
+  });
 }

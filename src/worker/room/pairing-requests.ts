@@ -4,12 +4,17 @@ import type { ToDoor } from "../../protocol/door-messages.ts";
 import { REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
 import type { Admission } from "./admission.ts";
-import type { RequestRow } from "./storage.ts";
+import { byWhom } from "./standing.ts";
+import type { Who } from "./standing.ts";
+import type { DecidedRow } from "./person-rows.ts";
+import type { RequestRow, RoomStorage } from "./storage.ts";
+
+const DECIDED_MS = 24 * 3_600_000;
 
 type Outcome = Extract<OutboxEvent, { kind: "request" }>["row"]["outcome"];
 
 /** Ends a request in one transaction and tells its page and the inbox. */
-export function endRequest(admission: Admission, row: RequestRow, outcome: Outcome, tell: ToDoor): void {
+export function endRequest(admission: Admission, row: RequestRow, outcome: Outcome, tell: ToDoor, who: Who | null = null): void {
   const { storage, outbox, notices } = admission;
   const { gateway } = admission.mustMeta();
   const decidedAtMs = admission.options.now();
@@ -19,11 +24,24 @@ export function endRequest(admission: Admission, row: RequestRow, outcome: Outco
       kind: "request",
       row: { id: row.id, gatewayId: gateway, deviceId: row.device, outcome, createdAtMs: row.createdAtMs, decidedAtMs },
     });
-    admission.audit(outcome === "allowed" || outcome === "denied" ? "owner" : "device", `request-${outcome}`, row.device, {});
+    const isDecided = outcome === "allowed" || outcome === "denied";
+    if (isDecided) rememberDecision(storage, { id: row.id, outcome, atMs: decidedAtMs });
+    admission.audit(isDecided ? (who?.role ?? "owner") : "device", `request-${outcome}`, row.device, byWhom(who));
   });
   notices.device(row.device, tell);
   admission.relay.setWaiting(storage.all("requests").length > 0);
-  void notices.inbox((inbox) => inbox.drop({ gateway, request: row.id }));
+  void notices.inboxes("decide", (inbox) => inbox.drop({ gateway, request: row.id }));
+}
+
+/** For whoever opens the same card later: kept for a day. */
+function rememberDecision(storage: RoomStorage, row: DecidedRow): void {
+  for (const old of storage.all<DecidedRow>("decided")) if (old.atMs < row.atMs - DECIDED_MS) storage.delete("decided", old.id);
+  storage.put("decided", row.id, row);
+}
+
+/** @returns what somebody decided about a request that is over, or null */
+export function decisionOf(storage: RoomStorage, request: string): DecidedRow["outcome"] | null {
+  return storage.get<DecidedRow>("decided", request)?.outcome ?? null;
 }
 
 /** @returns the card as the owner's inbox shows it */
@@ -47,7 +65,7 @@ export function cardOf(admission: Admission, row: RequestRow): WaitingCard {
 /** Puts the card into the inbox, or replaces it there. */
 export function showCard(admission: Admission, row: RequestRow): void {
   admission.relay.setWaiting(true);
-  void admission.notices.inbox((inbox) => inbox.put(cardOf(admission, row)));
+  void admission.notices.inboxes("decide", (inbox) => inbox.put(cardOf(admission, row)));
 }
 
 /** Last sign of life of a request's page, in ms: its open socket's latest heartbeat, or when it closed. */

@@ -4,6 +4,7 @@ import type { OldKey } from "../../core/key-rotation.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey } from "../../protocol/statements.ts";
+import type { Meter } from "./meter.ts";
 import type { Break } from "./ws-stream.ts";
 import type { Access } from "../../protocol/words.ts";
 
@@ -43,6 +44,9 @@ export interface AdmissionForRelay {
   session(session: string, nowMs: number): AdmittedSession | null;
   /** Memory only: asked for every frame. */
   isCut(device: string): boolean;
+  /** Asked once per stream: the day's budget may be used up, then only the owner's devices may. */
+  mayStream(device: string): boolean;
+  readonly meter: Meter;
   /** The link came, went, or the connector reported. `version` is the connector's. */
   linkChanged(link: { readonly up: boolean; readonly report: GatewayReport | null; readonly version: string | null }): void;
   /** Why the gateway is not served now; null while it is. */
@@ -70,15 +74,16 @@ export interface RelayForAdmission {
   endDevice(device: string, code: number, reason: string): number;
   /** Ends streams whose session is over by `nowMs` (4401). @returns the next such time, or null */
   endExpired(nowMs: number): number | null;
+  /** The budget is used up: ends every stream of devices that are not the owner's. */
+  endOthers(isOwners: (device: string) => boolean, code: number, reason: string): void;
+  /** Keeps what the room counted over its sleep. */
+  keepUsage(usage: number[]): void;
   connectedDevices(): ReadonlySet<string>;
   /** Ends the link and with it every stream. */
   endLink(code: number, reason: string): void;
   /** A device waits at the door or not: decides the heartbeat together with open streams. */
   setWaiting(waiting: boolean): void;
 }
-
-/** Attachment kinds, so that room.ts knows whose socket woke it. Tags: `link`, `wait`, `s:<stream>`, `dev:<device>`. */
-export const SOCKET_KINDS = ["link", "stream", "wait"] as const;
 
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:

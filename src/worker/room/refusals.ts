@@ -1,6 +1,7 @@
 /** Answers of the room in the gateway's place: short, plain, never cached. */
 import { decodeClose } from "../../core/close-code.ts";
-import { CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
+import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
+import { dayEndsMs } from "../../core/usage.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import { REFUSED_HEADER } from "./parts.ts";
 
@@ -16,10 +17,19 @@ export function refusal(status: number, text: string, retry: boolean | number = 
   return new Response(text, { status, headers });
 }
 
+/** The day's budget is used up. Not the door's to explain: it would lead back here, as this device is allowed. */
+function usedUp(nowMs: number): Response {
+  const text = "This gateway has used up its budget of today. Its owner can raise it; otherwise it opens again at 00:00 UTC.\n";
+  const answer = refusal(503, text, Math.ceil((dayEndsMs(nowMs) - nowMs) / 1000));
+  answer.headers.delete(REFUSED_HEADER);
+  return answer;
+}
+
 /** What a visitor gets whose exchange or upgrade ends with this close before the gateway answered. */
 export function refusalForClose(code: number | null): Response {
   if (code === CLOSE_SESSION_OVER) return refusal(401, "Open this address in a browser to sign this device in.\n");
   if (code === CLOSE_CUT) return refusal(403, "This device may no longer connect.\n");
+  if (code === CLOSE_BUDGET) return usedUp(Date.now());
   if (code === CLOSE_NOT_FOUND) return refusal(404, "Not found.\n");
   return refusal(502, "The gateway did not answer (connector-gateway).\n", true);
 }

@@ -1,6 +1,6 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
 import { brokenAt, decodeClose, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
-import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
+import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
   FRAME_CREDIT,
@@ -39,7 +39,6 @@ export class Relay implements RelayForAdmission, StreamHost {
   readonly #memory = new RoomMemory();
   readonly #stragglers: Stragglers;
   #isWaiting = false;
-  #wokenWith: { readonly what: Break; readonly streams: number }[] | null = [];
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -67,6 +66,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   sendFrame(frame: Uint8Array<ArrayBuffer>): void {
+    this.#options.admission.meter.bytes += frame.byteLength;
     this.#link.sendFrame(frame);
   }
 
@@ -75,19 +75,11 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   broke(what: Break, streams = 1): void {
-    // While the room wakes its next alarm is not known yet, and a row would set one.
-    if (this.#wokenWith === null) this.#options.admission.broke(what, streams);
-    else this.#wokenWith.push({ what, streams });
-  }
-
-  /** The room is awake: what ended on the way goes into the audit. */
-  awake(): void {
-    const ended = this.#wokenWith ?? [];
-    this.#wokenWith = null;
-    for (const { what, streams } of ended) this.broke(what, streams);
+    this.#options.admission.broke(what, streams);
   }
 
   forget(stream: number): void {
+    if (this.#streams.exchanges.has(stream)) this.#options.admission.meter.exchangeEnded();
     this.#streams.forget(stream);
     this.#memory.forget(stream);
     this.#tellBusy();
@@ -117,6 +109,14 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   endDevice(device: string, code: number, reason: string): number {
     return this.#endWhere((session) => session.device === device, code, reason);
+  }
+
+  endOthers(isOwners: (device: string) => boolean, code: number, reason: string): void {
+    this.#endWhere(({ device }) => !isOwners(device), code, reason);
+  }
+
+  keepUsage(usage: number[]): void {
+    this.#link.keepUsage(usage);
   }
 
   endExpired(nowMs: number): number | null {
@@ -151,6 +151,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   fetchStream(request: Request, sessionId: string, clientIp: string): Promise<Response> {
     const session = this.#options.admission.session(sessionId, this.nowMs());
     if (session === null || this.#options.admission.isCut(session.device)) return Promise.resolve(refusalForClose(CLOSE_SESSION_OVER));
+    if (!this.#options.admission.mayStream(session.device)) return Promise.resolve(refusalForClose(CLOSE_BUDGET));
     const away = this.#options.admission.away();
     if (away !== null || !this.#link.isUp)
       return Promise.resolve(refusal(503, `${away?.text ?? "The gateway is away."}\n`, away?.retrySeconds ?? true));
@@ -162,6 +163,7 @@ export class Relay implements RelayForAdmission, StreamHost {
       if (isUpgrade(request)) this.#streams.upgrades.set(id, { session, answer });
       else this.#streams.exchanges.set(id, new HttpExchange(id, session, request.method, this, answer));
     });
+    this.#options.admission.meter.opened(isUpgrade(request) ? "upgrades" : "exchanges");
     this.#options.wakeBy(session.expiresAtMs);
     this.#tellBusy();
     this.sendFrame(encodeFrame(FRAME_OPEN, 0, id, payload));

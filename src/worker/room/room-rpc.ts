@@ -1,12 +1,15 @@
-/** What services may ask of a room. Every call names the account; the room compares it with its own and answers `not-found` for any other. */
-import type { Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
+/** What services may ask of a room. Every call names the account; the room knows its persons and answers `not-found` to everybody else, and for what a role may not. */
+import type { Ceiling, Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { Difference } from "../../protocol/drift.ts";
 import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
 import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";
-import type { ConnectorKey, OwnerKey, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
-import type { ReceiptFile } from "../../protocol/receipt.ts";
+import type { RoleKind } from "../../core/person-roles.ts";
+import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
+import type { ConnectorKey, OwnerKey, PersonRole, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { HopMedian } from "../../protocol/hops.ts";
+import type { ReceiptFile } from "../../protocol/receipt.ts";
+import type { Budget, Usage } from "../../protocol/usage.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
 export type RoomFailure =
@@ -17,9 +20,12 @@ export type RoomFailure =
   | "grant-refused"
   /** No link, or no gateway behind it: nothing was done. */
   | "gateway-away"
-  | "conflict"
-  /** Nothing was done: asked again too soon. */
-  | "too-many";
+  /** Somebody else has decided about the request. */
+  | "already-allowed"
+  | "already-denied"
+  /** Nothing was done: asked too often. */
+  | "too-many"
+  | "conflict";
 
 export type RoomResult<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: RoomFailure; readonly triesLeft?: number };
@@ -33,6 +39,8 @@ export interface RoomOwners {
     /** `adding`, `removing`: the connector has not answered yet. */
     readonly state: "trusted" | "adding" | "removing";
     readonly role: OwnerRole;
+    /** Whose it is, when it came by an invitation. */
+    readonly person: string | null;
   }[];
   readonly recovery: { readonly key: RecoveryKey; readonly state: "trusted" | "adding" } | null;
 }
@@ -59,6 +67,18 @@ export interface RoomSnapshot {
   readonly drift: { readonly atMs: number; readonly differences: readonly Difference[] } | null;
   readonly waitingCount: number;
   readonly alarm: Gateway["alarm"];
+  /** Of the account that asked. */
+  readonly role: RoleKind;
+  /** Whether that account claimed the gateway. */
+  readonly isOwn: boolean;
+}
+
+export interface RoomOpening {
+  readonly name: string;
+  readonly state: GatewayState;
+  /** Hash of the key log's last entry. */
+  readonly head: string | null;
+  readonly ceiling: Ceiling | null;
 }
 
 /** A connector's answer to `probe`. */
@@ -106,6 +126,8 @@ export interface RoomRpc {
     by?: string | null;
   }): Promise<RoomResult<Decided>>;
   deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>>;
+  /** What somebody is told before it opens the gateway on its own device. */
+  opening(input: { account: string }): Promise<RoomResult<RoomOpening>>;
   /** Same-device grant: kind `owner`, with an activation hash. */
   ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>>;
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>>;
@@ -128,8 +150,46 @@ export interface RoomRpc {
   setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
   /** An owner passkey comes and lost ones go, signed by the recovery key. */
   recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>>;
+  /** What was counted this month and what it costs, and how the day's budget stands. */
+  usage(input: { account: string }): Promise<RoomResult<Usage>>;
+  setBudget(input: { account: string; budget: Budget }): Promise<RoomResult<Usage>>;
+  /** The owner has read that the budget is nearly or wholly used up. */
+  readBudgetNotice(input: { account: string }): Promise<RoomResult<null>>;
   /** The owner ended the other copy of the connector: the next one that proves itself is linked. `conflict` when nothing is closed for that. */
   endQuarantine(input: { account: string }): Promise<RoomResult<null>>;
+  /** What the account is here. */
+  standing(input: { account: string }): Promise<RoomResult<{ role: RoleKind }>>;
+  /** Everybody who is invited, accepted or confirmed. */
+  persons(input: { account: string }): Promise<RoomResult<PersonsView>>;
+  /** A new invitation; `code` is the code's hash. */
+  invite(input: {
+    account: string;
+    id: string;
+    code: string;
+    name: string;
+    role: PersonRole;
+    expiresAtMs: number;
+  }): Promise<RoomResult<null>>;
+  /** For any account: the code's hash is what admits. */
+  lookAtInvitation(input: { account: string; code: string }): Promise<RoomResult<InvitationView>>;
+  /** The code made this account: the invitation is for it alone. */
+  holdInvitation(input: { account: string; code: string }): Promise<RoomResult<null>>;
+  /** Names a passkey of the account to the gateway; one of many at once wins. */
+  acceptInvitation(input: {
+    account: string;
+    code: string;
+    accountName: string;
+    passkey: OwnerKey;
+    proof: string | null;
+  }): Promise<RoomResult<null>>;
+  /** Makes somebody who accepted a person, by an owner's signature; the connector verifies by itself. */
+  confirmPerson(input: { account: string; person: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
+  /** Withdraws an invitation, or removes a person: signed by an owner when the person has a say. */
+  removePerson(input: { account: string; person: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>>;
+  /** What the account would leave. */
+  leaving(input: { account: string }): Promise<RoomResult<Leaving>>;
+  /** The account goes by itself. */
+  leave(input: { account: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>>;
   /** A page of the key log's copy, from place `from` on; empty at its end. */
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
   /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out. */

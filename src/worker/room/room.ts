@@ -2,13 +2,19 @@
 import { DurableObject } from "cloudflare:workers";
 import type { PairingRequest, Receipt } from "../../protocol/api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
-import type { ConnectorKey, OwnerKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import { mayDo } from "../../core/person-roles.ts";
+import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
+import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
+import type { ConnectorKey, OwnerKey, PersonRole, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import type { Budget, Usage } from "../../protocol/usage.ts";
 import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { NO_COPIES } from "../../core/copy-watch.ts";
+import { AlarmClock } from "./alarm-clock.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
+import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
 import { cut, endUnanswered } from "./cuts.ts";
 import { exportReceipt, receiptView } from "./receipts.ts";
 import { allow, checkMatchCode, deny, ownerGrant, ownerOpened } from "./decisions.ts";
@@ -18,10 +24,15 @@ import { endOverdue } from "./owed.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
 import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } from "./owners.ts";
-import { cardOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
+import { acceptInvitation, holdInvitation, invite, lookAtInvitation } from "./invitations.ts";
+import { cardOf, decisionOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
+import { confirmAllAnew } from "./person-changes.ts";
+import { ceilingOf, confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { Decided, HopStep, OwnerChange, RoomHops, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, HopStep, OwnerChange, RoomHops, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import { byWhom, whoIs } from "./standing.ts";
+import type { Who } from "./standing.ts";
 import type { RequestRow } from "./storage.ts";
 import { statusFor } from "./status.ts";
 import { sweep } from "./sweep.ts";
@@ -41,7 +52,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   readonly #relay: Relay;
   readonly #door: Door;
   readonly #sessions: DoorSessions;
-  #alarmAtMs: number | null = null;
+  readonly #clock: AlarmClock;
   /** Nothing is stored any more; what still arrives is answered as at a room that never was. */
   #isRemoved = false;
 
@@ -50,13 +61,16 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const config = readConfig(env);
     const now = (): number => Date.now();
     const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes));
-    const wakeBy = (atMs: number): void => this.#wakeBy(atMs);
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ROOM_PING, ROOM_PONG));
-    // Known before any event: an alarm set later must never push an earlier one back.
-    void ctx.blockConcurrencyWhile(async () => {
-      this.#alarmAtMs = await ctx.storage.getAlarm();
-      this.#relay.awake();
+    this.#clock = new AlarmClock({
+      getAlarm: () => ctx.storage.getAlarm(),
+      setAlarm: (atMs) => {
+        this.#admission.meter.rows(1);
+        return ctx.storage.setAlarm(atMs);
+      },
     });
+    const wakeBy = (atMs: number): void => this.#clock.wakeBy(atMs);
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ROOM_PING, ROOM_PONG));
+    void ctx.blockConcurrencyWhile(() => this.#clock.learn());
     this.#admission = new Admission({ ctx, env, config, now, random, wakeBy });
     this.#relay = new Relay({
       ctx,
@@ -67,13 +81,14 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       approveOrigin: config.approveOrigin,
       rpId: config.rpId,
     });
-    this.#admission.attach(this.#relay);
+    this.#admission.attach(this.#relay, (row) => farewell(this.#admission, row));
     this.#door = new Door(this.#admission);
     this.#sessions = new DoorSessions(this.#admission);
   }
 
   override async fetch(request: Request): Promise<Response> {
     if (this.#isRemoved) return refusal(404, "Not found.\n");
+    this.#admission.meter.count("doorRequests");
     try {
       const header = (name: string): string => request.headers.get(`x-gatehouse-${name}`) ?? "";
       switch (header("kind")) {
@@ -100,7 +115,9 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   override async webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> {
     if (this.#isRemoved) return closeQuietly(ws, 4403, "this gateway was removed");
     try {
-      if (this.#relay.fastMessage(ws, data)) return;
+      const { meter } = this.#admission;
+      if (this.#relay.fastMessage(ws, data)) return meter.relayed(typeof data === "string" ? data.length : data.byteLength);
+      meter.count("controls");
       const attachment = attachmentOf(ws);
       if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
@@ -121,9 +138,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   /** At least once, possibly late: what is over is told by its own time, and one part that fails never keeps the others from theirs. */
   override async alarm(): Promise<void> {
-    this.#alarmAtMs = null;
+    this.#clock.rang();
     if (this.#isRemoved) return;
     const nowMs = Date.now();
+    this.#admission.meter.count("alarms");
     const parts = [
       () => this.#relay.endExpired(nowMs),
       () => this.#relay.endStragglers(nowMs),
@@ -137,14 +155,15 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     for (const part of parts) {
       try {
         const next = await part();
-        if (next !== null) this.#wakeBy(next);
+        if (next !== null) this.#clock.wakeBy(next);
       } catch {
-        this.#wakeBy(nowMs + SWEEP_AGAIN_MS);
+        this.#clock.wakeBy(nowMs + SWEEP_AGAIN_MS);
       }
     }
+    if (this.#admission.storage.meta() !== null) this.#admission.meter.settle();
   }
 
-  // --- RPC: every call names the account; any other answer than its own is `not-found` ---------------------------------------
+  // --- RPC: every call names the account; whoever may not do it here gets `not-found` ----------------------------------------
 
   setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>> {
     if (this.#isRemoved) return Promise.resolve(NOT_FOUND);
@@ -161,14 +180,17 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     ownerKeys: readonly OwnerKey[];
     recovery?: SignedByOwner | null;
   }): Promise<RoomResult<null>> {
-    return this.#for(input.account, async () => {
+    return this.#for(input.account, "end", async ({ person }) => {
       const meta = this.#admission.mustMeta();
+      // The new key log begins with the passkeys of the account that claimed the gateway.
+      if (person !== null) return NOT_FOUND;
       this.#relay.endLink(4410, "another machine is this gateway's connector now");
       this.#admission.storage.transaction(() => {
         this.#admission.storage.setMeta({ ...meta, key: input.key, previousKey: null, copies: NO_COPIES, generation: 0, acknowledged: 0 });
         this.#admission.storage.setOwnerKeys(input.ownerKeys);
         this.#admission.storage.setRecoveryKey(null);
         this.#admission.storage.clearKeyLog();
+        confirmAllAnew(this.#admission);
         this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
       });
       const { recovery = null } = input;
@@ -179,16 +201,16 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   rename(input: { account: string; name: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "manage", () => {
       this.#admission.storage.setMeta({ ...this.#admission.mustMeta(), name: input.name });
       return done();
     });
   }
 
   snapshot(input: { account: string }): Promise<RoomResult<RoomSnapshot>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "see", ({ role, person }) => {
       const { gateway, name, connectorVersion, lastSeenMs } = this.#admission.mustMeta();
-      const waitingCount = this.#admission.storage.all("requests").length;
+      const waitingCount = mayDo(role, "decide") ? this.#admission.storage.all("requests").length : 0;
       const state = this.#admission.state();
       const value = {
         gateway,
@@ -201,19 +223,25 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         lastBreak: this.#admission.lastBreak(),
         head: this.#admission.keyLog.head(),
         devices: this.#admission.devices(),
-        drift: driftView(this.#admission),
+        drift: mayDo(role, "manage") ? driftView(this.#admission) : null,
         waitingCount,
         alarm: this.#admission.storage.alarm(),
+        role,
+        isOwn: person === null,
       };
       showNotices(this.#admission);
+      showBudgetNotice(this.#admission);
       return Promise.resolve({ ok: true, value });
     });
   }
 
   request(input: { account: string; request: string }): Promise<RoomResult<PairingRequest>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "decide", ({ person }) => {
       const row = this.#admission.storage.get<RequestRow>("requests", input.request);
-      if (row === null) return Promise.resolve({ ok: false, failure: "request-over" });
+      if (row === null) {
+        const decided = decisionOf(this.#admission.storage, input.request);
+        return Promise.resolve({ ok: false, failure: decided === null ? "request-over" : (`already-${decided}` as const) });
+      }
       ownerOpened(this.#admission, row);
       const card = cardOf(this.#admission, { ...row, lastSeenMs: requestLastSeenMs(this.#admission, row) });
       return Promise.resolve({
@@ -223,6 +251,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
           key: row.key,
           roomNonce: row.nonce,
           head: this.#admission.keyLog.head()?.hash ?? null,
+          ceiling: ceilingOf(person),
           triesLeft: MATCH_CODE_TRIES - row.tries,
         },
       });
@@ -230,7 +259,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   checkMatchCode(input: { account: string; request: string; code: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => Promise.resolve(checkMatchCode(this.#admission, input.request, input.code)));
+    return this.#for(input.account, "decide", (who) => Promise.resolve(checkMatchCode(this.#admission, input.request, input.code, who)));
   }
 
   allow(input: {
@@ -240,107 +269,187 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     signed: SignedByOwner;
     by?: string | null;
   }): Promise<RoomResult<Decided>> {
-    return this.#for(input.account, () => allow(this.#admission, input));
+    return this.#for(input.account, "decide", (who) => allow(this.#admission, input, who));
   }
 
   deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>> {
-    return this.#for(input.account, () => Promise.resolve(deny(this.#admission, input)));
+    return this.#for(input.account, "decide", (who) => Promise.resolve(deny(this.#admission, input, who)));
+  }
+
+  opening(input: { account: string }): Promise<RoomResult<RoomOpening>> {
+    return this.#for(input.account, "decide", ({ person }) => {
+      const head = this.#admission.keyLog.head()?.hash ?? null;
+      const value = { name: this.#admission.mustMeta().name, state: this.#admission.state(), head, ceiling: ceilingOf(person) };
+      return Promise.resolve({ ok: true, value });
+    });
   }
 
   ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>> {
-    return this.#for(input.account, () => ownerGrant(this.#admission, input));
+    return this.#for(input.account, "decide", (who) => ownerGrant(this.#admission, input, who));
   }
 
   keepDevice(input: { account: string; device: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => (keepDevice(this.#admission, input.device) ? done() : Promise.resolve(NOT_FOUND)));
+    return this.#for(input.account, "answer", () => (keepDevice(this.#admission, input.device) ? done() : Promise.resolve(NOT_FOUND)));
   }
 
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "manage", (who) => {
       const row = this.#admission.device(input.device);
       if (row === null) return Promise.resolve(NOT_FOUND);
       this.#admission.storage.transaction(() => {
         this.#admission.saveDevice({ ...row, name: input.name });
-        this.#admission.audit("owner", "device-renamed", row.id, {});
+        this.#admission.audit("owner", "device-renamed", row.id, byWhom(who));
       });
       return done();
     });
   }
 
   cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {
-    return this.#for(input.account, () => cut(this.#admission, input.device));
+    return this.#for(input.account, "cut", (who) => cut(this.#admission, input.device, who));
   }
 
   receipt(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "see", () => {
       const receipt = this.#admission.storage.receipt(input.device);
       return Promise.resolve(receipt === null ? NOT_FOUND : { ok: true as const, value: receiptView(this.#admission, receipt) });
     });
   }
 
   receiptFile(input: { account: string; device: string }): Promise<RoomResult<ReceiptFile>> {
-    return this.#for(input.account, () => Promise.resolve(exportReceipt(this.#admission, input.device)));
+    return this.#for(input.account, "cut", () => Promise.resolve(exportReceipt(this.#admission, input.device)));
   }
 
   mend(input: { account: string; entry: string; what: "remove" | "keep" }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => mend(this.#admission, input));
+    return this.#for(input.account, "manage", () => mend(this.#admission, input));
   }
 
   owners(input: { account: string }): Promise<RoomResult<RoomOwners>> {
-    return this.#for(input.account, () => Promise.resolve({ ok: true, value: ownersOf(this.#admission) }));
+    return this.#for(input.account, "keys", () => Promise.resolve({ ok: true, value: ownersOf(this.#admission) }));
   }
 
   addOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
-    return this.#for(input.account, () => addOwnerKey(this.#admission, input.account, input.signed));
+    return this.#for(input.account, "keys", () => addOwnerKey(this.#admission, this.#admission.mustMeta().account, input.signed));
   }
 
   removeOwnerKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
-    return this.#for(input.account, () => removeOwnerKey(this.#admission, input.account, input.signed));
+    return this.#for(input.account, "keys", () => removeOwnerKey(this.#admission, this.#admission.mustMeta().account, input.signed));
   }
 
   setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
-    return this.#for(input.account, () => setRecoveryKey(this.#admission, input.account, input.signed));
+    return this.#for(input.account, "keys", () => setRecoveryKey(this.#admission, this.#admission.mustMeta().account, input.signed));
   }
 
   recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>> {
-    return this.#for(input.account, () => recoverOwners(this.#admission, input.account, input.signed));
+    return this.#for(input.account, "keys", () => recoverOwners(this.#admission, this.#admission.mustMeta().account, input.signed));
+  }
+
+  usage(input: { account: string }): Promise<RoomResult<Usage>> {
+    return this.#for(input.account, "manage", () => Promise.resolve({ ok: true, value: usageOf(this.#admission) }));
+  }
+
+  setBudget(input: { account: string; budget: Budget }): Promise<RoomResult<Usage>> {
+    return this.#for(input.account, "manage", () => Promise.resolve({ ok: true, value: setBudget(this.#admission, input.budget) }));
+  }
+
+  readBudgetNotice(input: { account: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, "manage", () => {
+      readBudgetNotice(this.#admission);
+      return done();
+    });
   }
 
   endQuarantine(input: { account: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, () => {
+    return this.#for(input.account, "manage", () => {
       if (!this.#admission.isQuarantined()) return Promise.resolve({ ok: false, failure: "conflict" });
       this.#admission.endQuarantine();
       return done();
     });
   }
 
+  standing(input: { account: string }): Promise<RoomResult<{ role: RoleKind }>> {
+    return this.#for(input.account, "see-activity", ({ role }) => Promise.resolve({ ok: true, value: { role } }));
+  }
+
+  persons(input: { account: string }): Promise<RoomResult<PersonsView>> {
+    return this.#for(input.account, "persons", () => Promise.resolve({ ok: true, value: personsOf(this.#admission) }));
+  }
+
+  invite(input: {
+    account: string;
+    id: string;
+    code: string;
+    name: string;
+    role: PersonRole;
+    expiresAtMs: number;
+  }): Promise<RoomResult<null>> {
+    const { account, ...invitation } = input;
+    return this.#for(account, "persons", (who) => Promise.resolve(invite(this.#admission, invitation, who)));
+  }
+
+  lookAtInvitation(input: { account: string; code: string }): Promise<RoomResult<InvitationView>> {
+    return this.#forInvited(() => lookAtInvitation(this.#admission, input));
+  }
+
+  holdInvitation(input: { account: string; code: string }): Promise<RoomResult<null>> {
+    return this.#forInvited(() => holdInvitation(this.#admission, input));
+  }
+
+  acceptInvitation(input: {
+    account: string;
+    code: string;
+    accountName: string;
+    passkey: OwnerKey;
+    proof: string | null;
+  }): Promise<RoomResult<null>> {
+    return this.#forInvited(() => acceptInvitation(this.#admission, input));
+  }
+
+  confirmPerson(input: { account: string; person: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, "persons", (who) => confirmPerson(this.#admission, input, who));
+  }
+
+  removePerson(input: { account: string; person: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, "persons", (who) => removePerson(this.#admission, input, who));
+  }
+
+  leaving(input: { account: string }): Promise<RoomResult<Leaving>> {
+    return this.#for(input.account, "leave", (who) => Promise.resolve({ ok: true, value: leavingOf(this.#admission, who) }));
+  }
+
+  leave(input: { account: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, "leave", (who) => leave(this.#admission, input.signed, who));
+  }
+
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>> {
-    return this.#for(input.account, () =>
+    return this.#for(input.account, "manage", () =>
       Promise.resolve({ ok: true, value: this.#admission.storage.keyLogLines(input.from, KEY_LOG_PAGE) }),
     );
   }
 
   auditLines(input: { account: string; from: number; isExport: boolean }): Promise<RoomResult<readonly string[]>> {
-    return this.#for(input.account, () => {
-      if (input.isExport) this.#admission.audit("owner", "audit-exported", null, {});
+    return this.#for(input.account, "manage", (who) => {
+      if (input.isExport) this.#admission.audit("owner", "audit-exported", null, byWhom(who));
       return Promise.resolve({ ok: true, value: this.#admission.storage.auditLines(input.from, AUDIT_PAGE) });
     });
   }
 
   hops(input: { account: string; step: HopStep }): Promise<RoomResult<RoomHops>> {
-    return this.#for(input.account, () => Promise.resolve(this.#admission.hops.step(input.step)));
+    return this.#for(input.account, "manage", () => Promise.resolve(this.#admission.hops.step(input.step)));
   }
 
   remove(input: { account: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, async () => {
+    return this.#for(input.account, "end", async (who) => {
       for (const row of this.#admission.storage.all<RequestRow>("requests"))
         endRequest(this.#admission, row, "withdrawn", { type: "ended", why: "withdrawn" });
       for (const { id } of this.#admission.devices()) dropNoticesOf(this.#admission, id);
-      this.#admission.audit("owner", "gateway-removed", null, {});
+      this.#admission.audit("owner", "gateway-removed", null, byWhom(who));
+      const gone = { gateway: this.#admission.mustMeta().gateway, state: "no-link" } as const;
+      await this.#admission.notices.inboxes("see", (inbox) => inbox.forgetGateway(gone));
       // What D1 has not heard yet is told now; when it is away, the account's own history lacks the end of a gateway that is gone.
       await this.#admission.outbox.drain();
       this.#relay.endLink(4410, "this gateway was removed");
       this.#isRemoved = true;
+      this.#clock.turnOff();
       for (const ws of this.ctx.getWebSockets()) closeQuietly(ws, 4403, "this gateway was removed");
       await this.ctx.storage.deleteAlarm();
       await this.#admission.storage.deleteAll();
@@ -355,10 +464,20 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return forEdge(answer, this.#admission.identity()?.key.x ?? null, report?.state === "online" ? report.build : undefined);
   }
 
-  async #for<T>(account: string, work: () => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
+  /** Does what the account may do here; for everybody else, and for everything else, this room was never made (PROTOCOL.md PE1). */
+  async #for<T>(account: string, action: PersonAction, work: (who: Who) => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
     if (this.#isRemoved) return NOT_FOUND;
-    const meta = this.#admission.storage.meta();
-    return meta === null || meta.account !== account ? NOT_FOUND : work();
+    const who = whoIs(this.#admission.storage, account);
+    if (who === null || !mayDo(who.role, action)) return NOT_FOUND;
+    this.#admission.meter.count("calls");
+    return work(who);
+  }
+
+  /** For whoever shows what only the holder of an invitation's code knows. */
+  async #forInvited<T>(work: () => RoomResult<T>): Promise<RoomResult<T>> {
+    if (this.#isRemoved || this.#admission.storage.meta() === null) return NOT_FOUND;
+    this.#admission.meter.count("calls");
+    return Promise.resolve(work());
   }
 
   #gone(ws: WebSocket, code: number, reason: string): void {
@@ -374,13 +493,6 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     } catch {
       closeQuietly(ws, CLOSE_INTERNAL, "internal error");
     }
-  }
-
-  #wakeBy(atMs: number): void {
-    if (this.#isRemoved) return;
-    if (this.#alarmAtMs !== null && this.#alarmAtMs <= atMs) return;
-    this.#alarmAtMs = atMs;
-    void this.ctx.storage.setAlarm(atMs);
   }
 }
 

@@ -13,6 +13,8 @@ import type { ConnectorKey, DeviceKey, OwnerKey, RecoveryKey, SignedByOwner } fr
 import type { SignedReceipt } from "../../protocol/receipt.ts";
 import type { Access } from "../../protocol/words.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
+import type { StoredUsage } from "./meter.ts";
+import type { InvitationRow, PersonRow } from "./person-rows.ts";
 
 export interface RoomMeta {
   readonly gateway: string;
@@ -113,7 +115,9 @@ export interface RecoveryRow {
 export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
-const DOCUMENTS = ["meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices"] as const;
+const DOCUMENTS = [
+  "meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices", "invitations", "persons", "decided",
+] as const; // prettier-ignore
 type DocumentTable = (typeof DOCUMENTS)[number];
 
 /** What receipts of an older version do not say. */
@@ -121,6 +125,8 @@ const NOT_SAID = { deniedAtMs: null, why: null } as const;
 
 export class RoomStorage {
   readonly #storage: DurableObjectStorage;
+  /** Rows and index rows that were written through this instance: each is billed. */
+  rowsWritten = 0;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -132,6 +138,15 @@ export class RoomStorage {
       "CREATE TABLE IF NOT EXISTS audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hash TEXT NOT NULL, digest TEXT NOT NULL, line TEXT NOT NULL)",
     );
     storage.sql.exec("CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL)");
+  }
+
+  /** @returns bytes of the whole database */
+  get sizeBytes(): number {
+    return this.#storage.sql.databaseSize;
+  }
+
+  #write(query: string, ...parameters: readonly (string | number | null)[]): void {
+    this.rowsWritten += this.#storage.sql.exec(query, ...parameters).rowsWritten;
   }
 
   /** All or nothing; the callback must not await. */
@@ -153,7 +168,7 @@ export class RoomStorage {
 
   put(table: DocumentTable, id: string, value: object): void {
     // Keeps the row's place: cards never change their order (PROTOCOL.md RQ3).
-    this.#storage.sql.exec(
+    this.#write(
       `INSERT INTO ${table} (id, json) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json`,
       id,
       JSON.stringify(value),
@@ -161,7 +176,7 @@ export class RoomStorage {
   }
 
   delete(table: DocumentTable, id: string): void {
-    this.#storage.sql.exec(`DELETE FROM ${table} WHERE id = ?`, id);
+    this.#write(`DELETE FROM ${table} WHERE id = ?`, id);
   }
 
   meta(): RoomMeta | null {
@@ -187,7 +202,7 @@ export class RoomStorage {
   }
 
   setOwnerKeys(keys: readonly OwnerKey[]): void {
-    this.#storage.sql.exec("DELETE FROM owner_keys");
+    this.#write("DELETE FROM owner_keys");
     for (const key of keys) this.put("owner_keys", key.credentialId, key);
   }
 
@@ -199,6 +214,14 @@ export class RoomStorage {
   setRecoveryKey(row: RecoveryRow | null): void {
     if (row === null) this.delete("meta", "recovery-key");
     else this.put("meta", "recovery-key", row);
+  }
+
+  persons(): PersonRow[] {
+    return this.all<PersonRow>("persons");
+  }
+
+  invitations(): InvitationRow[] {
+    return this.all<InvitationRow>("invitations");
   }
 
   /** Ends what a device's sessions still allow. */
@@ -221,16 +244,19 @@ export class RoomStorage {
   }
 
   block(device: string): void {
-    this.#storage.sql.exec("INSERT OR IGNORE INTO blocked (device) VALUES (?)", device);
+    this.#write("INSERT OR IGNORE INTO blocked (device) VALUES (?)", device);
   }
 
   /** Marks a nonce as used. @returns false when it was used before: only one caller ever wins */
   useNonce(nonce: string, forgetAtMs: number): boolean {
-    return (
-      this.#storage.sql
-        .exec("INSERT OR IGNORE INTO nonces (nonce, expires_at_ms) VALUES (?, ?) RETURNING nonce", nonce, forgetAtMs)
-        .toArray().length > 0
+    const cursor = this.#storage.sql.exec(
+      "INSERT OR IGNORE INTO nonces (nonce, expires_at_ms) VALUES (?, ?) RETURNING nonce",
+      nonce,
+      forgetAtMs,
     );
+    const isFirst = cursor.toArray().length > 0;
+    this.rowsWritten += cursor.rowsWritten;
+    return isFirst;
   }
 
   /** @returns when the last used nonce may be forgotten, in ms, or null when none is kept */
@@ -239,11 +265,11 @@ export class RoomStorage {
   }
 
   dropOldNonces(nowMs: number): void {
-    this.#storage.sql.exec("DELETE FROM nonces WHERE expires_at_ms <= ?", nowMs);
+    this.#write("DELETE FROM nonces WHERE expires_at_ms <= ?", nowMs);
   }
 
   toOutbox(event: OutboxEvent): void {
-    this.#storage.sql.exec("INSERT INTO outbox (json) VALUES (?)", JSON.stringify(event));
+    this.#write("INSERT INTO outbox (json) VALUES (?)", JSON.stringify(event));
   }
 
   /** Oldest first. */
@@ -255,7 +281,7 @@ export class RoomStorage {
   }
 
   outboxDone(seq: number): void {
-    this.#storage.sql.exec("DELETE FROM outbox WHERE seq = ?", seq);
+    this.#write("DELETE FROM outbox WHERE seq = ?", seq);
   }
 
   keyLogHead(): KeyLogHead | null {
@@ -265,7 +291,13 @@ export class RoomStorage {
 
   addToKeyLog(row: { readonly seq: number; readonly hash: string; readonly line: string; readonly grant: string | null }): void {
     const { seq, hash, line, grant } = row;
-    this.#storage.sql.exec("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
+    this.#write("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
+  }
+
+  /** @returns the newest entry in which the gateway's machine set its policy, or null. Signed members are base64url, so that the pattern fits no other. */
+  lastPolicyLine(): string | null {
+    const query = `SELECT line FROM key_log WHERE line LIKE '%"body":{"type":"policy",%' ORDER BY seq DESC LIMIT 1`;
+    return this.#storage.sql.exec<{ line: string }>(query).toArray()[0]?.line ?? null;
   }
 
   /** @returns the place of a grant in the key log, or null when the copy does not have it */
@@ -284,7 +316,7 @@ export class RoomStorage {
 
   /** A new claim starts a new log. */
   clearKeyLog(): void {
-    this.#storage.sql.exec("DELETE FROM key_log");
+    this.#write("DELETE FROM key_log");
   }
 
   /** The end of the audit chain, or null before the first entry. */
@@ -303,7 +335,7 @@ export class RoomStorage {
     readonly line: string;
   }): void {
     const { seq, atMs, hash, digest, line } = row;
-    this.#storage.sql.exec("INSERT INTO audit (seq, at_ms, hash, digest, line) VALUES (?, ?, ?, ?, ?)", seq, atMs, hash, digest, line);
+    this.#write("INSERT INTO audit (seq, at_ms, hash, digest, line) VALUES (?, ?, ?, ?, ?)", seq, atMs, hash, digest, line);
   }
 
   /** Time of one entry of the audit chain, in ms. */
@@ -359,6 +391,15 @@ export class RoomStorage {
 
   saveReceipt(receipt: StoredReceipt): void {
     this.put("receipts", receipt.device, receipt);
+  }
+
+  /** What was counted and the budget (meter.ts), or null before the first time. */
+  usage(): StoredUsage | null {
+    return this.get<StoredUsage>("meta", "usage");
+  }
+
+  setUsage(usage: StoredUsage): void {
+    this.put("meta", "usage", usage);
   }
 
   async deleteAll(): Promise<void> {

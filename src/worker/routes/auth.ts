@@ -36,6 +36,7 @@ import {
 import type { Passkey } from "../db/account-queries.ts";
 import type { Env } from "../env.ts";
 import { ApiError } from "../respond.ts";
+import { mayMakeAccount } from "../services/gateway-invitations.ts";
 import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";
 
@@ -112,12 +113,13 @@ export const authRoutes = [
       if (passkey === null) throw new ApiError("passkey-refused");
       if ((await passkeyByCredential(env.DB, passkey.credentialId)) !== null) throw new ApiError("passkey-refused");
       const mode = await signUpMode(call);
-      if (mode === "invite") {
-        const invitation = body.invitation === undefined ? null : await redeemCode(env, "invitation", body.invitation);
-        if (invitation === null) throw new ApiError("closed-for-sign-up");
-      }
       const nowMs = Date.now();
       const account = { id: newRowId(), name: body.name, userHandle: body.userHandle, createdAtMs: nowMs };
+      if (mode === "invite") {
+        const invitation = body.invitation === undefined ? null : await redeemCode(env, "invitation", body.invitation);
+        if (invitation === null || !(await mayMakeAccount(env, invitation, body.invitation ?? "", account.id)))
+          throw new ApiError("closed-for-sign-up");
+      }
       const { codes, macs } = await newRecoveryCodes(env, account.id);
       const { credentialId, coseKey, key } = passkey;
       const row = await sealed(env, {

@@ -28,7 +28,7 @@ export interface Call<Body> {
 export type Answer = object | Response | { readonly json: object; readonly cookies: readonly string[] };
 
 export interface Route<Body> {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly summary: string;
   readonly body?: z.ZodType<Body>;

@@ -1,8 +1,8 @@
 /** Approval origin: the owner's decisions. The room judges; this only says who asks. */
 import type { z } from "zod";
 import { allowSchema, decisionSchema, denySchema, matchSchema, ownerGrantSchema, pairingRequestSchema } from "../../protocol/api.ts";
+import { isGatewayId } from "../auth/gateway-id.ts";
 import { passkeyByCredential } from "../db/account-queries.ts";
-import { gatewayOf } from "../db/gateway-queries.ts";
 import { ApiError } from "../respond.ts";
 import type { RoomResult } from "../room/room-rpc.ts";
 import { route } from "./checked-route.ts";
@@ -14,11 +14,11 @@ export function valueOf<T>(result: RoomResult<T>): T {
   throw new ApiError(result.failure, result.triesLeft === undefined ? {} : { triesLeft: result.triesLeft });
 }
 
-/** The caller's own gateway, or the same 404 as for none. */
-export async function ownRoom(call: Call<unknown>) {
-  const row = await gatewayOf(call.env.DB, call.session.account, call.param("gateway"));
-  if (row === null) throw new ApiError("not-found");
-  return { row, room: call.env.ROOM.getByName(row.id), account: call.session.account };
+/** The room of a gateway: it alone says what the caller may do there. A guess dies here, with the same 404 as for none. */
+export async function roomOf(call: Call<unknown>) {
+  const gateway = call.param("gateway");
+  if (!(await isGatewayId(call.env, gateway))) throw new ApiError("not-found");
+  return { gateway, room: call.env.ROOM.getByName(gateway), account: call.session.account };
 }
 
 /** @returns what the account calls this passkey, or null; only for people to read, so that D1 away stops no decision */
@@ -41,7 +41,7 @@ export const decisionRoutes = [
     auth: "account",
     answer: pairingRequestSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       return valueOf(await room.request({ account, request: call.param("request") }));
     },
   }),
@@ -52,7 +52,7 @@ export const decisionRoutes = [
     auth: "account",
     body: matchSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.checkMatchCode({ account, request: call.param("request"), code: call.body.code }));
       return { ok: true };
     },
@@ -65,7 +65,7 @@ export const decisionRoutes = [
     body: allowSchema,
     answer: decisionSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       const { code, signed } = call.body;
       const by = await passkeyName(call, signed.assertion.credentialId);
       return valueOf(await room.allow({ account, request: call.param("request"), code, signed, by }));
@@ -79,7 +79,7 @@ export const decisionRoutes = [
     body: denySchema,
     answer: decisionSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       const { device } = valueOf(await room.deny({ account, request: call.param("request"), block: call.body.block }));
       return { outcome: "denied", device };
     },
@@ -90,10 +90,9 @@ export const decisionRoutes = [
     summary: "The gateway that the owner is about to open on this device",
     auth: "account",
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
-      const snapshot = valueOf(await room.snapshot({ account }));
-      const head = snapshot.head?.hash ?? null;
-      return { gatewayName: row.name, gatewayState: snapshot.state, origin: call.config.gatewayOrigin(row.id), head };
+      const { gateway, room, account } = await roomOf(call);
+      const { name, state, head, ceiling } = valueOf(await room.opening({ account }));
+      return { gatewayName: name, gatewayState: state, origin: call.config.gatewayOrigin(gateway), head, ceiling };
     },
   }),
   route<z.infer<typeof ownerGrantSchema>>({
@@ -104,7 +103,7 @@ export const decisionRoutes = [
     body: ownerGrantSchema,
     answer: decisionSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       const { signed } = call.body;
       return valueOf(await room.ownerGrant({ account, signed, by: await passkeyName(call, signed.assertion.credentialId) }));
     },

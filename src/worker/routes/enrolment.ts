@@ -136,7 +136,9 @@ export const pageEnrolmentRoutes = [
       const gateway = await createGateway(env, session.account, body.name);
       const named = { id: before.id, from: "redeemed", nowMs: Date.now(), set: { gatewayId: gateway.id } } as const;
       if ((await stepEnrolment(env.DB, named)) === null) throw new ApiError("conflict");
-      return (await viewGateway(env, config, gateway)).gateway;
+      const view = await viewGateway(env, config, gateway, session.account);
+      if (view === null) throw new ApiError("not-found");
+      return view.gateway;
     },
   }),
   route<z.infer<typeof pageNonceSchema>>({

@@ -1,7 +1,6 @@
 /** App origin: session, gateways, devices, requests, activity, invitations. */
 import { z } from "zod";
 import {
-  activitySchema,
   appMeSchema,
   differenceMendSchema,
   gatewayCreatedSchema,
@@ -9,13 +8,13 @@ import {
   gatewayNameSchema,
   gatewaySchema,
   hopsSchema,
-  noticeSchema,
   receiptSchema,
   sessionFromHandoffSchema,
   signOutSchema,
-  waitingCardSchema,
+  waitingSchema,
 } from "../../protocol/api.ts";
 import { receiptFileSchema } from "../../protocol/receipt.ts";
+import { budgetSchema, usageSchema } from "../../protocol/usage.ts";
 import { sha256 } from "../../core/digests.ts";
 import {
   ENROLMENT_CODE_MS,
@@ -27,8 +26,17 @@ import {
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
 import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
 import { issueCode, redeemCode } from "../auth/one-time-code.ts";
-import { accountById, auditOf, openInvitations } from "../db/account-queries.ts";
-import { deleteGateway, gatewaysOf, insertEnrolment, renameGateway, unusedEnrolments } from "../db/gateway-queries.ts";
+import { accountById, openInvitations } from "../db/account-queries.ts";
+import {
+  deleteGateway,
+  gatewayById,
+  gatewayOf,
+  gatewaysJoined,
+  gatewaysOf,
+  insertEnrolment,
+  renameGateway,
+  unusedEnrolments,
+} from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { count } from "../log.ts";
 import { ApiError } from "../respond.ts";
@@ -40,7 +48,7 @@ import { VERSION } from "../version.ts";
 import { newRowId } from "./auth.ts";
 import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";
-import { ownRoom, valueOf } from "./decisions.ts";
+import { roomOf, valueOf } from "./decisions.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_S = 86_400;
@@ -51,16 +59,6 @@ const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string
 async function mayEnrol({ env, session }: Call<unknown>): Promise<void> {
   if ((await unusedEnrolments(env.DB, session.account, Date.now() - HOUR_MS)) >= MAX_UNUSED_ENROLMENTS_PER_HOUR)
     throw new ApiError("too-many", { retryAfterSeconds: ENROLMENT_CODE_MS / 1000 });
-}
-
-const ACTIVITY_PAGE = 100;
-
-/** Place of an event in the activity: time and id, because one millisecond may hold several. @throws ApiError bad-request */
-function readPlace(text: string | undefined): { readonly atMs: number; readonly id: string } | null {
-  if (text === undefined) return null;
-  const [, atMs, id] = /^(\d{1,15})\.([a-z2-7]{26})$/.exec(text) ?? [];
-  if (atMs === undefined || id === undefined) throw new ApiError("bad-request");
-  return { atMs: Number(atMs), id };
 }
 
 async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
@@ -89,7 +87,9 @@ async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
     expiresAtMs: expiresAtMs + ENROLMENT_CODE_MS,
   });
   const command = `npx -y ${config.appOrigin}/connector-${VERSION}.tgz up ${code}`;
-  return { gateway: (await viewGateway(env, config, row)).gateway, enrolment: id, code, command, expiresAtMs };
+  const view = await viewGateway(env, config, row, row.accountId);
+  if (view === null) throw new ApiError("not-found");
+  return { gateway: view.gateway, enrolment: id, code, command, expiresAtMs };
 }
 
 export const gatewayRoutes = [
@@ -140,12 +140,14 @@ export const gatewayRoutes = [
   route({
     method: "GET",
     path: "/api/gateways",
-    summary: "All gateways of this account",
+    summary: "All gateways of this account, and those that it joined",
     auth: "account",
     answer: z.object({ gateways: z.array(gatewaySchema) }),
     run: async ({ env, config, session }) => {
-      const rows = await gatewaysOf(env.DB, session.account);
-      return { gateways: (await Promise.all(rows.map((row) => viewGateway(env, config, row)))).map((view) => view.gateway) };
+      const { account } = session;
+      const rows = (await Promise.all([gatewaysOf(env.DB, account), gatewaysJoined(env.DB, account)])).flat();
+      const views = await Promise.all(rows.map((row) => viewGateway(env, config, row, account)));
+      return { gateways: views.flatMap((view) => (view === null ? [] : [view.gateway])) };
     },
   }),
   route<z.infer<typeof gatewayNameSchema>>({
@@ -169,7 +171,9 @@ export const gatewayRoutes = [
     auth: "account",
     answer: gatewayCreatedSchema,
     run: async (call) => {
-      const { row } = await ownRoom(call);
+      // The new machine's key log begins with the passkeys of the account that claimed the gateway.
+      const row = await gatewayOf(call.env.DB, call.session.account, call.param("gateway"));
+      if (row === null) throw new ApiError("not-found");
       await mayEnrol(call);
       return newEnrolment(call, row);
     },
@@ -180,7 +184,13 @@ export const gatewayRoutes = [
     summary: "One gateway with its devices",
     auth: "account",
     answer: gatewayDetailSchema,
-    run: async (call) => viewGateway(call.env, call.config, (await ownRoom(call)).row),
+    run: async (call) => {
+      const { gateway, account } = await roomOf(call);
+      const row = await gatewayById(call.env.DB, gateway);
+      const view = row === null ? null : await viewGateway(call.env, call.config, row, account);
+      if (view === null) throw new ApiError("not-found");
+      return view;
+    },
   }),
   route<z.infer<typeof gatewayNameSchema>>({
     method: "PATCH",
@@ -189,9 +199,9 @@ export const gatewayRoutes = [
     auth: "account",
     body: gatewayNameSchema,
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
-      await renameGateway(call.env.DB, account, row.id, call.body.name);
+      const { gateway, room, account } = await roomOf(call);
       valueOf(await room.rename({ account, name: call.body.name }));
+      await renameGateway(call.env.DB, gateway, call.body.name);
       return {};
     },
   }),
@@ -201,11 +211,47 @@ export const gatewayRoutes = [
     summary: "Removes a gateway and ends every connection to it",
     auth: "account",
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
-      // The room first: a gateway that nobody sees any more must not go on serving. A room that is gone already is fine.
+      const { gateway, room, account } = await roomOf(call);
+      // The room first: a gateway that nobody sees any more must not go on serving.
       const removed = await room.remove({ account });
-      if (!removed.ok && removed.failure !== "not-found") throw new ApiError("conflict");
-      await deleteGateway(call.env.DB, account, row.id);
+      // One that is gone already is fine, for whom it was made.
+      if (!removed.ok && (removed.failure !== "not-found" || (await gatewayOf(call.env.DB, account, gateway)) === null))
+        throw new ApiError(removed.failure);
+      await deleteGateway(call.env.DB, gateway);
+      return {};
+    },
+  }),
+  route({
+    method: "GET",
+    path: "/api/gateways/:gateway/usage",
+    summary: "What was counted this month, what it costs, and how the day's budget stands",
+    auth: "account",
+    answer: usageSchema,
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      return valueOf(await room.usage({ account }));
+    },
+  }),
+  route<z.infer<typeof budgetSchema>>({
+    method: "PUT",
+    path: "/api/gateways/:gateway/budget",
+    summary: "Sets what allowed devices may cause in one day",
+    auth: "account",
+    body: budgetSchema,
+    answer: usageSchema,
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      return valueOf(await room.setBudget({ account, budget: call.body }));
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/budget/read",
+    summary: "Takes the notice about a used-up budget away",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      valueOf(await room.readBudgetNotice({ account }));
       return {};
     },
   }),
@@ -215,7 +261,7 @@ export const gatewayRoutes = [
     summary: "Opens a gateway again that was closed because two machines used its key",
     auth: "account",
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.endQuarantine({ account }));
       return {};
     },
@@ -227,7 +273,7 @@ export const gatewayRoutes = [
     auth: "account",
     answer: hopsSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       const found = await measureHops({
         room: async (step) => valueOf(await room.hops({ account, step })),
         clock: () => performance.now(),
@@ -248,7 +294,7 @@ export const gatewayRoutes = [
     auth: "account",
     body: gatewayNameSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.renameDevice({ account, device: call.param("device"), name: call.body.name }));
       return {};
     },
@@ -259,7 +305,7 @@ export const gatewayRoutes = [
     summary: "Answers for a device that was allowed: it was the owner",
     auth: "account",
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.keepDevice({ account, device: call.param("device") }));
       return {};
     },
@@ -271,7 +317,7 @@ export const gatewayRoutes = [
     auth: "account",
     answer: receiptSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       return valueOf(await room.cut({ account, device: call.param("device") }));
     },
   }),
@@ -282,7 +328,7 @@ export const gatewayRoutes = [
     auth: "account",
     answer: receiptSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       return valueOf(await room.receipt({ account, device: call.param("device") }));
     },
   }),
@@ -292,8 +338,8 @@ export const gatewayRoutes = [
     summary: "The gateway's whole key log as the room has it, one entry on a line, for `gatehouse lock verify`",
     auth: "account",
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
-      return linesExport(`gatehouse-key-log-${row.id}.jsonl`, async (from) => valueOf(await room.keyLog({ account, from })));
+      const { gateway, room, account } = await roomOf(call);
+      return linesExport(`gatehouse-key-log-${gateway}.jsonl`, async (from) => valueOf(await room.keyLog({ account, from })));
     },
   }),
   route({
@@ -303,7 +349,7 @@ export const gatewayRoutes = [
     auth: "account",
     answer: receiptFileSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       const device = call.param("device");
       return receiptDownload(device, valueOf(await room.receiptFile({ account, device })));
     },
@@ -315,7 +361,7 @@ export const gatewayRoutes = [
     auth: "account",
     body: differenceMendSchema,
     run: async (call) => {
-      const { room, account } = await ownRoom(call);
+      const { room, account } = await roomOf(call);
       valueOf(await room.mend({ account, entry: call.param("entry"), what: call.body.what }));
       return {};
     },
@@ -326,10 +372,10 @@ export const gatewayRoutes = [
     summary: "The gateway's whole audit chain, one JSON object on a line",
     auth: "account",
     run: async (call) => {
-      const { row, room, account } = await ownRoom(call);
+      const { gateway, room, account } = await roomOf(call);
       const page = async (from: number): Promise<readonly string[]> =>
         valueOf(await room.auditLines({ account, from, isExport: from === 0 }));
-      return linesExport(`gatehouse-audit-${row.id}.jsonl`, page);
+      return linesExport(`gatehouse-audit-${gateway}.jsonl`, page);
     },
   }),
   route({
@@ -337,7 +383,7 @@ export const gatewayRoutes = [
     path: "/api/requests",
     summary: "Devices that wait for a decision, and grants that nobody has answered for yet",
     auth: "account",
-    answer: z.object({ requests: z.array(waitingCardSchema), notices: z.array(noticeSchema) }),
+    answer: waitingSchema,
     run: async ({ env, session }) => {
       const inbox = env.INBOX.getByName(session.account);
       const [requests, notices] = await Promise.all([inbox.list(), inbox.noticeList()]);
@@ -357,33 +403,6 @@ export const gatewayRoutes = [
         "x-gatehouse-account-session-expires": String(session.expiresAtMs),
       };
       return env.INBOX.getByName(session.account).fetch(new Request(request.url, { headers }));
-    },
-  }),
-  route({
-    method: "GET",
-    path: "/api/activity",
-    summary: "What happened, newest first; `before` is the `next` of an earlier answer",
-    auth: "account",
-    answer: activitySchema,
-    run: async ({ env, session, query }) => {
-      const after = readPlace(query("before"));
-      const [rows, gateways] = await Promise.all([
-        auditOf(env.DB, session.account, { after, gatewayId: query("gateway") ?? null, limit: ACTIVITY_PAGE }),
-        gatewaysOf(env.DB, session.account),
-      ]);
-      const last = rows.length === ACTIVITY_PAGE ? rows.at(-1) : undefined;
-      const names = new Map(gateways.map((row) => [row.id, row.name]));
-      const events = rows.map((row) => ({
-        id: row.id,
-        atMs: row.atMs,
-        gateway: row.gatewayId,
-        gatewayName: row.gatewayId === null ? null : (names.get(row.gatewayId) ?? null),
-        device: row.deviceId,
-        actor: row.actor,
-        action: row.action,
-        detail: JSON.parse(row.detail) as Record<string, string>,
-      }));
-      return { events, next: last === undefined ? null : `${last.atMs}.${last.id}` };
     },
   }),
   route({

@@ -85,7 +85,8 @@ export const ownerRoutes = [
       const { body: signed, env, session } = call;
       const statement = readOwnerKey(signed.statement)?.body;
       const own = await ownerKeysNow(env, session.account);
-      if (statement === undefined || !own.some((each) => isSame(each, statement))) throw new ApiError("grant-refused");
+      if (statement === undefined || statement.person !== undefined || !own.some((each) => isSame(each, statement)))
+        throw new ApiError("grant-refused");
       return everywhere(call, (room) => room.addOwnerKey({ account: session.account, signed }));
     },
   }),
@@ -100,7 +101,8 @@ export const ownerRoutes = [
       const { body: signed, env, session } = call;
       const { account } = session;
       const statement = readOwnerRemoval(signed.statement);
-      if (statement === null || statement.body.account !== account) throw new ApiError("grant-refused");
+      if (statement === null || statement.body.account !== account || statement.body.gateway !== undefined)
+        throw new ApiError("grant-refused");
       const { credentialId } = statement.body;
       const own = await ownerKeysNow(env, account);
       const others = own.filter((each) => each.credentialId !== credentialId);

@@ -16,28 +16,37 @@ export async function createGateway(env: Env, account: string, name: string): Pr
   return row;
 }
 
-/** @returns the view and its devices; a room that does not answer shows as without link, the others are not affected */
+/**
+ * One gateway as this account sees it.
+ *
+ * @param row what D1 says of it; the room says who sees it, and its word counts
+ * @returns the view and its devices; null for an account that is nobody there. A room that does not answer shows, as without link, to the
+ * account in D1's row alone
+ */
 export async function viewGateway(
   env: Env,
   config: Config,
   row: GatewayRow,
-): Promise<{ gateway: Gateway; devices: readonly Device[]; drift: RoomSnapshot["drift"] }> {
+  account: string,
+): Promise<{ gateway: Gateway; devices: readonly Device[]; drift: RoomSnapshot["drift"] } | null> {
   let snapshot: RoomSnapshot | null = null;
   try {
-    const result = await env.ROOM.getByName(row.id).snapshot({ account: row.accountId });
+    const result = await env.ROOM.getByName(row.id).snapshot({ account });
     if (result.ok) snapshot = result.value;
   } catch {
     // Shown as `no-link` below.
   }
+  if (snapshot === null && row.accountId !== account) return null;
   const devices = snapshot?.devices ?? [];
   const gateway = {
     id: row.id,
-    name: row.name,
+    name: snapshot?.name ?? row.name,
     origin: config.gatewayOrigin(row.id),
     state: snapshot?.state ?? "no-link",
     reason: snapshot?.report?.reason ?? null,
     openclawVersion: snapshot?.report?.version ?? null,
     connectorVersion: snapshot?.connectorVersion ?? null,
+    clockAheadMs: snapshot?.report?.clockAheadMs ?? null,
     demo: snapshot?.report?.demo ?? false,
     alarm: snapshot?.alarm ?? null,
     lastSeenMs: snapshot?.lastSeenMs ?? null,
@@ -46,6 +55,8 @@ export async function viewGateway(
     deviceCount: devices.filter((device) => device.state === "allowed" || device.state === "waiting").length,
     waitingCount: snapshot?.waitingCount ?? 0,
     createdAtMs: row.createdAtMs,
+    role: snapshot?.role ?? ("owner" as const),
+    isOwn: snapshot?.isOwn ?? true,
   };
   return { gateway, devices, drift: snapshot?.drift ?? null };
 }

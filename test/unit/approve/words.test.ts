@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { actWords } from "../../../src/approve/words.ts";
-import type { GrantStatement } from "../../../src/protocol/statements.ts";
+import type { GrantStatement, PersonRole } from "../../../src/protocol/statements.ts";
 
 const body: GrantStatement = {
   v: 1,
@@ -46,6 +46,34 @@ test("[PG3] owner changes name the passkey and what it may do afterwards", () =>
   );
   const recoveryKey = { v: 1, account: owner.account, key, issuedAtMs: 1 } as const;
   expect(actWords({ type: "recovery-key", body: recoveryKey })).toMatch(/recovery key.*may let a passkey decide for all gateways/);
+});
+
+test("[PG3] [PE4] what is signed about a person names the person, the gateway and the role with its ceiling; each of them changes the words", () => {
+  const key = { kty: "OKP", crv: "Ed25519", x: "A".repeat(43) } as const;
+  const about = { v: 1, account: "a".repeat(26), credentialId: "AAAA", issuedAtMs: 1 } as const;
+  const joins = (role: PersonRole, name = "Ann", gatewayName = "Home"): string =>
+    actWords({
+      type: "owner-key",
+      body: { ...about, key, person: { gateway: body.gateway, role, head: null } },
+      joins: { name, gatewayName },
+    });
+  const approver = { kind: "approver", maxAccess: "chat", maxExpiryMs: 86_400_000 } as const;
+  expect(joins(approver)).toBe("Your passkey signs: Ann joins “Home” as an approver, with at most “Chat” for at most 1 day.");
+  const all = [
+    joins(approver),
+    joins({ ...approver, maxAccess: "full" }),
+    joins({ ...approver, maxExpiryMs: 5_400_000 }),
+    joins({ kind: "owner" }),
+    joins({ kind: "viewer" }),
+    joins(approver, "Ben"),
+    joins(approver, "Ann", "Work"),
+    actWords({ type: "owner-remove", body: { ...about, gateway: body.gateway }, leaves: { name: "Ann", gatewayName: "Home" } }),
+    actWords({ type: "owner-remove", body: { ...about, gateway: body.gateway }, leaves: { name: null, gatewayName: "Home" } }),
+  ];
+  expect(new Set(all).size).toBe(all.length);
+  // A statement that is about every gateway of the account never gets the words of one about a person.
+  expect(() => actWords({ type: "owner-key", body: { ...about, key }, joins: { name: "Ann", gatewayName: "Home" } })).toThrow();
+  expect(() => actWords({ type: "owner-remove", body: about, leaves: { name: "Ann", gatewayName: "Home" } })).toThrow();
 });
 
 test("[PG3] one place of the page asks for signatures, and it says what is signed before it does", () => {

@@ -253,7 +253,10 @@ test("[CUT5] gatehouse receipt verify: says what it says and which log it belong
   const elsewhere = await ConnectorState.create();
   expect((await run(elsewhere.files))[0]).toBe(1);
   expect((await run(elsewhere.files, path.join(state.files.dir, "key-log.jsonl")))[0]).toBe(0);
-  writeFileSync(file, JSON.stringify({ ...fileOf(receipt), signature: `${receipt.signature.slice(0, -2)}AA` }));
+  writeFileSync(
+    file,
+    JSON.stringify({ ...fileOf(receipt), signature: `${receipt.signature.startsWith("A") ? "B" : "A"}${receipt.signature.slice(1)}` }),
+  );
   expect(await run()).toEqual([1, expect.stringContaining("signature") as string]);
   writeFileSync(file, "{}");
   expect((await run())[0]).toBe(1);

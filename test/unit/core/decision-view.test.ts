@@ -1,6 +1,6 @@
 /** Rules of what the approval page computes before a passkey signs. */
 import { expect, test } from "vitest";
-import { belongsTogether, cleanName, grantBody, offeredAccess, readOwnerTrip } from "../../../src/core/decision-view.ts";
+import { belongsTogether, cleanName, grantBody, offeredAccess, offeredExpiry, readOwnerTrip } from "../../../src/core/decision-view.ts";
 import { deviceId, matchCode, requestId } from "../../../src/core/digests.ts";
 import { APPLY_BY_MS, APPLY_BY_OFFLINE_MS } from "../../../src/protocol/limits.ts";
 import { GRANT_KEYS } from "../../../src/protocol/statement-encoding.ts";
@@ -47,6 +47,12 @@ test("[GR2] no access wider than the one asked for is offered", () => {
   expect(offeredAccess("full")).toEqual(["full", "chat", "look"]);
   expect(offeredAccess("chat")).toEqual(["chat", "look"]);
   expect(offeredAccess("look")).toEqual(["look"]);
+  const ceiling = { maxAccess: "chat", maxExpiryMs: 86_400_000 } as const;
+  expect(offeredAccess("full", ceiling)).toEqual(["chat", "look"]);
+  expect(offeredAccess("look", ceiling)).toEqual(["look"]);
+  expect(offeredExpiry(null)).toEqual(["hour", "day", "quarter"]);
+  expect(offeredExpiry(ceiling)).toEqual(["hour", "day"]);
+  expect(offeredExpiry({ ...ceiling, maxExpiryMs: 1 })).toEqual(["hour"]);
 });
 
 const CHOICE = {

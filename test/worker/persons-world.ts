@@ -1,0 +1,102 @@
+/** Persons of a gateway as tests need them: invited, accepted over HTTP as the pages do it, confirmed and removed by signatures. */
+import { invitationProof } from "../../src/core/invitation-proof.ts";
+import type { PersonChange, PersonsView } from "../../src/protocol/persons.ts";
+import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody, toBase64url } from "../../src/protocol/statement-encoding.ts";
+import type { OwnerKey, PersonRole, SignedByOwner } from "../../src/protocol/statements.ts";
+import type { Authenticator } from "../support/fake-authenticator.ts";
+import { ask, config, newPerson } from "./world.ts";
+import type { GatewayWorld, Person } from "./world.ts";
+
+export const HOUR_MS = 3_600_000;
+export const OWNER: PersonRole = { kind: "owner" };
+export const APPROVER: PersonRole = { kind: "approver", maxAccess: "chat", maxExpiryMs: HOUR_MS };
+export const VIEWER: PersonRole = { kind: "viewer" };
+
+/** One call at an origin by a signed-in person. */
+export async function callAs<T = unknown>(
+  person: Person,
+  audience: "app" | "approve",
+  method: string,
+  path: string,
+  body?: object,
+): Promise<{ status: number; code: string | null; json: T }> {
+  const origin = audience === "app" ? config.appOrigin : config.approveOrigin;
+  const cookie = await person.cookie(audience);
+  const answer = await ask(origin + path, { method, cookie, ...(body === undefined ? {} : { body }) });
+  const json: T & { error?: { code: string } } = await answer.json();
+  return { status: answer.status, code: json.error?.code ?? null, json };
+}
+
+export interface Invitation {
+  readonly id: string;
+  readonly code: string;
+  /** The link's second secret, which no server sees. */
+  readonly secret: string;
+}
+
+export async function invite(world: GatewayWorld, role: PersonRole, name = "Ann", by = world.person): Promise<Invitation> {
+  const made = await callAs<{ id: string; code: string }>(by, "approve", "POST", `/api/decisions/${world.gateway}/invitations`, {
+    name,
+    role,
+  });
+  if (made.status !== 200) throw new Error(`invitation refused: ${made.code}`);
+  return { ...made.json, secret: toBase64url(crypto.getRandomValues(new Uint8Array(32))) };
+}
+
+export async function accept(world: GatewayWorld, invitation: Invitation, person: Person) {
+  const passkey = person.authenticator.ownerKey;
+  const proof = await invitationProof(invitation.secret, world.gateway, passkey);
+  return callAs(person, "approve", "POST", "/api/auth/invitations/accept", { code: invitation.code, passkey, proof });
+}
+
+/** Invites somebody new, who accepts. */
+export async function invitedPerson(world: GatewayWorld, role: PersonRole = APPROVER) {
+  const person = await newPerson();
+  const invitation = await invite(world, role);
+  const accepted = await accept(world, invitation, person);
+  if (accepted.status !== 200) throw new Error(`not accepted: ${accepted.code}`);
+  return { id: invitation.id, invitation, person };
+}
+
+export interface Confirming {
+  readonly by?: Authenticator;
+  readonly role?: PersonRole;
+  readonly passkey?: OwnerKey;
+  readonly gateway?: string;
+  readonly account?: string;
+}
+
+/** What an owner's page signs for somebody who accepted. */
+export async function confirmation(world: GatewayWorld, of: Person, about: Confirming = {}): Promise<SignedByOwner> {
+  const { by = world.person.authenticator, role = APPROVER, passkey = of.authenticator.ownerKey, gateway = world.gateway } = about;
+  const body = {
+    v: 1,
+    account: about.account ?? world.person.id,
+    ...passkey,
+    issuedAtMs: Date.now(),
+    person: { gateway, role, head: null },
+  };
+  return by.sign("owner-key", encodeBody(body, OWNER_KEY_KEYS));
+}
+
+export async function removal(world: GatewayWorld, of: Person, by = world.person.authenticator, gateway = world.gateway) {
+  const { credentialId } = of.authenticator.ownerKey;
+  const body = encodeBody({ v: 1, account: world.person.id, credentialId, issuedAtMs: Date.now(), gateway }, OWNER_REMOVE_KEYS);
+  return by.sign("owner-remove", body);
+}
+
+export function sendSigned(world: GatewayWorld, person: string, what: "confirm" | "remove", signed: SignedByOwner, as = world.person) {
+  return callAs<PersonChange>(as, "approve", "POST", `/api/decisions/${world.gateway}/persons/${person}/${what}`, { signed });
+}
+
+/** Somebody new who was invited, accepted, and was confirmed by the owner. */
+export async function confirmedPerson(world: GatewayWorld, role: PersonRole = APPROVER) {
+  const made = await invitedPerson(world, role);
+  const confirmed = await sendSigned(world, made.id, "confirm", await confirmation(world, made.person, { role }));
+  if (confirmed.status !== 200) throw new Error(`not confirmed: ${confirmed.code}`);
+  return made;
+}
+
+export async function personsView(world: GatewayWorld, as = world.person): Promise<PersonsView> {
+  return (await callAs<PersonsView>(as, "app", "GET", `/api/gateways/${world.gateway}/persons`)).json;
+}
