@@ -51,8 +51,8 @@ export class SimD1 {
           return read(rows);
         });
       return {
-        run: () => call((results) => ({ success: true, results, meta: {} })),
-        all: () => call((results) => ({ success: true, results, meta: {} })),
+        run: () => call((results) => ({ success: true, results, meta: { rows_written: 1 } })),
+        all: () => call((results) => ({ success: true, results, meta: { rows_written: 1 } })),
         raw: () => call((results) => results.map((row) => Object.values(row))),
       };
     };
