@@ -90,7 +90,7 @@ export async function doctor({ terminal, files }: Options): Promise<number> {
 
 /** What the running connector measures now. One of an older version knows no hops: nothing is shown. */
 async function showHops(dir: string, terminal: Options["terminal"]): Promise<void> {
-  const answer = (await askRunning(dir, { ask: "hops" })) as { readonly hops?: readonly HopLine[] } | null;
+  const answer: { readonly hops?: readonly HopLine[] } | null = await askRunning(dir, { ask: "hops" });
   for (const { hop, state, median, text } of answer?.hops ?? []) terminal.say("hop", `hop  ${hop}: ${text}`, { hop, state, median, text });
 }
 

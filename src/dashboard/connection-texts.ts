@@ -14,7 +14,7 @@ export const CONNECTION = {
   broken: "broken: nothing gets through",
   unknown: "not known now",
   linkSince: "Machine connected since",
-  linkDown: "The machine is not connected.",
+  linkDown: "The machine is not connected",
   lastBreak: "Last break",
   noBreak: "none that is known",
   statusPage: "Status page",
@@ -31,8 +31,9 @@ export const HOP: Readonly<Record<Hop, string>> = {
 /** How a round trip feels to somebody who types; upper bounds in milliseconds. */
 const PACE = [[20, "very fast"], [80, "fast"], [200, "fine"], [500, "slow"]] as const; // prettier-ignore
 
-/** @returns milliseconds for people: tenths below ten */
+/** @returns milliseconds for people: tenths below ten; 0 is what a clock of whole milliseconds says */
 export function msText(ms: number): string {
+  if (ms === 0) return "under 1 ms";
   if (ms < 0.1) return "under 0.1 ms";
   return ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
 }

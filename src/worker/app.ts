@@ -2,7 +2,9 @@
 import { hostKind, readConfig } from "./config.ts";
 import type { Defer } from "./edge-cache.ts";
 import type { Env } from "./env.ts";
+import { observe } from "./observe.ts";
 import { approveHeaders, dashboardHeaders } from "./page-headers.ts";
+import { noteOf } from "./request-note.ts";
 import { errorResponse } from "./respond.ts";
 import { activityRoutes } from "./routes/activity.ts";
 import { authRoutes } from "./routes/auth.ts";
@@ -47,6 +49,9 @@ async function page(request: Request, env: Env, folder: string, headers: Headers
 
 async function appOrigin(request: Request, env: Env): Promise<Response> {
   const { pathname } = new URL(request.url);
+  const note = noteOf(request);
+  if (pathname === "/healthz") note.route = "GET /healthz";
+  if (pathname.startsWith("/link/")) note.route = "GET /link/:gateway";
   if (pathname === "/healthz") return Response.json({ ok: true, version: VERSION }, { headers: { "cache-control": "no-store" } });
   if (pathname === "/api/openapi.json") return Response.json(openApi(appRoutes, { version: VERSION, server: readConfig(env).appOrigin }));
   if (pathname.startsWith("/api/")) return appApi.fetch(request, env);
@@ -61,15 +66,28 @@ async function approveOrigin(request: Request, env: Env): Promise<Response> {
   return page(request, env, "approve", approveHeaders(env));
 }
 
-/** Answers every request of the Worker; never throws. @param defer for work that goes on after the answer: the platform's `waitUntil` */
-export async function handle(request: Request, env: Env, defer: Defer = () => undefined): Promise<Response> {
+async function answerOf(request: Request, env: Env, defer: Defer): Promise<Response> {
+  const note = noteOf(request);
   try {
     const host = hostKind(env, new URL(request.url).host);
+    // Refined on the way; anything that is not is a page, or nothing.
+    note.route = `${host.kind} *`;
     if (host.kind === "app") return await appOrigin(request, env);
     if (host.kind === "approve") return await approveOrigin(request, env);
     if (host.kind === "gateway") return await handleGatewayOrigin(request, env, host.label, defer);
+    note.decision = "not-found";
     return errorResponse("not-found");
-  } catch {
+  } catch (error) {
+    note.decision = "internal";
+    note.kind = error instanceof Error ? error.name : "unknown";
     return errorResponse("internal");
   }
+}
+
+/** Answers every request of the Worker; never throws. @param defer for work that goes on after the answer: the platform's `waitUntil` */
+export async function handle(request: Request, env: Env, defer: Defer = () => undefined): Promise<Response> {
+  const startMs = Date.now();
+  const response = await answerOf(request, env, defer);
+  observe(request, env, { status: response.status, ms: Date.now() - startMs, draw: Math.random() }, defer);
+  return response;
 }

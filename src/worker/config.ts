@@ -1,4 +1,5 @@
 /** What the bindings mean: origins, and which of the three kinds of host a request came to. */
+import { readOneIn } from "../core/log-sampling.ts";
 import type { Env } from "./env.ts";
 
 export interface Config {
@@ -23,6 +24,7 @@ export function readConfig(env: Env): Config {
   const approve = new URL(env.APPROVE_ORIGIN);
   const signUp = env.SIGN_UP;
   if (signUp !== "open" && signUp !== "invite" && signUp !== "first") throw new Error("SIGN_UP must be open, invite or first");
+  if (readOneIn(env.LOG_SAMPLE) === null) throw new Error("LOG_SAMPLE must be a whole number");
   return {
     appOrigin: app.origin,
     approveOrigin: approve.origin,

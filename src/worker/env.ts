@@ -13,6 +13,10 @@ export interface Env {
   readonly APPROVE_ORIGIN: string;
   readonly GATEWAY_DOMAIN: string;
   readonly SIGN_UP: string;
+  /** Where metrics go, when a dataset is bound. */
+  readonly METRICS?: AnalyticsEngineDataset;
+  /** One in so many requests that went well has a line in the log; 0: none. */
+  readonly LOG_SAMPLE?: string;
   /** 32 random bytes, base64url: root of every MAC key. A Workers secret. */
   readonly GATEHOUSE_SECRET: string;
   /** The one before, while it is being rotated out. */

@@ -42,6 +42,9 @@ test("[OB7] an allowed device sees state, link and the last break with its leg, 
   expect(restarting).toMatchObject({ restartExpectedMs: 9_000, linkSinceMs: online.linkSinceMs, lastBreak: { leg: "connector-gateway" } });
   connector.say({ type: "report", report: { state: "starting" } });
   expect((await until(bench, device, "starting")).lastBreak).toEqual(restarting.lastBreak);
+  // Away again before it was ever back: that is the same break.
+  connector.say({ type: "report", report: { state: "offline", reason: "not-running" } });
+  expect((await until(bench, device, "offline")).lastBreak).toEqual(restarting.lastBreak);
   connector.say({ type: "report", report: { state: "unsafe", reason: "too-old" } });
   expect((await until(bench, device, "unsafe")).lastBreak).toEqual(restarting.lastBreak);
   connector.ws.close(1001, "going away");

@@ -13,7 +13,8 @@ export type MacPurpose =
   | "one-time-code"
   | "account-session"
   | "api-token"
-  | "recovery-code";
+  | "recovery-code"
+  | "log-id";
 
 export interface MacKey {
   /** Names the secret a stored MAC was made with. */

@@ -13,7 +13,7 @@ import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
-import { log } from "../log.ts";
+import { noteOf } from "../request-note.ts";
 import { ApiError, errorResponse } from "../respond.ts";
 
 export interface Call<Body> {
@@ -103,6 +103,9 @@ function ofToken(env: Env, request: Request, shown: string): Promise<AccountSess
 async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audience: Audience): Promise<Response> {
   const { env } = context;
   const request = context.req.raw;
+  const note = noteOf(request);
+  note.route = `${each.method} ${each.path}`;
+  note.gateway = context.req.param("gateway") ?? null;
   try {
     const config = readConfig(env);
     const shown = each.takesToken === true && audience === "app" ? bearerOf(request) : null;
@@ -116,6 +119,7 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
       each.auth !== "account" ? null : shown === null ? await currentSession(env, request, audience) : await ofToken(env, request, shown);
     if (each.auth === "account" && session === null) throw new ApiError("not-signed-in");
     if (session !== null && !(await env.ACCOUNT_LIMIT.limit({ key: session.account })).success) throw new ApiError("too-many");
+    note.account = session?.account ?? null;
     const body = await readBody(request, each.body);
     const call = {
       env,
@@ -129,9 +133,13 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
     };
     return encode(await each.run(call));
   } catch (error) {
-    if (error instanceof ApiError) return errorResponse(error.code, error.extra);
-    log({ event: "request-failed", route: `${each.method} ${each.path}`, kind: error instanceof Error ? error.name : "unknown" });
-    return errorResponse(isDatabaseError(error) ? "unavailable" : "internal");
+    if (error instanceof ApiError) {
+      note.decision = error.code;
+      return errorResponse(error.code, error.extra);
+    }
+    note.decision = isDatabaseError(error) ? "unavailable" : "internal";
+    note.kind = error instanceof Error ? error.name : "unknown";
+    return errorResponse(note.decision === "unavailable" ? "unavailable" : "internal");
   }
 }
 
@@ -147,7 +155,10 @@ function encode(answer: Answer): Response {
 export function routesApp(routes: readonly AnyRoute[], audience: Audience): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>();
   for (const each of routes) app.on(each.method, each.path, (context) => handle(context, each, audience));
-  app.notFound(() => errorResponse("not-found"));
+  app.notFound((context) => {
+    noteOf(context.req.raw).decision = "not-found";
+    return errorResponse("not-found");
+  });
   return app;
 }
 

@@ -10,6 +10,7 @@ import { EdgeCache } from "../edge-cache.ts";
 import type { Defer } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { doorHeaders } from "../page-headers.ts";
+import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
 import { strangerKey } from "./checked-route.ts";
 import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
@@ -88,32 +89,64 @@ function isEmbeddedElsewhere(request: Request): boolean {
  * @param defer for work that goes on after the answer
  */
 export async function handleGatewayOrigin(request: Request, env: Env, label: string, defer: Defer): Promise<Response> {
-  if (!(await isGatewayId(env, label))) return errorResponse("not-found");
+  const note = noteOf(request);
+  const decided = (decision: string, response: Response): Response => {
+    note.decision = decision;
+    return response;
+  };
+  if (!(await isGatewayId(env, label))) return decided("not-found", errorResponse("not-found"));
+  note.gateway = label;
   const url = new URL(request.url);
   const origin = readConfig(env).gatewayOrigin(label);
   const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
   const isSafe = request.method === "GET" || request.method === "HEAD";
   // Browsers mark the loading of a service worker's script, and no page can leave the mark out.
-  if (request.headers.has("service-worker") && url.pathname !== SERVICE_WORKER) return plain(404, "Not found.\n");
-  if (url.pathname === "/.gatehouse" || url.pathname.startsWith(DOOR_PREFIX)) return handleDoor(request, env, label, origin, url);
+  if (request.headers.has("service-worker") && url.pathname !== SERVICE_WORKER) return decided("not-found", plain(404, "Not found.\n"));
+  if (url.pathname === "/.gatehouse" || url.pathname.startsWith(DOOR_PREFIX)) {
+    note.route = `gateway ${doorRoute(url.pathname)}`;
+    const answer = await handleDoor(request, env, label, origin, url);
+    return decided(answer.status < 400 ? "door" : `door-${answer.status}`, answer);
+  }
   const cookie = await openSessionCookie(env, request, label, Date.now());
   if (cookie === null) {
-    if (!isUpgrade && isNavigation(request)) return doorPage(env, request);
-    return plain(401, "Open this address in a browser to sign this device in.\n");
+    if (!isUpgrade && isNavigation(request)) return decided("door", await doorPage(env, request));
+    return decided("no-session", plain(401, "Open this address in a browser to sign this device in.\n"));
   }
   // Another page must not use the cookie: exact Origin on upgrades and on everything that may change something.
   if (((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) || isEmbeddedElsewhere(request))
-    return plain(403, "This request came from another site.\n");
+    return decided("wrong-origin", plain(403, "This request came from another site.\n"));
   const stream = { kind: "stream", session: cookie.session };
-  if (isUpgrade) return toVisitor(await toRoom(request, env, label, stream));
+  const ofRoom = (answer: Response): string => (answer.headers.has(REFUSED_HEADER) ? `refused-${answer.status}` : "relayed");
+  if (isUpgrade) {
+    const answer = await toRoom(request, env, label, stream);
+    return decided(ofRoom(answer), toVisitor(answer));
+  }
   const edge = new EdgeCache({ request, origin, cookie, isNavigation: isNavigation(request), defer });
   const kept = await edge.hit(Date.now());
-  if (kept !== null) return kept;
+  if (kept !== null) return decided("edge-hit", kept);
   const answer = await toRoom(request, env, label, edge.asksBuild ? { ...stream, edge: "1" } : stream);
   const taken = await edge.take(answer, Date.now());
+  note.decision = ofRoom(taken);
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
   if (taken.headers.has(REFUSED_HEADER) && isNavigation(request)) return doorPage(env, request, { refused: taken });
   return toVisitor(taken);
+}
+
+/** Paths of the door as the log knows them; anything else below it is whatever somebody tried. */
+const DOOR_ROUTES: readonly string[] = [
+  "",
+  "wait",
+  "activate",
+  "status",
+  "api/challenge",
+  "api/session",
+  "api/status",
+  ...Object.keys(ASSETS),
+];
+
+function doorRoute(pathname: string): string {
+  const path = pathname.slice(DOOR_PREFIX.length);
+  return DOOR_PREFIX + (DOOR_ROUTES.includes(path) ? path : "*");
 }
 
 /** Our own mark ends here. */

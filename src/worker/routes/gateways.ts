@@ -39,6 +39,7 @@ import {
   unusedEnrolments,
 } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
+import { count } from "../log.ts";
 import { ApiError } from "../respond.ts";
 import { measureHops } from "../services/hop-measure.ts";
 import { linesExport } from "../services/lines-export.ts";
@@ -277,13 +278,17 @@ export const gatewayRoutes = [
     answer: hopsSchema,
     run: async (call) => {
       const { room, account } = await roomOf(call);
-      return measureHops({
+      const found = await measureHops({
         room: async (step) => valueOf(await room.hops({ account, step })),
         clock: () => performance.now(),
         now: () => Date.now(),
         pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
         cf: call.request.cf,
       });
+      // One point a measuring; a hop that was not measured is -1.
+      const medians = found.hops.map((each) => each.median?.medianMs ?? -1);
+      count(call.env.METRICS, { index: "hops", blobs: ["hops", found.state, found.edge ?? "", found.room ?? ""], doubles: medians });
+      return found;
     },
   }),
   route<z.infer<typeof gatewayNameSchema>>({

@@ -2,13 +2,18 @@
 import { visitorAddress } from "../../core/client-ip.ts";
 import { isGatewayId } from "../auth/gateway-id.ts";
 import type { Env } from "../env.ts";
+import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
 
 /** @returns 101 and the room's challenge, or one constant 404 for anything that is not a connector's upgrade for a gateway id of ours */
 export async function handleLink(request: Request, env: Env, gateway: string): Promise<Response> {
   const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
   // A browser always sends Origin: no page may act as a connector.
-  if (!isUpgrade || request.headers.has("origin") || !(await isGatewayId(env, gateway))) return errorResponse("not-found");
+  if (!isUpgrade || request.headers.has("origin") || !(await isGatewayId(env, gateway))) {
+    noteOf(request).decision = "not-found";
+    return errorResponse("not-found");
+  }
+  noteOf(request).gateway = gateway;
   const headers = new Headers({ upgrade: "websocket", "x-gatehouse-kind": "link" });
   headers.set("x-gatehouse-client-ip", visitorAddress(request.headers.get("cf-connecting-ip")));
   return env.ROOM.getByName(gateway).fetch(new Request(request.url, { headers }));

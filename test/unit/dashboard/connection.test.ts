@@ -21,7 +21,13 @@ test("[OB2] the announcement names the broken hop, else the longest, and says wh
 });
 
 test("[OB2] each hop says its time and how that feels, or that it is broken, or not known", () => {
-  expect([msText(0.02), msText(0.44), msText(9.96), msText(140.5)]).toEqual(["under 0.1 ms", "0.4 ms", "10.0 ms", "141 ms"]);
+  expect([msText(0), msText(0.02), msText(0.44), msText(9.96), msText(140.5)]).toEqual([
+    "under 1 ms",
+    "under 0.1 ms",
+    "0.4 ms",
+    "10.0 ms",
+    "141 ms",
+  ]);
   const [fast, slow, broken, unknown] = views(10, 800, "broken", null);
   const texts = [fast, slow, broken, unknown].map((each) => hopText(each ?? null));
   expect(texts).toEqual(["10 ms, very fast", "800 ms, very slow", "broken: nothing gets through", "not known now"]);
