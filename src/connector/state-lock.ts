@@ -25,6 +25,9 @@ export interface HeldElsewhere {
 const LINK = /^lock\.(\d{1,9})$/;
 const SOCKET = /^lock-[0-9a-f]{12}\.sock$/;
 
+/** Nobody listens; `ECONNRESET`: whoever did is ending in this very moment. */
+const NOBODY: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOENT", "ECONNRESET"]);
+
 function pathOf(dir: string, name: string): string {
   return process.platform === "win32" ? `\\\\.\\pipe\\gatehouse-${path.basename(dir)}-${name}` : path.join(dir, name);
 }
@@ -46,7 +49,7 @@ function dial(socketPath: string): Promise<net.Socket | null> {
     const socket = net.connect(socketPath);
     socket.once("connect", () => resolve(socket));
     socket.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "ECONNREFUSED" || error.code === "ENOENT") resolve(null);
+      if (NOBODY.has(error.code ?? "")) resolve(null);
       else reject(error);
     });
   });
@@ -113,9 +116,10 @@ export async function takeState(dir: string): Promise<StateLock | HeldElsewhere>
       const mine = (top?.number ?? 0) + 1;
       if (!named(dir, mine, name)) continue;
       if (newest(dir)?.number !== mine) {
-        // A number that had been cleared: somebody else was faster by more than one.
+        // A number that had been cleared: somebody else was faster by more than one, and may have taken this socket for a dead holder's.
         rmSync(path.join(dir, `lock.${mine}`), { force: true });
-        continue;
+        await close(null);
+        return await takeState(dir);
       }
       clear(dir, mine, name);
       return { isMine: true, release: close };

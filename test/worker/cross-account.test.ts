@@ -461,7 +461,6 @@ const ROUTES_OF: Readonly<Record<"approver" | "viewer", readonly string[]>> = {
     "GET /api/gateways/:gateway",
     "POST /api/gateways/:gateway/devices/:device/suspend",
     "POST /api/gateways/:gateway/devices/:device/cut",
-    "POST /api/gateways/:gateway/devices/:device/suspend",
     "GET /api/gateways/:gateway/devices/:device/cut",
     "GET /api/decisions/:gateway/requests/:request",
     "POST /api/decisions/:gateway/requests/:request/match",
