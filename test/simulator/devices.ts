@@ -230,6 +230,7 @@ export class Device {
 /** Decides about every request as the run's plan wants it, after a human while; presses again what got no answer. */
 export class Owner {
   readonly #world: World;
+  readonly #allowing = new Set<Device>();
   readonly #random: Random;
 
   constructor(world: World) {
@@ -274,7 +275,9 @@ export class Owner {
     if (!device.isWanted) return;
     // The owner's gesture ends what was cut before it: from here on the device may be let in again.
     world.oracle.cut.delete(device.id);
+    this.#allowing.add(device);
     const allowed = await world.room.call((room) => room.allow({ account, request, code, signed }));
+    this.#allowing.delete(device);
     sim.trace(`owner allows ${device.name}: ${allowed === null ? "lost" : allowed.ok ? allowed.value.outcome : allowed.failure}`);
     if (this.#random.chance(0.1)) await world.room.call((room) => room.allow({ account, request, code, signed }));
   }
@@ -293,6 +296,8 @@ export class Owner {
     if (receipt !== null) {
       // A device that the room does not know has nothing to cut.
       if (!receipt.ok) world.oracle.cut.delete(device.id);
+      // Unless its permission is just being decided: the owner sees it in the list then, and presses again.
+      if (!receipt.ok && this.#allowing.has(device)) world.later(500, () => void this.#again(device));
       sim.trace(
         `cut ${device.name}: ${receipt.ok ? receipt.value.gateway.state : receipt.failure} after ${sim.scheduler.nowMs - nowMs} ms`,
       );

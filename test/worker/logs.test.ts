@@ -55,7 +55,7 @@ test("[OB5] one line a request: template, status, decision, and ids as eight cha
   const world = await newGateway();
   const cookie = await world.person.cookie("app");
   const url = `${config.appOrigin}/api/gateways/${world.gateway}?secret=hunter2`;
-  const address = { "cf-connecting-ip": "203.0.113.77", authorization: "Bearer hunter2" };
+  const address = { "cf-connecting-ip": "203.0.113.77", "user-agent": "hunter2" };
   const first = await wrote(get(url, { cookie, ...address }));
   expect(first.lines).toEqual([
     {
@@ -70,6 +70,10 @@ test("[OB5] one line a request: template, status, decision, and ids as eight cha
   ]);
   const text = JSON.stringify(first.lines);
   for (const secret of [world.gateway, world.person.id, "hunter2", "203.0.113", cookie]) expect(text).not.toContain(secret);
+  // A token beside a cookie is refused, and written down no more than the cookie.
+  const refused = await wrote(get(url, { cookie, ...address, authorization: "Bearer hunter2" }));
+  expect(refused.lines).toMatchObject([{ status: 401, decision: "not-signed-in" }]);
+  expect(JSON.stringify(refused.lines)).not.toContain("hunter2");
   const [again] = (await wrote(get(url, { cookie }))).lines;
   expect([again?.gateway, again?.account]).toEqual([first.lines[0]?.gateway, first.lines[0]?.account]);
   const other = await newGateway();
