@@ -31,7 +31,7 @@ import type { Data, Endpoint } from "./network.ts";
 import { sizeOf } from "./network.ts";
 import type { RoomTaps } from "./room-host.ts";
 import { START_MS, sim } from "./sim.ts";
-import type { WorkerSocket } from "./worker-socket.ts";
+import { WorkerSocket } from "./worker-socket.ts";
 
 /** Resets that one honest end never has to send another. */
 const NEVER = new Set([
@@ -110,7 +110,8 @@ export class Oracle implements RoomTaps {
   roomReceives(socket: WorkerSocket, data: Data): void {
     const kind = socket.tags[0];
     if (kind === "link") return this.#fromConnector(socket, data);
-    if (kind !== "stream") return;
+    // A room that has closed drops what was on its way by then.
+    if (kind !== "stream" || socket.readyState !== WorkerSocket.OPEN) return;
     const held = this.#held.get(socket) ?? { up: 0, down: 0, largest: 0, partial: 0 };
     held.up += sizeOf(data);
     held.largest = Math.max(held.largest, sizeOf(data));

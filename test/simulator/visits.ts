@@ -122,6 +122,8 @@ export class WsVisit {
         this.onBrowserEnd();
       },
     };
+    // Lost while the answer to the upgrade was on its way: whoever takes the socket hears of it.
+    if (endpoint.state === "closed") sim.scheduler.after(0, () => endpoint.events.closed(1006, "", false), endpoint.owner);
     endpoint.resume();
   }
 
