@@ -36,4 +36,13 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [10744, "the simulator: a stopped copy of the machine that had not heard of a cut"],
   [10760, "the simulator: a frozen page that closed itself"],
   [11438, "the simulator: a copied machine switched off as it took over"],
+  [6093, "a cut that a full disk refused kept the device out after the owner had allowed it anew"],
+  [6100, "a cut on the host took the place of the owner's, which stayed owed until the next link"],
+  [9118, "a cut on the host took the place of the owner's, which stayed owed until the next link"],
+  [52825, "a full disk as the gateway came back: a cut stayed owed until the next link"],
+  [55654, "a cut on the host took the place of the owner's, which stayed owed until the next link"],
+  [57200, "a cut that a full disk refused kept the device out after the owner had allowed it anew"],
+  [59532, "a full disk as the gateway came back: a cut stayed owed until the next link"],
+  [66466, "a cut that a full disk refused kept the device out after the owner had allowed it anew"],
+  [67485, "a cut that a full disk refused kept the device out after the owner had allowed it anew"],
 ];
