@@ -38,8 +38,8 @@ export class Admitted implements BindingStore {
   readonly #nonces = new Map<string, number>();
   /** When each session's device proved itself here, and the one new OpenClaw key that came with it. Not on disk: after a restart the door is asked anew. */
   readonly #proven = new Map<string, { readonly atMs: number; openclawDevice: string | null }>();
-  /** Cut, but the disk has not taken it yet: denied all the same. */
-  readonly #denied = new Set<string>();
+  /** Cut, but the disk has not taken it yet: denied all the same, until it has, or until the owner allows the device anew. Who cut it. */
+  readonly #denied = new Map<string, "host" | "relay">();
 
   /** @throws DamagedStateError: fail closed */
   constructor(files: StateFiles, log: KeyLog, now: () => number) {
@@ -88,7 +88,13 @@ export class Admitted implements BindingStore {
     const known = this.grant(await grantId(read.bytes));
     if (known !== null) return known.isRevoked ? { ok: false, refusal: "revoked" } : { ok: true, value: null };
     if (this.#files.read("alarm") !== null) return { ok: false, refusal: "alarm" };
-    return judged(await this.#log.append({ type: "grant", signed }, this.#now()));
+    const { device } = read.body;
+    // The host's word that the disk refused comes first: a grant that was signed without knowing it is stale (KL3).
+    if (this.#denied.get(device) === "host") await this.revokeDevice(device, "host");
+    const problem = await this.#log.append({ type: "grant", signed }, this.#now());
+    // It revoked what the room's cut was about, which the room sends no more.
+    if (problem === null && this.#denied.get(device) === "relay") this.#denied.delete(device);
+    return judged(problem);
   }
 
   /** Changes who may decide; what is so already is fine. Under an alarm owners only leave. */
@@ -136,7 +142,7 @@ export class Admitted implements BindingStore {
    * @throws LogWriteError the device is denied as long as this process runs, but not on disk
    */
   async revokeDevice(device: string, by: "host" | "relay"): Promise<boolean> {
-    this.#denied.add(device);
+    if (this.#denied.get(device) !== "host") this.#denied.set(device, by);
     const { grants, subtractedAt, head } = this.#log.state;
     const known = [...grants.values()].some((grant) => grant.statement.device === device);
     for (const session of this.#sessions.values()) if (session.device === device) this.#sessions.delete(session.session);
@@ -161,14 +167,16 @@ export class Admitted implements BindingStore {
     return this.#files.read("cuts") ?? [];
   }
 
+  /** In the place of an older cut of the same device by the same side: the owner's and the host's own each get their receipt. */
   saveCut(cut: PendingCut): void {
-    this.#files.write("cuts", [...this.cuts().filter((each) => each.device !== cut.device), cut]);
+    this.#files.write("cuts", [...this.cuts().filter((each) => each.device !== cut.device || each.by !== cut.by), cut]);
   }
 
-  dropCut(device: string): void {
+  /** Drops this cut, not a newer one that took its place. */
+  dropCut({ device, by, cut }: PendingCut): void {
     this.#files.write(
       "cuts",
-      this.cuts().filter((each) => each.device !== device),
+      this.cuts().filter((each) => each.device !== device || each.by !== by || each.cut !== cut),
     );
   }
 

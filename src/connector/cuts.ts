@@ -29,6 +29,9 @@ export interface CutsOptions {
   readonly send: (message: ToRoom) => void;
 }
 
+/** After the disk refused what a removal leaves behind: the gateway is there, so nothing else would set it going again. */
+const REMOVAL_AGAIN_MS = 30_000;
+
 type CutMessage = Extract<ToConnector, { type: "cut" }>;
 type CutAnswer = NonNullable<LinkResult["cut"]>;
 
@@ -36,6 +39,7 @@ export class Cuts {
   readonly #options: CutsOptions;
   /** One removal at a time, in order: two never take the same entry out twice. */
   #removals: Promise<unknown> = Promise.resolve();
+  #again: NodeJS.Timeout | undefined;
 
   /** Cuts that this process carried out. */
   count = 0;
@@ -67,7 +71,7 @@ export class Cuts {
       const { removed, atMs, receipt } = done;
       return { streamsClosed, removed, done: true, atMs, tookMs: performance.now() - startedAt, ...(receipt === null ? {} : { receipt }) };
     }
-    void finishing.then((later) => later !== null && this.#tell(pending, later));
+    void finishing.then((later) => later !== null && this.#tell(pending, later)).catch(() => undefined);
     return { streamsClosed, removed: 0, done: false, atMs: now() };
   }
 
@@ -92,10 +96,10 @@ export class Cuts {
     for (const pending of admitted.cuts()) if (pending.by === "host") this.#tellDenied(pending);
   }
 
-  /** The gateway is there: whatever waited for it is done now. */
+  /** The gateway is there: whatever waited for it is done now. One that the disk refuses holds up no other, and is tried again. */
   async finish(): Promise<void> {
     for (const pending of this.#options.admitted.cuts()) {
-      const done = await this.#finish(pending);
+      const done = await this.#finish(pending).catch(() => null);
       if (done !== null) this.#tell(pending, done);
     }
   }
@@ -113,14 +117,15 @@ export class Cuts {
     named: { readonly cut?: string | undefined; readonly cutAtMs: number | null; readonly audit: AuditHead | null },
   ): Promise<PendingCut> {
     const { admitted, log, endStreams, now } = this.#options;
-    const known = readable(() => admitted.cuts()).find((each) => each.device === device);
     // Sent again before the gateway came back: it was denied then.
-    const isKnown = known?.cut !== undefined && known.cut === named.cut;
-    const revoked = isKnown ? Promise.resolve(true) : admitted.revokeDevice(device, by === "host" ? "host" : "relay");
+    const known = readable(() => admitted.cuts()).find(
+      (each) => each.device === device && each.cut !== undefined && each.cut === named.cut,
+    );
+    const revoked = known !== undefined ? Promise.resolve(true) : admitted.revokeDevice(device, by === "host" ? "host" : "relay");
     // Denied from the first line of that call on; the streams do not wait for the disk.
     const streamsClosed = endStreams(device);
     await revoked;
-    if (isKnown) return known;
+    if (known !== undefined) return known;
     const { cut: newName, ...rest } = pendingCut(log.state, device, by, now());
     // An older room gives no name, and keeps no receipt.
     const cut = "cut" in named ? named.cut : newName;
@@ -130,19 +135,28 @@ export class Cuts {
     return pending;
   }
 
-  /** @returns what was done, or null while the gateway is away */
+  /** @returns what was done, or null while the gateway is away; rejects when the disk refuses, and tries again by itself */
   #finish(pending: PendingCut): Promise<Finished | null> {
     const work = this.#removals.then(() => this.#remove(pending));
-    this.#removals = work.catch(() => undefined);
+    this.#removals = work.catch(() => this.#finishLater());
     return work;
+  }
+
+  #finishLater(): void {
+    if (this.#again !== undefined) return;
+    this.#again = setTimeout(() => {
+      this.#again = undefined;
+      void this.finish().catch(() => undefined);
+    }, REMOVAL_AGAIN_MS);
+    this.#again.unref();
   }
 
   async #remove(pending: PendingCut): Promise<Finished | null> {
     const { admitted, gateway, now } = this.#options;
-    const still = admitted.cuts().find((each) => each.device === pending.device);
+    const still = admitted.cuts().some(({ device, by, cut }) => device === pending.device && by === pending.by && cut === pending.cut);
     const done = admitted.receipts().find((each) => each.cut === pending.cut);
     if (done !== undefined) return { removed: done.removed, atMs: done.atMs, receipt: done };
-    if (still === undefined || still.cut !== pending.cut) return null;
+    if (!still) return null;
     let removal: Removal;
     try {
       removal = await gateway.removeBound(pending.device);
@@ -153,7 +167,7 @@ export class Cuts {
     const atMs = now();
     const kept = await this.#sign(pending, removal, atMs);
     if (kept !== null) admitted.saveReceipts([...admitted.receipts(), kept]);
-    admitted.dropCut(pending.device);
+    admitted.dropCut(pending);
     return { removed: removal.removed, atMs, receipt: kept === null ? null : { statement: kept.statement, signature: kept.signature } };
   }
 

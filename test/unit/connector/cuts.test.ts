@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Cuts } from "../../../src/connector/cuts.ts";
 import { DriftWatch } from "../../../src/connector/drift-watch.ts";
+import { LogWriteError } from "../../../src/connector/key-log-file.ts";
 import { receipt as receiptCommand } from "../../../src/connector/receipt-commands.ts";
 import { Terminal } from "../../../src/connector/terminal.ts";
 import { checkReceipt } from "../../../src/core/receipt.ts";
@@ -182,6 +183,75 @@ test.each(["cuts.json", "receipts.json"])(
     expect(sent).toEqual([]);
   },
 );
+
+test("[CUT4] [LINK7] the owner's cut and the host's own, of the same device while the gateway is away: each gets its receipt", async () => {
+  const device = await state.allow();
+  gateway.isAway = true;
+  await cuts.byOwner(message(device.device));
+  await cuts.onHost(device.device);
+  await cuts.onHost(device.device);
+  sent.length = 0;
+  gateway.isAway = false;
+  await cuts.finish();
+  const receipts = doneMessages().map((each) => each.receipt);
+  const [owners, hosts] = receipts.map((each) => (each === undefined ? null : said(each)));
+  expect(receipts).toHaveLength(2);
+  expect(owners).toMatchObject({ by: "owner", cut: "c".repeat(26), grant: device.grant });
+  expect(hosts).toMatchObject({ by: "host", grant: device.grant });
+  for (const each of receipts)
+    expect(each && (await checkReceipt(fileOf(each), state.log.linesFrom(0)))).toMatchObject({ device: device.device });
+  expect(state.admitted.cuts()).toEqual([]);
+});
+
+test("[CUT4] [LINK7] a disk that refuses what a removal leaves behind holds up no other cut, and the receipt comes by itself", async () => {
+  const [one, two] = [await state.allow(), await state.allow()];
+  gateway.isAway = true;
+  await cuts.byOwner(message(one.device));
+  await cuts.byOwner(message(two.device, "o".repeat(26)));
+  gateway.isAway = false;
+  vi.useFakeTimers();
+  const full = vi.spyOn(state.admitted, "saveReceipts").mockImplementationOnce(() => {
+    throw new Error("ENOSPC");
+  });
+  await cuts.finish();
+  expect(doneMessages()).toMatchObject([{ device: two.device }]);
+  await vi.runAllTimersAsync();
+  vi.useRealTimers();
+  full.mockRestore();
+  await vi.waitFor(() => expect(doneMessages()).toMatchObject([{ device: two.device }, { device: one.device, receipt: {} }]));
+});
+
+/** A cut that the disk refused, and what the owner signs for the same device afterwards. */
+async function refusedCut(by: "owner" | "host") {
+  const device = await state.allow();
+  const key = state.admitted.grants().at(-1)?.statement.key;
+  if (key === undefined) throw new Error("no grant");
+  const disk = vi.spyOn(state.log, "append").mockRejectedValueOnce(new LogWriteError("full"));
+  await expect(by === "owner" ? cuts.byOwner(message(device.device)) : cuts.onHost(device.device)).rejects.toThrow(LogWriteError);
+  expect(state.admitted.grant(device.grant)?.isRevoked).toBe(true);
+  const anew = (): ReturnType<typeof state.newGrant> => state.newGrant({ key, device: device.device, issuedAtMs: state.nowMs + 1 });
+  return { device, disk, anew };
+}
+
+test("[CUT2] [case 47] the owner allows a device anew whose cut the disk refused: it is in, and what it had before is not", async () => {
+  const { device, anew } = await refusedCut("owner");
+  const { id, signed } = await anew();
+  expect(await state.admitted.keepGrant(signed)).toEqual({ ok: true, value: null });
+  const session = "n".repeat(22);
+  await state.admitted.keepSession({ session, device: device.device, grant: id, expiresAtMs: state.nowMs + 3_600_000 });
+  expect(state.admitted.admits({ session, device: device.device })).toMatchObject({ access: "full" });
+  expect([state.admitted.grant(device.grant)?.isRevoked, state.admitted.admits(device)]).toEqual([true, "no-session"]);
+});
+
+test("[KL3] [CUT2] [case 47] a cut on the host that the disk refused stands before any grant that was signed without knowing it", async () => {
+  const { device, disk, anew } = await refusedCut("host");
+  const { id, signed } = await anew();
+  disk.mockRejectedValueOnce(new LogWriteError("full"));
+  await expect(state.admitted.keepGrant(signed)).rejects.toThrow(LogWriteError);
+  expect(await state.admitted.keepGrant(signed)).toEqual({ ok: false, refusal: "stale-head" });
+  expect([state.admitted.grant(id), state.admitted.grant(device.grant)?.isRevoked]).toEqual([null, true]);
+  expect(await state.admitted.keepGrant((await anew()).signed)).toEqual({ ok: true, value: null });
+});
 
 const OTHER = { id: "f".repeat(64), name: "Own laptop", platform: "Linux", client: "cli", roles: ["operator"], scopes: ["operator.admin"], approvedVia: "owner", approvedAtMs: 1 } as const; // prettier-ignore
 
