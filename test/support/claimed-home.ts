@@ -48,42 +48,43 @@ export interface ClaimedHome {
   stop(): Promise<void>;
 }
 
-/** Starts everything and claims the gateway. */
+/** Starts everything and claims the gateway. What fails half-way leaves nothing running. */
 export async function claimedHome(start: () => Promise<RunningGateway>): Promise<ClaimedHome> {
-  const [stack, browser, gateway] = await Promise.all([startStack(), launch(), start()]);
-  const connect = (args: readonly string[], stateDir: string): RunningConnector =>
-    startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort: gateway.port, token: gateway.token });
-  const newDevice = async (): Promise<Page> => {
-    const page = await (await profile(browser, { width: 360, height: 740 })).newPage();
-    page.setDefaultTimeout(30_000);
-    return page;
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const each of stops.splice(0).toReversed()) await each();
   };
-  const connector = connect(["up", "--yes"], await scratch());
-  const link = await connector.until((event) => event.event === "claim-link", "claim link");
-  const owner = await newDevice();
-  await withPasskeys(owner);
-  const gatewayPath = await claim(owner, String(link["url"]), "Home");
-  await connector.until(isOnline, "self-test passed");
-  const origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
-  const home: ClaimedHome = {
-    stack,
-    browser,
-    gateway,
-    connector,
-    owner,
-    gatewayPath,
-    origin,
-    connect,
-    newDevice,
-    toDashboard: async () => void (await owner.goto(stack.control.appOrigin + gatewayPath)),
-    stop: async () => {
-      await browser.close();
-      await home.connector.stop();
-      await home.gateway.stop();
-      await stack.stop();
-    },
-  };
-  return home;
+  try {
+    const stack = await startStack();
+    stops.push(() => stack.stop());
+    const home = { gateway: await start() } as { gateway: RunningGateway; connector?: RunningConnector };
+    stops.push(() => home.gateway.stop());
+    const browser = await launch();
+    stops.push(() => browser.close());
+    const connect = (args: readonly string[], stateDir: string): RunningConnector => {
+      const { port: gatewayPort, token } = home.gateway;
+      return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort, token });
+    };
+    const newDevice = async (): Promise<Page> => {
+      const page = await (await profile(browser, { width: 360, height: 740 })).newPage();
+      page.setDefaultTimeout(30_000);
+      return page;
+    };
+    const connector = connect(["up", "--yes"], await scratch());
+    stops.push(async () => home.connector?.stop());
+    home.connector = connector;
+    const link = await connector.until((event) => event.event === "claim-link", "claim link");
+    const owner = await newDevice();
+    await withPasskeys(owner);
+    const gatewayPath = await claim(owner, String(link["url"]), "Home");
+    await connector.until(isOnline, "self-test passed");
+    const origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+    const toDashboard = async (): Promise<void> => void (await owner.goto(stack.control.appOrigin + gatewayPath));
+    return Object.assign(home, { stack, browser, connector, owner, gatewayPath, origin, connect, newDevice, toDashboard, stop });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 /** Waits for the page's one h1. */
