@@ -2,7 +2,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { FRAME_CLOSE, FRAME_RESET } from "../../src/protocol/frame.ts";
-import { MAX_MESSAGE_BYTES } from "../../src/protocol/limits.ts";
+import { INITIAL_CREDIT_BYTES, MAX_MESSAGE_BYTES } from "../../src/protocol/limits.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, env, newBench, upgrade } from "./room-bench.ts";
@@ -145,6 +145,43 @@ test("[CR6] more than 32 MiB in all: what holds most is reset with 4413, the oth
   expect(await first.endings.next()).toMatchObject({ type: FRAME_RESET, code: 4413 });
   for (const stream of stuck) expect(stream.endings.count).toBe(0);
   expect(stuck.length).toBeGreaterThan(8);
+});
+
+test.each([
+  ["eight messages of 1 MiB each", Array.from({ length: 8 }, () => 1_048_576)],
+  ["25 MiB in one message", [MAX_MESSAGE_BYTES]],
+] as const)("[CR6] %s wait in the room for a gateway that takes nothing, and arrive when it reads again", async (_what, sizes) => {
+  const { bench, connector, device } = await connected();
+  const { browser, stream } = await openStream(bench, connector, device);
+  stream.isGranting = false;
+  for (const bytes of sizes) browser.ws.send(pattern(bytes));
+  browser.ws.close(1000, "done");
+  // Answered when everything is in the room.
+  expect((await browser.closed).code).toBe(1000);
+  stream.isGranting = true;
+  stream.grant(stream.receivedBytes);
+  for (const bytes of sizes) expect((await stream.messages.next()).data.byteLength).toBe(bytes);
+  expect(await stream.endings.next()).toMatchObject({ type: FRAME_CLOSE, code: 1000 });
+});
+
+test.each([
+  ["a ninth MiB behind eight messages", Array.from({ length: 9 }, () => 1_048_576)],
+  ["a small message behind one of 25 MiB", [MAX_MESSAGE_BYTES, 10]],
+] as const)("[CR6] %s, and the gateway takes nothing: the stream ends with 4413, what comes later is dropped", async (_what, sizes) => {
+  const { bench, connector, device } = await connected();
+  const neighbour = await openStream(bench, connector, device);
+  const { browser, stream } = await openStream(bench, connector, device);
+  stream.isGranting = false;
+  for (const bytes of [...sizes, 10, 20]) browser.ws.send(pattern(bytes));
+  expect(await stream.endings.next()).toMatchObject({ type: FRAME_RESET, code: 4413 });
+  expect((await browser.closed).code).toBe(4413);
+  const { receivedBytes } = stream;
+  expect(receivedBytes).toBeLessThanOrEqual(INITIAL_CREDIT_BYTES);
+  // Credit that comes now releases nothing.
+  stream.grant(receivedBytes);
+  neighbour.browser.ws.send("still here");
+  await neighbour.stream.messages.next();
+  expect(stream.receivedBytes).toBe(receivedBytes);
 });
 
 test("[ST5] the gateway's close code and reason reach the browser, the browser's reach the gateway", async () => {
