@@ -40,6 +40,8 @@ export class Cuts {
   /** One removal at a time, in order: two never take the same entry out twice. */
   #removals: Promise<unknown> = Promise.resolve();
   #again: NodeJS.Timeout | undefined;
+  /** What was taken out at the gateway for a cut whose receipt the disk has not taken yet, by the cut's name: done once, and signed for as it was. */
+  readonly #removed = new Map<string, Removal>();
 
   /** Cuts that this process carried out. */
   count = 0;
@@ -155,20 +157,27 @@ export class Cuts {
     const { admitted, gateway, now } = this.#options;
     const still = admitted.cuts().some(({ device, by, cut }) => device === pending.device && by === pending.by && cut === pending.cut);
     const done = admitted.receipts().find((each) => each.cut === pending.cut);
+    if (done !== undefined && still) this.#drop(pending);
     if (done !== undefined) return { removed: done.removed, atMs: done.atMs, receipt: done };
     if (!still) return null;
-    let removal: Removal;
+    let removal = this.#removed.get(pending.cut ?? "");
     try {
-      removal = await gateway.removeBound(pending.device);
+      removal ??= await gateway.removeBound(pending.device);
     } catch (error) {
       if (!(error instanceof GatewayAwayError)) throw error;
       return null;
     }
+    if (pending.cut !== undefined) this.#removed.set(pending.cut, removal);
     const atMs = now();
     const kept = await this.#sign(pending, removal, atMs);
     if (kept !== null) admitted.saveReceipts([...admitted.receipts(), kept]);
-    admitted.dropCut(pending);
+    this.#drop(pending);
     return { removed: removal.removed, atMs, receipt: kept === null ? null : { statement: kept.statement, signature: kept.signature } };
+  }
+
+  #drop(pending: PendingCut): void {
+    this.#options.admitted.dropCut(pending);
+    this.#removed.delete(pending.cut ?? "");
   }
 
   /** @returns null for a cut without a name: one of an older room, or of an older version of this program */

@@ -184,6 +184,11 @@ test.each(["cuts.json", "receipts.json"])(
   },
 );
 
+/** A full disk. */
+function refuse(): never {
+  throw new Error("ENOSPC");
+}
+
 test("[CUT4] [LINK7] the owner's cut and the host's own, of the same device while the gateway is away: each gets its receipt", async () => {
   const device = await state.allow();
   gateway.isAway = true;
@@ -210,15 +215,42 @@ test("[CUT4] [LINK7] a disk that refuses what a removal leaves behind holds up n
   await cuts.byOwner(message(two.device, "o".repeat(26)));
   gateway.isAway = false;
   vi.useFakeTimers();
-  const full = vi.spyOn(state.admitted, "saveReceipts").mockImplementationOnce(() => {
-    throw new Error("ENOSPC");
-  });
+  vi.spyOn(state.admitted, "saveReceipts").mockImplementationOnce(refuse);
   await cuts.finish();
   expect(doneMessages()).toMatchObject([{ device: two.device }]);
   await vi.runAllTimersAsync();
   vi.useRealTimers();
-  full.mockRestore();
-  await vi.waitFor(() => expect(doneMessages()).toMatchObject([{ device: two.device }, { device: one.device, receipt: {} }]));
+  await vi.waitFor(() => expect(doneMessages()).toMatchObject([{ device: two.device }, { device: one.device, removed: 1, receipt: {} }]));
+  expect(gateway.removed).toEqual([one.device, two.device]);
+});
+
+test("[CUT4] [case 47] a receipt is on disk, but its cut could not be taken off the list: it is, later, and the receipt stays the same", async () => {
+  const device = await state.allow();
+  vi.spyOn(state.admitted, "dropCut").mockImplementationOnce(refuse);
+  await expect(cuts.byOwner(message(device.device))).rejects.toThrow("ENOSPC");
+  const [kept] = state.admitted.receipts();
+  expect(state.admitted.cuts()).toHaveLength(1);
+  await cuts.finish();
+  expect(doneMessages()).toMatchObject([{ receipt: { signature: kept?.signature } }]);
+  expect([state.admitted.cuts(), gateway.removed]).toEqual([[], [device.device]]);
+});
+
+test("[CUT2] [case 47] a disk that is full when a slow gateway is done ends no process; the receipt comes later", async () => {
+  const device = await state.allow();
+  let finish: () => void = () => undefined;
+  const slow = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  gateway.removeBound = async () => {
+    await slow;
+    return { removed: 3, absent: 1, entries: [] };
+  };
+  expect(await cuts.byOwner(message(device.device))).toMatchObject({ done: false });
+  const full = vi.spyOn(state.admitted, "saveReceipts").mockImplementationOnce(refuse);
+  finish();
+  await vi.waitFor(() => expect(full).toHaveBeenCalled());
+  await cuts.finish();
+  expect(doneMessages()).toMatchObject([{ removed: 3, by: "owner", receipt: {} }]);
 });
 
 /** A cut that the disk refused, and what the owner signs for the same device afterwards. */
