@@ -111,9 +111,11 @@ test("[ST6] a workerd that stands still for a moment loses nothing: every stream
 test("[ST6] [LINK5] a workerd that stands still until its connector gives up: all streams end, none of them twice", async () => {
   const streams = await talking();
   const ups = world.linkUps();
+  const losses = world.linkLosses();
   world.signalWorkerd("SIGSTOP");
   try {
-    await until(() => streams.every(({ gateway }) => gateway.readyState === gateway.CLOSED));
+    // The streams may be given up first, as too slow.
+    await until(() => streams.every(({ gateway }) => gateway.readyState === gateway.CLOSED) && world.linkLosses() > losses);
   } finally {
     world.signalWorkerd("SIGCONT");
   }
@@ -146,7 +148,10 @@ test("[LINK5] [case 5] a link that is half open: both sides find out, a new one 
   await until(() => next.every((stream) => stream.isWhole));
   for (const { device } of next) device.close(1000, "done");
   await judged([...streams, ...next]);
-  expect(saidToDevices().filter((said) => !GIVEN_UP.includes(said)).toSorted()).toEqual(["1000 done", "4502 room-connector: no sign of life"]); // prettier-ignore
+  // The room hears nothing for too long, or hears of the next link first: the leg is the same.
+  const said = saidToDevices().filter((each) => !GIVEN_UP.includes(each));
+  expect(said.filter((each) => each !== "1000 done").length).toBeGreaterThan(0);
+  for (const each of said) expect(each).toMatch(/^(?:1000 done|4502 room-connector: (?:no sign of life|a newer connector took over))$/);
 });
 
 test.each([["down"], ["up"]] as const)("[ST6] the link is reset in the middle of a frame on its way %s: no part of a message arrives", async (direction) => {

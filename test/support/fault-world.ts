@@ -217,6 +217,12 @@ export class FaultWorld {
     return this.connector.events.filter(isLinkUp).length;
   }
 
+  /** How many times it has said that its link is gone. */
+  linkLosses(): number {
+    return this.connector.events.filter((event) => event.event === "link" && (event["link"] as { state?: string }).state === "waiting")
+      .length;
+  }
+
   /** The processes below wrangler that are workerd. */
   workerdPids(): number[] {
     const below = (pid: number): number[] => {
