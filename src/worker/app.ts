@@ -14,6 +14,8 @@ import { decisionRoutes } from "./routes/decisions.ts";
 import { ownerRoutes } from "./routes/owners.ts";
 import { connectorRoutes, pageEnrolmentRoutes } from "./routes/enrolment.ts";
 import { handleGatewayOrigin } from "./routes/gateway-origin.ts";
+import { accountRoutes } from "./routes/account.ts";
+import { deviceRoutes } from "./routes/devices.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { handleLink } from "./routes/link.ts";
 import { appPersonRoutes, approvePersonRoutes } from "./routes/persons.ts";
@@ -22,7 +24,9 @@ import { VERSION } from "./version.ts";
 
 /** Every route of the app origin's API; tests walk this table. */
 export const appRoutes = [
+  ...accountRoutes,
   ...gatewayRoutes,
+  ...deviceRoutes,
   ...activityRoutes,
   ...appPersonRoutes,
   ...tokenRoutes,

@@ -1,33 +1,9 @@
-/** App origin: session, gateways, devices, requests, activity, invitations. */
+/** App origin: the gateways of an account, their enrolment, budget, measurements and files. */
 import { z } from "zod";
-import {
-  appMeSchema,
-  differenceMendSchema,
-  gatewayCreatedSchema,
-  gatewayDetailSchema,
-  gatewayNameSchema,
-  gatewaySchema,
-  hopsSchema,
-  receiptSchema,
-  sessionFromHandoffSchema,
-  signOutSchema,
-  suspendedSchema,
-  waitingSchema,
-} from "../../protocol/api.ts";
-import { receiptFileSchema } from "../../protocol/receipt.ts";
+import { gatewayCreatedSchema, gatewayDetailSchema, gatewayNameSchema, gatewaySchema, hopsSchema } from "../../protocol/api.ts";
 import { budgetSchema, usageSchema } from "../../protocol/usage.ts";
-import { sha256 } from "../../core/digests.ts";
-import {
-  ENROLMENT_CODE_MS,
-  INVITATION_MS,
-  MAX_GATEWAYS_PER_ACCOUNT,
-  MAX_OPEN_INVITATIONS,
-  MAX_UNUSED_ENROLMENTS_PER_HOUR,
-} from "../../protocol/limits.ts";
-import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
-import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
-import { issueCode, redeemCode } from "../auth/one-time-code.ts";
-import { accountById, openInvitations } from "../db/account-queries.ts";
+import { ENROLMENT_CODE_MS, MAX_GATEWAYS_PER_ACCOUNT, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../protocol/limits.ts";
+import { issueCode } from "../auth/one-time-code.ts";
 import {
   deleteGateway,
   gatewayById,
@@ -43,7 +19,6 @@ import { count } from "../log.ts";
 import { ApiError } from "../respond.ts";
 import { measureHops } from "../services/hop-measure.ts";
 import { linesExport } from "../services/lines-export.ts";
-import { receiptDownload } from "../services/receipt-download.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
 import { VERSION } from "../version.ts";
 import { newRowId } from "./auth.ts";
@@ -52,9 +27,6 @@ import type { Call } from "./checked-route.ts";
 import { roomOf, valueOf } from "./decisions.ts";
 
 const HOUR_MS = 3_600_000;
-const DAY_S = 86_400;
-
-const handoffPayloadSchema = z.object({ account: z.string(), challenge: z.string() });
 
 /** Before anything is made: codes that nobody uses are not made without end. */
 async function mayEnrol({ env, session }: Call<unknown>): Promise<void> {
@@ -94,50 +66,6 @@ async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
 }
 
 export const gatewayRoutes = [
-  route<z.infer<typeof sessionFromHandoffSchema>>({
-    method: "POST",
-    path: "/api/session",
-    summary: "Signs the dashboard in with a hand-off code",
-    auth: "none",
-    limited: true,
-    body: sessionFromHandoffSchema,
-    run: async ({ body, env }) => {
-      const payload = handoffPayloadSchema.safeParse(await redeemCode(env, "handoff", body.code));
-      if (!payload.success || payload.data.challenge !== toBase64url(await sha256(utf8(body.verifier)))) throw new ApiError("code-invalid");
-      return { json: {}, cookies: [await startSession(env, payload.data.account, "app")] };
-    },
-  }),
-  route<z.infer<typeof signOutSchema>>({
-    method: "POST",
-    path: "/api/sign-out",
-    summary: "Ends this session, or all of them on every origin",
-    auth: "account",
-    body: signOutSchema,
-    run: async ({ body, env, session }) => {
-      if (body.everywhere) await endAllSessions(env, session.account);
-      else await endSession(env, session);
-      return { json: {}, cookies: [endedCookie()] };
-    },
-  }),
-  route({
-    method: "GET",
-    path: "/api/config",
-    summary: "What the page needs before sign-in",
-    auth: "none",
-    run: ({ config }) => Promise.resolve({ approveOrigin: config.approveOrigin, version: VERSION }),
-  }),
-  route({
-    method: "GET",
-    path: "/api/me",
-    summary: "The signed-in person",
-    auth: "account",
-    answer: appMeSchema,
-    run: async ({ env, config, session }) => {
-      const account = await accountById(env.DB, session.account);
-      if (account === null) throw new ApiError("not-signed-in");
-      return { account: { id: account.id, name: account.name }, approveOrigin: config.approveOrigin, version: VERSION };
-    },
-  }),
   route({
     method: "GET",
     path: "/api/gateways",
@@ -291,74 +219,6 @@ export const gatewayRoutes = [
       return found;
     },
   }),
-  route<z.infer<typeof gatewayNameSchema>>({
-    method: "PATCH",
-    path: "/api/gateways/:gateway/devices/:device",
-    summary: "Renames a device",
-    auth: "account",
-    body: gatewayNameSchema,
-    run: async (call) => {
-      const { room, account } = await roomOf(call);
-      valueOf(await room.renameDevice({ account, device: call.param("device"), name: call.body.name }));
-      return {};
-    },
-  }),
-  route({
-    method: "POST",
-    path: "/api/gateways/:gateway/devices/:device/keep",
-    summary: "Answers for a device that was allowed: it was the owner",
-    auth: "account",
-    run: async (call) => {
-      const { room, account } = await roomOf(call);
-      valueOf(await room.keepDevice({ account, device: call.param("device") }));
-      return {};
-    },
-  }),
-  route({
-    method: "POST",
-    path: "/api/gateways/:gateway/devices/:device/suspend",
-    summary: "Suspends a device: its connections end and none opens until the owner lets it go on",
-    auth: "account",
-    takesToken: true,
-    answer: suspendedSchema,
-    run: async (call) => {
-      const { room, account } = await roomOf(call);
-      return valueOf(await room.suspend({ account, device: call.param("device"), token: call.token }));
-    },
-  }),
-  route({
-    method: "POST",
-    path: "/api/gateways/:gateway/devices/:device/resume",
-    summary: "Lets a suspended device go on",
-    auth: "account",
-    run: async (call) => {
-      const { room, account } = await roomOf(call);
-      valueOf(await room.resume({ account, device: call.param("device") }));
-      return {};
-    },
-  }),
-  route({
-    method: "POST",
-    path: "/api/gateways/:gateway/devices/:device/cut",
-    summary: "Cuts a device now",
-    auth: "account",
-    answer: receiptSchema,
-    run: async (call) => {
-      const { room, account } = await roomOf(call);
-      return valueOf(await room.cut({ account, device: call.param("device") }));
-    },
-  }),
-  route({
-    method: "GET",
-    path: "/api/gateways/:gateway/devices/:device/cut",
-    summary: "The receipt of the latest cut",
-    auth: "account",
-    answer: receiptSchema,
-    run: async (call) => {
-      const { room, account } = await roomOf(call);
-      return valueOf(await room.receipt({ account, device: call.param("device") }));
-    },
-  }),
   route({
     method: "GET",
     path: "/api/gateways/:gateway/key-log.jsonl",
@@ -367,30 +227,6 @@ export const gatewayRoutes = [
     run: async (call) => {
       const { gateway, room, account } = await roomOf(call);
       return linesExport(`gatehouse-key-log-${gateway}.jsonl`, async (from) => valueOf(await room.keyLog({ account, from })));
-    },
-  }),
-  route({
-    method: "GET",
-    path: "/api/gateways/:gateway/devices/:device/receipt.json",
-    summary: "The signed receipt of the latest cut, as a file; `not-found` until the gateway's machine has signed it",
-    auth: "account",
-    answer: receiptFileSchema,
-    run: async (call) => {
-      const { room, account } = await roomOf(call);
-      const device = call.param("device");
-      return receiptDownload(device, valueOf(await room.receiptFile({ account, device })));
-    },
-  }),
-  route<z.infer<typeof differenceMendSchema>>({
-    method: "POST",
-    path: "/api/gateways/:gateway/differences/:entry",
-    summary: "Takes an entry out of the gateway's own pairing list, or says that it is fine",
-    auth: "account",
-    body: differenceMendSchema,
-    run: async (call) => {
-      const { room, account } = await roomOf(call);
-      valueOf(await room.mend({ account, entry: call.param("entry"), what: call.body.what }));
-      return {};
     },
   }),
   route({
@@ -404,46 +240,6 @@ export const gatewayRoutes = [
       const page = async (from: number): Promise<readonly string[]> =>
         valueOf(await room.auditLines({ account, from, isExport: from === 0, token: call.token }));
       return linesExport(`gatehouse-audit-${gateway}.jsonl`, page);
-    },
-  }),
-  route({
-    method: "GET",
-    path: "/api/requests",
-    summary: "Devices that wait for a decision, and grants that nobody has answered for yet",
-    auth: "account",
-    takesToken: true,
-    answer: waitingSchema,
-    run: async ({ env, session }) => {
-      const inbox = env.INBOX.getByName(session.account);
-      const [requests, notices] = await Promise.all([inbox.list(), inbox.noticeList()]);
-      return { requests, notices };
-    },
-  }),
-  route({
-    method: "GET",
-    path: "/api/inbox",
-    summary: "WebSocket with what waits, live",
-    auth: "account",
-    run: ({ env, session, request }) => {
-      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") throw new ApiError("bad-request");
-      const headers = {
-        upgrade: "websocket",
-        "x-gatehouse-account-session": session.selector,
-        "x-gatehouse-account-session-expires": String(session.expiresAtMs),
-      };
-      return env.INBOX.getByName(session.account).fetch(new Request(request.url, { headers }));
-    },
-  }),
-  route({
-    method: "POST",
-    path: "/api/invitations",
-    summary: "An invitation for one more account",
-    auth: "account",
-    run: async ({ env, config, session }) => {
-      if ((await openInvitations(env.DB, session.account, Date.now())) >= MAX_OPEN_INVITATIONS)
-        throw new ApiError("too-many", { retryAfterSeconds: DAY_S });
-      const { code, expiresAtMs } = await issueCode(env, "invitation", { by: session.account }, INVITATION_MS);
-      return { code, url: `${config.approveOrigin}/#invite=${code}`, expiresAtMs };
     },
   }),
 ];
