@@ -3,7 +3,9 @@ import { useState } from "preact/hooks";
 import type { Activity as ActivityPage } from "../protocol/api.ts";
 import { call } from "./api.ts";
 import { Act, Failure, useLoaded } from "./parts.tsx";
-import { TEXTS, actionText, actorText, clock } from "./texts.ts";
+import { actionText, actorText } from "./activity-texts.ts";
+import { TEXTS } from "./texts.ts";
+import { clock } from "./time-texts.ts";
 import { View } from "./view.tsx";
 
 export function Activity() {

@@ -4,7 +4,8 @@ import type { Usage } from "../protocol/usage.ts";
 import { Told, call } from "./api.ts";
 import { Act, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { useShared } from "./shared.tsx";
-import { COST_METER, TEXTS, budgetText, byteCount, money } from "./texts.ts";
+import { COST_METER, budgetText, byteCount, money } from "./cost-texts.ts";
+import { TEXTS } from "./texts.ts";
 
 const MICRO = 1_000_000;
 const GIGA = 1_000_000_000;

@@ -5,7 +5,9 @@ import type { Device, Gateway, Receipt } from "../protocol/api.ts";
 import { Told, call } from "./api.ts";
 import { Act, Confirmed } from "./parts.tsx";
 import { Ago, useNow } from "./shared.tsx";
-import { ACCESS, DEVICE_STATE, HELD_BACK, TEXTS, ahead, clock, confirmCommand } from "./texts.ts";
+import { confirmCommand } from "./notice-texts.ts";
+import { ACCESS, DEVICE_STATE, HELD_BACK, TEXTS } from "./texts.ts";
+import { ahead, clock } from "./time-texts.ts";
 
 const RECEIPT_POLL_MS = 700;
 const MINUTE_MS = 60_000;

@@ -3,7 +3,8 @@ import type { Device } from "../protocol/api.ts";
 import type { Difference } from "../protocol/drift.ts";
 import { call } from "./api.ts";
 import { Act, Confirmed } from "./parts.tsx";
-import { TEXTS, clock } from "./texts.ts";
+import { TEXTS } from "./texts.ts";
+import { clock } from "./time-texts.ts";
 
 export interface Drift {
   readonly atMs: number;

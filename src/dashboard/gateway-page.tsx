@@ -13,7 +13,8 @@ import type { Drift } from "./drift.tsx";
 import { OwnPlace, Persons } from "./persons.tsx";
 import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
-import { ALARM, STATE, TEXTS, clock, stateText } from "./texts.ts";
+import { ALARM, STATE, TEXTS, stateText } from "./texts.ts";
+import { clock } from "./time-texts.ts";
 import { NotFound, View } from "./view.tsx";
 
 interface Detail {
@@ -37,7 +38,9 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
   ].filter((each) => each !== "");
   const { role } = gateway;
   // What waits comes first: its Review is the one primary button then.
-  const primary = cards.length === 0 ? "primary" : "";
+  const isCopied = gateway.reason === "connector-copied";
+  // Nobody gets in while it is closed for safety: that is settled first.
+  const primary = cards.length === 0 && !isCopied ? "primary" : "";
   return (
     <div class="card">
       <div role="status">
@@ -59,12 +62,13 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
           </>
         )}
       </p>
-      {gateway.reason === "connector-copied" && mayDo(role, "manage") && (
+      {isCopied && mayDo(role, "manage") && (
         <div class="row">
           <Confirmed
             label={TEXTS.settle}
             title={TEXTS.settleTitle}
             text={TEXTS.settleText}
+            keep={TEXTS.settleKeep}
             run={async () => {
               await call("POST", `/api/gateways/${gateway.id}/settle`);
               reload();

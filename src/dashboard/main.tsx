@@ -18,7 +18,9 @@ import type { Path } from "./paths.ts";
 import { finishSignIn, signIn } from "./session.ts";
 import { ShareProvider } from "./shared.tsx";
 import type { Me } from "./shared.tsx";
-import { TEXTS, announcement, budgetText, noticeText } from "./texts.ts";
+import { budgetText } from "./cost-texts.ts";
+import { announcement, noticeText } from "./notice-texts.ts";
+import { TEXTS } from "./texts.ts";
 import { NotFound } from "./view.tsx";
 
 const CLAIM_ITEM = "gatehouse-claim";

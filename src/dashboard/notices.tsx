@@ -4,7 +4,9 @@ import type { BudgetNotice, Notice } from "../protocol/api.ts";
 import { call } from "./api.ts";
 import { Act } from "./parts.tsx";
 import { Ago, useNow, useShared } from "./shared.tsx";
-import { REFUSAL, TEXTS, budgetText, confirmCommand, noticeQuestion, noticeText } from "./texts.ts";
+import { budgetText } from "./cost-texts.ts";
+import { REFUSAL, confirmCommand, noticeQuestion, noticeText } from "./notice-texts.ts";
+import { TEXTS } from "./texts.ts";
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;

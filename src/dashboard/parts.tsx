@@ -116,17 +116,19 @@ export function Copy({ text, label }: { readonly text: string; readonly label: s
   );
 }
 
-/** A button that asks before it acts. */
+/** A button that asks before it acts. @param keep what the button says that leaves all as it is */
 export function Confirmed({
   label,
   title,
   text,
   run,
+  keep = TEXTS.keepIt,
 }: {
   readonly label: string;
   readonly title: string;
   readonly text: string;
   readonly run: () => Promise<void>;
+  readonly keep?: string;
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const close = (): void => dialog.current?.close();
@@ -140,7 +142,7 @@ export function Confirmed({
         <p>{text}</p>
         <div class="row">
           <button type="button" onClick={close}>
-            {TEXTS.keepIt}
+            {keep}
           </button>
           <Act label={label} kind="danger" run={() => run().then(close)} />
         </div>

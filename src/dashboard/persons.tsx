@@ -4,7 +4,8 @@ import type { PersonsView } from "../protocol/persons.ts";
 import { call } from "./api.ts";
 import { Confirmed, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useNow, useShared } from "./shared.tsx";
-import { TEXTS, ahead, roleText } from "./texts.ts";
+import { TEXTS, roleText } from "./texts.ts";
+import { ahead } from "./time-texts.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -56,6 +57,7 @@ function PersonRow({ gateway, row, reload }: { gateway: string; row: PersonsView
             label={TEXTS.person.remove}
             title={TEXTS.person.removeTitle(row.name)}
             text={TEXTS.person.removeViewer}
+            keep={TEXTS.person.keep}
             run={() => call("DELETE", `/api/gateways/${gateway}/persons/${row.id}`).then(reload)}
           />
         )}

@@ -2,7 +2,7 @@
 import { createContext } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
 import type { InboxNotice, WaitingCard } from "../protocol/api.ts";
-import { age } from "./texts.ts";
+import { age } from "./time-texts.ts";
 
 export interface Me {
   readonly account: { readonly id: string; readonly name: string };

@@ -1,9 +1,8 @@
 /** Every text of the dashboard, so that another language is an addition. */
-import { LEG_TEXT } from "../core/leg-text.ts";
-import type { AuditEvent, BudgetNotice, Device, EnrolmentView, Gateway, GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
+import type { Device, EnrolmentView, Gateway } from "../protocol/api.ts";
 import type { PersonRole } from "../protocol/statements.ts";
-import type { CostLine } from "../protocol/usage.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
+import { DAY_MS } from "./time-texts.ts";
 
 export const STATE: Readonly<Record<GatewayState, readonly [tone: string, word: string, text: string]>> = {
   unclaimed: ["warn", "Not connected yet", "Its machine has not been connected: get a code and run one command there."],
@@ -40,125 +39,7 @@ export const ALARM: Readonly<Record<NonNullable<Gateway["alarm"]>["kind"], strin
 };
 
 /** Why the gateway's machine did not take a grant, and what helps. */
-export const REFUSAL: Readonly<Record<GrantRefusal, string>> = {
-  "over-ceiling":
-    "The owner policy on that machine does not give that much access, or not for so long. Allow less, or raise the policy there with: gatehouse policy",
-  "stale-head": "Something was cut on this gateway while that decision was on its way. If the device may still come in, let it ask again.",
-  alarm: "That machine raised an alarm and admits nobody new until somebody there has looked.",
-  "unknown-owner-key":
-    "That machine does not know the passkey. Confirm it with an earlier passkey, with your recovery key or on that machine: your account page shows the ways.",
-  other: "It did not accept what was signed, or it came too late. Let the device ask again.",
-};
-
 export const ACCESS: Readonly<Record<Access, string>> = { full: "Full control", chat: "Chat", look: "Look only" };
-
-const ACTIONS: Readonly<Record<string, string>> = {
-  "signed-up": "Account made",
-  "signed-in": "Signed in",
-  "signed-in-with-recovery-code": "Signed in with a recovery code",
-  "signed-out-everywhere": "Signed out everywhere",
-  "passkey-added": "Passkey added",
-  "passkey-removed": "Passkey removed",
-  "recovery-codes-renewed": "Recovery codes renewed",
-  "recovery-key-made": "Recovery key made",
-  "recovery-key-used": "Recovery key used",
-  "owner-key-added": "Passkey may decide for the gateway",
-  "owner-key-removed": "Passkey may no longer decide for the gateway",
-  "recovery-key-set": "Recovery key told to the gateway",
-  "owners-recovered": "Passkeys of the gateway changed by the recovery key",
-  "owner-key-refused": "The gateway's machine refused a new passkey",
-  "owner-remove-refused": "The gateway's machine refused to take a passkey out",
-  "recovery-key-refused": "The gateway's machine refused a recovery key",
-  "recover-refused": "The gateway's machine refused the recovery key's word",
-  "log-owner-role": "Passkey's role changed on the gateway's machine",
-  "log-recovery-key": "Recovery key taken out on the gateway's machine",
-  "log-recover": "Passkeys changed by the recovery key on the gateway's machine",
-  "connector-enrolled": "Machine connected to the gateway",
-  "gateway-online": "Gateway online",
-  "gateway-no-link": "Gateway's machine went offline",
-  "gateway-unsafe": "Gateway closed for safety",
-  "connector-copied": "A copy of the gateway's machine tried to connect and was refused",
-  "gateway-quarantined": "Gateway closed: two machines fight over it",
-  "quarantine-ended": "Gateway opened again after two machines fought over it",
-  "person-invited": "Person invited",
-  "invitation-withdrawn": "Invitation withdrawn",
-  "person-accepted": "Invitation accepted, waits for an owner",
-  "person-declined": "Person turned down",
-  "person-confirmed": "Person confirmed",
-  "person-removed": "Person removed",
-  "person-left": "Person left",
-  asked: "A device asked to be allowed",
-  "request-allowed": "Request answered: allowed",
-  "request-denied": "Request denied",
-  "request-expired": "Request ended: nobody answered",
-  "request-wrong-code": "Request ended: wrong digits three times",
-  "request-withdrawn": "Request withdrawn",
-  "wrong-match-code": "Wrong digits typed",
-  allow: "Device allowed",
-  "grant-applied": "Allowance took effect on the gateway",
-  "grant-refused": "The gateway's machine refused the allowance",
-  "session-opened": "Device connected",
-  "device-paired": "OpenClaw accepted the device",
-  "device-connected": "Control page connected",
-  "device-pairing-refused": "OpenClaw asked for more than a browser may have; refused",
-  cut: "Device cut",
-  "cut-done-on-gateway": "Device removed on the gateway",
-  "device-kept": "Somebody answered for a new device: it was me",
-  "grant-never-activated": "A same-device approval was never finished; it was ended",
-  "device-blocked": "Device blocked from asking",
-  "alarm-room-rolled-back": "Alarm: Gatehouse lost entries that the gateway's machine knows",
-  "alarm-log-rolled-back": "Alarm: the gateway's machine lost entries that Gatehouse knows",
-  "alarm-fork": "Alarm: two histories of one gateway",
-  "alarm-audit-rewound": "Alarm: the audit chain lost or changed entries",
-  "alarm-settled": "The alarm was settled on the gateway's machine",
-  "log-genesis": "The gateway's machine began its key log",
-  "log-revoke": "Device's access ended on the gateway's machine",
-  "log-revoke-all": "Every device's access ended on the gateway's machine",
-  "log-owner-add": "Passkey let in on the gateway's machine",
-  "log-owner-remove": "Passkey taken out on the gateway's machine",
-  "log-rotate": "The gateway's machine changed its key",
-  "token-rotated": "Device's admission renewed",
-  "device-renamed": "Device renamed",
-  "gateway-removed": "Gateway removed",
-  "audit-exported": "Audit chain downloaded",
-  "enrolment-code-guessed": "Wrong codes tried for a gateway's machine; the code is void",
-  "log-confirm": "A device was agreed to on the gateway's machine",
-  "log-policy": "The owner policy was changed on the gateway's machine",
-  "cut-unanswered": "The gateway's machine did not answer a cut; its connection was closed",
-  "receipt-refused": "Alarm: a receipt came without the machine's signature",
-  "receipt-exported": "Receipt of a cut saved",
-  "difference-found": "OpenClaw's own list of devices differs",
-  "difference-kept": "Difference said to be fine",
-  "difference-removed": "Entry removed from OpenClaw's own list",
-  "device-suspended": "Device suspended",
-  "device-resumed": "Suspended device may go on",
-  "api-token-made": "API token made",
-  "api-token-revoked": "API token revoked",
-  "recovery-key-not-taken": "The gateway did not take the account's recovery key: tell it again on your account page",
-  "budget-warned": "Four fifths of the day's budget are used up",
-  "budget-used-up": "The day's budget is used up: only the owner's devices connect until 00:00 UTC",
-  "budget-set": "Budget changed",
-  "token-copied": "Device frozen: its admission was used from two places",
-};
-
-/** Where a connection broke, by leg; what the audit says is any text. */
-const BROKEN: Readonly<Record<string, string>> = LEG_TEXT;
-
-export function actionText(event: AuditEvent): string {
-  const { leg } = event.detail;
-  if (event.action === "stream-broken") {
-    const where = typeof leg === "string" ? BROKEN[leg] : undefined;
-    return where === undefined ? "A connection broke" : `Connection broke ${where}`;
-  }
-  const text = ACTIONS[event.action] ?? event.action;
-  const { whom } = event.detail;
-  return typeof whom === "string" ? `${text}: ${whom}` : text;
-}
-
-/** @returns who did it: a person by name, else in which part */
-export function actorText({ actor, detail }: AuditEvent): string {
-  return typeof detail["person"] === "string" ? `${detail["person"]} (${actor})` : actor;
-}
 
 /** @returns a role with everything that it says */
 export function roleText(role: PersonRole): string {
@@ -388,6 +269,7 @@ export const TEXTS = {
     confirm: "Confirm",
     remove: "Remove",
     removeTitle: (name: string) => `Remove ${name}?`,
+    keep: "Let them stay",
     removeViewer: "They see this gateway no more.",
     youAre: {
       owner: "You are an owner of this gateway. Somebody else claimed it.",
@@ -401,6 +283,7 @@ export const TEXTS = {
   renameGateway: "Rename gateway",
   renamed: "Renamed.",
   settle: "Open it again",
+  settleKeep: "Keep it closed",
   settleTitle: "Has the other machine been ended?",
   settleText:
     "Whichever machine connects next is this gateway's machine. If both still run, they fight again and the gateway closes again.",
@@ -494,97 +377,7 @@ export const TEXTS = {
   everywhereText: "“Everywhere” ends every sign-in of your account, on all devices. Allowed devices keep their access to gateways.",
 } as const;
 
-export function clock(ms: number): string {
-  return new Date(ms).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-}
-
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
-
-/** @returns how long ago, for people: seconds up to a day, then the date */
-export function age(ms: number, nowMs: number): string {
-  const passed = Math.max(0, nowMs - ms);
-  if (passed < MINUTE_MS) return `${Math.round(passed / 1000)} s ago`;
-  if (passed < HOUR_MS) return `${Math.round(passed / MINUTE_MS)} min ago`;
-  return passed < DAY_MS ? `${Math.round(passed / HOUR_MS)} h ago` : clock(ms);
-}
-
-/** @returns how far ahead, for people: never more than is left */
-export function ahead(ms: number, nowMs: number): string {
-  const left = ms - nowMs;
-  if (left < MINUTE_MS) return "in less than a minute";
-  if (left < HOUR_MS) return `in ${Math.floor(left / MINUTE_MS)} min`;
-  if (left < 2 * DAY_MS) return `in ${Math.floor(left / HOUR_MS)} h`;
-  return `in ${Math.floor(left / DAY_MS)} days`;
-}
-
-/** What a screen reader hears when the waiting devices change; empty when nobody waits. */
-export function announcement(cards: readonly WaitingCard[]): string {
-  const newest = cards.at(-1);
-  if (newest === undefined) return "";
-  const text = `${newest.claims.name} asks to use “${newest.gatewayName}”.`;
-  return cards.length === 1 ? text : `${text} ${cards.length} devices wait.`;
-}
-
-/** One line about a grant; its age is shown beside it. */
-export function noticeText(notice: Notice): string {
-  const { name, gatewayName, access, by, state } = notice;
-  const whom = `${name} on “${gatewayName}”`;
-  const how = `${ACCESS[access].toLowerCase()}${by === null ? "" : `, by ${by}`}`;
-  switch (state) {
-    case "granted":
-    case "needs-host":
-      return `Allowed ${whom}: ${how}.`;
-    case "refused":
-      return `The gateway's machine refused ${whom}: ${how}.`;
-    case "lapsed":
-      return `An approval of ${whom} was signed and never finished on the device that asked, so it was ended (${how}). If you did not press “I am the owner” yourself, somebody sent you that link: tell the others who own this gateway.`;
-  }
-}
-
-/** What the person is asked about a grant: by itself, or by one of several people. */
-export function noticeQuestion({ isShared }: Notice, isOverdue: boolean): string {
-  const asked = isShared === true ? TEXTS.noticeAskShared : TEXTS.noticeAsk;
-  return isOverdue ? `${TEXTS.noticeOverdue} ${asked}` : asked;
-}
-
-/** @returns one line about a budget that is nearly or wholly used up */
-export function budgetText({ gatewayName, state }: Pick<BudgetNotice, "gatewayName" | "state">): string {
-  return state === "budget-warned"
-    ? `“${gatewayName}” has used more than four fifths of its budget of today.`
-    : `“${gatewayName}” has used up its budget of today: only your own devices connect until 00:00 UTC, or until you raise it.`;
-}
-
-export const COST_METER: Readonly<Record<CostLine["meter"], string>> = {
-  "object-requests": "Room requests",
-  "object-duration": "Room awake, GB-seconds",
-  "rows-written": "Rows written",
-  "worker-requests": "Worker requests",
-  stored: "Stored, bytes",
-};
-
-/** @param microUsd millionths of a dollar @returns `$0.0012`: as many digits as small sums need, never more than nothing for nothing */
-export function money(microUsd: number): string {
-  const dollars = microUsd / 1_000_000;
-  if (dollars === 0) return "$0";
-  if (dollars < 0.0001) return "less than $0.0001";
-  return `$${dollars.toFixed(dollars < 0.1 ? 4 : 2)}`;
-}
-
-/** @returns `1.5 MB`: powers of ten, as the platform counts */
-export function byteCount(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let [value, at] = [bytes, 0];
-  while (value >= 1000 && at < units.length - 1) [value, at] = [value / 1000, at + 1];
-  return `${value.toLocaleString("en", { maximumFractionDigits: value < 10 && at > 0 ? 1 : 0 })} ${units[at] ?? ""}`;
-}
-
-/** What to type on the gateway's machine for a device that it holds back. */
-export function confirmCommand(device: string): string {
-  return `gatehouse confirm ${device}`;
-}
-
+/** @returns the sentence under a gateway's state: why it is so, where a reason is known */
 export function stateText(gateway: Gateway): string {
   const reason = gateway.reason === null ? "" : (REASON[gateway.reason] ?? "");
   return gateway.state === "online" ? STATE.online[2] : reason || STATE[gateway.state][2];

@@ -4,7 +4,8 @@ import type { ApiToken } from "../protocol/api.ts";
 import { Told, call } from "./api.ts";
 import { Act, Confirmed, Copy, Failure, useLoaded } from "./parts.tsx";
 import { Ago } from "./shared.tsx";
-import { TEXTS, clock } from "./texts.ts";
+import { TEXTS } from "./texts.ts";
+import { clock } from "./time-texts.ts";
 
 const MAX_DAYS = 366;
 

@@ -52,6 +52,9 @@ test("[LINK9] [case 8] two copies of one machine: the gateway closes, nobody get
   await look(owner, "gateway-copied");
   await settle.click();
   await look(owner, "gateway-copied-settle");
+  await owner.getByRole("button", { name: "Keep it closed", exact: true }).click();
+  expect(await settle.count()).toBe(1);
+  await settle.click();
   await owner.getByRole("button", { name: "Open it again", exact: true }).last().click();
   await expect.poll(() => settle.count()).toBe(0);
   // Only now: a machine that dialled before was refused.

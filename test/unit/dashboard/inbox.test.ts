@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { applyInbox, applyNotices, mustAsk, redialMs, stepLine } from "../../../src/dashboard/inbox.ts";
 import type { Line, LineEvent } from "../../../src/dashboard/inbox.ts";
-import { announcement, noticeText } from "../../../src/dashboard/texts.ts";
+import { announcement, noticeText } from "../../../src/dashboard/notice-texts.ts";
 import type { Notice, WaitingCard } from "../../../src/protocol/api.ts";
 
 function card(id: string, name = "Phone"): WaitingCard {

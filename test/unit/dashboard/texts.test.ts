@@ -2,7 +2,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { KEY_LOG_ALARMS, keyLogBodySchema } from "../../../src/protocol/key-log.ts";
-import { actionText, age, ahead } from "../../../src/dashboard/texts.ts";
+import { actionText } from "../../../src/dashboard/activity-texts.ts";
+import { age, ahead } from "../../../src/dashboard/time-texts.ts";
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
