@@ -10,24 +10,24 @@ import type { Budget, Usage } from "../../protocol/usage.ts";
 import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
-import { NO_COPIES } from "../../core/copy-watch.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
 import { cut, endUnanswered } from "./cuts.ts";
 import { exportReceipt, receiptView } from "./receipts.ts";
-import { allow, checkMatchCode, deny, ownerGrant, ownerOpened } from "./decisions.ts";
+import { allow, checkMatchCode, deny, ownerGrant } from "./decisions.ts";
 import { Door } from "./door.ts";
-import { driftView, mend } from "./drift.ts";
+import { mend } from "./drift.ts";
+import { enrolConnector } from "./enrolment.ts";
 import { endOverdue } from "./owed.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
 import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } from "./owners.ts";
 import { acceptInvitation, holdInvitation, invite, lookAtInvitation } from "./invitations.ts";
-import { cardOf, decisionOf, endRequest, requestLastSeenMs } from "./pairing-requests.ts";
-import { confirmAllAnew } from "./person-changes.ts";
-import { ceilingOf, confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
+import { endRequest } from "./pairing-requests.ts";
+import { confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
+import { openingFor, requestFor, snapshotFor } from "./views.ts";
 import { refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
 import type { Decided, HopStep, OwnerChange, RoomHops, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
@@ -35,9 +35,8 @@ import { byWhom, whoIs } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { RequestRow } from "./storage.ts";
 import { statusFor } from "./status.ts";
-import { resume, suspend } from "./suspend.ts";
+import { renameDevice, resume, suspend } from "./device-changes.ts";
 import { sweep } from "./sweep.ts";
-import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
@@ -188,28 +187,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     ownerKeys: readonly OwnerKey[];
     recovery?: SignedByOwner | null;
   }): Promise<RoomResult<null>> {
-    return this.#for(input.account, "end", async ({ person }) => {
-      const meta = this.#admission.mustMeta();
-      // The new key log begins with the passkeys of the account that claimed the gateway.
-      if (person !== null) return NOT_FOUND;
-      this.#relay.endLink(4410, "another machine is this gateway's connector now");
-      this.#admission.storage.transaction(() => {
-        this.#admission.storage.setMeta({ ...meta, key: input.key, previousKey: null, copies: NO_COPIES, generation: 0, acknowledged: 0 });
-        this.#admission.storage.setOwnerKeys(input.ownerKeys);
-        this.#admission.storage.setRecoveryKey(null);
-        this.#admission.storage.clearKeyLog();
-        confirmAllAnew(this.#admission);
-        this.#admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
-      });
-      const { recovery = null } = input;
-      if (recovery !== null) {
-        const set = await setRecoveryKey(this.#admission, input.account, recovery);
-        // What the connector refuses it says itself; this is the room's own no, say to a passkey that is not pinned here.
-        if (!set.ok) this.#admission.audit("gatehouse", "recovery-key-not-taken", null, { why: set.failure });
-      }
-      this.#admission.tellInbox();
-      return done();
-    });
+    return this.#for(input.account, "end", (who) => enrolConnector(this.#admission, this.#relay, input, who));
   }
 
   rename(input: { account: string; name: string }): Promise<RoomResult<null>> {
@@ -220,28 +198,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   snapshot(input: { account: string }): Promise<RoomResult<RoomSnapshot>> {
-    return this.#for(input.account, "see", ({ role, person }) => {
-      const { gateway, name, connectorVersion, lastSeenMs } = this.#admission.mustMeta();
-      const waitingCount = mayDo(role, "decide") ? this.#admission.storage.all("requests").length : 0;
-      const state = this.#admission.state();
-      const value = {
-        gateway,
-        name,
-        state,
-        report: this.#admission.report(),
-        connectorVersion,
-        lastSeenMs,
-        linkSinceMs: this.#admission.linkSinceMs(),
-        lastBreak: this.#admission.lastBreak(),
-        head: this.#admission.keyLog.head(),
-        devices: this.#admission.devices(),
-        drift: mayDo(role, "manage") ? driftView(this.#admission) : null,
-        waitingCount,
-        alarm: this.#admission.storage.alarm(),
-        personsWaiting: mayDo(role, "persons") ? this.#admission.storage.persons().filter((row) => row.state === "accepted").length : 0,
-        role,
-        isOwn: person === null,
-      };
+    return this.#for(input.account, "see", (who) => {
+      const value = snapshotFor(this.#admission, who);
       showNotices(this.#admission);
       showBudgetNotice(this.#admission);
       return Promise.resolve({ ok: true, value });
@@ -249,26 +207,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   request(input: { account: string; request: string }): Promise<RoomResult<PairingRequest>> {
-    return this.#for(input.account, "decide", ({ person }) => {
-      const row = this.#admission.storage.get<RequestRow>("requests", input.request);
-      if (row === null) {
-        const decided = decisionOf(this.#admission.storage, input.request);
-        return Promise.resolve({ ok: false, failure: decided === null ? "request-over" : (`already-${decided}` as const) });
-      }
-      ownerOpened(this.#admission, row);
-      const card = cardOf(this.#admission, { ...row, lastSeenMs: requestLastSeenMs(this.#admission, row) });
-      return Promise.resolve({
-        ok: true,
-        value: {
-          ...card,
-          key: row.key,
-          roomNonce: row.nonce,
-          head: this.#admission.keyLog.head()?.hash ?? null,
-          ceiling: ceilingOf(person),
-          triesLeft: MATCH_CODE_TRIES - row.tries,
-        },
-      });
-    });
+    return this.#for(input.account, "decide", (who) => Promise.resolve(requestFor(this.#admission, input.request, who)));
   }
 
   checkMatchCode(input: { account: string; request: string; code: string }): Promise<RoomResult<null>> {
@@ -290,11 +229,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   opening(input: { account: string }): Promise<RoomResult<RoomOpening>> {
-    return this.#for(input.account, "decide", ({ person }) => {
-      const head = this.#admission.keyLog.head()?.hash ?? null;
-      const value = { name: this.#admission.mustMeta().name, state: this.#admission.state(), head, ceiling: ceilingOf(person) };
-      return Promise.resolve({ ok: true, value });
-    });
+    return this.#for(input.account, "decide", (who) => Promise.resolve({ ok: true, value: openingFor(this.#admission, who) }));
   }
 
   ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>> {
@@ -314,15 +249,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>> {
-    return this.#for(input.account, "manage", (who) => {
-      const row = this.#admission.device(input.device);
-      if (row === null) return Promise.resolve(NOT_FOUND);
-      this.#admission.storage.transaction(() => {
-        this.#admission.saveDevice({ ...row, name: input.name });
-        this.#admission.audit("owner", "device-renamed", row.id, byWhom(who));
-      });
-      return done();
-    });
+    return this.#for(input.account, "manage", (who) => Promise.resolve(renameDevice(this.#admission, input, who)));
   }
 
   cut(input: { account: string; device: string }): Promise<RoomResult<Receipt>> {

@@ -52,7 +52,7 @@ export interface DeviceRow {
   readonly activation: string | null;
   /** The connector keeps the grant, and holds it back until somebody at its machine agrees. */
   readonly needsHost?: boolean;
-  /** Stopped without a signature (suspend.ts): nothing of it crosses and no session opens until the owner says otherwise. */
+  /** Stopped without a signature (device-changes.ts): nothing of it crosses and no session opens until the owner says otherwise. */
   readonly suspendedAtMs?: number;
 }
 

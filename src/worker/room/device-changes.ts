@@ -1,11 +1,18 @@
-/** Suspending a device: the unsigned form of a cut. Blocks it here and nothing else, so that whoever may not decide can still stop one (PROTOCOL.md AT). */
+/** What happens to an allowed device without a signature: its name, and suspending it. */
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { Admission } from "./admission.ts";
 import type { RoomResult } from "./room-rpc.ts";
+import { byWhom } from "./standing.ts";
+import type { Who } from "./standing.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 
-/** @param token the API token that asks; null: the owner's page @returns how many of its sockets and exchanges ended; again: none */
+/**
+ * The unsigned form of a cut: blocks the device here and nothing else, so that whoever may not decide can still stop one (PROTOCOL.md AT).
+ *
+ * @param token the API token that asks; null: the owner's page
+ * @returns how many of its sockets and exchanges ended; again: none
+ */
 export function suspend(admission: Admission, device: string, token: string | null): RoomResult<{ socketsClosed: number }> {
   const row = admission.device(device);
   if (row === null) return NOT_FOUND;
@@ -34,5 +41,20 @@ export function resume(admission: Admission, device: string): RoomResult<null> {
     admission.audit("owner", "device-resumed", device, {});
   });
   admission.tellInbox();
+  return { ok: true, value: null };
+}
+
+/** Gives a device another name; what the gateway itself calls it stays. */
+export function renameDevice(
+  admission: Admission,
+  { device, name }: { readonly device: string; readonly name: string },
+  who: Who,
+): RoomResult<null> {
+  const row = admission.device(device);
+  if (row === null) return NOT_FOUND;
+  admission.storage.transaction(() => {
+    admission.saveDevice({ ...row, name });
+    admission.audit("owner", "device-renamed", row.id, byWhom(who));
+  });
   return { ok: true, value: null };
 }
