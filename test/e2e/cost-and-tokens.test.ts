@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
+import { heading } from "../support/claimed-home.ts";
 import { allow, ask, claim, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 import { scratch, startConnector, startStack } from "../support/stack.ts";
@@ -61,13 +62,15 @@ test("[BU1] [BU4] the gateway's page shows what was counted, what it costs, and 
   await look(owner, "gateway-budget-used-up");
   const refused = await device.reload();
   expect(refused?.status()).toBe(503);
-  expect(await device.locator("body").innerText()).toContain("used up its budget of today");
+  expect(Number(refused?.headers()["retry-after"])).toBeGreaterThan(0);
+  await heading(device, "Used up for today");
+  await look(device, "door-used-up");
   await owner.getByRole("button", { name: "Understood" }).click();
   await owner.getByRole("region", { name: "Budget of Home" }).waitFor({ state: "detached" });
   await owner.getByLabel("Dollars a day").fill("2.5");
   await owner.getByRole("button", { name: "Save budget" }).click();
   await owner.getByText("of $2.50").waitFor();
-  await device.reload();
+  await device.getByRole("link", { name: "Try again" }).click();
   await device.getByText("Connected. This device may").waitFor();
 });
 
