@@ -28,6 +28,8 @@ class FakeGateway {
   /** Breaks off after the body instead of ending it. */
   breaksOff = false;
   asked: string[] = [];
+  /** Accept-Encoding of each. */
+  codings: (string | undefined)[] = [];
   #connector: FakeConnector | null = null;
 
   constructor(bench: Bench) {
@@ -48,6 +50,7 @@ class FakeGateway {
     for (;;) {
       const stream = await connector.streams.next();
       this.asked.push(stream.open.path);
+      this.codings.push(stream.open.headers.find(([name]) => name === "accept-encoding")?.[1]);
       const length = this.length === undefined ? this.body.byteLength : this.length;
       const { breaksOff } = this;
       stream.opened(this.status, length === null ? this.fields : [...this.fields, ["content-length", String(length)]]);
@@ -302,4 +305,20 @@ test("[EC4] an answer that broke off, or whose visitor left, is not kept; nor on
   gateway.body = BODY;
   expect((await load(bench, device, ASSET)).headers.get("cache-status")).toBe(null);
   expect(gateway.asked).toHaveLength(7);
+});
+
+test("where everything is on one machine, the gateway is asked for the one coding that the runtime there hands on to this browser", async () => {
+  const { bench, gateway, device } = await connected();
+  const away = { ...env, APP_ORIGIN: "https://app.example.com", GATEWAY_DOMAIN: "example.net" };
+  const asked = async (origin: string, place: typeof env, clientAcceptEncoding?: string): Promise<string | undefined> => {
+    const headers = { cookie: device.cookie, "accept-encoding": "br, gzip" };
+    // What the runtime before the Worker says of the browser's own field, on this machine and on Cloudflare.
+    const request = new Request(`${origin}/`, { headers, cf: { clientAcceptEncoding } });
+    await (await handle(request, place)).arrayBuffer();
+    return gateway.codings.at(-1);
+  };
+  expect(await asked(bench.origin, env, "gzip, deflate, br, zstd")).toBe("gzip");
+  expect(await asked(bench.origin, env, "br")).toBe("br");
+  expect(await asked(bench.origin, env)).toBe("br, gzip");
+  expect(await asked(`https://${bench.gateway}.example.net`, away, "gzip, deflate, br, zstd")).toBe("br, gzip");
 });
