@@ -9,8 +9,6 @@ import { Log, LogLevel, Miniflare, convertV4MiniflareOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions as workerOptionsOf } from "wrangler";
 import { root } from "./children.ts";
 
-type V4Options = Parameters<typeof convertV4MiniflareOptions>[0];
-
 const [port = "", stateDir = "", variables = "{}"] = process.argv.slice(2);
 // Rules for finding modules are left out: the built Worker is one, and this runtime takes none.
 const { modulesRules: _rules, ...workerOptions } = workerOptionsOf(path.join(root, "wrangler.toml")).workerOptions;
@@ -30,7 +28,7 @@ const runtime = new Miniflare(
       ...(JSON.parse(variables) as Record<string, string>),
       GATEHOUSE_SECRET: process.env["GATEHOUSE_SECRET"] ?? "",
     },
-  } as V4Options),
+  }),
 );
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void runtime.dispose().then(() => process.exit(0)));
 await runtime.ready;
