@@ -87,15 +87,13 @@ export interface ControlPlaneOptions {
  * Migrates the local D1 and starts workerd; the build must exist.
  *
  * @returns when GET /healthz answers 200
- * @throws Error with wrangler's last lines
+ * @throws Error with its last lines
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { port } = options;
   const stateDir = path.resolve(options.stateDir);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const persist = ["--persist-to", path.join(stateDir, "workerd")];
-  const envFile = path.join(stateDir, "control-plane.env");
-  await writeFile(envFile, `GATEHOUSE_SECRET=${await secret(stateDir)}\n`, { mode: 0o600 });
   const env = quietEnv();
   await run("Migrating the local D1", { args: [...wrangler, "d1", "migrations", "apply", "gatehouse", "--local", ...persist], env });
   const host = `localhost:${options.publicPort ?? port}`;
@@ -103,26 +101,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const approveOrigin = `http://approve.${host}`;
   const vars = { APP_ORIGIN: appOrigin, APPROVE_ORIGIN: approveOrigin, GATEWAY_DOMAIN: host, ...options.vars };
   const child = start({
-    args: [
-      ...wrangler,
-      "dev",
-      path.join(root, "dist/worker/index.js"),
-      "--no-bundle",
-      "--ip",
-      "127.0.0.1",
-      "--port",
-      String(port),
-      "--inspector-port",
-      String(await freePort()),
-      "--env-file",
-      envFile,
-      "--show-interactive-dev-session=false",
-      "--log-level",
-      "warn",
-      ...persist,
-      ...Object.entries(vars).flatMap(([name, value]) => ["--var", `${name}:${value}`]),
-    ],
-    env,
+    args: [path.join(root, "scripts/local-runtime.ts"), String(port), path.join(stateDir, "workerd"), JSON.stringify(vars)],
+    env: { ...env, GATEHOUSE_SECRET: await secret(stateDir) },
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
   });
   await untilHealthy(`http://127.0.0.1:${port}/healthz`, host, child);

@@ -100,6 +100,8 @@ export const MAX_EDGE_ASSET_BYTES = 4 * MIB;
 export const MAX_EDGE_FILLING_BYTES = 16 * MIB;
 /** A kept file is asked for again after a day, although the gateway's headers allow a year: bounds what a machine that was taken over leaves behind. */
 export const EDGE_KEEP_SECONDS = 86_400;
+/** Kept files that one isolate has in its memory as well: four or five builds of the Control UI. */
+export const MAX_EDGE_MEMORY_BYTES = 8 * MIB;
 /** How long an answer of the room admits a session to kept files: within this time after a cut the edge has forgotten the device, too. */
 export const EDGE_LEASE_MS = 30_000;
 /** A gateway's own name of its build. */

@@ -34,6 +34,12 @@ export function readConfig(env: Env): Config {
   };
 }
 
+/** @returns whether what is served there is on the machine of whoever looks at it */
+export function isLocalOrigin(origin: string): boolean {
+  const { hostname } = new URL(origin);
+  return hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "127.0.0.1";
+}
+
 /**
  * Which of our hosts a request names.
  *

@@ -1,18 +1,31 @@
 /** The edge cache of gateway origins: kept files for sessions that the room admitted a moment ago (PROTOCOL.md EC). Decisions are in core. */
+import { ByteLru } from "../core/byte-lru.ts";
 import { FillBudget, edgeAsset, edgeBuild, edgeKeep, edgeKey, leaseKey, leasedBuild, newLease } from "../core/edge-cache.ts";
 import type { EdgeAsset, EdgeKeep } from "../core/edge-cache.ts";
-import { MAX_EDGE_FILLING_BYTES } from "../protocol/limits.ts";
+import { MAX_EDGE_FILLING_BYTES, MAX_EDGE_MEMORY_BYTES } from "../protocol/limits.ts";
 import type { SessionCookie } from "./auth/session-cookie.ts";
 import { EDGE_BUILD_HEADER, EDGE_ENCODING_HEADER, INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "./room/parts.ts";
 
 /** A cache of its own: nothing in it is ever served for a request as such. */
 const CACHE = "gatehouse-edge";
-/** On a kept file: the gateway's header fields, and when it came. */
+/** On a kept file: the gateway's header fields, when it came, and until when it is kept. */
 const FIELDS_HEADER = "x-gatehouse-fields";
 const AT_HEADER = "x-gatehouse-at";
+const UNTIL_HEADER = "x-gatehouse-until";
 const EMPTY_STATUS = new Set([101, 204, 205, 304]);
 
 const budget = new FillBudget(MAX_EDGE_FILLING_BYTES);
+
+interface KeptFile {
+  /** The gateway's own. */
+  readonly fields: readonly (readonly [string, string])[];
+  /** When it came. */
+  readonly atMs: number;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+/** What the cache holds, without asking it: of every file of a page each question costs the visitor a wait. Leases are never here. */
+const memory = new ByteLru<KeptFile>(MAX_EDGE_MEMORY_BYTES);
 
 /** Work that goes on after the answer. */
 export type Defer = (work: Promise<unknown>) => void;
@@ -57,8 +70,11 @@ export class EdgeCache {
     const lease = await cache.match(leaseKey(this.#origin, this.#cookie.session));
     this.#leased = leasedBuild(await lease?.json().catch(() => null), nowMs);
     if (this.#leased === null) return null;
-    const kept = await cache.match(edgeKey(this.#origin, this.#leased, this.#asset));
-    return kept === undefined ? null : answerOf(kept, nowMs);
+    const key = edgeKey(this.#origin, this.#leased, this.#asset);
+    const remembered = memory.get(key, nowMs);
+    if (remembered !== null) return answerOf(remembered, nowMs);
+    const kept = await cache.match(key);
+    return kept === undefined ? null : fromCache(key, kept, nowMs);
   }
 
   /** Takes the room's answer: renews or ends the lease, keeps what may be kept. @returns what the visitor gets */
@@ -127,28 +143,45 @@ async function fill(parts: {
     await reader.cancel().catch(() => undefined);
     return;
   }
+  const fields = [...parts.headers];
+  const untilMs = parts.nowMs + seconds * 1000;
+  memory.put(parts.key, { fields, atMs: parts.nowMs, body: whole }, bytes, untilMs);
   const stored = new Response(whole, {
     headers: {
       "cache-control": `max-age=${seconds}`,
       "content-type": "application/octet-stream",
-      [FIELDS_HEADER]: JSON.stringify([...parts.headers]),
+      [FIELDS_HEADER]: JSON.stringify(fields),
       [AT_HEADER]: String(parts.nowMs),
+      [UNTIL_HEADER]: String(untilMs),
     },
   });
   await parts.cache.put(parts.key, stored).catch(() => undefined);
 }
 
-/** A kept file as the gateway sent it, with what RFC 9111 §5.1 and RFC 9211 say of a cache on the way. */
-function answerOf(kept: Response, nowMs: number): Response | null {
+/** The visitor's answer out of the cache; a file of common size is remembered on the way. */
+async function fromCache(key: string, kept: Response, nowMs: number): Promise<Response | null> {
   const fields = JSON.parse(kept.headers.get(FIELDS_HEADER) ?? "[]") as [string, string][];
   const length = Number(fields.find(([name]) => name === "content-length")?.[1]);
   if (kept.body === null || !Number.isSafeInteger(length)) return null;
-  const headers = new Headers(fields);
-  headers.set("age", String(Math.max(0, Math.floor((nowMs - Number(kept.headers.get(AT_HEADER))) / 1000))));
+  const atMs = Number(kept.headers.get(AT_HEADER));
+  if (!memory.holds(length)) {
+    const { readable, writable } = new FixedLengthStream(length);
+    void kept.body.pipeTo(writable).catch(() => undefined);
+    return answerOf({ fields, atMs, body: readable }, nowMs);
+  }
+  const body = await kept.arrayBuffer().then((bytes) => new Uint8Array(bytes), () => null); // prettier-ignore
+  if (body?.byteLength !== length) return null;
+  const file = { fields, atMs, body };
+  memory.put(key, file, length, Number(kept.headers.get(UNTIL_HEADER)));
+  return answerOf(file, nowMs);
+}
+
+/** A kept file as the gateway sent it, with what RFC 9111 §5.1 and RFC 9211 say of a cache on the way. */
+function answerOf(kept: Omit<KeptFile, "body"> & { readonly body: BodyInit }, nowMs: number): Response {
+  const headers = new Headers(kept.fields.map(([name, value]): [string, string] => [name, value]));
+  headers.set("age", String(Math.max(0, Math.floor((nowMs - kept.atMs) / 1000))));
   headers.append("cache-status", "gatehouse; hit");
-  const { readable, writable } = new FixedLengthStream(length);
-  void kept.body.pipeTo(writable).catch(() => undefined);
-  return new Response(readable, { headers, encodeBody: "manual" });
+  return new Response(kept.body, { headers, encodeBody: "manual" });
 }
 
 /** The room's side: names the build, and hides the encoding from a Worker that would unpack the body. @returns the same answer, changed */

@@ -104,7 +104,6 @@ test("[PG1] doctor shows the hash of the page that is served beside the one of t
   const before = readFileSync(PAGE);
   try {
     writeFileSync(PAGE, before.toString("utf8").replace("</body>", "<!-- more --></body>"));
-    // The local runtime starts anew when one of its files changes: until the link is back, doctor says 1 for the link.
     await expect.poll(page, { timeout: 30_000 }).toEqual({ code: 0, found: expect.objectContaining({ warning: true }) });
     const { found } = await page();
     expect(found?.["served"]).not.toBe(hash);

@@ -2,7 +2,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { edgeAsset, edgeBuild, edgeKey, leaseKey } from "../../src/core/edge-cache.ts";
-import { EDGE_LEASE_MS, MAX_EDGE_ASSET_BYTES } from "../../src/protocol/limits.ts";
+import { EDGE_LEASE_MS, MAX_EDGE_ASSET_BYTES, MAX_EDGE_MEMORY_BYTES } from "../../src/protocol/limits.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
 import { handle } from "../../src/worker/app.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
@@ -28,6 +28,8 @@ class FakeGateway {
   /** Breaks off after the body instead of ending it. */
   breaksOff = false;
   asked: string[] = [];
+  /** Accept-Encoding of each. */
+  codings: (string | undefined)[] = [];
   #connector: FakeConnector | null = null;
 
   constructor(bench: Bench) {
@@ -48,6 +50,7 @@ class FakeGateway {
     for (;;) {
       const stream = await connector.streams.next();
       this.asked.push(stream.open.path);
+      this.codings.push(stream.open.headers.find(([name]) => name === "accept-encoding")?.[1]);
       const length = this.length === undefined ? this.body.byteLength : this.length;
       const { breaksOff } = this;
       stream.opened(this.status, length === null ? this.fields : [...this.fields, ["content-length", String(length)]]);
@@ -257,6 +260,35 @@ test("[EC1] nothing under /.gatehouse/ is ever kept or looked up, and no key is 
   expect(gateway.asked).toEqual([ASSET]);
 });
 
+test("[EC4] [EC3] what the cache holds is remembered beside it, up to its size; the lease is asked of the cache each time", async () => {
+  const { bench, gateway, device } = await connected();
+  const cache = await caches.open("gatehouse-edge");
+  const keyOf = (path: string): string => {
+    const header = (name: string): string | null => (name === "accept-encoding" ? "gzip, br" : null);
+    const asset = edgeAsset({ method: "GET", pathname: path, search: "", header });
+    if (asset === null) throw new Error("not an asset");
+    return edgeKey(bench.origin, edgeBuild(bench.identity.key.x, "build-1"), asset);
+  };
+  const large = "/assets/large-DsEuFQRE.js";
+  await load(bench, device, ASSET);
+  gateway.body = new Uint8Array(MAX_EDGE_MEMORY_BYTES / 8 + 1);
+  await load(bench, device, large);
+  for (const path of [ASSET, large]) {
+    expect((await load(bench, device, path)).headers.get("cache-status")).toBe("gatehouse; hit");
+    expect(await cache.delete(keyOf(path))).toBe(true);
+  }
+  const remembered = await load(bench, device, ASSET);
+  expect([remembered.headers.get("cache-status"), remembered.headers.get("content-length")]).toEqual([
+    "gatehouse; hit",
+    String(BODY.byteLength),
+  ]);
+  expect(remembered.body).toEqual(BODY);
+  expect((await load(bench, device, large)).headers.get("cache-status")).toBe(null);
+  const session = device.cookie.slice(device.cookie.indexOf("=") + 1).split(".")[0] ?? "";
+  expect(await cache.delete(leaseKey(bench.origin, session))).toBe(true);
+  expect((await load(bench, device, ASSET)).headers.get("cache-status")).toBe(null);
+});
+
 test.each(["range", "authorization", "if-none-match", "if-modified-since"])("[EC5] a request with %s goes to the gateway", async (name) => {
   const { bench, gateway, device } = await connected();
   await load(bench, device, ASSET);
@@ -302,4 +334,20 @@ test("[EC4] an answer that broke off, or whose visitor left, is not kept; nor on
   gateway.body = BODY;
   expect((await load(bench, device, ASSET)).headers.get("cache-status")).toBe(null);
   expect(gateway.asked).toHaveLength(7);
+});
+
+test("where everything is on one machine, the gateway is asked for the one coding that the runtime there hands on to this browser", async () => {
+  const { bench, gateway, device } = await connected();
+  const away = { ...env, APP_ORIGIN: "https://app.example.com", GATEWAY_DOMAIN: "example.net" };
+  const asked = async (origin: string, place: typeof env, clientAcceptEncoding?: string): Promise<string | undefined> => {
+    const headers = { cookie: device.cookie, "accept-encoding": "br, gzip" };
+    // What the runtime before the Worker says of the browser's own field, on this machine and on Cloudflare.
+    const request = new Request(`${origin}/`, { headers, cf: { clientAcceptEncoding } });
+    await (await handle(request, place)).arrayBuffer();
+    return gateway.codings.at(-1);
+  };
+  expect(await asked(bench.origin, env, "gzip, deflate, br, zstd")).toBe("gzip");
+  expect(await asked(bench.origin, env, "br")).toBe("br");
+  expect(await asked(bench.origin, env)).toBe("br, gzip");
+  expect(await asked(`https://${bench.gateway}.example.net`, away, "gzip, deflate, br, zstd")).toBe("br, gzip");
 });

@@ -1,11 +1,12 @@
 /** A gateway's own origin: the door under /.gatehouse/, everything else the gateway's, byte for byte, for allowed devices only. */
 import { visitorAddress } from "../../core/client-ip.ts";
+import { localCoding } from "../../core/local-coding.ts";
 import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
 import { DOOR_PREFIX } from "../../protocol/words.ts";
 import { isGatewayId } from "../auth/gateway-id.ts";
 import { openSessionCookie } from "../auth/session-cookie.ts";
 import { boundedText } from "../bounded-body.ts";
-import { readConfig } from "../config.ts";
+import { isLocalOrigin, readConfig } from "../config.ts";
 import { EdgeCache } from "../edge-cache.ts";
 import type { Defer } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
@@ -74,6 +75,15 @@ function toRoom(request: Request, env: Env, gateway: string, extra: Readonly<Rec
   return env.ROOM.getByName(gateway).fetch(forwarded);
 }
 
+/** The request, on this machine with the one coding that its runtime hands on, so that no body is unpacked and packed on the way. */
+function withLocalCoding(request: Request, origin: string): Request {
+  const { clientAcceptEncoding } = (request.cf ?? {}) as { clientAcceptEncoding?: unknown };
+  if (typeof clientAcceptEncoding !== "string" || !isLocalOrigin(origin)) return request;
+  const headers = new Headers(request.headers);
+  headers.set("accept-encoding", localCoding(clientAcceptEncoding));
+  return new Request(request, { headers });
+}
+
 function isNavigation(request: Request): boolean {
   if (request.method !== "GET") return false;
   const mode = request.headers.get("sec-fetch-mode");
@@ -129,10 +139,11 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
     const answer = await toRoom(request, env, label, stream);
     return decided(ofRoom(answer), toVisitor(answer));
   }
-  const edge = new EdgeCache({ request, origin, cookie, isNavigation: isNavigation(request), defer });
+  const asked = withLocalCoding(request, origin);
+  const edge = new EdgeCache({ request: asked, origin, cookie, isNavigation: isNavigation(request), defer });
   const kept = await edge.hit(Date.now());
   if (kept !== null) return decided("edge-hit", kept);
-  const answer = await toRoom(request, env, label, edge.asksBuild ? { ...stream, edge: "1" } : stream);
+  const answer = await toRoom(asked, env, label, edge.asksBuild ? { ...stream, edge: "1" } : stream);
   const taken = await edge.take(answer, Date.now());
   note.decision = ofRoom(taken);
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
