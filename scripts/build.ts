@@ -24,12 +24,12 @@ const page: BuildOptions = {
   jsxImportSource: "preact",
 };
 
-/** The door's second page, beside the first one. */
-async function buildStatusPage(): Promise<void> {
+/** The door's other pages, beside the first one. */
+async function buildDoorPages(): Promise<void> {
   const folder = path.join(pages, "door");
   await mkdir(folder, { recursive: true });
   await build({ ...page, entryPoints: [path.join(root, "src/door/status.ts")], outfile: path.join(folder, "status.js") });
-  await cp(path.join(root, "src/door/status.html"), path.join(folder, "status.html"));
+  for (const each of ["status.html", "used-up.html"]) await cp(path.join(root, "src/door", each), path.join(folder, each));
 }
 
 async function buildPage(source: string, entry: string, out: string, name: string): Promise<void> {
@@ -137,7 +137,7 @@ export async function buildAll(): Promise<ApprovalPage> {
   const approval = await buildApprovalPage();
   await Promise.all([
     buildPage("door", "door.ts", "door", "door"),
-    buildStatusPage(),
+    buildDoorPages(),
     buildPage("dashboard", "main.tsx", "app", "app"),
     buildConnector(approval),
   ]);

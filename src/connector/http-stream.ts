@@ -121,6 +121,7 @@ export class HttpStream implements Stream {
 
   #done(): void {
     this.#isOver = true;
+    this.#out.stop();
     // An answer before the upload's end: the connection waits for the rest, which nobody sends any more.
     if (this.#request?.writableEnded === false) this.#request.destroy();
     this.#parts.forget();

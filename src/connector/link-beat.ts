@@ -1,9 +1,24 @@
 /** The connector's heartbeat on the link, and what it tells about the way to the room: each answer is timed. */
 import { HEARTBEAT_MISSES } from "../protocol/limits.ts";
+import type { LinkMark } from "../core/link-window.ts";
 import { ROOM_PING } from "../protocol/words.ts";
+
+/** What knows where heartbeats stand between the data. */
+export interface BeatPlace {
+  mark(): LinkMark;
+  answered(mark: LinkMark, ms: number): void;
+}
+
+interface SentBeat {
+  readonly atMs: number;
+  readonly mark: LinkMark;
+  readonly isTimed: boolean;
+  readonly answered: ((ms: number | null) => void) | null;
+}
 
 export interface LinkBeatOptions {
   readonly send: (text: string) => void;
+  readonly sender: BeatPlace;
   /** Two beats in a row were not answered. */
   readonly dead: () => void;
   /** Milliseconds that only ever grow. */
@@ -17,7 +32,7 @@ export class LinkBeat {
   #timer: NodeJS.Timeout | undefined;
   #missed = 0;
   /** Sent and not answered; answers come in order. */
-  #waiting: { readonly atMs: number; readonly answered: ((ms: number | null) => void) | null }[] = [];
+  #waiting: SentBeat[] = [];
 
   constructor(options: LinkBeatOptions) {
     this.#options = options;
@@ -53,8 +68,9 @@ export class LinkBeat {
     const sent = this.#waiting.shift();
     if (sent === undefined) return;
     const ms = Math.max(0, this.#options.clock() - sent.atMs);
-    this.#options.timed(ms);
+    if (sent.isTimed) this.#options.timed(ms);
     sent.answered?.(ms);
+    this.#options.sender.answered(sent.mark, ms);
   }
 
   /** One beat more, for somebody who wants to know. @returns its milliseconds, or null when the link went before the answer */
@@ -62,8 +78,13 @@ export class LinkBeat {
     return new Promise((resolve) => this.#send(resolve));
   }
 
-  #send(answered: ((ms: number | null) => void) | null): void {
-    this.#waiting.push({ atMs: this.#options.clock(), answered });
+  /** One that only marks how far data has come: it may have waited behind what it marks, so its time is no hop's. */
+  markData(): void {
+    this.#send(null, false);
+  }
+
+  #send(answered: ((ms: number | null) => void) | null, isTimed = true): void {
+    this.#waiting.push({ atMs: this.#options.clock(), mark: this.#options.sender.mark(), isTimed, answered });
     this.#options.send(ROOM_PING);
   }
 }

@@ -2,6 +2,7 @@
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { HopMeter } from "./hop-meter.ts";
 import { LinkBeat } from "./link-beat.ts";
+import type { BeatPlace } from "./link-beat.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 
 /** What the owner's last measuring found on the room's side. */
@@ -15,6 +16,8 @@ export interface LinkHopsOptions {
   /** Text onto the link's socket. */
   readonly sendText: (text: string) => void;
   readonly send: (message: ToRoom) => void;
+  /** Where a heartbeat leaves between data, and when it was answered. */
+  readonly sender: BeatPlace;
   /** The heartbeat is not answered. */
   readonly dead: () => void;
 }
@@ -27,8 +30,8 @@ export class LinkHops {
 
   constructor(options: LinkHopsOptions) {
     this.#options = options;
-    const { gateway, clock, isUp, sendText: send, dead } = options;
-    this.beat = new LinkBeat({ clock, send, dead, timed: (ms) => this.meter.add("room-connector", ms) });
+    const { gateway, clock, isUp, sendText: send, sender, dead } = options;
+    this.beat = new LinkBeat({ clock, send, sender, dead, timed: (ms) => this.meter.add("room-connector", ms) });
     this.meter = new HopMeter({
       toRoom: () => (isUp() ? this.beat.once() : Promise.resolve(null)),
       toGateway: () => gateway.ping(),

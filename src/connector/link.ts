@@ -77,6 +77,10 @@ export class Link {
       if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(message, sent);
       else sent();
     },
+    unsentBytes: () => this.#socket?.bufferedAmount ?? 0,
+    beat: () => {
+      if (this.#isUp) this.hops.beat.markData();
+    },
   });
   readonly #streams: Streams;
   readonly #audit: AuditAnchor;
@@ -105,6 +109,7 @@ export class Link {
       gateway: options.gateway,
       admitted: options.admitted,
       now: options.now,
+      uplink: this.#frames,
       sendFrame: (type, flags, streamId, payload) => this.#frames.send(type, flags, streamId, payload),
       sendData: (streamId, pieces, back) => this.#frames.sendData(streamId, pieces, back),
       onDevice: (device, event, scopes) =>
@@ -129,6 +134,7 @@ export class Link {
       isUp: () => this.#isUp,
       sendText: (text) => this.#socket?.send(text),
       send,
+      sender: this.#frames,
       dead: () => this.#socket?.terminate(),
     });
     options.gateway.onReport((report) => {

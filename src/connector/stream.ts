@@ -16,8 +16,24 @@ export interface Stream {
   tick(): void;
 }
 
+/** The line to the room, for what is large: it waits in its stream while the line is full (PROTOCOL.md CR10). */
+export interface Uplink {
+  /** Bytes of data that may leave now; none while other streams wait for their turn. */
+  readonly freeBytes: number;
+  /** Largest payload to send in one piece. */
+  readonly pieceBytes: number;
+  /** `turn` is called once, when there is room and its turn has come: it sends one piece, and asks again when there is more. */
+  waitForTurn(turn: () => void): void;
+  leaveTurns(turn: () => void): void;
+  /** Everything that was handed over on this link, a measure for `hasArrived`. */
+  readonly handedBytes: number;
+  /** Whether the room is known to have got everything up to there. */
+  hasArrived(handedBytes: number): boolean;
+}
+
 /** Where the frames of every stream go. */
 export interface FrameSink {
+  readonly uplink: Uplink;
   /** One frame; arguments as `encodeFrame`'s. */
   readonly sendFrame: (type: FrameType, flags: number, streamId: number, payload?: Uint8Array) => void;
   /** Pieces as DATA; credit of the direction back goes along where it can. */

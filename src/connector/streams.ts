@@ -123,6 +123,7 @@ export class Streams {
       headers,
       expiresAtMs: admission.expiresAtMs,
       target: gateway.target,
+      uplink: this.#options.uplink,
       sendFrame: this.#options.sendFrame,
       sendData: this.#options.sendData,
       now: this.#options.now,

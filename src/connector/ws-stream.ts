@@ -233,6 +233,7 @@ export class WsStream implements Stream {
     clearTimeout(this.#openTimer);
     this.#release();
     this.#isOver = true;
+    this.#out.stop();
     this.#parts.forget();
     if (tell) this.#parts.sendFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason));
     const socket = this.#socket;

@@ -25,6 +25,14 @@ export function* piecesOf(message: Uint8Array, isText: boolean): Generator<Piece
   } while (at < message.byteLength);
 }
 
+/** @returns the piece in two, the first one of that many bytes; what ends a message is the second */
+export function splitPiece({ payload, flags }: Piece, bytes: number): [Piece, Piece] {
+  return [
+    { payload: payload.subarray(0, bytes), flags: flags & ~FLAG_FIN },
+    { payload: payload.subarray(bytes), flags },
+  ];
+}
+
 /** @returns the DATA frame of a piece */
 export function frameOf(streamId: number, piece: Piece): Uint8Array<ArrayBuffer> {
   return encodeFrame(FRAME_DATA, piece.flags, streamId, piece.payload);

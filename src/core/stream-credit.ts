@@ -48,6 +48,11 @@ export class SendCredit {
     if (bytes > 0) this.#probedAtMs = null;
   }
 
+  /** The time without an answer begins here: the probe is known to have arrived only now. */
+  waitAnew(nowMs: number): void {
+    this.#blockedSinceMs = nowMs;
+  }
+
   /**
    * Something waits and there is no credit for it: what to do now (CR4).
    *

@@ -55,6 +55,20 @@ export const BROWSER_LOOK_MS = 5_000;
 export const BROWSER_STILL_MS = 10_000;
 /** Longer for each CREDIT_STEP_BYTES of the largest message there: the platform counts a message as unsent until all of it has left. */
 export const BROWSER_STILL_MS_PER_STEP = 1_000;
+/** What a connector hands to its socket beyond what the system has taken: above it data waits where a stream that ends takes its own along (PROTOCOL.md CR10). */
+export const LINK_UNSENT_HIGH_BYTES = 128 * KIB;
+/** How long a control message may wait behind data on the way up; the window is what crosses in this time. */
+export const LINK_QUEUE_MS = 500;
+/** The window before the line has shown what it carries: three seconds at 10 KiB/s, so that a cut in the first burst is still answered in time. */
+export const LINK_WINDOW_FIRST_BYTES = 32 * KIB;
+/** 0.4 s at 10 KiB/s. */
+export const LINK_WINDOW_MIN_BYTES = 4 * KIB;
+/** More than a kernel's buffer holds: 80 MiB/s at 100 ms. */
+export const LINK_WINDOW_MAX_BYTES = 8 * MIB;
+/** A heartbeat goes along at least this often, so that a line that got slower is noticed before it holds much. */
+export const LINK_MARK_BYTES = 256 * KIB;
+/** DATA is not cut finer than this, however narrow the window. */
+export const LINK_PIECE_MIN_BYTES = 1 * KIB;
 /** Handshakes in flight to the gateway at once: OpenClaw answers 503 at 32 unauthenticated sockets per client address. */
 export const MAX_LOCAL_HANDSHAKES = 24;
 /** Answer to a stream's OPEN: longer than OpenClaw's own 15 s handshake makes no sense. */
@@ -100,6 +114,10 @@ export const LINK_HANDSHAKE_MS = 10_000;
 export const HEARTBEAT_IDLE_MS = 30_000;
 /** Heartbeat while a stream or a waiting device exists: a dead peer is found within 15 s. */
 export const HEARTBEAT_BUSY_MS = 5_000;
+/** Two beats of HEARTBEAT_BUSY_MS: a link that was heard within this time needs no look. */
+export const LINK_HEARD_MS = 10_000;
+/** A beat and a half: what stands still on a busy link that was not heard for so long stands still between room and connector. */
+export const LINK_QUIET_MS = 7_500;
 /** A busy link without any sign of life for this long is dead for the room: three beats of HEARTBEAT_BUSY_MS. */
 export const LINK_SILENCE_MS = 15_000;
 /** Sockets at `/link` that have not proven anything yet: more are refused, so that strangers cannot fill a room. */

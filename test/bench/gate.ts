@@ -12,13 +12,14 @@ import { muxObject } from "./peers/others.ts";
 import type { Peer } from "./peers/peer.ts";
 import { LIMITS, judge } from "./ratios.ts";
 import type { Limit } from "./ratios.ts";
-import { SCENARIOS } from "./scenarios.ts";
-import type { Figures, Pace, Scenario } from "./scenarios.ts";
+import { SCENARIOS } from "./scenarios/all.ts";
+import { QUICK_PACE } from "./scenarios/scenario.ts";
+import type { Figures, Pace, Scenario } from "./scenarios/scenario.ts";
 
 const TOKEN = "token-of-the-gate-gateway";
 const ROUNDS = 5;
 const TRIES = 2;
-const PACE: Pace = { warmUpMs: 150, measureMs: 350, openCount: 0, cuts: 0, kills: 0 };
+const PACE: Pace = { ...QUICK_PACE, warmUpMs: 150, measureMs: 350 };
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -31,7 +32,8 @@ interface Round {
 
 async function measure(scenario: Scenario, own: Peer, mux: Peer): Promise<Round[]> {
   const rounds: Round[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) rounds.push({ mux: await scenario.run(mux, PACE), own: await scenario.run(own, PACE) });
+  for (let round = 0; round < ROUNDS; round += 1)
+    rounds.push({ mux: await scenario.run(mux, PACE, say), own: await scenario.run(own, PACE, say) });
   return rounds;
 }
 

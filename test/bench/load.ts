@@ -45,15 +45,34 @@ export async function openSocket({ url, headers }: Target): Promise<OpenSocket> 
   return socket;
 }
 
-/** Opens many, so many at a time. */
-export async function openSockets(count: number, atOnce: number, target: (socket: number) => Target): Promise<OpenSocket[]> {
+/** Opens many, so many at a time, until one is refused. */
+export async function openUpTo(
+  count: number,
+  atOnce: number,
+  target: (socket: number) => Target,
+): Promise<{ readonly sockets: OpenSocket[]; readonly error: Error | null }> {
   const sockets: OpenSocket[] = [];
   let next = 0;
+  let failed: Error | null = null;
   const worker = async (): Promise<void> => {
-    for (let i = next++; i < count; i = next++) sockets[i] = await openSocket(target(i));
+    for (let i = next++; i < count && failed === null; i = next++) {
+      try {
+        sockets[i] = await openSocket(target(i));
+      } catch (error) {
+        failed ??= error instanceof Error ? error : new Error(String(error));
+      }
+    }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, count) }, worker));
-  return sockets;
+  return { sockets: sockets.filter((socket) => socket !== undefined), error: failed };
+}
+
+/** Opens many, so many at a time. @throws Error when one is refused; the others are closed again */
+export async function openSockets(count: number, atOnce: number, target: (socket: number) => Target): Promise<OpenSocket[]> {
+  const { sockets, error } = await openUpTo(count, atOnce, target);
+  if (error === null) return sockets;
+  await closeSockets(sockets);
+  throw error;
 }
 
 export async function closeSockets(sockets: readonly OpenSocket[]): Promise<void> {
@@ -74,11 +93,27 @@ export async function echoOnce({ ws }: OpenSocket, message: string): Promise<voi
   });
 }
 
+/** One round trip of each socket, one after the other. @returns milliseconds, in their order */
+export async function roundTrips(sockets: readonly OpenSocket[]): Promise<number[]> {
+  const tookMs: number[] = [];
+  for (const socket of sockets) {
+    const startedAt = performance.now();
+    await echoOnce(socket, "again");
+    tookMs.push(performance.now() - startedAt);
+  }
+  return tookMs;
+}
+
 /** @param share 0 to 1 @returns the value below which that share of the values lies; null of none */
 export function quantile(values: readonly number[], share: number): number | null {
   if (values.length === 0) return null;
   const sorted = [...values].toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? null;
+}
+
+/** @returns p50 and p99 under names that begin with `name` */
+export function spread(name: string, values: readonly number[]): Record<string, number | null> {
+  return { [`${name} p50 ms`]: quantile(values, 0.5), [`${name} p99 ms`]: quantile(values, 0.99) };
 }
 
 export interface LoadShape {
@@ -89,6 +124,9 @@ export interface LoadShape {
 
 export interface LoadResult {
   readonly tripsPerS: number;
+  /** Trips that ended while it was measured. */
+  readonly trips: number;
+  /** Of those that also began in that time. */
   readonly latenciesMs: readonly number[];
 }
 
@@ -100,6 +138,9 @@ export class Load {
   readonly #sockets: readonly OpenSocket[];
   #latenciesMs: number[] = [];
   #countedFrom = Number.POSITIVE_INFINITY;
+  #trips = 0;
+  #firstAt = 0;
+  #lastAt = 0;
   #isOver = false;
   #underWay = 0;
   #onIdle: (() => void) | null = null;
@@ -134,6 +175,9 @@ export class Load {
       this.#underWay -= 1;
       const startedAt = sentAt.shift() ?? nowMs;
       if (startedAt >= this.#countedFrom) this.#latenciesMs.push(nowMs - startedAt);
+      this.#trips += 1;
+      if (this.#trips === 1) this.#firstAt = nowMs;
+      this.#lastAt = nowMs;
       if (!this.#isOver) send();
       else if (this.#underWay === 0) this.#onIdle?.();
     });
@@ -146,6 +190,7 @@ export class Load {
   /** Counts trips for a time. @throws Error when a message came wrong or a socket closed */
   async measure(forMs: number): Promise<LoadResult> {
     this.#latenciesMs = [];
+    this.#trips = 0;
     this.#countedFrom = performance.now();
     await Promise.race([
       this.#failed,
@@ -154,8 +199,11 @@ export class Load {
       }),
     ]);
     const tookMs = performance.now() - this.#countedFrom;
+    const trips = this.#trips;
     const latenciesMs = this.#latenciesMs;
-    return { tripsPerS: (latenciesMs.length * 1000) / tookMs, latenciesMs };
+    // From the first to the last arrival: where few messages cross, parts of trips at both ends of the time would count for nothing.
+    const rate = trips < 2 ? trips / tookMs : (trips - 1) / (this.#lastAt - this.#firstAt);
+    return { tripsPerS: rate * 1000, trips, latenciesMs };
   }
 
   /** Sends no more and waits for what is under way. */

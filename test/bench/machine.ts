@@ -1,20 +1,58 @@
 /** What the figures depend on: the machine, its load, and the memory of processes. Reads /proc where there is one (Linux); elsewhere null. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
 const MIB = 1024 * 1024;
+const FILES = 65_536;
 
 /** @returns the process and all below it, by process id */
 export function processTree(pid: number): number[] {
-  const file = `/proc/${pid}/task/${pid}/children`;
-  if (!existsSync(file)) return [pid];
+  const tasks = `/proc/${pid}/task`;
+  if (!existsSync(tasks)) return [pid];
   try {
-    const below = readFileSync(file, "utf8").trim().split(" ").filter((text) => text !== "").map(Number); // prettier-ignore
+    // A process may be started by any thread of its parent.
+    const texts = readdirSync(tasks).map((task) => readFileSync(path.join(tasks, task, "children"), "utf8"));
+    const below = texts.flatMap((text) => text.split(" ")).filter((text) => text !== "").map(Number); // prettier-ignore
     return [pid, ...below.flatMap(processTree)];
   } catch {
     return [pid];
+  }
+}
+
+/** @returns those of a process and all below it that are workerd; all of them where the system does not tell names */
+export function workerdPids(pid: number): number[] {
+  const all = processTree(pid);
+  const found = all.filter((each) => nameOf(each).startsWith("workerd"));
+  return found.length === 0 ? all : found;
+}
+
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** @returns open files that this process may have, as text */
+export function fileLimit(): string {
+  try {
+    return /Max open files\s+(\S+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? "unknown";
+  } catch {
+    return "unknown";
+  }
+}
+
+/** Asks for as many open files as ten thousand sockets with two ends in one process need; a system that refuses leaves it as it is. */
+export function raiseFileLimit(): void {
+  const command = commandPath("prlimit");
+  if (command === null) return;
+  try {
+    execFileSync(command, ["--pid", String(process.pid), `--nofile=${FILES}:${FILES}`], { stdio: "ignore" });
+  } catch {
+    // Only a privileged user may go above the hard limit.
   }
 }
 
@@ -27,6 +65,32 @@ export function residentMib(pids: readonly number[]): number | null {
     bytes += Number(/VmRSS:\s+(\d+)/.exec(readFileSync(file, "utf8"))?.[1] ?? 0) * 1024;
   }
   return bytes === 0 ? null : bytes / MIB;
+}
+
+/** Highest resident memory of some processes since it was made, looked at ten times a second until it is asked. */
+export class PeakMemory {
+  readonly #pids: readonly number[];
+  readonly #before: number | null;
+  readonly #timer: NodeJS.Timeout;
+  #peak: number;
+
+  constructor(pids: readonly number[]) {
+    this.#pids = pids;
+    this.#before = residentMib(pids);
+    this.#peak = this.#before ?? 0;
+    this.#timer = setInterval(() => this.#look(), 100);
+  }
+
+  #look(): void {
+    this.#peak = Math.max(this.#peak, residentMib(this.#pids) ?? 0);
+  }
+
+  /** Looks no more. @returns MiB above the memory at the start, or null where the system does not tell */
+  grownMib(): number | null {
+    this.#look();
+    clearInterval(this.#timer);
+    return this.#before === null ? null : this.#peak - this.#before;
+  }
 }
 
 /** @returns milliseconds of CPU that these processes and their children have used so far, in steps of 10 a process; null where the system does not tell */

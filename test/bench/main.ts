@@ -7,13 +7,17 @@ import { buildAll } from "../../scripts/build.ts";
 import { start } from "../../scripts/children.ts";
 import { freePort } from "../../scripts/control-plane.ts";
 import { quantile } from "./load.ts";
-import { ForeignLoad, machineLine } from "./machine.ts";
+import { ForeignLoad, fileLimit, machineLine, processTree, raiseFileLimit } from "./machine.ts";
 import { gatehouse } from "./peers/gatehouse.ts";
 import type { Gatehouse } from "./peers/gatehouse.ts";
 import { MissingPeerError, caddy, direct, haproxy, muxObject, nginx, openssh, rawNode } from "./peers/others.ts";
 import type { Peer } from "./peers/peer.ts";
-import { OWN_SCENARIOS, SCENARIOS } from "./scenarios.ts";
-import type { Figures, Pace, Scenario } from "./scenarios.ts";
+import { list, number, table } from "./report.ts";
+import type { Measured, MeasuredAlone } from "./report.ts";
+import { OWN_SCENARIOS, SCENARIOS } from "./scenarios/all.ts";
+import { endFleets } from "./scenarios/fleet.ts";
+import { FULL_PACE, QUICK_PACE } from "./scenarios/scenario.ts";
+import type { Figures, Note, OwnScenario, Pace, Scenario } from "./scenarios/scenario.ts";
 
 const TOKEN = "token-of-the-bench-gateway";
 const DEVICES = 50;
@@ -45,30 +49,27 @@ Everything is on this machine: compare ratios, never read them as Cloudflare's. 
 nginx, HAProxy, Caddy and OpenSSH are measured where they are installed, and named as missing where not.`;
 
 const stops: (() => Promise<unknown>)[] = [];
+/** Everything that is written; goes when nobody writes any more. */
+let scratch: string | null = null;
 let isEnding = false;
 
 async function end(code: number): Promise<never> {
   isEnding = true;
   for (const stop of stops.toReversed()) await stop().catch(() => undefined);
+  // What a scenario was about to start when it was interrupted; and its children, which a parent that is killed leaves behind.
+  for (const pid of processTree(process.pid).slice(1).toReversed()) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has just ended.
+    }
+  }
+  if (scratch !== null) await rm(scratch, { recursive: true, force: true }).catch(() => undefined);
   process.exit(code);
 }
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
-}
-
-interface Measured {
-  readonly scenario: string;
-  readonly about: string;
-  readonly peers: readonly {
-    readonly peer: string;
-    readonly kind: string;
-    readonly rounds: readonly Figures[];
-    readonly failed?: string;
-  }[];
-  /** Load average of one minute and cores that others kept busy, median over the scenario's measurements. */
-  readonly loadAverage: number;
-  readonly foreignCores: number;
 }
 
 /** A peer that hangs must not end the whole run. */
@@ -80,91 +81,61 @@ async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
+/** @returns a collector of notes that keeps the same text once */
+function notebook(): { readonly notes: readonly string[]; readonly note: Note } {
+  const notes: string[] = [];
+  return { notes, note: (text) => void (notes.includes(text) || notes.push(text)) };
+}
+
 /** Every peer once per round, in turn: a machine that changes its speed changes it for all. */
-async function measure(scenario: Scenario, peers: readonly Peer[], rounds: number, pace: Pace): Promise<Measured> {
+async function measure(scenario: Scenario, all: readonly Peer[], rounds: number, pace: Pace): Promise<Measured> {
   const loadAverage = os.loadavg()[0] ?? 0;
+  const peers = all.filter((peer) => scenario.isFor?.(peer) ?? true);
   const results = peers.map((peer) => ({
     peer: peer.name,
     kind: peer.kind,
     rounds: [] as Figures[],
     failed: undefined as string | undefined,
   }));
+  const { notes, note } = notebook();
   const foreign: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
+    const startedAt = performance.now();
     for (const [i, peer] of peers.entries()) {
       const result = results[i];
       if (result === undefined || result.failed !== undefined) continue;
       const others = new ForeignLoad();
       try {
-        result.rounds.push(await within(LONGEST_RUN_MS, scenario.run(peer, pace)));
+        result.rounds.push(await within(scenario.longestMs ?? LONGEST_RUN_MS, scenario.run(peer, pace, note)));
       } catch (error) {
         if (isEnding) throw error;
-        result.failed = error instanceof Error ? error.message : String(error);
+        result.failed = messageOf(error);
       }
       foreign.push(others.cores());
     }
-    say(`  ${scenario.name}: round ${round + 1} of ${rounds}`);
+    say(`  ${scenario.name}: round ${round + 1} of ${rounds}, ${Math.round((performance.now() - startedAt) / 1000)} s`);
   }
   const done = results.map(({ failed, ...rest }) => (failed === undefined ? rest : { ...rest, failed }));
-  return { scenario: scenario.name, about: scenario.about, peers: done, loadAverage, foreignCores: quantile(foreign, 0.5) ?? 0 };
+  const foreignCores = quantile(foreign, 0.5) ?? 0;
+  return { scenario: scenario.name, about: scenario.about, peers: done, loadAverage, foreignCores, notes };
 }
 
-function valuesOf(rounds: readonly Figures[], column: string): number[] {
-  return rounds.flatMap((figures) => figures[column] ?? []);
+/** Once, as it repeats itself inside. */
+async function measureAlone(scenario: OwnScenario, own: Gatehouse, pace: Pace): Promise<MeasuredAlone> {
+  const { name, about, longestMs = LONGEST_RUN_MS } = scenario;
+  const loadAverage = os.loadavg()[0] ?? 0;
+  const { notes, note } = notebook();
+  const [others, startedAt] = [new ForeignLoad(), performance.now()];
+  const result = await within(longestMs, scenario.run(own, pace, note)).then(
+    (figures) => ({ figures }),
+    (error: unknown) => ({ figures: {}, failed: messageOf(error) }),
+  );
+  say(`  ${name}: ${Math.round((performance.now() - startedAt) / 1000)} s`);
+  return { scenario: name, about, loadAverage, foreignCores: others.cores(), notes, ...result };
 }
 
-function number(value: number, digits: number): string {
-  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-/** Median of the rounds and their range. */
-function cell(values: readonly number[], digits: number): string {
-  const sorted = [...values].toSorted((a, b) => a - b);
-  const [low, high] = [sorted[0], sorted.at(-1)];
-  if (low === undefined || high === undefined) return "-";
-  const middle = ((sorted[(sorted.length - 1) >> 1] ?? low) + (sorted[sorted.length >> 1] ?? low)) / 2;
-  return low === high ? number(middle, digits) : `${number(middle, digits)} [${number(low, digits)}-${number(high, digits)}]`;
-}
-
-/** A column of Gatehouse's against a peer's, round by round of the same run: the median of the ratios. */
-function ratio(measured: Measured, peer: string, column: string): string {
-  const own = measured.peers.find((each) => each.peer === "Gatehouse");
-  const other = measured.peers.find((each) => each.peer === peer);
-  if (own === undefined || other === undefined) return "";
-  const pairs = own.rounds.flatMap((figures, round) => {
-    const [a, b] = [figures[column], other.rounds[round]?.[column]];
-    return a === null || a === undefined || b === null || b === undefined || b === 0 ? [] : [a / b];
-  });
-  return pairs.length === 0 ? "" : `Gatehouse / ${peer}: ${cell(pairs, 2)}`;
-}
-
-function table(scenario: Scenario, measured: Measured): string {
-  const columns = Object.keys(scenario.columns);
-  const rows = measured.peers.map(({ peer, kind, rounds, failed }) => [
-    `${peer} (${kind})`,
-    ...(failed === undefined
-      ? columns.map((column) => cell(valuesOf(rounds, column), scenario.columns[column] ?? 0))
-      : [`failed: ${failed}`, ...columns.slice(1).map(() => "")]),
-  ]);
-  const ratios = columns
-    .map((column) => {
-      const peers = ["mux object", "raw Node mux", "Gatehouse before"]
-        .map((peer) => ratio(measured, peer, column))
-        .filter((text) => text !== "");
-      return peers.length === 0 ? "" : `${column}, pair by pair: ${peers.join("; ")}`;
-    })
-    .filter((text) => text !== "");
-  const lines = [
-    `### ${scenario.name}`,
-    `${scenario.about}. Load average ${number(measured.loadAverage, 1)}, others kept ${number(measured.foreignCores, 2)} cores busy.`,
-    "",
-    `| peer | ${columns.join(" | ")} |`,
-    `|---|${columns.map(() => "---|").join("")}`,
-    ...rows.map((row) => `| ${row.join(" | ")} |`),
-    ...(ratios.length === 0 ? [] : ["", ratios.join("\n\n")]),
-    "",
-  ];
-  return lines.join("\n");
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function startPeers(starters: typeof STARTERS, wanted: readonly string[], gatewayPort: number, dir: string) {
@@ -190,7 +161,8 @@ async function startPeers(starters: typeof STARTERS, wanted: readonly string[], 
 
 class UsageError extends Error {}
 
-async function main(): Promise<void> {
+/** @returns the exit code: 1 when something of Gatehouse could not be measured */
+async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       quick: { type: "boolean" },
@@ -203,7 +175,10 @@ async function main(): Promise<void> {
       help: { type: "boolean" },
     },
   });
-  if (values.help === true) return void process.stdout.write(`${HELP}\n`);
+  if (values.help === true) {
+    process.stdout.write(`${HELP}\n`);
+    return 0;
+  }
   const quick = values.quick === true;
   const rounds = Number(values.rounds ?? (quick ? 2 : 5));
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 100) throw new UsageError("--rounds takes a whole number from 1 to 100.");
@@ -212,12 +187,11 @@ async function main(): Promise<void> {
   for (const name of only ?? [])
     if (![...SCENARIOS, ...OWN_SCENARIOS].some((each) => each.name.replaceAll("-", " ") === name))
       throw new UsageError(`Unknown scenario "${name}". See --help.`);
-  const pace: Pace = quick
-    ? { warmUpMs: 200, measureMs: 600, openCount: 200, cuts: 10, kills: 1 }
-    : { warmUpMs: 1_000, measureMs: 3_000, openCount: 1_000, cuts: 300, kills: 10 };
+  const pace = quick ? QUICK_PACE : FULL_PACE;
+  raiseFileLimit();
 
   const dir = await mkdtemp(path.join(os.tmpdir(), "gatehouse-bench-"));
-  stops.push(() => rm(dir, { recursive: true, force: true }));
+  scratch = dir;
   say("Building …");
   await buildAll();
   if (values.real === true) {
@@ -228,7 +202,7 @@ async function main(): Promise<void> {
         ? `${JSON.stringify({ machine: machineLine(), ...report.json }, null, 2)}\n`
         : `${machineLine()}\n\n${report.text}\n`,
     );
-    return;
+    return 0;
   }
   const loadAtStart = os.loadavg().map((each) => number(each, 2)).join(" "); // prettier-ignore
   const gatewayPort = await freePort();
@@ -253,42 +227,40 @@ async function main(): Promise<void> {
 
   const heading = [
     `Machine: ${machineLine()}. Load average at the start: ${loadAtStart}. ${new Date().toISOString().slice(0, 10)}.`,
-    `${rounds} rounds, peers in turn; ${pace.warmUpMs / 1000} s warm-up and ${pace.measureMs / 1000} s measured each; median [smallest-largest round]. Client, gateway, relay and connector share this machine.`,
+    `${rounds} rounds, peers in turn; ${pace.warmUpMs / 1000} s warm-up and ${pace.measureMs / 1000} s measured each; median [smallest-largest round]. Client, gateway, relay and connector share this machine. Open files: at most ${fileLimit()} a process.`,
     ...(missing.length === 0 ? [] : [`Not measured: ${missing.join("; ")}.`]),
     "",
   ].join("\n");
   const isText = values.json !== true;
   if (isText) process.stdout.write(`${heading}\n`);
+  const show = (text: string): void => void (isText && process.stdout.write(`${text}\n`));
   const measured: Measured[] = [];
-  for (const scenario of SCENARIOS.filter(isWanted)) {
-    // A stalled reader is watched for 14 s: its rounds are few.
-    const result = await measure(scenario, peers, scenario.name === "slow-reader" ? Math.min(rounds, 2) : rounds, pace);
+  const shared = SCENARIOS.filter(isWanted);
+  const ofOwn = own === null ? [] : OWN_SCENARIOS.filter(isWanted);
+  for (const [i, scenario] of shared.entries()) {
+    const result = await measure(scenario, peers, Math.min(rounds, scenario.maxRounds ?? rounds), pace);
     measured.push(result);
-    if (isText) process.stdout.write(`${table(scenario, result)}\n`);
+    show(table(scenario, result));
+    // One may still be wanted by what only Gatehouse does.
+    if (!shared.slice(i + 1).some(({ usesFleet }) => usesFleet)) await endFleets(peers.filter((peer) => peer !== own));
   }
-  const alone: object[] = [];
-  for (const scenario of own === null ? [] : OWN_SCENARIOS.filter(isWanted)) {
-    say(`  ${scenario.name} …`);
-    const others = new ForeignLoad();
-    const { figures, notes } = await scenario.run(own as Gatehouse, pace);
-    const foreignCores = others.cores();
-    alone.push({ scenario: scenario.name, about: scenario.about, figures, notes, foreignCores });
-    if (!isText) continue;
-    const lines = Object.entries(figures).map(
-      ([name, value]) => `- ${name}: ${value === null ? "-" : number(value, name.endsWith("ms") ? 1 : 0)}`,
-    );
-    process.stdout.write(
-      `### ${scenario.name} (Gatehouse alone)\n${scenario.about}. Others kept ${number(foreignCores, 2)} cores busy.\n\n${[...lines, ...notes.map((note) => `- ${note}`)].join("\n")}\n\n`,
-    );
+  const alone: MeasuredAlone[] = [];
+  for (const [i, scenario] of ofOwn.entries()) {
+    if (own === null) break;
+    if (!ofOwn.slice(i).some(({ usesFleet }) => usesFleet)) await endFleets([own]);
+    const result = await measureAlone(scenario, own, pace);
+    alone.push(result);
+    show(list(scenario, result));
   }
   if (!isText)
     process.stdout.write(`${JSON.stringify({ machine: machineLine(), loadAtStart, rounds, pace, missing, measured, alone }, null, 2)}\n`);
+  const ofGatehouse = measured.flatMap((each) => each.peers).filter(({ peer }) => peer === "Gatehouse");
+  return [...ofGatehouse, ...alone].some(({ failed }) => failed !== undefined) ? 1 : 0;
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void end(130));
 try {
-  await main();
-  await end(0);
+  await end(await main());
 } catch (error) {
   if (!isEnding) process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   await end(error instanceof UsageError ? 2 : 1);

@@ -1,50 +1,27 @@
 /** The gateway's cost and budget, and API tokens, as their owner meets them. */
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startDemoGateway } from "../../src/demo/gateway.ts";
-import type { DemoGateway } from "../../src/demo/gateway.ts";
-import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, review } from "../support/journey.ts";
+import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
+import type { ClaimedHome } from "../support/claimed-home.ts";
+import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
-import { scratch, startConnector, startStack } from "../support/stack.ts";
-import type { RunningConnector, Stack } from "../support/stack.ts";
 
-const TOKEN = "demo-token-of-the-cost-tests";
-
-let stack: Stack;
-let gateway: DemoGateway;
-let connector: RunningConnector;
-let browser: Browser;
+let home: ClaimedHome;
 let owner: Page;
 let device: Page;
-let gatewayPath: string;
 
 beforeAll(async () => {
-  [stack, browser, gateway] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
-  owner = await (await profile(browser)).newPage();
-  owner.setDefaultTimeout(30_000);
-  await withPasskeys(owner);
-  const { appOrigin } = stack.control;
-  connector = startConnector({ args: ["up", "--yes"], stateDir: await scratch(), appOrigin, gatewayPort: gateway.port, token: TOKEN });
-  const link = await connector.until((event) => event.event === "claim-link", "claim link");
-  gatewayPath = await claim(owner, String(link["url"]), "Home");
-  await owner.getByText("Online", { exact: true }).waitFor();
-  const address = (await owner.getByRole("link", { name: "Open", exact: true }).getAttribute("href")) ?? "";
-  device = await (await profile(browser, { width: 360, height: 740 })).newPage();
-  device.setDefaultTimeout(30_000);
-  const digits = await ask(device, new URL(address).origin);
+  home = await claimedHome(demoGateway);
+  owner = home.owner;
+  device = await home.newDevice();
+  const digits = await ask(device, home.origin);
   await review(owner);
   await allow(owner, digits);
   await device.getByText("Connected. This device may").waitFor();
-  await owner.goto(appOrigin + gatewayPath);
+  await home.toDashboard();
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await connector?.stop();
-  await gateway?.stop();
-  await stack?.stop();
-});
+afterAll(() => home?.stop());
 
 test("[BU1] [BU4] the gateway's page shows what was counted, what it costs, and the budget; lowered to nothing, the device is told why it may not", async () => {
   await owner.getByText("so far, from what was counted").waitFor();
@@ -61,18 +38,20 @@ test("[BU1] [BU4] the gateway's page shows what was counted, what it costs, and 
   await look(owner, "gateway-budget-used-up");
   const refused = await device.reload();
   expect(refused?.status()).toBe(503);
-  expect(await device.locator("body").innerText()).toContain("used up its budget of today");
+  expect(Number(refused?.headers()["retry-after"])).toBeGreaterThan(0);
+  await heading(device, "Used up for today");
+  await look(device, "door-used-up");
   await owner.getByRole("button", { name: "Understood" }).click();
   await owner.getByRole("region", { name: "Budget of Home" }).waitFor({ state: "detached" });
   await owner.getByLabel("Dollars a day").fill("2.5");
   await owner.getByRole("button", { name: "Save budget" }).click();
   await owner.getByText("of $2.50").waitFor();
-  await device.reload();
+  await device.getByRole("link", { name: "Try again" }).click();
   await device.getByText("Connected. This device may").waitFor();
 });
 
 test("[AT1] [AT3] a token made on the account page, shown once, suspends the device; the owner lets it go on, and revokes the token", async () => {
-  await owner.goto(`${stack.control.appOrigin}/account`);
+  await owner.goto(`${home.stack.control.appOrigin}/account`);
   await owner.getByRole("button", { name: "Make a token" }).click();
   await owner.getByRole("alert").getByText("Type a name").waitFor();
   await owner.getByLabel("Name of the token").fill("Watchman");
@@ -86,13 +65,13 @@ test("[AT1] [AT3] a token made on the account page, shown once, suspends the dev
   expect(await owner.getByText(/^gtha_/).count()).toBe(0);
 
   const script = async (method: string, path: string): Promise<Response> =>
-    fetch(`${stack.control.appOrigin}/api${path}`, { method, headers: { authorization: `Bearer ${token}` } });
-  const { devices }: { devices: { id: string }[] } = await (await script("GET", gatewayPath)).json();
-  expect((await script("POST", `${gatewayPath}/devices/${devices[0]?.id ?? ""}/suspend`)).status).toBe(200);
-  expect((await script("POST", `${gatewayPath}/devices/${devices[0]?.id ?? ""}/resume`)).status).toBe(403);
+    fetch(`${home.stack.control.appOrigin}/api${path}`, { method, headers: { authorization: `Bearer ${token}` } });
+  const { devices }: { devices: { id: string }[] } = await (await script("GET", home.gatewayPath)).json();
+  expect((await script("POST", `${home.gatewayPath}/devices/${devices[0]?.id ?? ""}/suspend`)).status).toBe(200);
+  expect((await script("POST", `${home.gatewayPath}/devices/${devices[0]?.id ?? ""}/resume`)).status).toBe(403);
   await device.reload();
   await device.getByText("The owner blocked this device").waitFor();
-  await owner.goto(stack.control.appOrigin + gatewayPath);
+  await owner.goto(home.stack.control.appOrigin + home.gatewayPath);
   await owner.getByText("Suspended: nothing of it connects").waitFor();
   await look(owner, "gateway-suspended");
   await owner.getByRole("button", { name: "Let it go on" }).click();
@@ -100,7 +79,7 @@ test("[AT1] [AT3] a token made on the account page, shown once, suspends the dev
   await device.reload();
   await device.getByText("Connected. This device may").waitFor();
 
-  await owner.goto(`${stack.control.appOrigin}/account`);
+  await owner.goto(`${home.stack.control.appOrigin}/account`);
   await owner.getByText("last used").waitFor();
   await owner.getByRole("button", { name: "Revoke", exact: true }).click();
   await owner.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();

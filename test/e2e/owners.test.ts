@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { cpSync } from "node:fs";
 import path from "node:path";
-import type { Browser, CDPSession, Page } from "playwright-core";
+import type { CDPSession, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { node24, root } from "../../scripts/children.ts";
 import { Admitted } from "../../src/connector/admitted.ts";
@@ -10,22 +10,15 @@ import { loadIdentity } from "../../src/connector/identity.ts";
 import { KeyLog } from "../../src/connector/key-log-file.ts";
 import { StateFiles } from "../../src/connector/state-files.ts";
 import type { SignedByOwner } from "../../src/protocol/statements.ts";
-import { startDemoGateway } from "../../src/demo/gateway.ts";
-import type { DemoGateway } from "../../src/demo/gateway.ts";
-import { launch, profile } from "../support/browser.ts";
-import { allow, ask, claim, review } from "../support/journey.ts";
+import { profile } from "../support/browser.ts";
+import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
+import type { ClaimedHome } from "../support/claimed-home.ts";
+import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
-import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
-import type { Event, RunningConnector, Stack } from "../support/stack.ts";
+import { scratch } from "../support/stack.ts";
+import type { Event } from "../support/stack.ts";
 
-const TOKEN = canary();
-
-let stack: Stack;
-let gateway: DemoGateway;
-let connector: RunningConnector;
-let stateDir: string;
-let browser: Browser;
-let origin: string;
+let home: ClaimedHome;
 let laptop: Page;
 /** The same person's other window, which holds only the second passkey. */
 let other: Page;
@@ -65,25 +58,21 @@ async function carry(key: VirtualKey, to: Page): Promise<void> {
     await there.session.send("WebAuthn.addCredential", { authenticatorId: there.authenticatorId, credential });
 }
 
-async function newPage(context = profile(browser)): Promise<Page> {
+async function newPage(context = profile(home.browser)): Promise<Page> {
   const page = await (await context).newPage();
   page.setDefaultTimeout(30_000);
   return page;
 }
 
-function heading(page: Page, name: string): Promise<void> {
-  return page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
-}
-
 async function toAccount(page: Page): Promise<void> {
-  await page.goto(`${stack.control.approveOrigin}/account`);
+  await page.goto(`${home.stack.control.approveOrigin}/account`);
 }
 
 /** The connector's own program beside the running one. @returns exit code and events */
 function gatehouse(...args: readonly string[]): Promise<{ readonly code: number; readonly events: readonly Event[] }> {
   const file = path.join(root, "dist/connector/gatehouse.mjs");
   return new Promise((resolve) => {
-    const child = execFile(node24, [file, ...args, "--json", "--state", stateDir], (_error, stdout) => {
+    const child = execFile(node24, [file, ...args, "--json", "--state", home.connector.stateDir], (_error, stdout) => {
       const events = stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Event); // prettier-ignore
       resolve({ code: child.exitCode ?? -1, events });
     });
@@ -101,23 +90,11 @@ async function judgement(dir: string, signed: SignedByOwner): Promise<unknown> {
 }
 
 beforeAll(async () => {
-  [stack, browser, gateway, stateDir] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN }), scratch()]);
-  const { appOrigin } = stack.control;
-  connector = startConnector({ args: ["up", "--yes"], stateDir, appOrigin, gatewayPort: gateway.port, token: TOKEN });
-  const link = await connector.until((event) => event.event === "claim-link", "claim link");
-  laptop = await newPage();
-  await newKey(laptop, "internal");
-  await claim(laptop, String(link["url"]), "Home");
-  await connector.until(isOnline, "online");
-  origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+  home = await claimedHome(demoGateway, { passkeys: (page) => newKey(page, "internal") });
+  laptop = home.owner;
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await connector?.stop();
-  await gateway?.stop();
-  await stack?.stop();
-});
+afterAll(() => home?.stop());
 
 test("[KL9] [case 29] a passkey that was removed on the account page decides no more: room and connector refuse its next grant", async () => {
   await toAccount(laptop);
@@ -132,11 +109,11 @@ test("[KL9] [case 29] a passkey that was removed on the account page decides no 
 
   // The decision is open in one window; the passkey is removed in the other.
   const visitor = await newPage();
-  const digits = await ask(visitor, origin);
-  await laptop.goto(stack.control.appOrigin);
+  const digits = await ask(visitor, home.origin);
+  await laptop.goto(home.stack.control.appOrigin);
   await review(laptop);
   const before = await scratch();
-  cpSync(stateDir, before, { recursive: true, filter: (file) => !file.endsWith(".sock") });
+  cpSync(home.connector.stateDir, before, { recursive: true, filter: (file) => !file.endsWith(".sock") });
   other = await newPage(Promise.resolve(laptop.context()));
   await carry(ring, other);
   await toAccount(other);
@@ -154,7 +131,7 @@ test("[KL9] [case 29] a passkey that was removed on the account page decides no 
   const { signed } = (await sent).postDataJSON() as { signed: SignedByOwner };
   expect(signed.assertion.credentialId).toBe(first);
   await laptop.getByText("The gateway did not take this passkey's yes").waitFor();
-  expect(await judgement(stateDir, signed)).toEqual({ ok: false, refusal: "unknown-owner-key" });
+  expect(await judgement(home.connector.stateDir, signed)).toEqual({ ok: false, refusal: "unknown-owner-key" });
   expect(await judgement(before, signed)).toEqual({ ok: true, value: null });
   await laptop.getByRole("button", { name: "Deny", exact: true }).click();
   await heading(laptop, "Denied");
@@ -203,8 +180,8 @@ test("[KL10] every passkey lost: a recovery code only signs in; the recovery key
   expect(now).not.toEqual(lost);
 
   const visitor = await newPage();
-  const digits = await ask(visitor, origin);
-  await phone.goto(stack.control.appOrigin);
+  const digits = await ask(visitor, home.origin);
+  await phone.goto(home.stack.control.appOrigin);
   await phone.getByRole("button", { name: "Sign in" }).click();
   await review(phone);
   await allow(phone, digits);

@@ -1,39 +1,25 @@
 /** Several people on one gateway in a real browser: invited by a link, confirmed by a signature, bounded by a ceiling, gone when removed. */
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startDemoGateway } from "../../src/demo/gateway.ts";
-import type { DemoGateway } from "../../src/demo/gateway.ts";
-import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, review, signUp } from "../support/journey.ts";
+import { profile, withPasskeys } from "../support/browser.ts";
+import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
+import type { ClaimedHome } from "../support/claimed-home.ts";
+import { allow, ask, review, signUp } from "../support/journey.ts";
 import { look } from "../support/look.ts";
-import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
-import type { RunningConnector, Stack } from "../support/stack.ts";
 
-const TOKEN = canary();
-
-let stack: Stack;
-let gateway: DemoGateway;
-let connector: RunningConnector;
-let browser: Browser;
-let origin: string;
-/** Path of the gateway on the dashboard. */
-let home: string;
+let home: ClaimedHome;
 let owner: Page;
 let ann: Page;
 
 async function newPage(): Promise<Page> {
-  const page = await (await profile(browser)).newPage();
+  const page = await (await profile(home.browser)).newPage();
   page.setDefaultTimeout(60_000);
   await withPasskeys(page);
   return page;
 }
 
-function heading(page: Page, name: string): Promise<void> {
-  return page.getByRole("heading", { level: 1, name, exact: true }).waitFor();
-}
-
 async function toGateway(page: Page): Promise<void> {
-  await page.goto(stack.control.appOrigin + home);
+  await page.goto(home.stack.control.appOrigin + home.gatewayPath);
   await heading(page, "Home");
 }
 
@@ -62,22 +48,11 @@ async function accept(link: string, account: string): Promise<{ page: Page; word
 
 beforeAll(async () => {
   // Only the first account may make itself: everybody else needs an invitation.
-  [stack, browser, gateway] = await Promise.all([startStack({ SIGN_UP: "first" }), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
-  const { appOrigin } = stack.control;
-  connector = startConnector({ args: ["up", "--yes"], stateDir: await scratch(), appOrigin, gatewayPort: gateway.port, token: TOKEN });
-  const link = await connector.until((event) => event.event === "claim-link", "claim link");
-  owner = await newPage();
-  home = await claim(owner, String(link["url"]), "Home");
-  await connector.until(isOnline, "online");
-  origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+  home = await claimedHome(demoGateway, { vars: { SIGN_UP: "first" } });
+  owner = home.owner;
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await connector?.stop();
-  await gateway?.stop();
-  await stack?.stop();
-});
+afterAll(() => home?.stop());
 
 test("[PE2] [PE3] [PE4] an invited approver signs up by the link, accepts, is nobody until the owner confirms with a passkey, and then sees the gateway", async () => {
   await toGateway(owner);
@@ -113,7 +88,7 @@ test("[PE2] [PE3] [PE4] an invited approver signs up by the link, accepts, is no
   await second.getByText("Sign-up is by invitation here.").waitFor();
   await second.context().close();
 
-  await owner.goto(stack.control.appOrigin);
+  await owner.goto(home.stack.control.appOrigin);
   await owner.getByText("1 person waits for you to confirm.").waitFor();
   await toGateway(owner);
   await owner.getByText("Ann accepted and waits for you.").waitFor();
@@ -140,7 +115,7 @@ test("[PE2] [PE3] [PE4] an invited approver signs up by the link, accepts, is no
 
 test("[PE1] [PE4] the approver allows a device within the ceiling, and is offered and given nothing above it; the owner hears who it was", async () => {
   const visitor = await newPage();
-  const digits = await ask(visitor, origin);
+  const digits = await ask(visitor, home.origin);
   await review(ann);
   for (const label of ["Full control", "1 day", "90 days"]) expect(await ann.getByLabel(label).count()).toBe(0);
   await look(ann, "people-decide-approver");
@@ -153,7 +128,7 @@ test("[PE1] [PE4] the approver allows a device within the ceiling, and is offere
     .first()
     .evaluate((input) => input.setAttribute("value", "chat"));
   // The owner has the same card open, and comes too late.
-  await owner.goto(stack.control.appOrigin);
+  await owner.goto(home.stack.control.appOrigin);
   await review(owner);
   await allow(ann, digits);
   await heading(ann, "Allowed");
@@ -161,7 +136,7 @@ test("[PE1] [PE4] the approver allows a device within the ceiling, and is offere
   await heading(owner, "This request is over");
   await owner.getByText("Somebody else has already allowed this device.").waitFor();
   await look(owner, "people-already-allowed");
-  await owner.goto(stack.control.appOrigin);
+  await owner.goto(home.stack.control.appOrigin);
   await owner.getByText(/Allowed .* on “Home”: chat, by Ann\./).waitFor();
   await owner.getByText("Was this right? If not, cut it now.").waitFor();
   await visitor.getByText("Connected. This device may").waitFor();
@@ -181,7 +156,7 @@ test("[PE3] [PE4] without the link's secret owner and guest compare twelve words
   // What a hostile database or relay would answer: the same person with another key.
   await owner.goto(address);
   await owner.getByText("The passkey is the one that opened the link").waitFor();
-  const path = `/api/decisions/${home.split("/").at(-1)}/persons`;
+  const path = `/api/decisions/${home.gatewayPath.split("/").at(-1)}/persons`;
   const seen = await owner.evaluate((from) => fetch(from).then((answer) => answer.json()), path);
   const swapped = JSON.parse(JSON.stringify(seen)) as { persons: { name: string; passkey: { credentialId: string } }[] };
   for (const each of swapped.persons) if (each.name === "Ben") each.passkey.credentialId = "c3dhcHBlZA";
@@ -220,7 +195,7 @@ test("[PE3] [PE4] without the link's secret owner and guest compare twelve words
 
 test("[PE5] a removed approver loses the open dashboard and the open decision at once", async () => {
   const visitor = await newPage();
-  const digits = await ask(visitor, origin);
+  const digits = await ask(visitor, home.origin);
   await toGateway(ann);
   await review(ann);
   const watching = await ann.context().newPage();
@@ -236,11 +211,11 @@ test("[PE5] a removed approver loses the open dashboard and the open decision at
   await heading(watching, "Nothing is here");
   await allow(ann, digits);
   await ann.getByRole("alert").waitFor();
-  await watching.goto(stack.control.appOrigin);
+  await watching.goto(home.stack.control.appOrigin);
   await watching.getByText("You have no gateway yet.").waitFor();
   await owner.getByRole("link", { name: "Back to the gateway" }).click();
   await owner.getByText("Only you may decide here.").waitFor();
-  await owner.goto(`${stack.control.appOrigin}/activity`);
+  await owner.goto(`${home.stack.control.appOrigin}/activity`);
   for (const text of [
     "Person invited: Ann",
     "Invitation accepted, waits for an owner: Ann",

@@ -1,50 +1,23 @@
 /** What owner, device and host see of a connection: the hops, the status page, doctor, the connector's metrics. Real processes, real Chromium. */
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startDemoGateway } from "../../src/demo/gateway.ts";
-import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { cli } from "../support/cli.ts";
-import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, review } from "../support/journey.ts";
+import { claimedHome, demoGateway } from "../support/claimed-home.ts";
+import type { ClaimedHome } from "../support/claimed-home.ts";
+import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
-import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
-import type { RunningConnector, Stack } from "../support/stack.ts";
 
-const TOKEN = canary();
-
-let stack: Stack;
-let gateway: DemoGateway;
-let connector: RunningConnector;
-let browser: Browser;
+let home: ClaimedHome;
 let owner: Page;
 let device: Page;
-let origin: string;
-let stateDir: string;
-let gatewayPath: string;
-
-function connect(args: readonly string[]): RunningConnector {
-  return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort: gateway.port, token: TOKEN });
-}
 
 beforeAll(async () => {
-  stateDir = await scratch();
-  [stack, browser, gateway] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
-  connector = connect(["up", "--yes", "--metrics", "0"]);
-  owner = await (await profile(browser)).newPage();
-  device = await (await profile(browser, { width: 360, height: 740 })).newPage();
-  for (const page of [owner, device]) page.setDefaultTimeout(30_000);
-  await withPasskeys(owner);
-  gatewayPath = await claim(owner, String((await connector.until((event) => event.event === "claim-link", "claim link"))["url"]), "Home");
-  await connector.until(isOnline, "online");
-  origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
+  home = await claimedHome(demoGateway, { args: ["--metrics", "0"] });
+  owner = home.owner;
+  device = await home.newDevice();
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await connector?.stop();
-  await gateway?.stop();
-  await stack?.stop();
-});
+afterAll(() => home?.stop());
 
 /** Texts of the four hops on the gateway's page. */
 function hops(): Promise<string[]> {
@@ -65,8 +38,8 @@ test("[OB1] [OB2] Measure shows the four hops with their medians and says so alo
 });
 
 test("[OB1] gatehouse doctor shows the hops that the machine sees, and what the room told of its side", async () => {
-  const secret = { OPENCLAW_URL: `ws://127.0.0.1:${gateway.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN };
-  const doctor = await cli(["doctor", "--json", "--state", stateDir], secret);
+  const secret = { OPENCLAW_URL: `ws://127.0.0.1:${home.gateway.port}`, OPENCLAW_GATEWAY_TOKEN: home.gateway.token };
+  const doctor = await cli(["doctor", "--json", "--state", home.connector.stateDir], secret);
   expect(doctor.code).toBe(0);
   const shown = doctor.json().filter((each) => each["event"] === "hop");
   expect(shown.map((each) => [each["hop"], each["state"]])).toEqual([
@@ -78,7 +51,7 @@ test("[OB1] gatehouse doctor shows the hops that the machine sees, and what the 
 });
 
 test("[OB4] the connector serves its metrics where it was told to", async () => {
-  const { url } = await connector.until((event) => event.event === "metrics", "metrics");
+  const { url } = await home.connector.until((event) => event.event === "metrics", "metrics");
   expect(String(url)).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
   const text = await (await fetch(String(url))).text();
   expect(text).toContain("\ngatehouse_link_up 1\n");
@@ -86,23 +59,23 @@ test("[OB4] the connector serves its metrics where it was told to", async () => 
 });
 
 test("[OB7] the status page of an allowed device follows the gateway by itself; a stranger finds nothing there", async () => {
-  const digits = await ask(device, origin);
+  const digits = await ask(device, home.origin);
   await review(owner);
   await allow(owner, digits);
   await device.getByText("Connected. This device may").waitFor();
-  await device.goto(`${origin}/.gatehouse/status`);
+  await device.goto(`${home.origin}/.gatehouse/status`);
   await device.getByText("The gateway is serving").waitFor();
   await look(device, "status-serving");
-  const stranger = await (await profile(browser)).newPage();
-  expect((await stranger.goto(`${origin}/.gatehouse/status`))?.status()).toBe(404);
-  await connector.stop();
+  const stranger = await home.newDevice();
+  expect((await stranger.goto(`${home.origin}/.gatehouse/status`))?.status()).toBe(404);
+  await home.connector.stop();
   await device.getByText("The gateway's machine is off or without internet.").waitFor();
   await device.getByText("between Gatehouse and the gateway's machine").waitFor();
   await look(device, "status-away");
 });
 
 test("[OB2] with its machine away the page names the broken hop, and measures what is in front of it", async () => {
-  await owner.goto(stack.control.appOrigin + gatewayPath);
+  await owner.goto(home.stack.control.appOrigin + home.gatewayPath);
   await owner.getByText("Machine offline").waitFor();
   await owner.getByRole("button", { name: "Measure" }).click();
   await owner.getByRole("status").filter({ hasText: "Broken: Room – gateway's machine." }).waitFor();

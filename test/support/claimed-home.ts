@@ -48,14 +48,26 @@ export interface ClaimedHome {
   stop(): Promise<void>;
 }
 
+export interface HomeOptions {
+  /** Beside `up --yes`. */
+  readonly args?: readonly string[];
+  /** The control plane's own settings. */
+  readonly vars?: Readonly<Record<string, string>>;
+  /** Gives the owner's page its passkeys; one that is built in where nothing is said. */
+  readonly passkeys?: (owner: Page) => Promise<unknown>;
+}
+
 /** Starts everything and claims the gateway. What fails half-way leaves nothing running. */
-export async function claimedHome(start: () => Promise<RunningGateway>): Promise<ClaimedHome> {
+export async function claimedHome(
+  start: () => Promise<RunningGateway>,
+  { args = [], vars = {}, passkeys = withPasskeys }: HomeOptions = {},
+): Promise<ClaimedHome> {
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const each of stops.splice(0).toReversed()) await each();
   };
   try {
-    const stack = await startStack();
+    const stack = await startStack(vars);
     stops.push(() => stack.stop());
     const home = { gateway: await start() } as { gateway: RunningGateway; connector?: RunningConnector };
     stops.push(() => home.gateway.stop());
@@ -65,17 +77,18 @@ export async function claimedHome(start: () => Promise<RunningGateway>): Promise
       const { port: gatewayPort, token } = home.gateway;
       return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort, token });
     };
-    const newDevice = async (): Promise<Page> => {
-      const page = await (await profile(browser, { width: 360, height: 740 })).newPage();
+    const newPage = async (viewport?: { width: number; height: number }): Promise<Page> => {
+      const page = await (await profile(browser, viewport)).newPage();
       page.setDefaultTimeout(30_000);
       return page;
     };
-    const connector = connect(["up", "--yes"], await scratch());
+    const newDevice = (): Promise<Page> => newPage({ width: 360, height: 740 });
+    const connector = connect(["up", "--yes", ...args], await scratch());
     stops.push(async () => home.connector?.stop());
     home.connector = connector;
     const link = await connector.until((event) => event.event === "claim-link", "claim link");
-    const owner = await newDevice();
-    await withPasskeys(owner);
+    const owner = await newPage();
+    await passkeys(owner);
     const gatewayPath = await claim(owner, String(link["url"]), "Home");
     await connector.until(isOnline, "self-test passed");
     const origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);

@@ -3,7 +3,7 @@ import { frameOf } from "../../src/core/message-frames.ts";
 import { encodeFrame } from "../../src/protocol/frame.ts";
 import { vi } from "vitest";
 import { Streams } from "../../src/connector/streams.ts";
-import { PROBE_INTERVAL_MS } from "../../src/protocol/limits.ts";
+import { MAX_FRAME_PAYLOAD_BYTES, PROBE_INTERVAL_MS } from "../../src/protocol/limits.ts";
 import type { StreamOpen } from "../../src/protocol/link-messages.ts";
 import { ConnectorState } from "./connector-state.ts";
 import type { AllowedDevice } from "./connector-state.ts";
@@ -17,6 +17,17 @@ export class StreamWorld {
   readonly openclaw: StubOpenclaw;
   readonly room = new ScriptedRoom();
   readonly streams: Streams;
+  /** A line that takes everything at once, unless the test says otherwise. */
+  readonly uplink = {
+    freeBytes: Infinity,
+    pieceBytes: MAX_FRAME_PAYLOAD_BYTES,
+    handedBytes: 0,
+    turns: new Set<() => void>(),
+    waitForTurn: (turn: () => void): unknown => this.uplink.turns.add(turn),
+    leaveTurns: (turn: () => void): unknown => this.uplink.turns.delete(turn),
+    isArrived: true,
+    hasArrived: (): boolean => this.uplink.isArrived,
+  };
   readonly device: AllowedDevice;
   readonly deviceEvents: string[] = [];
   #lastId = 0;
@@ -30,6 +41,7 @@ export class StreamWorld {
     this.streams = new Streams({
       gateway: this.openclaw,
       admitted: state.admitted,
+      uplink: this.uplink,
       sendFrame: (type, flags, streamId, payload) => this.room.received(encodeFrame(type, flags, streamId, payload)),
       sendData: (streamId, pieces) => {
         for (const piece of pieces) this.room.received(frameOf(streamId, piece));

@@ -186,19 +186,25 @@ test("a code that looks like a pattern stays text in the door's page", async () 
   );
 });
 
+/** Two allowed devices, each with a socket of its own; from here on the clock stands still. */
+async function twoDevices() {
+  const bench = await newBench();
+  const connector = await FakeConnector.up(env, bench.gateway, bench.identity);
+  const open = async () => {
+    const answer = upgrade(bench, await allowDevice(bench));
+    const stream = await connector.streams.next();
+    stream.opened();
+    return { browser: new FakeBrowser(await answer), stream };
+  };
+  const [hasty, neighbour] = [await open(), await open()];
+  vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] });
+  return { bench, hasty, neighbour };
+}
+
 test(
   "[CR7] [case 23] an allowed device that floods: held back in order, resumed by the alarm, closed with 1008 when it goes on; its neighbour does not notice",
   async () => {
-    const bench = await newBench();
-    const connector = await FakeConnector.up(env, bench.gateway, bench.identity);
-    const open = async () => {
-      const answer = upgrade(bench, await allowDevice(bench));
-      const stream = await connector.streams.next();
-      stream.opened();
-      return { browser: new FakeBrowser(await answer), stream };
-    };
-    const [hasty, neighbour] = [await open(), await open()];
-    vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] });
+    const { bench, hasty, neighbour } = await twoDevices();
     // What the whole room passes on at once, then its own share.
     const atOnce = ROOM_MESSAGES.burst + BROWSER_MESSAGES.burst;
     const late = 100;
@@ -222,16 +228,7 @@ test(
 test(
   "[CR7] [case 23] one that uses up what the room passes on leaves every other its own share: four thousand at once, then a thousand a second",
   async () => {
-    const bench = await newBench();
-    const connector = await FakeConnector.up(env, bench.gateway, bench.identity);
-    const open = async () => {
-      const answer = upgrade(bench, await allowDevice(bench));
-      const stream = await connector.streams.next();
-      stream.opened();
-      return { browser: new FakeBrowser(await answer), stream };
-    };
-    const [hasty, neighbour] = [await open(), await open()];
-    vi.useFakeTimers({ now: Date.now(), toFake: ["Date"] });
+    const { bench, hasty, neighbour } = await twoDevices();
     const atOnce = ROOM_MESSAGES.burst + BROWSER_MESSAGES.burst;
     for (let i = 0; i < atOnce + 1; i += 1) hasty.browser.ws.send("flood");
     for (let i = 0; i < atOnce; i += 1) await hasty.stream.messages.next();

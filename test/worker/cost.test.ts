@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { COUNTED } from "../../src/protocol/usage.ts";
 import type { Counts, Usage } from "../../src/protocol/usage.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
+import { handle } from "../../src/worker/app.ts";
 import { Relay } from "../../src/worker/room/relay.ts";
 import { Room } from "../../src/worker/room/room.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
@@ -266,9 +267,10 @@ test("[BU3] [BU4] at 80 % the owner is told once; at 100 % the others' streams e
   expect(await theirs.stream.endings.next()).toMatchObject({ code: 4429 });
   expect((await actions(bench)).filter((action) => action.startsWith("budget"))).toEqual(["budget-set", "budget-warned", "budget-used-up"]); // prettier-ignore
   await vi.waitFor(async () => expect(await budgetNotices(bench)).toEqual(["budget-used-up"]));
-  for (const refused of [await upgrade(bench, guest), await visit(bench, guest, "/", { headers: { "sec-fetch-mode": "navigate" } })]) {
+  for (const refused of [await upgrade(bench, guest), await visit(bench, guest, "/")]) {
     expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, String((12 * HOUR_MS) / 1000)]);
     expect(await refused.text()).toContain("budget");
+    expect(refused.headers.has("x-gatehouse-refused")).toBe(false);
   }
   await roundTrips(mine, 2);
   await roundTrips(await open(bench, connector, own), 2);
@@ -278,6 +280,25 @@ test("[BU3] [BU4] at 80 % the owner is told once; at 100 % the others' streams e
   await roundTrips(await open(bench, connector, guest), 2);
   expect((await usageOf(bench)).level).toBe("ok");
   expect(await budgetNotices(bench)).toEqual([]);
+});
+
+test("[BU4] a person who comes to a gateway whose budget is used up gets a page that says so, not the door", async () => {
+  const { bench, device } = await up();
+  await bench.room.setBudget({ account: ACCOUNT, budget: { microUsd: 0, bytes: 0 } });
+  const asked: string[] = [];
+  const fetch = (url: string) => {
+    asked.push(new URL(url).pathname);
+    return Promise.resolve(new Response("<body></body>"));
+  };
+  const request = new Request(`${bench.origin}/chat`, { headers: { cookie: device.cookie, "sec-fetch-mode": "navigate" } });
+  const page = await handle(request, { ...env, ASSETS: { fetch } as unknown as Fetcher });
+  expect([page.status, page.headers.get("cache-control"), await page.text(), asked]).toEqual([
+    503,
+    "no-store",
+    "<body></body>",
+    ["/door/used-up"],
+  ]);
+  expect(Number(page.headers.get("retry-after"))).toBeGreaterThan(0);
 });
 
 test("[BU4] an exchange and an upgrade under way end with the budget, too: 503 for what was not answered, a body that breaks off for what was", async () => {

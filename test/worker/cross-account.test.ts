@@ -2,110 +2,25 @@
  * Account B against what is account A's, over every route and every call of a room, drawn from the tables themselves: a route or a call without
  * a case here fails. The oracle is the answer for a thing that was never made, byte for byte, and every stored row as it was.
  */
+import { hex, newAccount } from "./account-things.ts";
+import type { Account, Things } from "./account-things.ts";
 import fc from "fast-check";
-import { runDurableObjectAlarm } from "cloudflare:test";
 import { beforeAll, expect, test } from "vitest";
 import { newRowId } from "../../src/worker/routes/auth.ts";
 import { mayDo } from "../../src/core/person-roles.ts";
 import type { PersonAction } from "../../src/core/person-roles.ts";
-import type { Difference } from "../../src/protocol/drift.ts";
-import {
-  OWNER_KEY_KEYS,
-  OWNER_REMOVE_KEYS,
-  RECOVERY_KEY_KEYS,
-  RECOVER_KEYS,
-  encodeBody,
-  tagged,
-  toBase64url,
-} from "../../src/protocol/statement-encoding.ts";
+import { toBase64url } from "../../src/protocol/statement-encoding.ts";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
-import { makeApiToken } from "../../src/worker/auth/api-token.ts";
 import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
-import { issueCode } from "../../src/worker/auth/one-time-code.ts";
-import { newRecoveryCodes } from "../../src/worker/auth/recovery-code.ts";
-import { replaceRecoveryCodes } from "../../src/worker/db/account-queries.ts";
 import type { AnyRoute } from "../../src/worker/routes/checked-route.ts";
 import { Room } from "../../src/worker/room/room.ts";
 import type { RoomRpc } from "../../src/worker/room/room-rpc.ts";
-import { newAuthenticator } from "../support/fake-authenticator.ts";
-import type { Authenticator } from "../support/fake-authenticator.ts";
-import { newDevice } from "../support/fake-device.ts";
-import { newLogKey } from "../support/test-key-log.ts";
-import { APPROVER, OWNER, VIEWER, confirmedPerson, invitedPerson } from "./persons-world.ts";
-import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
+import { APPROVER, OWNER, VIEWER, confirmedPerson } from "./persons-world.ts";
+import { ask, config, dump, env, randomAddress } from "./world.ts";
 
 const RUNS = 100;
 /** Many dumps of two rooms: a busy machine needs longer than the suite's own end of what hangs. */
 const HANGS_MS = 300_000;
-
-/** Everything of an account that somebody else could name. */
-interface Things {
-  readonly account: string;
-  readonly gateway: string;
-  readonly device: string;
-  readonly request: string;
-  readonly enrolment: string;
-  readonly passkey: string;
-  /** Selector of an API token. */
-  readonly token: string;
-  /** On its gateway, as the connector named it. */
-  readonly entry: string;
-  /** Somebody who accepted an invitation to it. */
-  readonly person: string;
-}
-
-function hex(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** An entry that the gateway's own pairing list has and Gatehouse never made. */
-function differenceOf(entry: string): Difference {
-  const about = { name: "Laptop", platform: "linux", client: "cli", roles: ["operator"], scopes: ["operator.read"], approvedVia: "cli" };
-  return { kind: "local", entry, device: null, ...about, approvedAtMs: null };
-}
-
-/** Changes of the account's owners, each signed as it would be by the account itself. */
-async function ownerChangesOf(account: string, authenticator: Authenticator) {
-  const other = (await newAuthenticator(config.approveOrigin)).ownerKey;
-  const [about, paper] = [{ v: 1, account, issuedAtMs: Date.now() }, await newLogKey()];
-  const recover = encodeBody({ ...about, ...other, remove: [authenticator.ownerKey.credentialId] }, RECOVER_KEYS);
-  return {
-    add: await authenticator.sign("owner-key", encodeBody({ ...about, ...other }, OWNER_KEY_KEYS)),
-    remove: await authenticator.sign("owner-remove", encodeBody({ ...about, credentialId: other.credentialId }, OWNER_REMOVE_KEYS)),
-    recoveryKey: await authenticator.sign("recovery-key", encodeBody({ ...about, key: paper.key }, RECOVERY_KEY_KEYS)),
-    recover: { statement: toBase64url(recover), signature: await paper.sign(tagged("recover", recover)) },
-  };
-}
-
-async function newAccount() {
-  const world = await newGateway();
-  const connector = await world.connect();
-  const entry = hex(crypto.getRandomValues(new Uint8Array(32)));
-  connector.send({ type: "drift", atMs: Date.now(), differences: [differenceOf(entry)] });
-  const device = await allowedDevice(world);
-  await openSession(world, device);
-  const waiting = await askOwner(world);
-  const cookies = { app: await world.person.cookie("app"), approve: await world.person.cookie("approve") };
-  const enrolled: { enrolment: string; code: string } = await (await ask(`${config.appOrigin}/api/gateways/${world.gateway}/enrolment`, { method: "POST", cookie: cookies.app })).json(); // prettier-ignore
-  const { signed } = await grantFor(world, waiting);
-  await runDurableObjectAlarm(world.room);
-  const { id: account, authenticator } = world.person;
-  const things: Things = {
-    account,
-    gateway: world.gateway,
-    device: device.id,
-    request: waiting.request,
-    enrolment: enrolled.enrolment,
-    passkey: authenticator.ownerKey.credentialId,
-    token: (await makeApiToken(env, account, "Script", Date.now() + 60_000)).row.selector,
-    entry,
-    person: (await invitedPerson(world)).id,
-  };
-  const owners = await ownerChangesOf(account, authenticator);
-  return { world, things, cookies, waiting, signed, owners, code: enrolled.code };
-}
-
-type Account = Awaited<ReturnType<typeof newAccount>>;
 
 let a: Account;
 let b: Account;
@@ -523,81 +438,3 @@ test.each(["approver", "viewer"] as const)(
   },
   HANGS_MS,
 );
-
-// --- rows moved in D1 --------------------------------------------------------------------------------------------------------------
-
-const move = (sql: string, ...values: readonly string[]): Promise<unknown> => env.DB.prepare(sql).bind(...values).run(); // prettier-ignore
-
-test("[case 40] a passkey whose row was moved to another account, or written by hand, is nobody's: no sign-in, no owner key", async () => {
-  const [victim, thief] = [await newAccount(), await newAccount()];
-  const post = (path: string, body: object, cookie?: string): Promise<Response> =>
-    ask(config.approveOrigin + path, { method: "POST", body, ...(cookie === undefined ? {} : { cookie }) });
-  const nonce = async (): Promise<string> => (await (await post("/api/auth/nonce", {})).json<{ nonce: string }>()).nonce;
-  const authenticator = await newAuthenticator(config.approveOrigin);
-  const fresh = await nonce();
-  const added = { nonce: fresh, name: "Mine", response: await authenticator.register(fresh) };
-  expect((await post("/api/auth/passkeys", added, thief.cookies.approve)).status).toBe(200);
-  const { credentialId } = authenticator.ownerKey;
-  const signIn = async (): Promise<number> => {
-    const challenge = await nonce();
-    return (await post("/api/auth/sign-in", { nonce: challenge, response: await authenticator.signIn(challenge) })).status;
-  };
-  const ownerKeys = async (): Promise<string[]> => {
-    const answered = await ask(`${config.appOrigin}/api/enrolments/${victim.things.enrolment}`, { cookie: victim.cookies.app });
-    return (await answered.json<{ ownerKeys: { credentialId: string }[] }>()).ownerKeys.map((key) => key.credentialId);
-  };
-  const belongsTo = (account: string) => move("UPDATE passkeys SET account_id = ? WHERE credential_id = ?", account, credentialId);
-  expect(await signIn()).toBe(200);
-  await belongsTo(victim.things.account);
-  expect(await signIn()).toBe(403);
-  expect(await ownerKeys()).toEqual([victim.things.passkey]);
-  await belongsTo(thief.things.account);
-  expect(await signIn()).toBe(200);
-  // Another key under the victim's own credential.
-  await move("UPDATE passkeys SET cose_key = (SELECT cose_key FROM passkeys WHERE credential_id = ?), jwk = (SELECT jwk FROM passkeys WHERE credential_id = ?) WHERE credential_id = ?", thief.things.passkey, thief.things.passkey, victim.things.passkey); // prettier-ignore
-  expect(await ownerKeys()).toEqual([]);
-});
-
-test("[case 40] a recovery code whose row was moved to another account opens neither", async () => {
-  const [victim, thief] = [await newAccount(), await newAccount()];
-  const { codes, macs } = await newRecoveryCodes(env, thief.things.account);
-  await replaceRecoveryCodes(env.DB, thief.things.account, macs);
-  await move("UPDATE recovery_codes SET account_id = ? WHERE mac = ?", victim.things.account, macs[0] ?? "");
-  const recover = (code: string): Promise<Response> => ask(`${config.approveOrigin}/api/auth/recover`, { method: "POST", body: { code } });
-  expect((await recover(codes[0] ?? "")).status).toBe(410);
-  expect((await recover(codes[1] ?? "")).status).toBe(200);
-});
-
-test("[case 40] a hand-off, an enrolment code and an invitation whose payload was rewritten or swapped with another's are worth nothing", async () => {
-  const verifier = "v".repeat(43);
-  const challenge = toBase64url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))));
-  const issue = (account: string) => issueCode(env, "handoff", { account, challenge }, 60_000);
-  const redeem = async (code: string): Promise<number> =>
-    (await ask(`${config.appOrigin}/api/session`, { method: "POST", body: { code, verifier } })).status;
-  const selector = (code: string): string => code.slice(5, 16);
-  const [mine, theirs, control] = [await issue(b.things.account), await issue(a.things.account), await issue(b.things.account)];
-  expect(await redeem(control.code)).toBe(200);
-  // The payload of A's code, seal and all, under the selector of a code that B holds.
-  await move("UPDATE one_time_codes SET payload = (SELECT payload FROM one_time_codes WHERE selector = ?) WHERE selector = ?", selector(theirs.code), selector(mine.code)); // prettier-ignore
-  expect(await redeem(mine.code)).toBe(410);
-  const plain = await issue(b.things.account);
-  await move("UPDATE one_time_codes SET payload = ? WHERE selector = ?", JSON.stringify({ account: a.things.account, challenge }), selector(plain.code)); // prettier-ignore
-  expect(await redeem(plain.code)).toBe(410);
-  const edited = await issue(b.things.account);
-  await move("UPDATE one_time_codes SET payload = replace(payload, ?, ?) WHERE selector = ?", b.things.account, a.things.account, selector(edited.code)); // prettier-ignore
-  expect(await redeem(edited.code)).toBe(410);
-});
-
-test("[case 40] a gateway whose row was moved to another account shows that account nothing of its room, and does nothing for it", async () => {
-  const [victim, thief] = [await newAccount(), await newAccount()];
-  await move("UPDATE gateways SET account_id = ? WHERE id = ?", thief.things.account, victim.things.gateway);
-  const before = await dump(victim.world.room);
-  const base = `${config.appOrigin}/api/gateways/${victim.things.gateway}`;
-  const seen = await (await ask(base, { cookie: thief.cookies.app })).text();
-  for (const id of [victim.things.device, victim.things.request, victim.things.account]) expect(seen).not.toContain(id);
-  expect((await ask(`${base}/devices/${victim.things.device}/cut`, { method: "POST", cookie: thief.cookies.app })).status).toBe(404);
-  const decision = `${config.approveOrigin}/api/decisions/${victim.things.gateway}/owner`;
-  const { signed } = await grantFor(victim.world, { ...victim.waiting, device: await newDevice() }, { kind: "owner", request: null, activation: "A".repeat(43) }); // prettier-ignore
-  expect((await ask(decision, { method: "POST", cookie: thief.cookies.approve, body: { signed } })).status).toBe(404);
-  expect(await dump(victim.world.room)).toBe(before);
-});

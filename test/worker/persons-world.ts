@@ -1,11 +1,15 @@
 /** Persons of a gateway as tests need them: invited, accepted over HTTP as the pages do it, confirmed and removed by signatures. */
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import type { Gateway, InboxMessage, Notice, WaitingCard } from "../../src/protocol/api.ts";
+import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { grantBytes } from "../support/fake-device.ts";
 import { invitationProof } from "../../src/core/invitation-proof.ts";
 import type { PersonChange, PersonsView } from "../../src/protocol/persons.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody, toBase64url } from "../../src/protocol/statement-encoding.ts";
 import type { OwnerKey, PersonRole, SignedByOwner } from "../../src/protocol/statements.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
 import { ask, config, newPerson } from "./world.ts";
-import type { GatewayWorld, Person } from "./world.ts";
+import type { GatewayWorld, Person, WaitingDevice } from "./world.ts";
 
 export const HOUR_MS = 3_600_000;
 export const OWNER: PersonRole = { kind: "owner" };
@@ -99,4 +103,65 @@ export async function confirmedPerson(world: GatewayWorld, role: PersonRole = AP
 
 export async function personsView(world: GatewayWorld, as = world.person): Promise<PersonsView> {
   return (await callAs<PersonsView>(as, "app", "GET", `/api/gateways/${world.gateway}/persons`)).json;
+}
+
+/** What a test of persons asks and sees of one gateway. @param world the gateway of the test that runs */
+export function personsBench(world: () => GatewayWorld) {
+  const gatewayPath = (): string => `/api/gateways/${world().gateway}`;
+  const isHere = async (person: Person): Promise<boolean> => (await callAs(person, "app", "GET", gatewayPath())).status === 200;
+
+  /** The list on the overview, once D1 has heard of everybody. */
+  async function listed(person: Person): Promise<Gateway[]> {
+    await runDurableObjectAlarm(world().room);
+    return (await callAs<{ gateways: Gateway[] }>(person, "app", "GET", "/api/gateways")).json.gateways;
+  }
+
+  async function inboxOf(person: Person): Promise<{ requests: WaitingCard[]; notices: Notice[] }> {
+    return (await callAs<{ requests: WaitingCard[]; notices: Notice[] }>(person, "app", "GET", "/api/requests")).json;
+  }
+
+  /** A yes over HTTP, by somebody's own passkey. */
+  async function allowAs(person: Person, waiting: WaitingDevice, grant: { access?: "full" | "chat"; lifeMs?: number } = {}) {
+    const signed = await signedGrant(person, waiting, grant);
+    return sendGrant(person, waiting, signed);
+  }
+
+  async function signedGrant(
+    person: Person,
+    waiting: WaitingDevice,
+    { access = "chat" as const, lifeMs = HOUR_MS }: { access?: "full" | "chat"; lifeMs?: number } = {},
+  ) {
+    const nowMs = Date.now();
+    const bytes = await grantBytes(world().gateway, waiting.device.key, nowMs, {
+      request: waiting.request,
+      access,
+      notAfterMs: nowMs + lifeMs,
+    });
+    return person.authenticator.sign("grant", bytes);
+  }
+
+  function sendGrant(person: Person, waiting: WaitingDevice, signed: SignedByOwner) {
+    const path = `/api/decisions/${world().gateway}/requests/${waiting.request}/allow`;
+    return callAs<{ outcome: string; device: string }>(person, "approve", "POST", path, { code: waiting.digits, signed });
+  }
+
+  async function audited(): Promise<{ action: string; actor: string; detail: Record<string, unknown> }[]> {
+    const lines = await world().room.auditLines({ account: world().person.id, from: 0, isExport: false });
+    if (!lines.ok) throw new Error("no audit");
+    return lines.value.map((line) => JSON.parse(line) as { action: string; actor: string; detail: Record<string, unknown> });
+  }
+
+  const inRoom = <T>(look: (storage: RoomStorage) => T): Promise<T> =>
+    runInDurableObject(world().room, (_room, state) => look(new RoomStorage(state.storage)));
+
+  /** A dashboard that is open. */
+  async function dashboard(person: Person): Promise<InboxMessage[]> {
+    const answered = await ask(`${config.appOrigin}/api/inbox`, { cookie: await person.cookie("app"), headers: { upgrade: "websocket" } });
+    const seen: InboxMessage[] = [];
+    answered.webSocket?.addEventListener("message", ({ data }) => seen.push(JSON.parse(String(data)) as InboxMessage));
+    answered.webSocket?.accept();
+    return seen;
+  }
+
+  return { gatewayPath, isHere, listed, inboxOf, allowAs, signedGrant, sendGrant, audited, inRoom, dashboard };
 }

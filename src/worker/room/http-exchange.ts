@@ -137,6 +137,11 @@ export class HttpExchange {
     else this.#writer?.abort(brokenOff()).catch(() => undefined);
   }
 
+  /** The room holds too much, and most of it is this answer, which its visitor does not take (PROTOCOL.md CR6). */
+  overflow(): void {
+    this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"));
+  }
+
   /** Ends it towards the connector as well. */
   reset(code: number, reason: string): void {
     if (this.#isOver) return;

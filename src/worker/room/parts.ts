@@ -94,6 +94,8 @@ export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";
 
 /** On an answer of the room in the gateway's place; ends in the Worker. */
 export const REFUSED_HEADER = "x-gatehouse-refused";
+/** What it says when the day's budget is the reason; else `1`. */
+export const REFUSED_BY_BUDGET = "budget";
 
 /** On an answer for the edge cache: what names the build (`edgeBuild` of core), and the content-encoding that the body has; both end in the Worker. */
 export const EDGE_BUILD_HEADER = "x-gatehouse-build";

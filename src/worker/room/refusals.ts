@@ -3,7 +3,7 @@ import { decodeClose } from "../../core/close-code.ts";
 import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { dayEndsMs } from "../../core/usage.ts";
 import type { Frame } from "../../protocol/frame.ts";
-import { REFUSED_HEADER } from "./parts.ts";
+import { REFUSED_BY_BUDGET, REFUSED_HEADER } from "./parts.ts";
 
 /** The door explains these and goes on by itself; with any other it would lead back to the same answer again and again. */
 const DOOR_HELPS = [401, 403, 502, 503];
@@ -17,11 +17,11 @@ export function refusal(status: number, text: string, retry: boolean | number = 
   return new Response(text, { status, headers });
 }
 
-/** The day's budget is used up. Not the door's to explain: it would lead back here, as this device is allowed. */
+/** The day's budget is used up. A page of its own says so: the door would lead back here, as this device is allowed. */
 function usedUp(nowMs: number): Response {
   const text = "This gateway has used up its budget of today. Its owner can raise it; otherwise it opens again at 00:00 UTC.\n";
   const answer = refusal(503, text, Math.ceil((dayEndsMs(nowMs) - nowMs) / 1000));
-  answer.headers.delete(REFUSED_HEADER);
+  answer.headers.set(REFUSED_HEADER, REFUSED_BY_BUDGET);
   return answer;
 }
 

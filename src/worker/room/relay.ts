@@ -4,6 +4,7 @@ import type { Piece } from "../../core/message-frames.ts";
 import type { ReceiveCredit } from "../../core/stream-credit.ts";
 import { TokenBucket } from "../../core/token-bucket.ts";
 import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
+import type { Leg } from "../../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
   FRAME_CREDIT,
@@ -19,7 +20,7 @@ import {
   isBatch,
 } from "../../protocol/frame.ts";
 import type { Frame, FrameType } from "../../protocol/frame.ts";
-import { FRAME_HEADER_BYTES, ROOM_MESSAGES } from "../../protocol/limits.ts";
+import { FRAME_HEADER_BYTES, LINK_SILENCE_MS, ROOM_MESSAGES } from "../../protocol/limits.ts";
 import type { LinkResult, ToConnector } from "../../protocol/link-messages.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { LinkAttachment, StreamAttachment } from "./attachments.ts";
@@ -88,6 +89,10 @@ export class Relay implements RelayForAdmission, StreamHost {
     this.#link.sendData(streamId, pieces, back);
   }
 
+  upstreamLeg(): Leg {
+    return this.#link.isQuiet(this.nowMs()) ? "room-connector" : "connector-gateway";
+  }
+
   mayHold(stream: WsStream): boolean {
     return this.#memory.mayHold(stream, this.nowMs());
   }
@@ -139,7 +144,8 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   endExpired(nowMs: number): number | null {
     this.#endWhere((session) => session.expiresAtMs <= nowMs, CLOSE_SESSION_OVER, "session over");
-    const lifeMs = this.#link.checkLife(nowMs);
+    const { exchanges, upgrades } = this.#streams;
+    const lifeMs = this.#link.checkLife(nowMs, this.#isWaiting || exchanges.size + upgrades.size > 0);
     for (const stream of this.#streams.sockets.values()) if (this.#guard(stream)) stream.resume();
     const endMs = this.#streams.firstEndMs();
     return lifeMs === null || endMs === null ? (lifeMs ?? endMs) : Math.min(lifeMs, endMs);
@@ -154,6 +160,7 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   setWaiting(waiting: boolean): void {
+    if (waiting && !this.#isWaiting && this.#link.isUp) this.#options.wakeBy(this.nowMs() + LINK_SILENCE_MS);
     this.#isWaiting = waiting;
     this.#tellBusy();
   }

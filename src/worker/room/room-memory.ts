@@ -14,6 +14,8 @@ export interface Holder {
   readonly id: number;
   readonly heldBytes: number;
   reset(code: number, reason: string): void;
+  /** Ends it for what it holds, and names the leg. */
+  overflow(): void;
 }
 
 /** Streams that hold no more than this can, all together, never exceed the room's bound: the sum is formed only when one holds more. */
@@ -54,6 +56,6 @@ export class RoomMemory {
       most = held;
       worst = each;
     }
-    if (total > MAX_QUEUED_PER_ROOM_BYTES) worst?.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"));
+    if (total > MAX_QUEUED_PER_ROOM_BYTES) worst?.overflow();
   }
 }

@@ -46,6 +46,8 @@ export interface StreamHost {
   readonly sharedPace: TokenBucket;
   /** Whether this stream's message may grow beyond the first megabyte: one at a time (PROTOCOL.md CR6). */
   mayHold(stream: WsStream): boolean;
+  /** Where what goes to the gateway stands still: on the link, when that is silent, else behind it. */
+  upstreamLeg(): Leg;
   forget(stream: number): void;
   /** For the audit: a stream ended that nobody closed (PROTOCOL.md ST9). */
   broke(what: Break): void;
@@ -146,8 +148,7 @@ export class WsStream {
     if (this.#queue.length === 0) return;
     // One message larger than the cap may wait alone; a second one behind it may not.
     const waitingBefore = this.#queuedBytes - bytes.byteLength;
-    if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0)
-      return this.reset(CLOSE_TOO_SLOW, brokenAt("connector-gateway", "gateway too slow"));
+    if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0) return this.#gatewayTooSlow();
     this.#probe();
   }
 
@@ -309,8 +310,19 @@ export class WsStream {
   #probe(): void {
     // Without a timer: asked again with every message that has to wait, and the connector grants by itself when the gateway reads.
     const what = this.#upstream.blocked(this.#host.nowMs());
-    if (what === "stalled") this.reset(CLOSE_TOO_SLOW, brokenAt("connector-gateway", "gateway too slow"));
+    if (what === "stalled") this.#gatewayTooSlow();
     else if (what === "probe") this.#host.sendFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue()));
+  }
+
+  #gatewayTooSlow(): void {
+    const leg = this.#host.upstreamLeg();
+    this.reset(CLOSE_TOO_SLOW, brokenAt(leg, leg === "room-connector" ? "no answer" : "gateway too slow"));
+  }
+
+  /** The room holds too much, and of all its streams most of this one: it ends for the direction that holds it (PROTOCOL.md CR6). */
+  overflow(): void {
+    if (this.#queuedBytes + this.#pacedBytes > this.#assembler.heldBytes + this.ws.bufferedAmount) this.#gatewayTooSlow();
+    else this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"));
   }
 
   #markHolding(): void {

@@ -1,15 +1,16 @@
 /** App origin: session, the signed-in person, what waits for them, invitations. */
 import { z } from "zod";
-import { appMeSchema, sessionFromHandoffSchema, signOutSchema, waitingSchema } from "../../protocol/api.ts";
+import { appMeSchema, sessionFromHandoffSchema, waitingSchema } from "../../protocol/api.ts";
 import { sha256 } from "../../core/digests.ts";
 import { INVITATION_MS, MAX_OPEN_INVITATIONS } from "../../protocol/limits.ts";
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
-import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
+import { startSession } from "../auth/account-session.ts";
 import { issueCode, redeemCode } from "../auth/one-time-code.ts";
 import { accountById, openInvitations } from "../db/account-queries.ts";
 import { ApiError } from "../respond.ts";
 import { VERSION } from "../version.ts";
 import { route } from "./checked-route.ts";
+import { signOutAt } from "./sign-out.ts";
 
 const DAY_S = 86_400;
 
@@ -29,18 +30,7 @@ export const accountRoutes = [
       return { json: {}, cookies: [await startSession(env, payload.data.account, "app")] };
     },
   }),
-  route<z.infer<typeof signOutSchema>>({
-    method: "POST",
-    path: "/api/sign-out",
-    summary: "Ends this session, or all of them on every origin",
-    auth: "account",
-    body: signOutSchema,
-    run: async ({ body, env, session }) => {
-      if (body.everywhere) await endAllSessions(env, session.account);
-      else await endSession(env, session);
-      return { json: {}, cookies: [endedCookie()] };
-    },
-  }),
+  signOutAt("/api/sign-out"),
   route({
     method: "GET",
     path: "/api/config",

@@ -9,14 +9,13 @@ import {
   passkeyNameSchema,
   recoverSchema,
   signInSchema,
-  signOutSchema,
   signUpSchema,
   signedInSchema,
 } from "../../protocol/api.ts";
 import { HANDOFF_CODE_MS, MAX_PASSKEYS_PER_ACCOUNT, NONCE_MS } from "../../protocol/limits.ts";
 import { passkeyKeySchema } from "../../protocol/statements.ts";
 import { toBase32 } from "../../core/digests.ts";
-import { endAllSessions, endSession, endedCookie, startSession } from "../auth/account-session.ts";
+import { startSession } from "../auth/account-session.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../auth/one-time-code.ts";
 import { knownPasskey, ownPasskeys, sealed } from "../auth/passkey-seal.ts";
 import { checkRegistration, checkSignIn } from "../auth/passkeys.ts";
@@ -38,6 +37,7 @@ import type { Env } from "../env.ts";
 import { ApiError } from "../respond.ts";
 import { mayMakeAccount } from "../services/gateway-invitations.ts";
 import { route } from "./checked-route.ts";
+import { signOutAt } from "./sign-out.ts";
 import type { Call } from "./checked-route.ts";
 
 export function newRowId(): string {
@@ -250,16 +250,5 @@ export const authRoutes = [
       return { code };
     },
   }),
-  route<z.infer<typeof signOutSchema>>({
-    method: "POST",
-    path: "/api/auth/sign-out",
-    summary: "Ends this session, or all of them on every origin",
-    auth: "account",
-    body: signOutSchema,
-    run: async ({ body, env, session }) => {
-      if (body.everywhere) await endAllSessions(env, session.account);
-      else await endSession(env, session);
-      return { json: {}, cookies: [endedCookie()] };
-    },
-  }),
+  signOutAt("/api/auth/sign-out"),
 ];

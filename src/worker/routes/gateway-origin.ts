@@ -14,7 +14,7 @@ import { doorHeaders } from "../page-headers.ts";
 import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
 import { strangerKey } from "./checked-route.ts";
-import { INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "../room/parts.ts";
+import { INTERNAL_HEADER_PREFIX, REFUSED_BY_BUDGET, REFUSED_HEADER } from "../room/parts.ts";
 
 const ASSETS: Readonly<Record<string, string>> = {
   "door.js": "/door/door.js",
@@ -52,6 +52,14 @@ async function doorPage(
   const headers = new Headers(doorHeaders(env));
   headers.set("retry-after", refused.headers.get("retry-after") ?? "5");
   return new Response(html, { status: 503, headers });
+}
+
+/** In the place of a gateway whose budget of today is used up (PROTOCOL.md BU4). */
+async function usedUpPage(env: Env, request: Request, refused: Response): Promise<Response> {
+  const page = await env.ASSETS.fetch(new URL("/door/used-up", request.url).href);
+  const headers = new Headers(doorHeaders(env));
+  headers.set("retry-after", refused.headers.get("retry-after") ?? "");
+  return new Response(page.body, { status: 503, headers });
 }
 
 /** @param body what was read of it already; else it goes on as it comes */
@@ -139,8 +147,9 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   const taken = await edge.take(answer, Date.now());
   note.decision = ofRoom(taken);
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
-  if (taken.headers.has(REFUSED_HEADER) && isNavigation(request)) return doorPage(env, request, { refused: taken });
-  return toVisitor(taken);
+  const refused = taken.headers.get(REFUSED_HEADER);
+  if (refused === null || !isNavigation(request)) return toVisitor(taken);
+  return refused === REFUSED_BY_BUDGET ? usedUpPage(env, request, taken) : doorPage(env, request, { refused: taken });
 }
 
 /** Paths of the door as the log knows them; anything else below it is whatever somebody tried. */

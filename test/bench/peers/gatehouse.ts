@@ -1,17 +1,24 @@
 /** Gatehouse itself with every check on: built Worker in workerd, bundled connector, devices admitted by a passkey's signature. */
-import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
-import { root, run, start } from "../../../scripts/children.ts";
-import { freePort, quietEnv, wrangler } from "../../../scripts/control-plane.ts";
+import { root } from "../../../scripts/children.ts";
+import { freePort } from "../../../scripts/control-plane.ts";
 import type { ControlPlane } from "../../../scripts/control-plane.ts";
 import { ECHO_PATH } from "../../support/echo.ts";
+import { FaultProxy } from "../../support/fault-proxy.ts";
 import { newPerson, untilOnline } from "../../support/person.ts";
 import type { AdmittedDevice, Person } from "../../support/person.ts";
 import { startConnector } from "../../support/stack.ts";
 import type { RunningConnector } from "../../support/stack.ts";
-import { pidsOf } from "./peer.ts";
-import type { Peer } from "./peer.ts";
+import { workerdPids } from "../machine.ts";
+import { startBenchControl } from "./control.ts";
+import { gatehouseFleet } from "./gatehouse-fleet.ts";
+import type { GatehouseFleet } from "./gatehouse-fleet.ts";
+import { each, pidsOf } from "./peer.ts";
+import type { FleetSize, Peer } from "./peer.ts";
+
+/** More at a time take no less together: two cores are busy with four. */
+export const ADMIT_AT_ONCE = 4;
 
 export interface Gatehouse extends Peer {
   readonly control: ControlPlane;
@@ -20,37 +27,24 @@ export interface Gatehouse extends Peer {
   /** The gateway itself, without Gatehouse. */
   readonly gatewayPort: number;
   readonly token: string;
-  readonly devices: readonly AdmittedDevice[];
-  /** Milliseconds that each admission took, allow and session together. */
+  /** Milliseconds that each admission took that ran alone, allow and session together. */
   readonly admissionsMs: readonly number[];
   /** One more device, for scenarios that use it up. */
   admit(): Promise<AdmittedDevice>;
   targetOf(device: AdmittedDevice): ReturnType<Peer["target"]>;
+  /** The same again, in processes of its own and with the link led through a proxy. Ends with this one at the latest. */
+  faulty(devices: number): Promise<FaultyGatehouse>;
+  readonly fleet: (size: FleetSize) => Promise<GatehouseFleet>;
+}
+
+/** One that is broken on purpose. */
+export interface FaultyGatehouse extends Gatehouse {
+  readonly linkProxy: FaultProxy;
   /** SIGKILL to the connector, as a crash is. */
   killConnector(): Promise<void>;
   startConnector(): void;
-}
-
-/** The built Worker in one workerd, without what `wrangler dev` adds around it (workerd.ts). */
-async function startWorkerd(stateDir: string, checkout: string): Promise<ControlPlane> {
-  const port = await freePort();
-  mkdirSync(stateDir, { recursive: true });
-  const persist = ["--local", "--persist-to", path.join(stateDir, "workerd")];
-  await run("Migrating the local D1", {
-    args: [...wrangler, "d1", "migrations", "apply", "gatehouse", ...persist],
-    cwd: checkout,
-    env: quietEnv(),
-  });
-  const env = { ...quietEnv(), GATEHOUSE_SECRET: randomBytes(32).toString("base64url") };
-  const child = start({ args: [path.join(import.meta.dirname, "workerd.ts"), "gatehouse", String(port), stateDir, checkout], env });
-  await child.line((line) => line === "ready", "The control plane");
-  return {
-    appOrigin: `http://localhost:${port}`,
-    approveOrigin: `http://approve.localhost:${port}`,
-    port,
-    child,
-    stop: () => child.stop(),
-  };
+  evictRooms(): Promise<void>;
+  isLinkUp(): Promise<void>;
 }
 
 export interface GatehouseOptions {
@@ -64,16 +58,30 @@ export interface GatehouseOptions {
 
 /** Starts it and admits `devices` devices; sockets are spread over them evenly. */
 export async function gatehouse(options: GatehouseOptions): Promise<Gatehouse> {
+  return started(options, null);
+}
+
+async function started(
+  options: GatehouseOptions,
+  linkProxied: { readonly port: number; readonly proxy: FaultProxy } | null,
+): Promise<FaultyGatehouse> {
   const { gatewayPort, token, dir, checkout = root } = options;
-  const control = await startWorkerd(path.join(dir, "control-plane"), checkout);
+  const control = await startBenchControl({
+    stateDir: path.join(dir, "control-plane"),
+    checkout,
+    ...(linkProxied === null ? {} : { port: linkProxied.port, publicPort: linkProxied.proxy.port }),
+  });
   const stateDir = path.join(dir, "connector");
   mkdirSync(stateDir, { recursive: true });
   const connect = (args: readonly string[]): RunningConnector =>
     startConnector({ args, stateDir, appOrigin: control.appOrigin, gatewayPort, token, checkout });
   let connector = connect(["up", "--yes"]);
+  const others: Peer[] = [];
   const stop = async (): Promise<void> => {
+    for (const other of others) await other.stop();
     await connector.stop();
     await control.stop();
+    await linkProxied?.proxy.stop();
   };
   try {
     const person = await newPerson(control);
@@ -82,9 +90,10 @@ export async function gatehouse(options: GatehouseOptions): Promise<Gatehouse> {
     const devices: AdmittedDevice[] = [];
     const admissionsMs: number[] = [];
     let number = 0;
+    const admitOne = (): Promise<AdmittedDevice> => person.admit(gateway, (number += 1));
     const admit = async (): Promise<AdmittedDevice> => {
       const startedAt = performance.now();
-      const device = await person.admit(gateway, (number += 1));
+      const device = await admitOne();
       admissionsMs.push(performance.now() - startedAt);
       return device;
     };
@@ -99,7 +108,6 @@ export async function gatehouse(options: GatehouseOptions): Promise<Gatehouse> {
       gateway,
       gatewayPort,
       token,
-      devices,
       admissionsMs,
       admit,
       targetOf,
@@ -108,12 +116,28 @@ export async function gatehouse(options: GatehouseOptions): Promise<Gatehouse> {
         if (device === undefined) throw new Error("no device was admitted");
         return targetOf(device);
       },
-      relayPids: () => pidsOf(control.child),
+      admitAll: (count) => each(Math.max(0, count - devices.length), ADMIT_AT_ONCE, async () => void devices.push(await admitOne())),
+      fleet: (size) => gatehouseFleet({ ...size, gatewayPort, token, dir: path.join(dir, "fleet"), checkout }),
+      relayPids: () => workerdPids(control.child.process.pid ?? 0),
       connectorPids: () => pidsOf(connector.child),
+      faulty: async (count) => {
+        const port = await freePort();
+        const proxy = await FaultProxy.start({ port: 0, targetPort: () => port });
+        const own = { gatewayPort, token, checkout, dir: path.join(dir, `faulty-${others.length}`), devices: count };
+        const other = await started(own, { port, proxy });
+        others.push(other);
+        return other;
+      },
+      get linkProxy() {
+        if (linkProxied === null) throw new Error("this one has no proxy before its link");
+        return linkProxied.proxy;
+      },
       killConnector: () => connector.kill(),
       startConnector: () => {
         connector = connect(["run"]);
       },
+      evictRooms: () => control.evictRooms(),
+      isLinkUp: () => untilOnline(person, gateway),
       stop,
     };
   } catch (error) {

@@ -30,7 +30,7 @@ export class Mux extends DurableObject {
 
   override fetch(request: Request): Response {
     const { 0: client, 1: server } = new WebSocketPair();
-    const id = new URL(request.url).pathname === "/link" ? 0 : this.#last + 1;
+    const id = new URL(request.url).pathname.startsWith("/link/") ? 0 : this.#last + 1;
     this.ctx.acceptWebSocket(server, [String(id)]);
     this.#add(server, id);
     if (id > 0) this.#send(OPEN, id, new Uint8Array());
@@ -66,7 +66,12 @@ export class Mux extends DurableObject {
   }
 }
 
+/** `/link/<room>` is a room's connector, `/rooms/<room>` a device; any other path is a device of the room without a name. */
+function roomOf(request: Request): string {
+  return new URL(request.url).pathname.split("/")[2] ?? "";
+}
+
 // oxlint-disable-next-line import/no-default-export -- the runtime asks for it
 export default {
-  fetch: (request: Request, env: Env): Promise<Response> => env.MUX.getByName("one").fetch(request),
+  fetch: (request: Request, env: Env): Promise<Response> => env.MUX.getByName(`room ${roomOf(request)}`).fetch(request),
 };

@@ -7,9 +7,10 @@ import { start } from "../../../scripts/children.ts";
 import type { Child, StartOptions } from "../../../scripts/children.ts";
 import { freePort, isListening, quietEnv } from "../../../scripts/control-plane.ts";
 import { ECHO_PATH } from "../../support/echo.ts";
-import { commandPath } from "../machine.ts";
+import { commandPath, workerdPids } from "../machine.ts";
 import { BROWSER_HEADERS, pidsOf } from "./peer.ts";
 import type { Peer } from "./peer.ts";
+import { relayFleet } from "./relay-fleet.ts";
 
 const READY_WITHIN_MS = 30_000;
 const POLL_MS = 50;
@@ -57,28 +58,53 @@ export function direct(gatewayPort: number): Promise<Peer> {
   return Promise.resolve(peer({ name: "direct", kind: "no hop", port: gatewayPort, relay: [] }));
 }
 
-async function rawConnector(port: number, gatewayPort: number): Promise<Child> {
-  const args = [path.join(here, "raw-relay.ts"), "connector", `ws://127.0.0.1:${port}/link`, `ws://127.0.0.1:${gatewayPort}${ECHO_PATH}`];
-  const connector = start({ args });
+async function rawConnector(port: number, gatewayPort: number, room = ""): Promise<Child> {
+  const link = `ws://127.0.0.1:${port}/link/${room}`;
+  const connector = start({ args: [path.join(here, "raw-relay.ts"), "connector", link, `ws://127.0.0.1:${gatewayPort}${ECHO_PATH}`] });
   await connector.line((line) => line === "ready", "the raw connector");
   return connector;
+}
+
+function startRawRelay(port: number): Promise<Child> {
+  return startedOn(port, { args: [path.join(here, "raw-relay.ts"), "relay", String(port)] });
 }
 
 /** Raw Node multiplexing relay on `ws`. */
 export async function rawNode(gatewayPort: number): Promise<Peer> {
   const port = await freePort();
-  const relay = await startedOn(port, { args: [path.join(here, "raw-relay.ts"), "relay", String(port)] });
-  return peer({ name: "raw Node mux", kind: "reverse", port, relay: [relay], connector: [await rawConnector(port, gatewayPort)] });
+  const relay = await startRawRelay(port);
+  const connector = await rawConnector(port, gatewayPort);
+  return {
+    ...peer({ name: "raw Node mux", kind: "reverse", port, relay: [relay], connector: [connector] }),
+    fleet: async ({ rooms }) => {
+      const own = await freePort();
+      const child = await startRawRelay(own);
+      const connect = (room: number): Promise<Child> => rawConnector(own, gatewayPort, String(room));
+      return relayFleet({ rooms, port: own, relay: child, relayPids: () => pidsOf(child), connect });
+    },
+  };
+}
+
+function startMuxObject(port: number, stateDir: string): Promise<Child> {
+  return startedOn(port, { args: [path.join(here, "workerd.ts"), "mux", String(port), stateDir], env: quietEnv() });
 }
 
 /** Minimal multiplexing Durable Object, started as Gatehouse's control plane is; its connector is the raw relay's. */
 export async function muxObject(gatewayPort: number, dir: string): Promise<Peer> {
   const port = await freePort();
-  const relay = await startedOn(port, {
-    args: [path.join(here, "workerd.ts"), "mux", String(port), path.join(dir, "mux-object")],
-    env: quietEnv(),
-  });
-  return peer({ name: "mux object", kind: "reverse, workerd", port, relay: [relay], connector: [await rawConnector(port, gatewayPort)] });
+  const relay = await startMuxObject(port, path.join(dir, "mux-object"));
+  const pids = (child: Child): number[] => workerdPids(child.process.pid ?? 0);
+  const connector = await rawConnector(port, gatewayPort);
+  return {
+    ...peer({ name: "mux object", kind: "reverse, workerd", port, relay: [relay], connector: [connector] }),
+    relayPids: () => pids(relay),
+    fleet: async ({ rooms }) => {
+      const own = await freePort();
+      const child = await startMuxObject(own, path.join(dir, "mux-objects"));
+      const connect = (room: number): Promise<Child> => rawConnector(own, gatewayPort, String(room));
+      return relayFleet({ rooms, port: own, relay: child, relayPids: () => pids(child), connect });
+    },
+  };
 }
 
 /** @throws MissingPeerError when the program is not installed */
@@ -102,9 +128,9 @@ export async function nginx(gatewayPort: number, dir: string): Promise<Peer> {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${own}/${name};`).join(" ");
   writeFileSync(
     config,
-    `daemon off; worker_processes auto; pid ${own}/pid; error_log ${own}/error.log; worker_rlimit_nofile 16384;
+    `daemon off; worker_processes auto; pid ${own}/pid; error_log ${own}/error.log; worker_rlimit_nofile 32768;
 ${os.userInfo().uid === 0 ? "user root;" : ""}
-events { worker_connections 8192; }
+events { worker_connections 16384; }
 http { access_log off; ${temporary} server { listen 127.0.0.1:${port}; location / { proxy_pass http://127.0.0.1:${gatewayPort};
 proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_read_timeout 600s; } } }\n`,
   );

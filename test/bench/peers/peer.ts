@@ -11,7 +11,44 @@ export interface Peer {
   /** Process ids: what a provider runs, and what runs beside the gateway. */
   relayPids(): readonly number[];
   connectorPids(): readonly number[];
+  /** Many rooms of this peer, in processes of their own; what knows no rooms has none. */
+  readonly fleet?: (size: FleetSize) => Promise<Fleet>;
+  /** Makes sure that so many devices are admitted; targets are spread over all of them. Where there are devices. */
+  readonly admitAll?: (count: number) => Promise<void>;
   stop(): Promise<void>;
+}
+
+export interface FleetSize {
+  readonly rooms: number;
+  readonly devicesPerRoom: number;
+}
+
+/** Resident MiB of the relay and of all connectors at one moment; null where the system does not tell. */
+export interface Memory {
+  readonly relay: number | null;
+  readonly connectors: number | null;
+}
+
+/** One relay with many rooms, a connector process for each. */
+export interface Fleet {
+  readonly rooms: number;
+  /** Devices that were admitted on all rooms together; null where there are no devices. */
+  readonly devices: number | null;
+  /** Where the n-th socket dials: one room after the other. */
+  target(socket: number): Target;
+  memory(): Memory;
+  /** Memory before the first room, with all rooms, and with their devices. */
+  readonly grown: { readonly empty: Memory; readonly rooms: Memory; readonly devices: Memory };
+  stop(): Promise<void>;
+}
+
+/** Runs `work` for 0 to count - 1, so many at a time. */
+export async function each(count: number, atOnce: number, work: (i: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let i = next++; i < count; i = next++) await work(i);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, count) }, worker));
 }
 
 /** Process id of a running child, as a list. */

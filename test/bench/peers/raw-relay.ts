@@ -37,24 +37,27 @@ function deliver(data: Buffer, ends: Map<number, WebSocket>): void {
 
 const plain = { perMessageDeflate: false } as const;
 const [role, first = "", second = ""] = process.argv.slice(2);
-const ends = new Map<number, WebSocket>();
 if (role === "relay") {
-  let link: WebSocket | undefined;
-  let last = 0;
+  /** `/link/<room>` is a room's connector, `/rooms/<room>` a device; any other path is a device of the room without a name. */
+  const rooms = new Map<string, { link?: WebSocket; last: number; readonly ends: Map<number, WebSocket> }>();
   new WebSocketServer({ ...plain, host: "127.0.0.1", port: Number(first) }, () => process.stdout.write("ready\n")).on(
     "connection",
     (ws, request) => {
-      if (request.url === "/link") {
-        link = ws;
-        ws.on("message", (data: Buffer) => deliver(data, ends));
+      const [, kind, name = ""] = (request.url ?? "").split("/");
+      const room = rooms.get(name) ?? { last: 0, ends: new Map<number, WebSocket>() };
+      rooms.set(name, room);
+      if (kind === "link") {
+        room.link = ws;
+        ws.on("message", (data: Buffer) => deliver(data, room.ends));
         return;
       }
-      last += 1;
-      pump(ws, last, ends, () => link);
-      link?.send(frame(OPEN, last));
+      room.last += 1;
+      pump(ws, room.last, room.ends, () => room.link);
+      room.link?.send(frame(OPEN, room.last));
     },
   );
 } else {
+  const ends = new Map<number, WebSocket>();
   const link = new WebSocket(first, plain);
   link.on("open", () => process.stdout.write("ready\n"));
   link.on("message", (data: Buffer) => {

@@ -1,6 +1,6 @@
 /**
- * One workerd with one Worker, as a process: `workerd.ts gatehouse <port> <state folder> [checkout]` or `workerd.ts mux <port> <state folder>`. Without the
- * second workerd that `wrangler dev` puts in front for its own purposes: on Cloudflare there is none either, and it would hide what relays cost.
+ * One workerd with one Worker, as a process: `workerd.ts gatehouse <port> <state folder> <checkout> <public port>` or `workerd.ts mux <port> <state folder>`.
+ * SIGUSR2 takes every room out of memory and closes its sockets. Without the second workerd that `wrangler dev` puts in front for its own purposes: on Cloudflare there is none either, and it would hide what relays cost.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -11,7 +11,7 @@ import { root } from "../../../scripts/children.ts";
 
 type V4Options = Parameters<typeof convertV4MiniflareOptions>[0];
 
-const [kind, portText = "", stateDir = "", checkout = root] = process.argv.slice(2);
+const [kind, portText = "", stateDir = "", checkout = root, publicPort = portText] = process.argv.slice(2);
 const port = Number(portText);
 const common = {
   host: "127.0.0.1",
@@ -27,9 +27,9 @@ async function muxScript(): Promise<string> {
 
 function gatehouseBindings(): Record<string, string> {
   return {
-    APP_ORIGIN: `http://localhost:${port}`,
-    APPROVE_ORIGIN: `http://approve.localhost:${port}`,
-    GATEWAY_DOMAIN: `localhost:${port}`,
+    APP_ORIGIN: `http://localhost:${publicPort}`,
+    APPROVE_ORIGIN: `http://approve.localhost:${publicPort}`,
+    GATEWAY_DOMAIN: `localhost:${publicPort}`,
     SIGN_UP: "first",
     GATEHOUSE_SECRET: process.env["GATEHOUSE_SECRET"] ?? "",
   };
@@ -57,4 +57,12 @@ const own =
 const runtime = new Miniflare(convertV4MiniflareOptions({ ...common, ...own } as V4Options));
 await runtime.ready;
 process.stdout.write("ready\n");
+if (kind !== "mux")
+  process.on("SIGUSR2", () => {
+    void (async () => {
+      for (const id of await runtime.listDurableObjectIds("ROOM"))
+        await runtime.unsafeEvictDurableObject("gatehouse", "Room", { id, webSockets: "close" });
+      process.stdout.write("evicted\n");
+    })();
+  });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void runtime.dispose().then(() => process.exit(0)));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { SCENARIOS } from "../../bench/scenarios.ts";
+import { SCENARIOS } from "../../bench/scenarios/all.ts";
 import { LIMITS, judge, median } from "../../bench/ratios.ts";
 
 test("the middle round counts: neither the best nor a single bad one decides", () => {

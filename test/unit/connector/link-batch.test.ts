@@ -10,6 +10,7 @@ import { FrameSender } from "../../../src/core/frame-sender.ts";
 import { toRoomSchema } from "../../../src/protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";
 import { toBase64url } from "../../../src/protocol/statement-encoding.ts";
+import { ROOM_PING, ROOM_PONG } from "../../../src/protocol/words.ts";
 import { Arrivals } from "../../support/arrivals.ts";
 import { ConnectorState, TEST_GATEWAY, TEST_ORIGIN } from "../../support/connector-state.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
@@ -41,6 +42,7 @@ async function up(batch: boolean | undefined) {
   const messages = new Arrivals<Uint8Array<ArrayBuffer>>();
   ws.on("message", (data: Buffer, isBinary: boolean) => {
     if (isBinary) messages.put(new Uint8Array(data));
+    else if (data.toString("utf8") === ROOM_PING) ws.send(ROOM_PONG);
     else said.put(toRoomSchema.parse(JSON.parse(data.toString("utf8"))));
   });
   const say = (message: ToConnector): void => ws.send(JSON.stringify(message));

@@ -13,6 +13,7 @@ import { FRAME_OPEN, FRAME_RESET, decodeFrame, encodeFrame } from "../../../src/
 import { REFUSALS, gatewayReportSchema, resultSchema } from "../../../src/protocol/link-messages.ts";
 import type { ToRoom } from "../../../src/protocol/link-messages.ts";
 import { joined, utf8 } from "../../../src/protocol/statement-encoding.ts";
+import { ROOM_PING, ROOM_PONG } from "../../../src/protocol/words.ts";
 import { Arrivals } from "../../support/arrivals.ts";
 import { ConnectorState, TEST_GATEWAY, TEST_ORIGIN } from "../../support/connector-state.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
@@ -53,6 +54,8 @@ class OldRoom {
       this.#socket = socket;
       socket.on("message", (data: Buffer, isBinary) => {
         if (isBinary) return this.frames.put(new Uint8Array(data));
+        // The runtime's own answer, in every version.
+        if (data.toString("utf8") === ROOM_PING) return socket.send(ROOM_PONG);
         const message = JSON.parse(data.toString("utf8")) as { readonly type: string };
         this.types.push(message.type);
         const parsed = SCHEMAS_V1[message.type]?.safeParse(message);

@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { TurnSender } from "../../../src/connector/turn-sender.ts";
+import type { LinkMark } from "../../../src/core/link-window.ts";
 import { ReceiveCredit } from "../../../src/core/stream-credit.ts";
 import { FRAME_CREDIT, FRAME_DATA, batchError, decodeFrame, decodeU32, framesOf, isBatch } from "../../../src/protocol/frame.ts";
 import type { Frame } from "../../../src/protocol/frame.ts";
@@ -11,6 +12,8 @@ import { CREDIT_ALONG_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../../src/protoc
 function world(isBatching = true) {
   const messages: Frame[][] = [];
   const takes: (() => void)[] = [];
+  const unsent: number[] = [];
+  const marks: LinkMark[] = [];
   const sender = new TurnSender({
     transmit: (message, sent) => {
       const bytes = new Uint8Array(message);
@@ -18,16 +21,22 @@ function world(isBatching = true) {
       const frame = isBatch(bytes) ? [...framesOf(bytes)] : [decodeFrame(bytes) as Frame];
       messages.push(frame);
       takes.push(sent);
+      unsent.push(message.byteLength);
     },
+    unsentBytes: () => unsent.reduce((sum, bytes) => sum + bytes, 0),
+    beat: () => marks.push(sender.mark()),
   });
   sender.isBatching = isBatching;
   const data = (streamId: number, bytes = 1): void =>
     sender.sendData(streamId, [{ payload: new Uint8Array(bytes), flags: 0 }], new ReceiveCredit());
   const streams = (): number[][] => messages.map((frames) => frames.map(({ streamId }) => streamId));
   const take = (): void => {
+    unsent.length = 0;
     for (const sent of takes.splice(0)) sent();
   };
-  return { sender, messages, data, streams, take };
+  /** The oldest heartbeat is answered. */
+  const answer = (ms: number): void => sender.answered(marks.shift() ?? expect.unreachable(), ms);
+  return { sender, messages, data, streams, take, marks, answer };
 }
 
 test("[FR5] the first frame of a turn leaves at once, those that follow in it leave together when it ends", async () => {

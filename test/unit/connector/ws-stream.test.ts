@@ -207,6 +207,50 @@ test("[CR3] the connector grants what the gateway's socket took, in steps of 64 
   expect(await stream.next()).toEqual({ is: "credit", value: 80_000 });
 });
 
+test("[CR4] [ST9] a browser is not called too slow for a probe that has not arrived: ten seconds count from when it has", async () => {
+  const { stream, socket } = await opened();
+  world.uplink.isArrived = false;
+  socket.ws.send(Buffer.alloc(INITIAL_CREDIT_BYTES + 100_000, 1));
+  let taken = 0;
+  while (taken < 4) if ((await stream.next()).is === "data") taken += 1;
+  expect(await stream.next()).toMatchObject({ is: "probe" });
+  world.pass(60_000);
+  world.uplink.isArrived = true;
+  world.pass(10_000);
+  expect(world.streams.count).toBe(1);
+  world.pass(1_000);
+  expect(world.streams.count).toBe(0);
+  expect(await socket.closed).toEqual({ code: 4413, reason: "device-room: too slow" });
+});
+
+test("[CR10] while the line has no room for a stream's data, it neither probes nor stalls; its turn sends one piece", async () => {
+  const { stream, socket } = await opened();
+  world.uplink.freeBytes = 0;
+  socket.ws.send(Buffer.alloc(2 * MAX_FRAME_PAYLOAD_BYTES, 1));
+  await world.until(() => world.uplink.turns.size === 1);
+  world.pass(60_000);
+  expect(stream.frames.count).toBe(0);
+  for (let sent = 1; sent <= 2; sent += 1) {
+    const [turn] = world.uplink.turns;
+    world.uplink.turns.clear();
+    turn?.();
+    expect(await stream.next()).toMatchObject({ is: "data", isFin: sent === 2 });
+    expect([stream.frames.count, world.uplink.turns.size]).toEqual([0, 2 - sent]);
+  }
+});
+
+test("[CR10] a stream that ends while it waits for its turn sends nothing more", async () => {
+  const { stream, socket } = await opened();
+  world.uplink.freeBytes = 0;
+  socket.ws.send(Buffer.alloc(10, 1));
+  await world.until(() => world.uplink.turns.size === 1);
+  const [turn] = world.uplink.turns;
+  stream.reset(4403, "cut by the owner");
+  expect(world.uplink.turns.size).toBe(0);
+  turn?.();
+  expect(stream.frames.count).toBe(0);
+});
+
 test("[CR4] [CR5] a probe of the room is answered with what was taken and not granted; a lost count with a full window", async () => {
   const { stream, socket } = await opened();
   stream.data(Buffer.alloc(1_000, 1));

@@ -1,0 +1,17 @@
+/** Every scenario, in the order in which they run. */
+import { api } from "./api.ts";
+import { cut } from "./cut.ts";
+import { cutToken } from "./cut-token.ts";
+import { FAR } from "./far.ts";
+import { FLEET } from "./fleet.ts";
+import { herd } from "./herd.ts";
+import { oneRoom } from "./one-room.ts";
+import { recover } from "./recover.ts";
+import type { OwnScenario, Scenario } from "./scenario.ts";
+import { slowReader } from "./slow-reader.ts";
+import { LARGE, LARGEST, SMALL } from "./trips.ts";
+import { wake } from "./wake.ts";
+
+export const SCENARIOS: readonly Scenario[] = [...SMALL, ...LARGE, ...FAR, slowReader, oneRoom, LARGEST, ...FLEET];
+
+export const OWN_SCENARIOS: readonly OwnScenario[] = [herd, cut, cutToken, recover, wake, api];
