@@ -18,6 +18,7 @@ interface RealOptions {
 
 interface PageLoad {
   readonly ms: number;
+  readonly requests: number;
   /** Bytes that crossed the network, and those of all the answers. */
   readonly transferred: number;
   readonly total: number;
@@ -34,6 +35,7 @@ async function pageLoad(page: Page, url: string): Promise<PageLoad> {
       ...performance.getEntriesByType("resource"),
     ] as PerformanceResourceTiming[];
     return {
+      requests: entries.length,
       transferred: entries.reduce((sum, each) => sum + each.transferSize, 0),
       total: entries.reduce((sum, each) => sum + each.encodedBodySize, 0),
     };
@@ -47,9 +49,35 @@ async function newDevice(browser: Browser): Promise<Page> {
   return page;
 }
 
-function spread(values: readonly number[]): string {
-  const [low, middle, high] = [0, 0.5, 1].map((share) => Math.round(quantile(values, share) ?? 0));
-  return `${middle} ms [${low}-${high}]`;
+function spread(values: readonly number[], digits = 0): string {
+  const [low, middle, high] = [0, 0.5, 1].map((share) => (quantile(values, share) ?? 0).toFixed(digits));
+  return `${middle}${digits === 0 ? " ms" : ""} [${low}-${high}]`;
+}
+
+/** Moments between Allow and the stock page's hello-ok, in the order in which they come. */
+const STEPS = ["allowed", "opened", "first connect", "pairing required", "second connect", "hello-ok"] as const;
+type Step = (typeof STEPS)[number];
+
+/** Notes when the waiting page reaches each step for the first time. Call before it asks. */
+function steps(page: Page): Partial<Record<Step, number>> {
+  const at: Partial<Record<Step, number>> = {};
+  const reach = (step: Step): void => void (at[step] ??= performance.now());
+  page.on("websocket", (socket) => {
+    socket.on("framereceived", ({ payload }) => {
+      const text = payload.toString();
+      if (text.includes('"type":"allowed"') && text.includes('"live":true')) reach("allowed");
+      if (text.includes('"PAIRING_REQUIRED"')) reach("pairing required");
+      if (text.includes('"hello-ok"')) reach("hello-ok");
+    });
+    socket.on("framesent", ({ payload }) => {
+      if (payload.toString().includes('"method":"connect"'))
+        reach(at["pairing required"] === undefined ? "first connect" : "second connect");
+    });
+  });
+  page.on("request", (request) => {
+    if (at.allowed !== undefined && request.isNavigationRequest()) reach("opened");
+  });
+  return at;
 }
 
 /** Allows one new device per round through the pages as a person does, and loads the Control UI through the room and directly. */
@@ -76,12 +104,14 @@ export async function real({ dir, rounds, say, onStop }: RealOptions) {
     string,
     PageLoad[]
   >;
+  const between: Partial<Record<Step, number[]>> = {};
   const edge: number[] = [];
   const receipts: number[] = [];
   const atGateway: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const page = await newDevice(browser);
     const hello = nextHello(page);
+    const reached = steps(page);
     const digits = await ask(page, origin);
     await owner.goto(control.appOrigin + gatewayPath);
     await review(owner);
@@ -89,14 +119,29 @@ export async function real({ dir, rounds, say, onStop }: RealOptions) {
     await allow(owner, digits);
     await hello;
     connected.push(performance.now() - pressedAt);
-    // The same session in a fresh cache: what an allowed device's first visit costs.
-    const cold = await newDevice(browser);
-    await cold.context().addCookies(await page.context().cookies(origin));
-    loads["first, through the room"]?.push(await pageLoad(cold, `${origin}/`));
-    loads["second, through the room"]?.push(await pageLoad(cold, `${origin}/`));
-    const near = await newDevice(browser);
-    loads["first, direct"]?.push(await pageLoad(near, `http://127.0.0.1:${openclaw.port}/`));
-    loads["second, direct"]?.push(await pageLoad(near, `http://127.0.0.1:${openclaw.port}/`));
+    let before = pressedAt;
+    for (const step of STEPS) {
+      const at = reached[step] ?? before;
+      (between[step] ??= []).push(at - before);
+      before = at;
+    }
+    // What the page that is connected now still does would be counted into the loads.
+    await page.waitForLoadState("networkidle");
+    const ways = [
+      // The same session in a fresh cache: what an allowed device's first visit costs.
+      { name: "through the room", url: `${origin}/`, cookies: await page.context().cookies(origin) },
+      { name: "direct", url: `http://127.0.0.1:${openclaw.port}/`, cookies: [] },
+    ];
+    // Each goes first as often as the other.
+    for (const { name, url, cookies } of round % 2 === 0 ? ways : ways.toReversed()) {
+      const fresh = await newDevice(browser);
+      await fresh.context().addCookies(cookies);
+      for (const which of ["first", "second"]) {
+        loads[`${which}, ${name}`]?.push(await pageLoad(fresh, url));
+        await fresh.waitForLoadState("networkidle");
+      }
+      await fresh.context().close();
+    }
     await owner.goto(control.appOrigin + gatewayPath);
     const cutAt = performance.now();
     const receipt = owner.waitForResponse((response) => response.url().endsWith("/cut") && response.request().method() === "POST");
@@ -106,23 +151,28 @@ export async function real({ dir, rounds, say, onStop }: RealOptions) {
     receipts.push(performance.now() - cutAt);
     edge.push(inRoom.tookMs);
     if (gateway.tookMs !== null) atGateway.push(gateway.tookMs);
-    for (const each of [page, cold, near]) await each.context().close();
+    await page.context().close();
     say(`  round ${round + 1} of ${rounds}`);
   }
   const foreignCores = others.cores();
   const share = (name: string): string => {
     const all = loads[name] ?? [];
     const [transferred, total] = [all.reduce((sum, each) => sum + each.transferred, 0), all.reduce((sum, each) => sum + each.total, 0)];
-    return `${Math.round(transferred / Math.max(1, all.length) / 1024)} of ${Math.round(total / Math.max(1, all.length) / 1024)} KiB crossed`;
+    const requests = quantile(all.map((each) => each.requests), 0.5); // prettier-ignore
+    return `${requests} requests, ${Math.round(transferred / Math.max(1, all.length) / 1024)} of ${Math.round(total / Math.max(1, all.length) / 1024)} KiB crossed`;
   };
+  const ratios = (which: string): number[] =>
+    (loads[`${which}, through the room`] ?? []).map(({ ms }, round) => ms / (loads[`${which}, direct`]?.[round]?.ms ?? Number.NaN));
   const text = [
     `${rounds} rounds, one new device each; others kept ${foreignCores.toFixed(2)} cores busy.`,
     "",
     `- Allow pressed (digits typed by the test, passkey virtual) to the Control UI's hello-ok: ${spread(connected)}`,
+    `  - of it, from step to step: ${STEPS.map((step) => `${step} ${spread(between[step] ?? [])}`).join(", ")}`,
     ...Object.entries(loads).map(
       ([name, all]) => `- Control UI, ${name}: load event after ${spread(all.map(({ ms }) => ms))}, ${share(name)}`,
     ),
+    `- Control UI, through the room / direct, round by round: first ${spread(ratios("first"), 2)}, second ${spread(ratios("second"), 2)}`,
     `- Cut now pressed (two clicks) to the receipt in the dashboard: ${spread(receipts)}; the connector's part, OpenClaw's entry removed: ${spread(atGateway)}`,
   ].join("\n");
-  return { text, json: { rounds, foreignCores, connected, loads, edge, receipts, atGateway } };
+  return { text, json: { rounds, foreignCores, connected, between, loads, edge, receipts, atGateway } };
 }
