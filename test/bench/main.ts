@@ -7,7 +7,7 @@ import { buildAll } from "../../scripts/build.ts";
 import { start } from "../../scripts/children.ts";
 import { freePort } from "../../scripts/control-plane.ts";
 import { quantile } from "./load.ts";
-import { ForeignLoad, fileLimit, machineLine, processTree, raiseFileLimit } from "./machine.ts";
+import { ForeignLoad, fileLimit, machineLine, processTree } from "./machine.ts";
 import { gatehouse } from "./peers/gatehouse.ts";
 import type { Gatehouse } from "./peers/gatehouse.ts";
 import { MissingPeerError, caddy, direct, haproxy, muxObject, nginx, openssh, rawNode } from "./peers/others.ts";
@@ -128,7 +128,10 @@ async function measureAlone(scenario: OwnScenario, own: Gatehouse, pace: Pace): 
   const [others, startedAt] = [new ForeignLoad(), performance.now()];
   const result = await within(longestMs, scenario.run(own, pace, note)).then(
     (figures) => ({ figures }),
-    (error: unknown) => ({ figures: {}, failed: messageOf(error) }),
+    (error: unknown) => {
+      if (isEnding) throw error;
+      return { figures: {}, failed: messageOf(error) };
+    },
   );
   say(`  ${name}: ${Math.round((performance.now() - startedAt) / 1000)} s`);
   return { scenario: name, about, loadAverage, foreignCores: others.cores(), notes, ...result };
@@ -188,7 +191,6 @@ async function main(): Promise<number> {
     if (![...SCENARIOS, ...OWN_SCENARIOS].some((each) => each.name.replaceAll("-", " ") === name))
       throw new UsageError(`Unknown scenario "${name}". See --help.`);
   const pace = quick ? QUICK_PACE : FULL_PACE;
-  raiseFileLimit();
 
   const dir = await mkdtemp(path.join(os.tmpdir(), "gatehouse-bench-"));
   scratch = dir;
