@@ -3,8 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { buildAll } from "../../scripts/build.ts";
-import { start } from "../../scripts/children.ts";
+import { root, run, start } from "../../scripts/children.ts";
 import { freePort } from "../../scripts/control-plane.ts";
 import { quantile } from "./load.ts";
 import { ForeignLoad, fileLimit, machineLine, processTree } from "./machine.ts";
@@ -53,7 +52,9 @@ const stops: (() => Promise<unknown>)[] = [];
 let scratch: string | null = null;
 let isEnding = false;
 
-async function end(code: number): Promise<never> {
+async function end(code: number): Promise<void> {
+  // Whoever begins it ends it: what fails because everything is being stopped is no failure.
+  if (isEnding) return;
   isEnding = true;
   for (const stop of stops.toReversed()) await stop().catch(() => undefined);
   // What a scenario was about to start when it was interrupted; and its children, which a parent that is killed leaves behind.
@@ -195,7 +196,8 @@ async function main(): Promise<number> {
   const dir = await mkdtemp(path.join(os.tmpdir(), "gatehouse-bench-"));
   scratch = dir;
   say("Building …");
-  await buildAll();
+  // A process of its own: what it prints is not of the report.
+  await run("The build", { args: [path.join(root, "scripts/build.ts")] });
   if (values.real === true) {
     const { real } = await import("./real.ts");
     const report = await real({ dir, rounds, say, onStop: (stop) => stops.push(stop) });
