@@ -30,7 +30,7 @@ export const FULL_PACE: Pace = {
   devicesPerRoom: 10,
   steps: [1_000, 5_000, 10_000],
   cuts: 200,
-  kills: 8,
+  kills: 6,
   silences: 3,
 };
 
