@@ -8,17 +8,30 @@ const MAX_JOBS = 64;
 /** Most of what a run makes is over before it ends: with more room for it, less of it is copied. */
 const YOUNG_GENERATION_MIB = 96;
 
+const OPTIONS = {
+  seeds: { type: "string" },
+  seed: { type: "string" },
+  jobs: { type: "string" },
+  json: { type: "boolean" },
+  trace: { type: "boolean" },
+  help: { type: "boolean" },
+} as const;
+
+/** @returns what was asked for, or null when it says nothing that is known here */
+function asked() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch {
+    return null;
+  }
+}
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: "string" },
-      seed: { type: "string" },
-      jobs: { type: "string" },
-      json: { type: "boolean" },
-      trace: { type: "boolean" },
-      help: { type: "boolean" },
-    },
-  });
+  const values = asked();
+  if (values === null) {
+    console.error(USAGE);
+    return 2;
+  }
   const first = Number(values.seed ?? 1);
   const count = Number(values.seeds ?? (values.seed === undefined ? 1_000 : 1));
   const jobs = Number(values.jobs ?? 1);
