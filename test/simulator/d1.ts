@@ -24,6 +24,8 @@ export function migrate(migrations: string): void {
 
 export class SimD1 {
   isDown = false;
+  /** Whether what the one who calls sends never leaves it. */
+  isSilenced: () => boolean = () => false;
   writes = 0;
 
   constructor() {
@@ -37,7 +39,8 @@ export class SimD1 {
   prepare(query: string) {
     const bound = (parameters: readonly SQLInputValue[]) => {
       const call = <T>(read: (rows: Record<string, unknown>[]) => T): Promise<T> =>
-        sim.scheduler.io(sim.timing.int(1, 30), () => {
+        sim.scheduler.io<T | Promise<T>>(sim.timing.int(1, 30), () => {
+          if (this.isSilenced()) return new Promise<T>(() => undefined);
           const isLost = sim.timing.chance(0.02);
           if (this.isDown || (isLost && sim.timing.chance(0.5))) throw new Error("D1_ERROR: storage is away");
           let statement = prepared.get(query);
@@ -49,7 +52,7 @@ export class SimD1 {
           this.writes += 1;
           if (isLost) throw new Error("D1_ERROR: connection lost");
           return read(rows);
-        });
+        }) as Promise<T>;
       return {
         run: () => call((results) => ({ success: true, results, meta: { rows_written: 1 } })),
         all: () => call((results) => ({ success: true, results, meta: { rows_written: 1 } })),

@@ -32,18 +32,14 @@ export function happen(world: World, step: Timed): void {
       world.room.hibernate();
       return;
     case "room-crashes":
-      breakBrowsers(world);
+      world.breakBrowsers();
       return world.room.crash();
-    case "room-stale":
-      if (!world.room.makeStale()) return;
+    case "room-stale": {
+      const old = world.room.makeStale(step.isNoticed);
+      if (old === null) return;
       world.oracle.slow(step.forMs + SLOW_AFTER_MS);
-      return until(
-        () => {
-          breakBrowsers(world);
-          world.room.endStale();
-        },
-        Math.min(step.forMs, 8_000),
-      );
+      return until(() => world.room.endStale(old), Math.min(step.forMs, 8_000));
+    }
     case "link-cut":
       for (const link of world.liveLinks()) link.cut();
       return;
@@ -182,11 +178,6 @@ function setLinks(world: World): void {
       out.rate = world.linkRate;
       out.extraMs = world.linkExtraMs;
     }
-}
-
-/** Their connections end with the object's: they may hear nothing but that. */
-function breakBrowsers(world: World): void {
-  for (const visit of world.visits) if (visit.browserEnd === null) visit.isLegBroken = true;
 }
 
 async function talk(world: World, device: Device, step: Extract<Timed, { do: "talk" }>): Promise<void> {

@@ -40,6 +40,9 @@ const NEVER = new Set([
   "no sound address", "body longer than stated", "body shorter than stated", "malformed control message", "control message too large", "no frames here",
 ]); // prettier-ignore
 
+/** What an instance that is not the object any more must not tell a connector: it takes it for the room, or changes who may come in. */
+const FROM_THE_ONE_ROOM = new Set(["welcome", "grant", "cut"]);
+
 interface Session {
   readonly device: string;
   readonly grant: string;
@@ -97,6 +100,8 @@ export class Oracle implements RoomTaps {
   roomSends(socket: WorkerSocket, data: Data): void {
     const kind = socket.tags[0];
     if (kind === "link") return this.#toConnector(socket, data);
+    if (kind === "wait" && socket.instance?.isStale === true && typeof data === "string" && data.includes('"allowed"'))
+      sim.fail("case 12", "a stale instance let a device in");
     if (kind !== "stream") return;
     const attachment = socket.deserializeAttachment() as { stream: number; device: string; expiresAtMs: number };
     this.#checkCrossing(socket, attachment.device, attachment.expiresAtMs, "to the browser");
@@ -150,6 +155,8 @@ export class Oracle implements RoomTaps {
     if (typeof data === "string") {
       const message = toConnectorSchema.parse(JSON.parse(data));
       sim.trace(`room > ${message.type}`);
+      if (link.instance?.isStale === true && FROM_THE_ONE_ROOM.has(message.type))
+        sim.fail("case 12", `a stale instance told the connector: ${message.type}`);
       if (message.type === "session") {
         const body = readSession(message.signed.statement)?.body;
         if (body !== undefined)

@@ -9,7 +9,9 @@ export type Step =
   | { readonly do: "fetch"; readonly device: number; readonly script: HttpScript; readonly paceMs: number }
   | { readonly do: "cut" | "allow" | "host-cut"; readonly device: number }
   | { readonly do: "room-sleeps" | "room-crashes" | "connector-killed" | "connector-moves" | "rogue-open" | "wrong-account" }
-  | { readonly do: "room-stale" | "link-down" | "link-half-open" | "link-slow" | "connector-stopped" | "disk-full" | "gateway-down" | "gateway-unsafe" | "d1-down" | "inbox-down"; readonly forMs: number }
+  /** `isNoticed`: the platform ends the old instance at its next event, or when it touches storage; else it goes on to the end of `forMs`. */
+  | { readonly do: "room-stale"; readonly forMs: number; readonly isNoticed: boolean }
+  | { readonly do: "link-down" | "link-half-open" | "link-slow" | "connector-stopped" | "disk-full" | "gateway-down" | "gateway-unsafe" | "d1-down" | "inbox-down"; readonly forMs: number }
   | { readonly do: "link-cut" }
   /** A gateway that sends more than a room may hold to a browser that reads nothing. */
   | { readonly do: "flood"; readonly device: number; readonly messages: number; readonly forMs: number }
@@ -107,6 +109,9 @@ export function planOf(seed: number): Plan {
       case "wrong-account":
       case "link-cut":
         steps.push({ do: kind, atMs });
+        break;
+      case "room-stale":
+        steps.push({ do: kind, atMs, forMs, isNoticed: forMs % 2 === 0 });
         break;
       default:
         steps.push({ do: kind, atMs, forMs });

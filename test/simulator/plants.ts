@@ -110,6 +110,25 @@ export const PLANTS: readonly Plant[] = [
   plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `if (stream !== undefined) return;`), // prettier-ignore
   plant("a command that fails is not answered", "connector/link.ts", `.then(() => this.#command(message)).catch(failed);`, `.then(() => this.#command(message)).catch(() => undefined);`), // prettier-ignore
   plant("a full disk ends the connector", "connector/ws-stream.ts", `      try {\n        data = watch.firstFromBrowser(text);\n      } catch {\n        return this.#unkept();\n      }`, `      data = watch.firstFromBrowser(text);`), // prettier-ignore
+  {
+    // Storage is what tells an old instance that it is not the object any more.
+    name: "a stream is opened without a look at storage",
+    edits: [
+      {
+        file: "worker/room/admission.ts",
+        find: `    const row = this.storage.get<SessionRow>("sessions", session);\n    if (row`,
+        replace: `    const memory = this as unknown as { seen?: Map<string, SessionRow> };
+    const row = (memory.seen ??= new Map()).get(session) ?? this.storage.get<SessionRow>("sessions", session);
+    if (row !== null) memory.seen.set(session, row);
+    if (row`,
+      },
+      {
+        file: "worker/room/admission.ts",
+        find: `gatewayAway(this.state(), `,
+        replace: `gatewayAway(this.#link.report?.state ?? "no-link", `,
+      },
+    ],
+  },
 ];
 
 /** A seed that showed the rarer ones, tried first. */
@@ -123,4 +142,5 @@ export const SHOWN_BY: Readonly<Record<string, number>> = {
   "what a browser left behind is forgotten in sleep": 872,
   "a command that fails is not answered": 316,
   "a full disk ends the connector": 9,
+  "a stream is opened without a look at storage": 376,
 };

@@ -28,6 +28,8 @@ export class RoomInstance {
   inFlight = 0;
   /** Storage is somebody else's by now: every use of it throws. */
   isStale = false;
+  /** Writes of it were lost: nothing leaves it any more. */
+  isBroken = false;
   #gated: (() => void)[] = [];
   #isFlushing = false;
 
@@ -36,8 +38,9 @@ export class RoomInstance {
     this.actor = new Actor(`room#${number}`);
   }
 
-  /** Leaves at once, or with what was written before it. */
+  /** Leaves at once, or with what was written before it, or never. */
   output(effect: () => void): void {
+    if (this.isBroken) return;
     if (!this.#isFlushing) effect();
     else this.#gated.push(effect);
   }
@@ -58,20 +61,34 @@ export class RoomInstance {
     for (const effect of this.#gated.splice(0)) effect();
   }
 
-  /** What was not on disk never was. */
-  drop(): void {
-    if (this.#isFlushing) {
+  /** What was not on disk never was. @returns whether there was any */
+  drop(): boolean {
+    const hadWritten = this.#isFlushing;
+    if (hadWritten) {
       this.host.db.rollback();
       this.host.forgetAlarm();
+      this.isBroken = true;
     }
     this.#isFlushing = false;
     this.#gated = [];
+    return hadWritten;
   }
 
   get isQuiet(): boolean {
     return this.inFlight === 0 && this.actor.pending === 0 && !this.#isFlushing;
   }
 }
+
+/** An instance that goes on although another one has the object. */
+interface StaleRoom {
+  readonly instance: RoomInstance;
+  readonly sockets: WorkerSocket[];
+  /** The platform looks at every event and every use of storage, and ends it at the first. Else it goes on, whatever storage says. */
+  readonly isNoticed: boolean;
+}
+
+/** How many requests still reach an old instance that nobody has noticed. */
+const TO_STALE = 0.3;
 
 export class RoomHost {
   readonly db = new RoomSqlite();
@@ -81,7 +98,9 @@ export class RoomHost {
   /** Accepted sockets of the current instance. */
   sockets: WorkerSocket[] = [];
   instance: RoomInstance | null = null;
-  stale: { readonly instance: RoomInstance; readonly sockets: WorkerSocket[] } | null = null;
+  stale: StaleRoom | null = null;
+  /** An old instance goes, and its sockets with it. */
+  onStaleEnd: () => void = () => undefined;
   wakes = 0;
   #count = 0;
   #alarmMs: number | null = null;
@@ -97,16 +116,18 @@ export class RoomHost {
 
   // --- events ------------------------------------------------------------------------------------------------------------------
 
-  /** A request of the Worker. @returns the answer, or null when the object broke off */
-  fetch(request: SimRequest): Promise<SimResponse | null> {
-    return this.call(async (room) => (await room.fetch(request as never)) as unknown as SimResponse);
+  /** A request of the Worker. @returns the answer, or null when the object broke off, and who was asked */
+  fetch(request: SimRequest): { readonly instance: RoomInstance; readonly answer: Promise<SimResponse | null> } {
+    const { stale } = this;
+    const instance = stale !== null && !stale.isNoticed && sim.timing.chance(TO_STALE) ? stale.instance : this.#awake();
+    return { instance, answer: this.call(async (room) => (await room.fetch(request as never)) as unknown as SimResponse, instance) };
   }
 
   /** An answer's body breaks with the instance that writes it. */
   readonly #bodies = new Map<{ cancel(): void }, RoomInstance>();
 
-  bodyOpened(body: { cancel(): void }, instance: RoomInstance | null): void {
-    if (instance === null || instance.actor.isDead) body.cancel();
+  bodyOpened(body: { cancel(): void }, instance: RoomInstance): void {
+    if (instance.actor.isDead) body.cancel();
     else this.#bodies.set(body, instance);
   }
 
@@ -119,9 +140,8 @@ export class RoomHost {
   }
 
   /** A call of the Worker. @returns null when the object broke off before it answered */
-  call<T>(work: (room: RoomPort) => Promise<T>): Promise<T | null> {
+  call<T>(work: (room: RoomPort) => Promise<T>, instance: RoomInstance = this.#awake()): Promise<T | null> {
     return new Promise((resolve) => {
-      const instance = this.#awake();
       instance.inFlight += 1;
       const onDeath = (): void => resolve(null);
       // Until it has left the gate, an answer can still be lost with the instance.
@@ -148,7 +168,7 @@ export class RoomHost {
   /** A message, close or loss at an accepted socket. */
   event(socket: WorkerSocket, work: (room: RoomPort) => unknown): void {
     const instance = socket.instance?.isStale === true ? socket.instance : this.#awake();
-    if (instance.actor.isDead) return;
+    if (instance.actor.isDead || this.#notice(instance)) return;
     instance.inFlight += 1;
     this.#on(instance, async (room) => {
       await work(room);
@@ -185,6 +205,12 @@ export class RoomHost {
     return instance;
   }
 
+  /** @returns whether whoever runs at the moment is an instance that nothing leaves any more */
+  get isSilenced(): boolean {
+    const { stale } = this;
+    return stale !== null && stale.instance.isBroken && stale.instance.actor === sim.scheduler.actor;
+  }
+
   // --- faults ------------------------------------------------------------------------------------------------------------------
 
   /** Memory goes, everything else stays. @returns false when something is under way that keeps the object awake */
@@ -208,23 +234,36 @@ export class RoomHost {
     for (const socket of this.sockets.splice(0)) this.#cutSocket(socket);
   }
 
-  /** Another machine has the object now; the old instance does not know yet and goes on with its sockets. */
-  makeStale(): boolean {
+  /**
+   * Another machine has the object now; the old instance does not know yet and goes on with its sockets. What it had not on disk is lost, and then
+   * the platform ends it soon.
+   *
+   * @returns it, or null when there is none, or one already
+   */
+  makeStale(isNoticed: boolean): RoomInstance | null {
     const { instance } = this;
-    if (instance === null || this.stale !== null) return false;
+    if (instance === null || this.stale !== null) return null;
     sim.trace("room instance is stale");
-    instance.drop();
     instance.isStale = true;
-    this.stale = { instance, sockets: this.sockets };
+    this.stale = { instance, sockets: this.sockets, isNoticed };
     this.sockets = [];
     this.instance = null;
+    if (instance.drop()) sim.scheduler.after(sim.timing.int(0, 50), () => this.endStale(instance), sim.scheduler.world);
+    return instance;
+  }
+
+  /** @returns whether the platform has seen that this instance is not the one: it handles nothing more */
+  #notice(instance: RoomInstance): boolean {
+    if (this.stale?.instance !== instance || !this.stale.isNoticed) return false;
+    sim.scheduler.after(0, () => this.endStale(instance), sim.scheduler.world);
     return true;
   }
 
-  endStale(): void {
+  endStale(instance: RoomInstance): void {
     const { stale } = this;
-    if (stale === null) return;
+    if (stale?.instance !== instance) return;
     sim.trace("stale room instance ends");
+    this.onStaleEnd();
     this.stale = null;
     this.#kill(stale.instance);
     for (const socket of stale.sockets) this.#cutSocket(socket);
@@ -302,8 +341,10 @@ export class RoomHost {
   #context(instance: RoomInstance): object {
     const { db } = this;
     const check = (): void => {
-      if (instance.isStale || instance.actor.isDead)
+      if (instance.isStale || instance.actor.isDead) {
+        this.#notice(instance);
         throw new Error("Durable Object storage is no longer accessible: a newer instance runs");
+      }
     };
     const exec = (query: string, ...parameters: SQLInputValue[]) => {
       check();

@@ -42,6 +42,7 @@ export class WorkerSocket {
     if (this.#isClosed) throw new TypeError("Can't call WebSocket send() after close().");
     const { instance } = this;
     if (instance === null) throw new TypeError("You must accept() the socket first.");
+    if (instance.isBroken) return;
     const bytes = sizeOf(data);
     instance.host.taps.roomSends(this, data);
     this.#gatedBytes += bytes;

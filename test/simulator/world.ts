@@ -73,6 +73,8 @@ export class World {
   constructor(make: (ctx: object, env: object) => RoomPort, template: Template) {
     const env = { ...ENV_TEXT, DB: this.d1, INBOX: { getByName: () => this.#inbox } };
     this.room = new RoomHost(make, env, this.oracle);
+    this.d1.isSilenced = () => this.room.isSilenced;
+    this.room.onStaleEnd = () => this.breakBrowsers();
     this.oracle.wakes = () => this.room.wakes;
     this.gateway = new SimGateway({
       arrived: (path, headers) =>
@@ -140,22 +142,27 @@ export class World {
     return this.visits.find((each) => each.number === number) ?? this.httpVisits.find((each) => each.number === number) ?? null;
   }
 
+  /** Their connections end with the object's: they may hear nothing but that. */
+  breakBrowsers(): void {
+    for (const visit of this.visits) if (visit.browserEnd === null) visit.isLegBroken = true;
+  }
+
   /** A request of the Worker to the room, with the network on the way. */
   async fetch(request: SimRequest): Promise<SimResponse | null> {
     const { scheduler, timing } = sim;
     await new Promise<void>((resolve) => scheduler.after(timing.int(1, 15), resolve, scheduler.world));
     const { room } = this;
-    const answer = room.fetch(request);
-    // The one that the request woke, or that was awake.
-    const { instance } = room;
+    const { instance, answer } = room.fetch(request);
     const response = await answer;
     const body = response?.body;
     if (typeof body === "object" && body !== null) {
       body.onOver = () => room.bodyEnded(body);
       room.bodyOpened(body, instance);
     }
+    if (response?.status === 200 && instance.isStale && request.url.endsWith("/.gatehouse/session"))
+      sim.fail("case 12", "a stale instance opened a session");
     await new Promise<void>((resolve) => scheduler.after(timing.int(0, 15), resolve, scheduler.world));
-    if (response?.status === 500 && this.room.stale === null) sim.fail("internal", `the room answered 500 to ${request.url}`);
+    if (response?.status === 500 && !instance.isStale) sim.fail("internal", `the room answered 500 to ${request.url}`);
     return response;
   }
 
@@ -204,7 +211,7 @@ export class World {
       const request = new Request(`http://localhost:8787${pathname}`, {
         headers: { "x-gatehouse-kind": "link", "x-gatehouse-client-ip": "192.0.2.44", upgrade: "websocket" },
       });
-      void this.room.fetch(request).then((response) => {
+      void this.room.fetch(request).answer.then((response) => {
         const endpoint = response?.webSocket;
         if (!(endpoint instanceof Endpoint)) {
           const status = response?.status ?? 502;
