@@ -12,6 +12,7 @@ import type { EndName, Recorder } from "../support/history.ts";
 import { isLinkUp, scratch } from "../support/stack.ts";
 
 const STREAMS = 6;
+const BURST_BYTES = 25 * 1024 * 1024;
 
 let world: FaultWorld;
 let history: Recorder;
@@ -186,6 +187,50 @@ test("[CUT1] [case 20] over an uplink of 10 KiB/s that is full, a cut is committ
   expect(violations(history, cut.map(({ name }) => name), ["gateway"])).toEqual([]); // prettier-ignore
   expect(history.endings.filter(({ stream, end }) => end === "device" && cut.some(({ name }) => name === stream)).map(({ code }) => code)).toEqual([4403, 4403]); // prettier-ignore
 });
+
+test("[CR10] [CUT6] [case 20] over an uplink of 10 KiB/s with bursts of 25 MiB a cut is answered in time, its link stays, and neighbours talk on", async () => {
+  history = world.newHistory();
+  const device = await world.owner.admit(world.gatewayId, 91);
+  // Slow from its first byte, as a slow line is; the proxy holds 4 MiB, far more than bursts of two streams may have under way.
+  const ups = world.linkUps();
+  world.linkProxy.onConnection = (connection) => {
+    connection.up.rate = 10 * 1024;
+  };
+  world.link().reset();
+  await until(() => world.linkUps() > ups);
+  const losses = world.linkLosses();
+  const open = async (index: number): Promise<RecordedStream> => {
+    let stream: RecordedStream | null = null;
+    await until(async () => (stream = await world.open(index === 0 ? device : (world.devices[index] ?? expect.unreachable()))) !== null);
+    return stream as unknown as RecordedStream;
+  };
+  const [cut, large, neighbour] = [await open(0), await open(1), await open(2)];
+  neighbour.talk(["up", "down"], 20);
+  for (const { gateway } of [cut, large]) gateway.send(Buffer.alloc(BURST_BYTES, 7));
+  const link = world.link();
+  const passed = link.up.passedBytes;
+  await until(() => link.up.passedBytes > passed + 40 * 1024);
+  await flowing([neighbour]);
+  let receipt = await world.owner.cut(world.gatewayId, device.id);
+  expect(receipt.edge.socketsClosed).toBe(1);
+  // Pending for its answer, never for want of one.
+  await until(async () => {
+    receipt = await world.owner.get(`/api/gateways/${world.gatewayId}/devices/${device.id}/cut`);
+    expect([null, "gateway-away"]).toContain(receipt.gateway.why);
+    return receipt.gateway.state === "done";
+  });
+  await until(() => cut.isOver);
+  await flowing([neighbour]);
+  expect([world.linkLosses(), history.endings.filter(({ stream }) => stream !== cut.name)]).toEqual([losses, []]);
+  world.linkProxy.onConnection = () => undefined;
+  link.up.rate = null;
+  await until(() => large.received("down") === 1);
+  neighbour.rest();
+  await until(() => neighbour.isWhole);
+  for (const { device: socket } of [large, neighbour]) socket.close(1000, "done");
+  await judged([neighbour]);
+  await until(() => large.isOver);
+}); // prettier-ignore
 
 test("[CR4] [case 6] a browser whose network went silent while its gateway sends: given up at the gateway, its neighbours lose nothing", async () => {
   history = world.newHistory();

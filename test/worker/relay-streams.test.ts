@@ -1,12 +1,16 @@
 /** WebSocket streams through a real room: what arrives is what was sent. */
 import { evictDurableObject } from "cloudflare:test";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { FRAME_CLOSE, FRAME_RESET } from "../../src/protocol/frame.ts";
-import { INITIAL_CREDIT_BYTES, MAX_MESSAGE_BYTES } from "../../src/protocol/limits.ts";
+import { INITIAL_CREDIT_BYTES, MAX_MESSAGE_BYTES, STALLED_STREAM_MS } from "../../src/protocol/limits.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, env, newBench, upgrade } from "./room-bench.ts";
 import type { AllowedDevice, Bench } from "./room-bench.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 async function connected() {
   const bench = await newBench();
@@ -146,6 +150,48 @@ test("[CR6] more than 32 MiB in all: what holds most is reset with 4413, the oth
   for (const stream of stuck) expect(stream.endings.count).toBe(0);
   expect(stuck.length).toBeGreaterThan(8);
 });
+
+test("[CR6] [case 20] more than 32 MiB that browsers sent and the gateway does not take: what holds most is reset, for that leg; the others arrive whole", async () => {
+  const { bench, connector, device } = await connected();
+  const open = async () => {
+    const opened = await openStream(bench, connector, device);
+    opened.stream.isGranting = false;
+    return opened;
+  };
+  const most = await open();
+  // Eight may wait for one stream; the last of them is what makes it hold more than the others.
+  for (let sent = 0; sent < 8; sent += 1) most.browser.ws.send(pattern(1_048_576));
+  const others = [await open(), await open(), await open(), await open()];
+  for (const { browser } of others) for (let sent = 0; sent < 7; sent += 1) browser.ws.send(pattern(1_048_576));
+  expect(await most.stream.endings.next()).toEqual({ type: FRAME_RESET, code: 4413, reason: "connector-gateway: gateway too slow" });
+  expect(await most.browser.closed).toEqual({ code: 4413, reason: "connector-gateway: gateway too slow" });
+  for (const { stream } of others) {
+    expect(stream.endings.count).toBe(0);
+    stream.isGranting = true;
+    stream.grant(stream.receivedBytes);
+    for (let got = 0; got < 7; got += 1) expect((await stream.messages.next()).data.byteLength).toBe(1_048_576);
+  }
+}, 30_000);
+
+test.each([
+  ["the link is silent, too", false, "room-connector: no answer"],
+  ["the link is heard", true, "connector-gateway: gateway too slow"],
+] as const)("[CR11] [ST9] what a browser sent stands still for ten seconds and %s: its stream ends for that leg", async (_what, isHeard, reason) => {
+  const { bench, connector, device } = await connected();
+  const neighbour = await openStream(bench, connector, device);
+  const { browser, stream } = await openStream(bench, connector, device);
+  stream.isGranting = false;
+  browser.ws.send(pattern(300_000));
+  await stream.probes.next();
+  vi.useFakeTimers({ now: Date.now() + STALLED_STREAM_MS + 1_000, toFake: ["Date"] });
+  if (isHeard) {
+    await neighbour.stream.send("alive");
+    await neighbour.browser.messages.next();
+  }
+  browser.ws.send("one more");
+  expect(await browser.closed).toEqual({ code: 4413, reason });
+  expect(await stream.endings.next()).toEqual({ type: FRAME_RESET, code: 4413, reason });
+}); // prettier-ignore
 
 test.each([
   ["eight messages of 1 MiB each", Array.from({ length: 8 }, () => 1_048_576)],

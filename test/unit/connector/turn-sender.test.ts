@@ -34,8 +34,8 @@ function world(isBatching = true) {
     unsent.length = 0;
     for (const sent of takes.splice(0)) sent();
   };
-  /** The oldest heartbeat is answered. */
-  const answer = (ms: number): void => sender.answered(marks.shift() ?? expect.unreachable(), ms);
+  /** The oldest heartbeat is answered, or one that stood before all data. */
+  const answer = (ms: number): void => sender.answered(marks.shift() ?? { upTo: 0, aheadBytes: 0 }, ms);
   return { sender, messages, data, streams, take, marks, answer };
 }
 
@@ -91,6 +91,32 @@ test("[CR3] credit of the direction back goes along in the same message, to a ro
     expect(first.map(({ type }) => type)).toEqual(isBatching ? [FRAME_CREDIT, FRAME_DATA] : [FRAME_DATA]);
     if (isBatching) expect(decodeU32((first[0] as Frame).payload)).toBe(CREDIT_ALONG_BYTES);
   }
+});
+
+test("[CR10] whoever comes while others wait for their turn waits behind them; turns are taken in order while the line has room", () => {
+  const { sender, answer, marks, data } = world();
+  data(1);
+  const taken: number[] = [];
+  const turns = [1, 2].map((id) => (): unknown => taken.push(id));
+  expect(sender.freeBytes).toBeGreaterThan(0);
+  for (const turn of turns) sender.waitForTurn(turn);
+  expect(sender.freeBytes).toBe(0);
+  expect(marks).toHaveLength(1);
+  answer(1);
+  expect([taken, sender.freeBytes > 0]).toEqual([[1, 2], true]);
+});
+
+test("[CR10] a line that has room, behind a socket that the system does not empty: turns go on when it has", () => {
+  const { sender, answer, marks, data, take } = world();
+  for (let sent = 0; sent < 3; sent += 1) data(1, MAX_FRAME_PAYLOAD_BYTES);
+  while (marks.length > 0) answer(1);
+  expect(sender.freeBytes).toBe(0);
+  const taken: number[] = [];
+  sender.waitForTurn(() => taken.push(1));
+  answer(1);
+  expect(taken).toEqual([]);
+  take();
+  expect(taken).toEqual([1]);
 });
 
 test("[ST6] nothing of a link that is gone leaves on the next one", async () => {
