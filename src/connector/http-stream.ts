@@ -4,10 +4,11 @@ import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import type { Piece } from "../core/message-frames.ts";
 import { ReceiveCredit } from "../core/stream-credit.ts";
+import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
 import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
-import { MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
+import { GATEWAY_STILL_MS_PER_STEP, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
 import { Outgoing } from "./outgoing.ts";
 import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
@@ -19,6 +20,7 @@ export class HttpStream implements Stream {
   readonly #parts: StreamParts & { readonly agent: http.Agent };
   readonly #out: Outgoing;
   readonly #receive = new ReceiveCredit();
+  readonly #drain = new DrainWatch(GATEWAY_STILL_MS_PER_STEP);
   #request: http.ClientRequest | null = null;
   #response: http.IncomingMessage | null = null;
   #isOver = false;
@@ -89,6 +91,7 @@ export class HttpStream implements Stream {
         this.#bodyLeft -= bytes;
         if (this.#bodyLeft < 0) return this.end(CLOSE_PROTOCOL, brokenAt("device-room", "body longer than stated"), true);
         this.#request?.write(frame.payload, () => this.#consumed(bytes));
+        this.#drain.wrote(bytes, this.#unsentBytes);
         return;
       }
       case FRAME_END:
@@ -99,7 +102,7 @@ export class HttpStream implements Stream {
       case FRAME_CREDIT:
         return this.#out.granted(decodeU32(frame.payload) ?? 0);
       case FRAME_PROBE: {
-        if ((this.#request?.writableLength ?? 0) > PAUSE_ABOVE_BYTES) return;
+        if (this.#unsentBytes > PAUSE_ABOVE_BYTES) return this.#credit(0);
         const grant = this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
         if (grant > 0) this.#credit(grant);
         return;
@@ -107,6 +110,11 @@ export class HttpStream implements Stream {
       default:
         return this.end(1001, "ended", false);
     }
+  }
+
+  /** Of the upload, what the gateway has not taken. */
+  get #unsentBytes(): number {
+    return this.#request?.writableLength ?? 0;
   }
 
   #consumed(bytes: number): void {
@@ -137,6 +145,8 @@ export class HttpStream implements Stream {
 
   tick(): void {
     this.#out.tick();
+    if (!this.#isOver && this.#drain.look(this.#unsentBytes, this.#parts.now()) === "still")
+      this.end(CLOSE_TOO_SLOW, brokenAt("connector-gateway", "gateway too slow"), true);
   }
 }
 

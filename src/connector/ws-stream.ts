@@ -5,6 +5,7 @@ import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/close
 import { fromGateway } from "../core/header-filter.ts";
 import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
 import { ReceiveCredit } from "../core/stream-credit.ts";
+import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
 import {
   FRAME_CLOSE,
@@ -20,6 +21,7 @@ import {
 import type { Frame } from "../protocol/frame.ts";
 import {
   CHALLENGE_WAIT_MS,
+  GATEWAY_STILL_MS_PER_STEP,
   MAX_FIRST_MESSAGE_BYTES,
   MAX_FRAME_PAYLOAD_BYTES,
   MAX_MESSAGE_BYTES,
@@ -44,6 +46,9 @@ export class WsStream implements Stream {
   readonly #out: Outgoing;
   readonly #receive = new ReceiveCredit();
   readonly #assembler = new MessageAssembler();
+  readonly #drain = new DrainWatch(GATEWAY_STILL_MS_PER_STEP);
+  /** Taken from the room while the gateway is behind with an earlier message: granted when it has caught up. */
+  #withheldBytes = 0;
   #socket: WebSocket | null = null;
   #isOpened = false;
   #isOver = false;
@@ -175,8 +180,9 @@ export class WsStream implements Stream {
       case FRAME_CREDIT:
         return this.#out.granted(decodeU32(frame.payload) ?? 0);
       case FRAME_PROBE: {
-        const grant =
-          (this.#socket?.bufferedAmount ?? 0) > PAUSE_ABOVE_BYTES ? 0 : this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
+        // Nothing for now: whether the gateway stands still is this end's to say, and the room must not take it for a link that does.
+        if (this.#isGatewayBehind) return this.#credit(0);
+        const grant = this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
         if (grant > 0) this.#credit(grant);
         return;
       }
@@ -198,7 +204,7 @@ export class WsStream implements Stream {
     const message = this.#assembler.push(frame);
     if (typeof message === "string")
       return this.end(message === "message_too_large" ? 1009 : CLOSE_PROTOCOL, brokenAt("room-connector", message), true);
-    if (message === null) return this.#consumed(bytes);
+    if (message === null) return this.#taken(bytes);
     const { watch } = this.#parts;
     let data: string | Uint8Array = message.data;
     if (this.#isFirst && message.isText && message.data.byteLength <= MAX_FIRST_MESSAGE_BYTES) {
@@ -211,12 +217,28 @@ export class WsStream implements Stream {
     }
     if (this.#isFirst && (!message.isText || watch.isDone)) this.#release();
     this.#isFirst = false;
-    this.#socket?.send(data, { binary: !message.isText }, () => this.#consumed(bytes));
+    const socket = this.#socket;
+    if (socket === null) return;
+    socket.send(data, { binary: !message.isText }, () => this.#taken(bytes));
+    if (this.#drain.wrote(message.data.byteLength, socket.bufferedAmount)) this.#drain.look(socket.bufferedAmount, this.#parts.now());
   }
 
   /** The disk refused what the handshake must leave there: without it a cut would miss this device's entry, so the stream ends, and only it. */
   #unkept(): void {
     this.end(CLOSE_GATEWAY_GONE, "this machine's disk refuses", true);
+  }
+
+  /** Messages larger than the window are put together here: a second one may not begin to while the gateway has not taken the first. */
+  get #isGatewayBehind(): boolean {
+    return (this.#socket?.bufferedAmount ?? 0) > PAUSE_ABOVE_BYTES;
+  }
+
+  #taken(bytes: number): void {
+    this.#withheldBytes += bytes;
+    if (this.#isGatewayBehind) return;
+    const taken = this.#withheldBytes;
+    this.#withheldBytes = 0;
+    this.#consumed(taken);
   }
 
   #consumed(bytes: number): void {
@@ -246,5 +268,8 @@ export class WsStream implements Stream {
 
   tick(): void {
     this.#out.tick();
+    if (this.#isOver || this.#socket === null) return;
+    if (this.#drain.look(this.#socket.bufferedAmount, this.#parts.now()) === "still")
+      this.end(CLOSE_TOO_SLOW, brokenAt("connector-gateway", "gateway too slow"), true);
   }
 }

@@ -1,4 +1,4 @@
-/** Finds out that a browser takes nothing any more, from what its socket has not sent (PROTOCOL.md CR8). Plain numbers, no clock of its own. */
+/** Finds out that a browser, or a gateway, takes nothing any more, from what its socket has not sent (PROTOCOL.md CR8, CR11). Plain numbers, no clock of its own. */
 import { BROWSER_LOOK_MS, BROWSER_STILL_MS, BROWSER_STILL_MS_PER_STEP, CREDIT_STEP_BYTES } from "../protocol/limits.ts";
 
 /**
@@ -6,11 +6,17 @@ import { BROWSER_LOOK_MS, BROWSER_STILL_MS, BROWSER_STILL_MS_PER_STEP, CREDIT_ST
  * that a large one may stand still for longer than a small one.
  */
 export class DrainWatch {
+  readonly #msPerStep: number;
   #writtenBytes = 0;
   /** Largest message since the queue was last seen empty. */
   #largestBytes = 0;
   /** Bytes that had left, and when that was first seen. */
   #still: { readonly leftBytes: number; readonly sinceMs: number } | null = null;
+
+  /** @param msPerStep added patience for each CREDIT_STEP_BYTES of the largest message there */
+  constructor(msPerStep = BROWSER_STILL_MS_PER_STEP) {
+    this.#msPerStep = msPerStep;
+  }
 
   /**
    * One message was given to the socket.
@@ -40,7 +46,7 @@ export class DrainWatch {
     }
     const leftBytes = this.#writtenBytes - unsentBytes;
     if (this.#still === null || leftBytes > this.#still.leftBytes) this.#still = { leftBytes, sinceMs: nowMs };
-    const patienceMs = BROWSER_STILL_MS + Math.floor(this.#largestBytes / CREDIT_STEP_BYTES) * BROWSER_STILL_MS_PER_STEP;
+    const patienceMs = BROWSER_STILL_MS + Math.floor(this.#largestBytes / CREDIT_STEP_BYTES) * this.#msPerStep;
     return nowMs - this.#still.sinceMs >= patienceMs ? "still" : nowMs + BROWSER_LOOK_MS;
   }
 

@@ -28,11 +28,19 @@ function littleEndian(bytes: Uint8Array): bigint {
  * @returns false for a wrong length, a non-canonical y (at or above p), one that no point has, and every point of small order
  */
 export function isSoundEd25519(x: string): boolean {
+  const known = judged.get(x);
+  if (known !== undefined) return known;
   const bytes = fromBase64url(x);
   if (bytes === null || bytes.byteLength !== 32) return false;
   const y = littleEndian(bytes) & (2n ** 255n - 1n);
-  return y < ED25519_P && !SMALL_ORDER_Y.includes(y) && isOnEd25519(y);
+  const isSound = y < ED25519_P && !SMALL_ORDER_Y.includes(y) && isOnEd25519(y);
+  if (judged.size >= MAX_JUDGED) judged.clear();
+  judged.set(x, isSound);
+  return isSound;
 }
+/** One sign-in asks about the same key several times, and the power below is most of what it costs. */
+const judged = new Map<string, boolean>();
+const MAX_JUDGED = 512;
 
 /** Whether some x belongs to this y: x² = (y² - 1) / (d y² + 1) must be a square (RFC 8032 §5.1.3). */
 function isOnEd25519(y: bigint): boolean {

@@ -69,6 +69,8 @@ export const LINK_WINDOW_MAX_BYTES = 8 * MIB;
 export const LINK_MARK_BYTES = 256 * KIB;
 /** DATA is not cut finer than this, however narrow the window. */
 export const LINK_PIECE_MIN_BYTES = 1 * KIB;
+/** The same for a gateway, which is on the connector's machine: 25 MiB may stand for 35 s. */
+export const GATEWAY_STILL_MS_PER_STEP = 62;
 /** Handshakes in flight to the gateway at once: OpenClaw answers 503 at 32 unauthenticated sockets per client address. */
 export const MAX_LOCAL_HANDSHAKES = 24;
 /** Answer to a stream's OPEN: longer than OpenClaw's own 15 s handshake makes no sense. */

@@ -98,11 +98,24 @@ export const RECEIPT_KEYS = [
 ] as const; // prettier-ignore
 export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs", "person"] as const;
 
+const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const NO_DIGIT = 255;
+const DIGIT_OF = new Uint8Array(128).fill(NO_DIGIT);
+for (let i = 0; i < DIGITS.length; i += 1) DIGIT_OF[DIGITS.charCodeAt(i)] = i;
+
 /** @returns base64url without padding (RFC 4648 §5) */
 export function toBase64url(bytes: Uint8Array): string {
-  let binary = "";
-  for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  let text = "";
+  for (let i = 0; i < bytes.byteLength; i += 3) {
+    const value = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
+    text += digit(value >>> 18) + digit(value >>> 12) + digit(value >>> 6) + digit(value);
+  }
+  const rest = bytes.byteLength % 3;
+  return rest === 0 ? text : text.slice(0, rest - 3);
+}
+
+function digit(value: number): string {
+  return DIGITS[value & 63] ?? "";
 }
 
 /**
@@ -110,8 +123,21 @@ export function toBase64url(bytes: Uint8Array): string {
  * @returns the bytes, or null when `text` is not exactly the form that `toBase64url` writes
  */
 export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | null {
-  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) return null;
-  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-  const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
-  return toBase64url(bytes) === text ? bytes : null;
+  if (text.length % 4 === 1) return null;
+  const bytes = new Uint8Array((text.length * 3) >>> 2);
+  let at = 0;
+  let bits = 0;
+  let value = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const six = DIGIT_OF[text.charCodeAt(i)] ?? NO_DIGIT;
+    if (six === NO_DIGIT) return null;
+    value = ((value << 6) | six) & 0xffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes[at] = value >>> bits;
+    at += 1;
+  }
+  // What the last digit says beyond the bytes must be nothing: one value has one text.
+  return (value & ((1 << bits) - 1)) === 0 ? bytes : null;
 }

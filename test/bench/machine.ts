@@ -5,7 +5,6 @@ import os from "node:os";
 import path from "node:path";
 
 const MIB = 1024 * 1024;
-const FILES = 65_536;
 
 /** @returns the process and all below it, by process id */
 export function processTree(pid: number): number[] {
@@ -42,17 +41,6 @@ export function fileLimit(): string {
     return /Max open files\s+(\S+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? "unknown";
   } catch {
     return "unknown";
-  }
-}
-
-/** Asks for as many open files as ten thousand sockets with two ends in one process need; a system that refuses leaves it as it is. */
-export function raiseFileLimit(): void {
-  const command = commandPath("prlimit");
-  if (command === null) return;
-  try {
-    execFileSync(command, ["--pid", String(process.pid), `--nofile=${FILES}:${FILES}`], { stdio: "ignore" });
-  } catch {
-    // Only a privileged user may go above the hard limit.
   }
 }
 

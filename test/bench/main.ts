@@ -3,11 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { buildAll } from "../../scripts/build.ts";
-import { start } from "../../scripts/children.ts";
+import { root, run, start } from "../../scripts/children.ts";
 import { freePort } from "../../scripts/control-plane.ts";
 import { quantile } from "./load.ts";
-import { ForeignLoad, fileLimit, machineLine, processTree, raiseFileLimit } from "./machine.ts";
+import { ForeignLoad, fileLimit, machineLine, processTree } from "./machine.ts";
 import { gatehouse } from "./peers/gatehouse.ts";
 import type { Gatehouse } from "./peers/gatehouse.ts";
 import { MissingPeerError, caddy, direct, haproxy, muxObject, nginx, openssh, rawNode } from "./peers/others.ts";
@@ -53,7 +52,9 @@ const stops: (() => Promise<unknown>)[] = [];
 let scratch: string | null = null;
 let isEnding = false;
 
-async function end(code: number): Promise<never> {
+async function end(code: number): Promise<void> {
+  // Whoever begins it ends it: what fails because everything is being stopped is no failure.
+  if (isEnding) return;
   isEnding = true;
   for (const stop of stops.toReversed()) await stop().catch(() => undefined);
   // What a scenario was about to start when it was interrupted; and its children, which a parent that is killed leaves behind.
@@ -128,7 +129,10 @@ async function measureAlone(scenario: OwnScenario, own: Gatehouse, pace: Pace): 
   const [others, startedAt] = [new ForeignLoad(), performance.now()];
   const result = await within(longestMs, scenario.run(own, pace, note)).then(
     (figures) => ({ figures }),
-    (error: unknown) => ({ figures: {}, failed: messageOf(error) }),
+    (error: unknown) => {
+      if (isEnding) throw error;
+      return { figures: {}, failed: messageOf(error) };
+    },
   );
   say(`  ${name}: ${Math.round((performance.now() - startedAt) / 1000)} s`);
   return { scenario: name, about, loadAverage, foreignCores: others.cores(), notes, ...result };
@@ -188,12 +192,12 @@ async function main(): Promise<number> {
     if (![...SCENARIOS, ...OWN_SCENARIOS].some((each) => each.name.replaceAll("-", " ") === name))
       throw new UsageError(`Unknown scenario "${name}". See --help.`);
   const pace = quick ? QUICK_PACE : FULL_PACE;
-  raiseFileLimit();
 
   const dir = await mkdtemp(path.join(os.tmpdir(), "gatehouse-bench-"));
   scratch = dir;
   say("Building …");
-  await buildAll();
+  // A process of its own: what it prints is not of the report.
+  await run("The build", { args: [path.join(root, "scripts/build.ts")] });
   if (values.real === true) {
     const { real } = await import("./real.ts");
     const report = await real({ dir, rounds, say, onStop: (stop) => stops.push(stop) });

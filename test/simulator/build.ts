@@ -30,6 +30,7 @@ export interface Simulator {
 }
 
 const SHIMS: Readonly<Record<string, string>> = {
+  "@noble/hashes/sha2.js": "shims/noble-sha2.ts",
   "cloudflare:workers": "shims/cloudflare-workers.ts",
   "node:crypto": "shims/node-crypto.ts",
   "node:fs": "shims/node-fs.ts",

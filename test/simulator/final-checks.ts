@@ -1,6 +1,7 @@
 /** What must be true when the faults are over and everybody had time: liveness, and that all ends tell the same story. */
 import { isAuditFault, verifyAudit } from "../../src/core/audit-chain.ts";
 import type { ConnectorProcess } from "./connector-host.ts";
+import type { Row } from "./room-sqlite.ts";
 import { sim } from "./sim.ts";
 import { GATEWAY } from "./world.ts";
 import type { World } from "./world.ts";
@@ -35,7 +36,7 @@ export function checkWhole(world: World): void {
       sim.fail("liveness", `exchange ${visit.number} never ends (${JSON.stringify(visit.script)})`);
 }
 
-const rowsOf = (world: World, query: string): Record<string, unknown>[] => world.room.db.prepare(query).all();
+const rowsOf = (world: World, query: string): readonly Row[] => world.room.db.all(query);
 
 /** @returns whether D1 or the connector still has something to hear */
 export function isSomethingLeft(world: World): boolean {

@@ -5,6 +5,7 @@
 import nodeCrypto from "node:crypto";
 import { WorkerSocket, WorkerSocketPair } from "./worker-socket.ts";
 import { IdentityTransform, SimResponse } from "./http-bodies.ts";
+import { wasSigned } from "./signatures.ts";
 import { sim } from "./sim.ts";
 import type { Timer } from "./scheduler.ts";
 
@@ -60,6 +61,8 @@ const performanceNow = { now: () => sim.scheduler.nowMs };
 
 interface SimKey {
   readonly kind: "verify" | "hkdf" | "hmac";
+  /** Of a key that verifies: its public key as it was given. */
+  readonly x?: string;
   readonly key: nodeCrypto.KeyObject | Buffer;
   readonly algorithm: string;
 }
@@ -86,45 +89,27 @@ function publicKey(jwk: nodeCrypto.JsonWebKey): nodeCrypto.KeyObject {
   return key;
 }
 
-const verified = new Map<string, { readonly key: object; readonly data: Buffer; readonly isGood: boolean }>();
-
 const subtle = {
-  digest: (_name: string, data: Uint8Array) =>
-    slowly(() => new Uint8Array(nodeCrypto.createHash("sha256").update(bytesOf(data)).digest()).buffer),
+  digest: (_name: string, data: Uint8Array) => slowly(() => new Uint8Array(nodeCrypto.hash("sha256", bytesOf(data), "buffer")).buffer),
   importKey: (format: string, data: nodeCrypto.JsonWebKey | Uint8Array, algorithm: string | { name: string }): Promise<SimKey> =>
     new Promise((resolve) => {
       const name = typeof algorithm === "string" ? algorithm : algorithm.name;
-      if (format === "jwk") resolve({ kind: "verify", key: publicKey(data as nodeCrypto.JsonWebKey), algorithm: name });
-      else resolve({ kind: "hkdf", key: Buffer.from(data as Uint8Array), algorithm: name });
+      if (format === "jwk") {
+        const jwk = data as nodeCrypto.JsonWebKey;
+        resolve({ kind: "verify", x: jwk.x ?? "", key: publicKey(jwk), algorithm: name });
+      } else resolve({ kind: "hkdf", key: Buffer.from(data as Uint8Array), algorithm: name });
     }),
   deriveBits: (parameters: { info: Uint8Array }, root: SimKey, bits: number) =>
     new Promise((resolve) => resolve(nodeCrypto.hkdfSync("sha256", root.key, Buffer.alloc(0), parameters.info, bits / 8))),
   deriveKey: (parameters: { info: Uint8Array }, root: SimKey): Promise<SimKey> =>
     new Promise((resolve) => {
-      const key = Buffer.from(nodeCrypto.hkdfSync("sha256", root.key, Buffer.alloc(0), parameters.info, 32));
+      const key = nodeCrypto.createSecretKey(Buffer.from(nodeCrypto.hkdfSync("sha256", root.key, Buffer.alloc(0), parameters.info, 32)));
       resolve({ kind: "hmac", key, algorithm: "HMAC" });
     }),
   sign: (_algorithm: string, key: SimKey, data: Uint8Array) =>
-    slowly(
-      () =>
-        new Uint8Array(
-          nodeCrypto
-            .createHmac("sha256", key.key as Buffer)
-            .update(data)
-            .digest(),
-        ).buffer,
-    ),
+    slowly(() => new Uint8Array(nodeCrypto.createHmac("sha256", key.key).update(data).digest()).buffer),
   verify: (_algorithm: object, key: SimKey, signature: Uint8Array, data: Uint8Array) =>
-    slowly(() => {
-      // Room, connector and every restart judge the same signatures: each is computed once.
-      const name = Buffer.from(signature).toString("latin1");
-      const known = verified.get(name);
-      if (known !== undefined && known.key === key.key && Buffer.compare(known.data, data) === 0) return known.isGood;
-      const isGood = nodeCrypto.verify(null, data, key.key, signature);
-      if (verified.size > 2_000) verified.clear();
-      verified.set(name, { key: key.key, data: Buffer.from(data), isGood });
-      return isGood;
-    }),
+    slowly(() => wasSigned(key.x ?? "", data, signature) || nodeCrypto.verify(null, data, key.key, signature)),
   timingSafeEqual: (a: Uint8Array, b: Uint8Array) => nodeCrypto.timingSafeEqual(bytesOf(a), bytesOf(b)),
 };
 

@@ -4,6 +4,8 @@ import { encodeBody, tagged, toBase64url, utf8 } from "../../src/protocol/statem
 import type { StatementType } from "../../src/protocol/statement-encoding.ts";
 import type { ConnectorKey, OwnerKey, SignedByDevice, SignedByOwner } from "../../src/protocol/statements.ts";
 
+import { signed } from "./signatures.ts";
+
 const PKCS8_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex");
 
 export interface SimKeyPair {
@@ -12,7 +14,16 @@ export interface SimKeyPair {
   sign(bytes: Uint8Array): Uint8Array;
 }
 
+/** Derived once a process: the names are the same in every run. */
+const pairs = new Map<string, SimKeyPair>();
+
 export function keyPair(name: string): SimKeyPair {
+  const pair = pairs.get(name) ?? newPair(name);
+  pairs.set(name, pair);
+  return pair;
+}
+
+function newPair(name: string): SimKeyPair {
   const seed = nodeCrypto.createHash("sha256").update(`simulator ${name}`).digest();
   const privateKey = nodeCrypto.createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, seed]), format: "der", type: "pkcs8" });
   const { x = "" } = nodeCrypto.createPublicKey(privateKey).export({ format: "jwk" }) as {
@@ -21,7 +32,11 @@ export function keyPair(name: string): SimKeyPair {
   return {
     key: { kty: "OKP", crv: "Ed25519", x },
     d: seed.toString("base64url"),
-    sign: (bytes) => new Uint8Array(nodeCrypto.sign(null, bytes, privateKey)),
+    sign: (bytes) => {
+      const signature = new Uint8Array(nodeCrypto.sign(null, bytes, privateKey));
+      signed(x, bytes, signature);
+      return signature;
+    },
   };
 }
 

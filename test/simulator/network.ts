@@ -7,8 +7,30 @@ type Item = { readonly is: "message"; readonly data: Data } | { readonly is: "cl
 
 const CLOSE_WAIT_MS = 10_000;
 
+/** @returns bytes on the wire */
 export function sizeOf(data: Data): number {
-  return typeof data === "string" ? Buffer.byteLength(data) : data.byteLength;
+  if (typeof data !== "string") return data.byteLength;
+  if (data.length < LONG_TEXT_CHARS) return Buffer.byteLength(data);
+  let known = weights.find(({ text }) => text === data);
+  if (known === undefined) {
+    known = { text: data, bytes: Buffer.byteLength(data) };
+    keep(known);
+  }
+  return known.bytes;
+}
+
+/** Says how many bytes a text has: the same one is asked about at every place that it passes. */
+export function weighed(text: string, bytes: number): void {
+  if (text.length >= LONG_TEXT_CHARS) keep({ text, bytes });
+}
+
+const LONG_TEXT_CHARS = 512;
+const MAX_WEIGHTS = 8;
+const weights: { readonly text: string; readonly bytes: number }[] = [];
+
+function keep(weight: (typeof weights)[number]): void {
+  weights.unshift(weight);
+  if (weights.length > MAX_WEIGHTS) weights.pop();
 }
 
 /** One direction. What is put in comes out in order, later, or never. */

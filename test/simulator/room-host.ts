@@ -1,9 +1,9 @@
 /** The platform under one Durable Object: instances that come and go, one SQLite that stays, sockets that outlive hibernation, an alarm, the gates. */
-import { DatabaseSync } from "node:sqlite";
 import type { SQLInputValue } from "node:sqlite";
 import type { RoomPort } from "./ports.ts";
 import type { SimRequest, SimResponse } from "./http-bodies.ts";
 import type { Data, Endpoint } from "./network.ts";
+import { RoomSqlite } from "./room-sqlite.ts";
 import { Actor } from "./scheduler.ts";
 import { sim } from "./sim.ts";
 import { WorkerSocket } from "./worker-socket.ts";
@@ -46,13 +46,13 @@ export class RoomInstance {
   wrote(): void {
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    this.host.db.exec("BEGIN");
+    this.host.db.begin();
     sim.scheduler.after(sim.timing.chance(0.7) ? 0 : sim.timing.int(1, 12), () => this.flush(), this.actor);
   }
 
   flush(): void {
     if (!this.#isFlushing) return;
-    this.host.db.exec("COMMIT");
+    this.host.db.commit();
     this.host.commitAlarm();
     this.#isFlushing = false;
     for (const effect of this.#gated.splice(0)) effect();
@@ -61,7 +61,7 @@ export class RoomInstance {
   /** What was not on disk never was. */
   drop(): void {
     if (this.#isFlushing) {
-      this.host.db.exec("ROLLBACK");
+      this.host.db.rollback();
       this.host.forgetAlarm();
     }
     this.#isFlushing = false;
@@ -74,7 +74,7 @@ export class RoomInstance {
 }
 
 export class RoomHost {
-  readonly db = new DatabaseSync(":memory:");
+  readonly db = new RoomSqlite();
   readonly taps: RoomTaps;
   readonly #make: MakeRoom;
   readonly #env: object;
@@ -307,13 +307,12 @@ export class RoomHost {
     };
     const exec = (query: string, ...parameters: SQLInputValue[]) => {
       check();
-      const isWrite = !/^\s*SELECT/i.test(query);
+      const isWrite = db.isWrite(query);
       if (isWrite) instance.wrote();
-      const statement = this.#prepared(query);
-      const rows = statement.all(...parameters);
+      const rows = db.all(query, parameters);
       return {
         rowsWritten: isWrite ? 1 : 0,
-        toArray: () => rows,
+        toArray: () => rows.slice(),
         one: () => {
           if (rows.length !== 1) throw new Error("Expected exactly one result from SQL query");
           return rows[0];
@@ -325,15 +324,7 @@ export class RoomHost {
       transactionSync: <T>(work: () => T): T => {
         check();
         instance.wrote();
-        db.exec("SAVEPOINT here");
-        try {
-          const result = work();
-          db.exec("RELEASE here");
-          return result;
-        } catch (error) {
-          db.exec("ROLLBACK TO here; RELEASE here");
-          throw error;
-        }
+        return db.together(work);
       },
       getAlarm: async () => {
         check();
@@ -372,16 +363,6 @@ export class RoomHost {
     };
   }
 
-  readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
-  #prepared(query: string): ReturnType<DatabaseSync["prepare"]> {
-    let statement = this.#statements.get(query);
-    if (statement === undefined) {
-      statement = db(this).prepare(query);
-      this.#statements.set(query, statement);
-    }
-    return statement;
-  }
-
   #accept(instance: RoomInstance, socket: WorkerSocket, tags: readonly string[]): void {
     socket.instance = instance;
     socket.tags = tags;
@@ -403,10 +384,6 @@ export class RoomHost {
       },
     };
   }
-}
-
-function db(host: RoomHost): DatabaseSync {
-  return host.db;
 }
 
 /** Binary messages arrive in a buffer of their own. */

@@ -18,6 +18,8 @@ export class WorkerSocket {
   tags: readonly string[] = [];
   autoAnsweredAtMs: number | null = null;
   #attachment: string | null = null;
+  /** The same for everybody who asks: whoever changes it is told. */
+  #read: unknown = null;
   #gatedBytes = 0;
   #isClosed = false;
 
@@ -65,11 +67,19 @@ export class WorkerSocket {
     const text = JSON.stringify(value);
     if (text.length > MAX_ATTACHMENT_BYTES) throw new Error("serializeAttachment: the value is too large");
     this.#attachment = text;
+    this.#read = null;
   }
 
   deserializeAttachment(): unknown {
-    return this.#attachment === null ? null : JSON.parse(this.#attachment);
+    if (this.#attachment === null) return null;
+    this.#read ??= frozen(JSON.parse(this.#attachment));
+    return this.#read;
   }
+}
+
+function frozen(value: unknown): unknown {
+  if (typeof value === "object" && value !== null) for (const each of Object.values(Object.freeze(value))) frozen(each);
+  return value;
 }
 
 /** The client's end is handed out as it is: whoever dialled gets it. */

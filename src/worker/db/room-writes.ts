@@ -1,5 +1,6 @@
 /** What a room writes to D1 through its outbox: facts it has already committed. Every write may run twice. */
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, getTableColumns, sql } from "drizzle-orm";
+import type { Placeholder, Table } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { accounts, auditEvents, deviceTokens, devices, gatewayMembers, gateways, grants, pairingRequests } from "./schema.ts";
 
@@ -46,7 +47,7 @@ async function write(binding: D1Database, seq: number, event: OutboxEvent): Prom
         .values(event.row)
         .onConflictDoUpdate({ target: [deviceTokens.gatewayId, deviceTokens.deviceId], set: event.row });
     case "request":
-      return db.insert(pairingRequests).values(event.row).onConflictDoNothing();
+      return often(binding).request.execute(event.row);
     case "member": {
       const { gatewayId, accountId, role } = event.row;
       // Without its gateway or account the row would hold up everything behind it.
@@ -59,6 +60,29 @@ async function write(binding: D1Database, seq: number, event: OutboxEvent): Prom
         .delete(gatewayMembers)
         .where(and(eq(gatewayMembers.gatewayId, event.gatewayId), eq(gatewayMembers.accountId, event.accountId)));
     case "audit":
-      return db.insert(auditEvents).values(event.row).onConflictDoNothing();
+      return often(binding).audit.execute({ deviceId: null, gatewayId: null, seq: null, hash: null, ...event.row });
   }
+}
+
+/** What is written for everything that happens: to build such a query anew costs more than all else that the room does for the fact. */
+function often(binding: D1Database) {
+  let queries = prepared.get(binding);
+  if (queries === undefined) {
+    const db = drizzle(binding);
+    queries = {
+      audit: db.insert(auditEvents).values(placeholders(auditEvents)).onConflictDoNothing().prepare(),
+      request: db.insert(pairingRequests).values(placeholders(pairingRequests)).onConflictDoNothing().prepare(),
+    };
+    prepared.set(binding, queries);
+  }
+  return queries;
+}
+type Often = Record<"audit" | "request", { execute(row: Record<string, unknown>): Promise<D1Result> }>;
+const prepared = new WeakMap<D1Database, Often>();
+
+/** @returns for each column a place of its name */
+function placeholders<T extends Table>(table: T): { [Name in keyof T["_"]["columns"]]: Placeholder } {
+  return Object.fromEntries(Object.keys(getTableColumns(table)).map((name) => [name, sql.placeholder(name)])) as {
+    [Name in keyof T["_"]["columns"]]: Placeholder;
+  };
 }

@@ -157,8 +157,12 @@ export class RoomStorage {
   }
 
   get<T>(table: DocumentTable, id: string): T | null {
-    const row = this.#storage.sql.exec<{ json: string }>(`SELECT json FROM ${table} WHERE id = ?`, id).toArray()[0];
-    return row === undefined ? null : (JSON.parse(row.json) as T);
+    const json = this.#json(table, id);
+    return json === null ? null : (JSON.parse(json) as T);
+  }
+
+  #json(table: DocumentTable, id: string): string | null {
+    return this.#storage.sql.exec<{ json: string }>(`SELECT json FROM ${table} WHERE id = ?`, id).toArray()[0]?.json ?? null;
   }
 
   all<T>(table: DocumentTable): T[] {
@@ -181,9 +185,13 @@ export class RoomStorage {
     this.#write(`DELETE FROM ${table} WHERE id = ?`, id);
   }
 
+  /** Asked for at every event: what still is the same text is not read anew. */
   meta(): RoomMeta | null {
-    return this.get<RoomMeta>("meta", "room");
+    const json = this.#json("meta", "room");
+    if (json !== this.#meta?.json) this.#meta = json === null ? null : { json, value: Object.freeze(JSON.parse(json) as RoomMeta) };
+    return this.#meta?.value ?? null;
   }
+  #meta: { readonly json: string; readonly value: RoomMeta } | null = null;
 
   setMeta(meta: RoomMeta): void {
     this.put("meta", "room", meta);

@@ -51,8 +51,9 @@ async function runBenchControl(options: Required<ControlOptions>): Promise<Bench
     port,
     child,
     evictRooms: () =>
-      new Promise((resolve) => {
+      new Promise((resolve, reject) => {
         evicted = resolve;
+        child.process.once("exit", () => reject(new Error(`the control plane ended instead\n${child.tail()}`)));
         child.process.kill("SIGUSR2");
       }),
     crash: async () => {

@@ -13,6 +13,7 @@ type V4Options = Parameters<typeof convertV4MiniflareOptions>[0];
 
 const [kind, portText = "", stateDir = "", checkout = root, publicPort = portText] = process.argv.slice(2);
 const port = Number(portText);
+const WORKER = "gatehouse";
 const common = {
   host: "127.0.0.1",
   port,
@@ -48,6 +49,7 @@ const own =
       }
     : {
         ...workerOptions,
+        name: WORKER,
         // One bundled module: the rules for further ones apply to none, and this version of Miniflare takes no such rules.
         modulesRules: undefined,
         modules: true,
@@ -61,7 +63,7 @@ if (kind !== "mux")
   process.on("SIGUSR2", () => {
     void (async () => {
       for (const id of await runtime.listDurableObjectIds("ROOM"))
-        await runtime.unsafeEvictDurableObject("gatehouse", "Room", { id, webSockets: "close" });
+        await runtime.unsafeEvictDurableObject(WORKER, "Room", { id, webSockets: "close" });
       process.stdout.write("evicted\n");
     })();
   });

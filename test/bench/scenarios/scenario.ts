@@ -30,8 +30,8 @@ export const FULL_PACE: Pace = {
   devicesPerRoom: 10,
   steps: [1_000, 5_000, 10_000],
   cuts: 200,
-  kills: 10,
-  silences: 4,
+  kills: 6,
+  silences: 3,
 };
 
 export const QUICK_PACE: Pace = {

@@ -37,7 +37,7 @@ export const slowReader: Scenario = {
   name: "slow-reader",
   about: `one client stops reading while the gateway sends it ${(BURST_MESSAGES * BURST_BYTES) / MIB} MiB in ${BURST_BYTES / KIB} KiB messages; ${NEIGHBOURS} neighbours go on for ${STALL_WATCH_MS / 1000} s, then it reads again. Memory is the highest above that before the burst, and holds garbage that is not collected yet. What closed the reader is its close code, 0 when all came late; what it could still read lies mostly in the two kernels' buffers. Goals: at most 8 MiB for it in the room, neighbours' p99 less than 50 ms more`,
   columns: { "p99 ms before": 2, "p99 ms during": 2, "relay + MiB": 1, "connector + MiB": 1, "closed with": 0, "MiB read late": 1 },
-  maxRounds: 2,
+  maxRounds: 1,
   run: async (peer, pace, note) => {
     const neighbours = await openSockets(NEIGHBOURS, NEIGHBOURS, (socket) => peer.target(socket + 1));
     const reader = await openSocket(peer.target(0));

@@ -89,6 +89,27 @@ test("[CR1] [CR4] a visitor that reads nothing stops the download: probes, then 
   expect(world.streams.count).toBe(0);
 });
 
+test("[CR11] an upload that the gateway does not read is asked for in vain for a while, then ends by name", async () => {
+  const stream = world.open(UPLOAD);
+  stream.data(Buffer.alloc(1), 0);
+  await world.gateway.exchanges.next();
+  let left = INITIAL_CREDIT_BYTES;
+  // What the buffers between swallow is granted; then nothing is any more.
+  for (let idle = 0; idle < 50;) {
+    for (; left >= MAX_FRAME_PAYLOAD_BYTES; left -= MAX_FRAME_PAYLOAD_BYTES) stream.data(Buffer.alloc(MAX_FRAME_PAYLOAD_BYTES, 5), 0);
+    await new Promise((resolve) => setImmediate(resolve));
+    idle = stream.frames.count === 0 ? idle + 1 : 0;
+    while (stream.frames.count > 0) {
+      const frame = await stream.next();
+      left += frame.is === "credit" ? frame.value : 0;
+    }
+  }
+  world.pass(5_000);
+  expect(world.streams.count).toBe(1);
+  world.pass(10_000);
+  expect(await stream.next()).toEqual({ is: "reset", code: 4413, reason: "connector-gateway: gateway too slow" });
+});
+
 test("[CR2] an upload of more than two windows at once is reset with 4413", async () => {
   const stream = world.open(UPLOAD);
   for (let sent = 0; sent < 9; sent += 1) stream.data(Buffer.alloc(MAX_FRAME_PAYLOAD_BYTES), 0);

@@ -1,9 +1,15 @@
 /** A visitor's WebSocket between room and gateway: what was sent arrives as sent, with credit, and ends with the code it ended with. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FLAG_FIN, FLAG_TEXT } from "../../../src/protocol/frame.ts";
-import { INITIAL_CREDIT_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_LOCAL_HANDSHAKES, PROBE_COUNT_LOST } from "../../../src/protocol/limits.ts";
+import {
+  INITIAL_CREDIT_BYTES,
+  MAX_FRAME_PAYLOAD_BYTES,
+  MAX_LOCAL_HANDSHAKES,
+  MAX_MESSAGE_BYTES,
+  PROBE_COUNT_LOST,
+} from "../../../src/protocol/limits.ts";
 import type { GatewaySocket } from "../../support/local-gateway.ts";
-import type { ScriptedStream } from "../../support/scripted-room.ts";
+import type { FromConnector, ScriptedStream } from "../../support/scripted-room.ts";
 import { StreamWorld } from "../../support/stream-world.ts";
 
 let world: StreamWorld;
@@ -259,6 +265,53 @@ test("[CR4] [CR5] a probe of the room is answered with what was taken and not gr
   expect(await stream.next()).toEqual({ is: "credit", value: 1_000 });
   stream.probe(PROBE_COUNT_LOST);
   expect(await stream.next()).toEqual({ is: "credit", value: INITIAL_CREDIT_BYTES });
+});
+
+function creditOf(frame: FromConnector): number {
+  if (frame.is !== "credit") throw new Error(JSON.stringify(frame));
+  return frame.value;
+}
+
+/** Sends of one message what credit allows, as a room does. @returns bytes sent, and the credit left */
+async function upload(stream: ScriptedStream, bytes: number, credit: number): Promise<{ sent: number; left: number }> {
+  let [sent, left] = [0, credit];
+  for (;;) {
+    while (stream.frames.count > 0) left += creditOf(await stream.next());
+    const size = Math.min(MAX_FRAME_PAYLOAD_BYTES, bytes - sent);
+    if (size === 0 || left < size) return { sent, left };
+    sent += size;
+    left -= size;
+    stream.data(Buffer.alloc(size, 7), sent === bytes ? FLAG_FIN : 0);
+  }
+}
+
+test("[CR11] [case 19] a gateway that reads nothing holds one message of 25 MiB here, not a second one; then its stream ends by name", async () => {
+  const { stream, socket } = await opened();
+  socket.ws.pause();
+  const first = await upload(stream, MAX_MESSAGE_BYTES, INITIAL_CREDIT_BYTES);
+  expect(first.sent).toBe(MAX_MESSAGE_BYTES);
+  const second = await upload(stream, MAX_MESSAGE_BYTES, first.left);
+  expect(second.sent).toBeLessThanOrEqual(INITIAL_CREDIT_BYTES);
+  // The room asks, and hears that somebody is there.
+  stream.probe(second.left);
+  expect(await stream.next()).toEqual({ is: "credit", value: 0 });
+  world.pass(30_000);
+  expect(world.streams.count).toBe(1);
+  world.pass(10_000);
+  expect(await stream.next()).toEqual({ is: "reset", code: 4413, reason: "connector-gateway: gateway too slow" });
+});
+
+test("[CR11] a gateway that reads again gets both messages whole, and the room the credit that was withheld", async () => {
+  const { stream, socket } = await opened();
+  socket.ws.pause();
+  const first = await upload(stream, MAX_MESSAGE_BYTES, INITIAL_CREDIT_BYTES);
+  const second = await upload(stream, 500_000, first.left);
+  expect(second.sent).toBeLessThan(500_000);
+  socket.ws.resume();
+  expect((await socket.messages.next()).data.byteLength).toBe(MAX_MESSAGE_BYTES);
+  const rest = await upload(stream, 500_000 - second.sent, second.left + creditOf(await stream.next()));
+  expect(rest.sent).toBe(500_000 - second.sent);
+  expect((await socket.messages.next()).data.byteLength).toBe(500_000);
 });
 
 test("[CR2] a room that sends more than two windows at once has its stream reset with 4413", async () => {
