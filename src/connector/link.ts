@@ -20,7 +20,7 @@ import { batchError, decodeFrame, framesOf, isBatch } from "../protocol/frame.ts
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_BATCH_BYTES, RECONNECT_MAX_MS } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
-import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
+import type { LinkResult, ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { joined } from "../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL } from "../protocol/version.ts";
 import { ROOM_PONG } from "../protocol/words.ts";
@@ -335,7 +335,7 @@ export class Link {
   }
 
   async #command(message: Command): Promise<void> {
-    const { files, identity, admitted, gateway, log, now } = this.#options;
+    const { files, admitted, gateway, log, now } = this.#options;
     const file = this.#file();
     switch (message.type) {
       case "welcome": {
@@ -362,15 +362,12 @@ export class Link {
         void this.#drift.linkUp();
         return undefined;
       }
-      case "nonce-request": {
-        const nonce = randomBytes(NONCE_BYTES).toString("base64url");
-        admitted.addNonce(nonce);
-        return this.#send({ type: "nonce", id: message.id, nonce, connectorKey: await keyThumbprint(identity.publicKey) });
-      }
+      case "nonce-request":
+        return this.#send({ type: "nonce", id: message.id, ...(await this.#sessionNonce()) });
       case "grant": {
         const kept = await admitted.keepGrant(message.signed);
         const needsHost = kept.ok && admitted.grant(message.grant)?.isConfirmed === false;
-        return this.#result(message.id, kept, needsHost ? { needsHost } : {});
+        return this.#result(message.id, kept, needsHost ? { needsHost } : kept.ok ? { first: await this.#sessionNonce() } : {});
       }
       case "session": {
         if (!gateway.isServing) return this.#result(message.id, { ok: false, refusal: "not-serving" });
@@ -412,6 +409,14 @@ export class Link {
     }
   }
 
+  /** What a session may begin with: used once, for five minutes. */
+  async #sessionNonce(): Promise<{ readonly nonce: string; readonly connectorKey: string }> {
+    const { admitted, identity } = this.#options;
+    const nonce = randomBytes(NONCE_BYTES).toString("base64url");
+    admitted.addNonce(nonce);
+    return { nonce, connectorKey: await keyThumbprint(identity.publicKey) };
+  }
+
   /** In order, one at a time. One that fails (the disk refuses) is answered, so that nobody waits for it, and what the room owes is tried again. */
   #enqueue(socket: WebSocket, message: Command): void {
     const failed = (): void => {
@@ -425,7 +430,7 @@ export class Link {
     this.#commands = this.#commands.then(() => this.#command(message)).catch(failed);
   }
 
-  #result(id: string, judged: Judged<unknown>, more: { readonly needsHost?: boolean } = {}): void {
+  #result(id: string, judged: Judged<unknown>, more: Pick<LinkResult, "needsHost" | "first"> = {}): void {
     this.#send({ type: "result", id, ok: judged.ok, ...(judged.ok ? more : { refusal: judged.refusal }) });
   }
 

@@ -253,7 +253,7 @@ class Door {
         this.#gateway = { state: message.state, restartMs: message.restartExpectedMs };
         return this.#gatewayChanged();
       case "allowed":
-        if (message.live) return this.#allowed();
+        if (message.live) return this.#allowed(message.opening);
         if (message.needsHost === true) {
           this.#done();
           return this.#waitForHost();
@@ -317,9 +317,18 @@ class Door {
     return stateText(this.#gateway.state, null, this.#gateway.restartMs) || TEXTS.waitSmall(clock(askedAtMs));
   }
 
-  async #allowed(): Promise<void> {
+  /** @param opening what the room sent along, so that a session opens without asking */
+  async #allowed(opening?: ChallengeResponse): Promise<void> {
     this.#done();
     show(TEXTS.allowedTitle, TEXTS.allowedText);
+    if (opening !== undefined && doorStep(opening, { hasCode: false, isOwnerLink: false }) === "open") {
+      try {
+        return await this.open(opening);
+      } catch (error) {
+        // This page slept until its nonces were over: fresh ones.
+        if (!(error instanceof Refused)) throw error;
+      }
+    }
     await this.start();
   }
 

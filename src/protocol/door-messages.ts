@@ -92,8 +92,13 @@ export const toDoorSchema = z.discriminatedUnion("type", [
   /** Again when `ownerSeen` becomes true: the owner has the request on the screen. */
   z.object({ type: z.literal("waiting"), request: digestIdSchema, matchCode: z.string().regex(/^\d{4}$/), ownerSeen: z.boolean() }),
   z.object({ type: z.literal("gateway"), state: z.enum(GATEWAY_STATES), restartExpectedMs: z.int().optional() }),
-  /** Signed; `live`: the connector has applied it and a session can open now. */
-  z.object({ type: z.literal("allowed"), live: z.boolean(), needsHost: z.boolean().optional() }),
+  /** Signed; `live`: the connector has applied it and a session can open now. `opening`: the answer to the challenge that the page would ask for next. */
+  z.object({
+    type: z.literal("allowed"),
+    live: z.boolean(),
+    needsHost: z.boolean().optional(),
+    opening: challengeResponseSchema.optional(),
+  }),
   z.object({ type: z.literal("refused"), blocked: z.boolean() }),
   z.object({
     type: z.literal("ended"),

@@ -192,6 +192,8 @@ export const resultSchema = z.object({
     .optional(),
   /** For `grant`: kept, but the owner's policy wants a word on the gateway's machine first. */
   needsHost: z.boolean().optional(),
+  /** For `grant`: what the device's first session may begin with, as `nonce` answers, so that nobody has to ask. */
+  first: z.object({ nonce: nonceSchema, connectorKey: hashSchema }).optional(),
   /** For `cut`: what happened on the gateway. */
   cut: z
     .object({

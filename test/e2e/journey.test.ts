@@ -90,7 +90,7 @@ test("a stranger sees the door and nothing else; assets and sockets are refused"
   await page.context().close();
 });
 
-test("[MC2] a wrong code is counted, the right one allows; the stock Control UI connects with nothing typed", async () => {
+test("[MC2] [SE1] a wrong code is counted, the right one allows; the stock Control UI connects with nothing typed", async () => {
   laptop = await newDevice();
   const frames = recordFrames(laptop);
   const hello = nextHello(laptop);
@@ -98,9 +98,15 @@ test("[MC2] a wrong code is counted, the right one allows; the stock Control UI 
   await review(owner);
   await allow(owner, digits === "0000" ? "1111" : "0000");
   await owner.getByText("2 tries left").waitFor();
+  const asked: string[] = [];
+  laptop.on("request", (request) => {
+    if (request.method() === "POST" && request.url().startsWith(origin)) asked.push(new URL(request.url()).pathname);
+  });
   await allow(owner, digits);
   await owner.getByRole("heading", { level: 1, name: "Allowed" }).waitFor();
   expect([...(await hello)].toSorted()).toEqual(FULL);
+  // From the owner's yes to the gateway's page the door asks once: what it signs with came with the news.
+  expect(asked).toEqual(["/.gatehouse/api/session"]);
   const paired = await pairedDevices(openclaw.port, openclaw.token);
   expect(paired.map((device) => device.approvedVia)).toEqual(["owner"]);
   // J4: the gateway's secret is in no frame and no storage of the page.

@@ -9,7 +9,7 @@ import { readGrant, readSession } from "../../core/statement.ts";
 import type { ReadStatement } from "../../core/statement.ts";
 import { BucketTable } from "../../core/token-bucket.ts";
 import { challengeRequestSchema, sessionRequestSchema } from "../../protocol/door-messages.ts";
-import type { ChallengeResponse, DoorError } from "../../protocol/door-messages.ts";
+import type { DoorError } from "../../protocol/door-messages.ts";
 import {
   ACTIVATION_MS,
   FAILED_PROOFS_PER_DEVICE,
@@ -23,10 +23,11 @@ import type { SessionStatement } from "../../protocol/statements.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";
 import { DEVICE_TOKEN_COOKIE } from "../../protocol/words.ts";
 import { deviceTokenCookie, deviceTokenMacs, firstTokensOf, successorsOf } from "../auth/device-token.ts";
-import { mintRoomNonce, readRoomNonce } from "../auth/room-nonce.ts";
+import { readRoomNonce } from "../auth/room-nonce.ts";
 import { cookieValue, sealSessionCookie } from "../auth/session-cookie.ts";
 import { boundedText } from "../bounded-body.ts";
 import type { Admission } from "./admission.ts";
+import { challengeAnswer } from "./challenge.ts";
 import { doorRefusal } from "./door-refusals.ts";
 import { heldBackOnHost } from "./owed.ts";
 import type { DeviceRow, GrantRow, SessionRow } from "./storage.ts";
@@ -79,35 +80,7 @@ export class DoorSessions {
     const admission = this.#admission;
     const meta = admission.storage.meta();
     if (!parsed.success || meta === null || !isSoundKey(parsed.data.key)) return doorRefusal("bad-request");
-    const { now, config, env, random } = admission.options;
-    const device = await deviceId(meta.gateway, parsed.data.key);
-    const row = admission.device(device);
-    const isGood = row !== null && row.state !== "cut" && row.notAfterMs > now();
-    const standing =
-      admission.storage.isBlocked(device) || (isGood && row.suspendedAtMs !== undefined)
-        ? "blocked"
-        : !isGood
-          ? "unknown"
-          : row.state === "allowed" && row.needsHost !== true
-            ? "allowed"
-            : "decided";
-    // A stranger's page opens no session: it costs the connector nothing.
-    const connector = standing === "allowed" && admission.state() === "online" ? await admission.relay.nonce() : null;
-    const answer: ChallengeResponse = {
-      gateway: meta.gateway,
-      gatewayName: meta.name,
-      gatewayState: admission.state(),
-      ...admission.restart(),
-      lastSeenMs: admission.gatewaySeenMs(),
-      approveOrigin: config.approveOrigin,
-      serverTimeMs: now(),
-      roomNonce: await mintRoomNonce(env, meta.gateway, random(10), now() + NONCE_MS),
-      connector: connector === null ? null : { nonce: connector.nonce, key: connector.connectorKey },
-      device,
-      standing,
-      grant: isGood ? { id: row.grant, access: row.access, notAfterMs: row.notAfterMs } : null,
-      ...(isGood && row.needsHost === true ? { needsHost: true } : {}),
-    };
+    const answer = await challengeAnswer(admission, await deviceId(meta.gateway, parsed.data.key));
     return Response.json(answer, { headers: { "cache-control": "no-store" } });
   }
 

@@ -60,7 +60,8 @@ export class Notices {
   }
 }
 
-function sendToDoor(ws: WebSocket, message: ToDoor): void {
+/** Tells one door page; one that is gone is told nothing. */
+export function sendToDoor(ws: WebSocket, message: ToDoor): void {
   if (ws.readyState !== WebSocket.OPEN) return;
   try {
     ws.send(JSON.stringify(message));

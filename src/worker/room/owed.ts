@@ -4,6 +4,7 @@ import type { GrantRefusal } from "../../protocol/api.ts";
 import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { Admission } from "./admission.ts";
+import { tellAllowed } from "./challenge.ts";
 import { changeNotice } from "./grant-notices.ts";
 import { ownerChangeSettled } from "./owner-changes.ts";
 import { cutAnswered, cutAsked } from "./receipts.ts";
@@ -45,13 +46,13 @@ export function endOverdue(admission: Admission, nowMs: number): number | null {
   for (const message of admission.storage.owed()) {
     if (message.type !== "grant") continue;
     const applyByMs = readGrant(message.signed.statement)?.body.applyByMs ?? 0;
-    if (applyByMs <= nowMs) grantSettled(admission, message, { type: "result", id: message.id, ok: false, refusal: "too-late" });
+    if (applyByMs <= nowMs) void grantSettled(admission, message, { type: "result", id: message.id, ok: false, refusal: "too-late" });
     else next = next === null ? applyByMs : Math.min(next, applyByMs);
   }
   return next;
 }
 
-function grantSettled(admission: Admission, message: Extract<Owed, { type: "grant" }>, result: LinkResult): void {
+async function grantSettled(admission: Admission, message: Extract<Owed, { type: "grant" }>, result: LinkResult): Promise<void> {
   const { storage, notices } = admission;
   const grant = storage.get<GrantRow>("grants", message.grant);
   const device = grant === null ? null : admission.device(grant.device);
@@ -72,9 +73,10 @@ function grantSettled(admission: Admission, message: Extract<Owed, { type: "gran
   });
   if (needsHost) changeNotice(admission, message.grant, { state: "needs-host" });
   else if (!result.ok) changeNotice(admission, message.grant, { state: "refused", refusal: refusalOf(result) });
-  if (needsHost) notices.device(device.id, { type: "allowed", live: false, needsHost });
-  else notices.device(device.id, result.ok ? { type: "allowed", live: true } : { type: "ended", why: endOf(refusalOf(result)) });
   admission.tellInbox();
+  if (needsHost) notices.device(device.id, { type: "allowed", live: false, needsHost });
+  else if (result.ok) await tellAllowed(admission, device.id, result.first);
+  else notices.device(device.id, { type: "ended", why: endOf(refusalOf(result)) });
 }
 
 /** @returns what an owner can do something about, of all that a connector may answer */

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Link } from "../../../src/connector/link.ts";
 import type { LinkStatus } from "../../../src/connector/link.ts";
+import { keyThumbprint } from "../../../src/core/digests.ts";
 import { HOP_ROUNDS, HOP_SAMPLES } from "../../../src/protocol/limits.ts";
 import type { ToRoom } from "../../../src/protocol/link-messages.ts";
 import { ConnectorState } from "../../support/connector-state.ts";
@@ -15,6 +16,7 @@ let link: Link;
 let clockMs: number;
 let statuses: LinkStatus[];
 let onWaiting: () => void;
+let state: ConnectorState;
 
 beforeEach(async () => {
   room = await PlayedRoom.start();
@@ -23,7 +25,8 @@ beforeEach(async () => {
   statuses = [];
   onWaiting = () => undefined;
   gateway.pinged = () => Promise.resolve(0);
-  const { files, identity, admitted, log } = await ConnectorState.create(room.origin);
+  state = await ConnectorState.create(room.origin);
+  const { files, identity, admitted, log } = state;
   link = new Link({
     files,
     identity,
@@ -164,4 +167,21 @@ test("[OB3] a link that goes in the middle of a measuring: it ends without an an
   await room.next("ack");
   room.say({ type: "probe", id: "b" });
   expect(await room.next("probed")).toMatchObject({ id: "b", roomConnector: { samples: HOP_ROUNDS } });
+});
+
+test("[SE1] the yes to a grant brings a nonce that one session takes; a grant that is refused, or waits for a word here, brings none", async () => {
+  await room.next("ack");
+  const answerTo = async (id: string, changes: Parameters<ConnectorState["newGrant"]>[0] = {}): Promise<ToRoom> => {
+    const { id: grant, signed } = await state.newGrant(changes);
+    room.say({ type: "grant", id, grant, signed });
+    return room.next("result");
+  };
+  const yes = await answerTo("a");
+  const connectorKey = await keyThumbprint(state.identity.publicKey);
+  expect(yes).toEqual({ type: "result", id: "a", ok: true, first: { nonce: expect.stringMatching(/^[\w-]{43}$/), connectorKey } });
+  const nonce = (yes.type === "result" && yes.first?.nonce) || "";
+  expect([state.admitted.takeNonce(nonce), state.admitted.takeNonce(nonce)]).toEqual([true, false]);
+  expect(await answerTo("b", { gateway: "z".repeat(23) })).toEqual({ type: "result", id: "b", ok: false, refusal: "wrong-gateway" });
+  await state.log.append({ type: "policy", policy: { maxAccess: "full", maxExpiryMs: 7_776_000_000, confirmOnHost: "full" } }, state.nowMs);
+  expect(await answerTo("c", { access: "full" })).toEqual({ type: "result", id: "c", ok: true, needsHost: true });
 });
