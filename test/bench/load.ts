@@ -80,8 +80,9 @@ export async function closeSockets(sockets: readonly OpenSocket[]): Promise<void
   await Promise.all(sockets.map(({ closed }) => closed));
 }
 
-/** One message and its echo. */
+/** One message and its echo. @throws Error when the socket is closed, or closes first */
 export async function echoOnce({ ws }: OpenSocket, message: string): Promise<void> {
+  if (ws.readyState !== WebSocket.OPEN) throw new Error("closed before the message");
   await new Promise<void>((resolve, reject) => {
     const closed = (code: number): void => reject(new Error(`closed ${code}`));
     ws.once("close", closed);
@@ -91,6 +92,15 @@ export async function echoOnce({ ws }: OpenSocket, message: string): Promise<voi
     });
     ws.send(message);
   });
+}
+
+/** Says how many of these sockets have been closed, and with what; nothing of none. */
+export async function lossesOf(sockets: readonly OpenSocket[]): Promise<string | null> {
+  const ends = await Promise.all(sockets.filter(({ ws }) => ws.readyState === WebSocket.CLOSED).map(({ closed }) => closed));
+  const first = ends[0];
+  return first === undefined
+    ? null
+    : `${ends.length} of ${sockets.length} sockets were closed, the first with ${first.code} "${first.reason}"`;
 }
 
 /** One round trip of each socket, one after the other. @returns milliseconds, in their order */

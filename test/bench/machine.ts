@@ -58,26 +58,25 @@ export function residentMib(pids: readonly number[]): number | null {
 /** Highest resident memory of some processes since it was made, looked at ten times a second until it is asked. */
 export class PeakMemory {
   readonly #pids: readonly number[];
-  readonly #before: number | null;
   readonly #timer: NodeJS.Timeout;
-  #peak: number;
+  #peak: number | null = null;
 
   constructor(pids: readonly number[]) {
     this.#pids = pids;
-    this.#before = residentMib(pids);
-    this.#peak = this.#before ?? 0;
+    this.#look();
     this.#timer = setInterval(() => this.#look(), 100);
   }
 
   #look(): void {
-    this.#peak = Math.max(this.#peak, residentMib(this.#pids) ?? 0);
+    const now = residentMib(this.#pids);
+    if (now !== null) this.#peak = Math.max(this.#peak ?? 0, now);
   }
 
-  /** Looks no more. @returns MiB above the memory at the start, or null where the system does not tell */
-  grownMib(): number | null {
+  /** Looks no more. @returns MiB, or null where the system does not tell */
+  end(): number | null {
     this.#look();
     clearInterval(this.#timer);
-    return this.#before === null ? null : this.#peak - this.#before;
+    return this.#peak;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Many rooms, each with a connector process of its own: what they take of memory, and how thousands of devices come. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { closeSockets, openSockets, openUpTo, quantile, roundTrips } from "../load.ts";
+import { closeSockets, lossesOf, openSockets, openUpTo, quantile, roundTrips } from "../load.ts";
 import type { OpenSocket, Target } from "../load.ts";
 import type { Gatehouse } from "../peers/gatehouse.ts";
 import type { GatehouseFleet } from "../peers/gatehouse-fleet.ts";
@@ -41,14 +41,17 @@ function kibEach(from: number | null, to: number | null, count: number | null): 
 
 const idleMemory: Scenario = {
   name: "idle-memory",
-  about: `resident memory before the first room, with 50 rooms, with 10 devices admitted on each, with 1,000 sockets open over them, and after ${ASLEEP_MS / 1000} s of silence (the runtime takes an idle object out of memory after 10 s); differences divided by the number. The relay is workerd or the Node relay alone. It contains what the heap's garbage and fragments take, so small things differ by more than they cost`,
+  about: `resident memory before the first room, with 50 rooms, with 10 devices admitted on each, with 1,000 sockets open over them, and after ${ASLEEP_MS / 1000} s of silence (the runtime takes an idle object out of memory after 10 s); differences divided by the number. The relay is workerd or the Node relay alone: its resident memory also has garbage, fragments and the Workers with which Miniflare plays D1 and the like. The heap is what is left of the Worker's own after a collection, all its objects together`,
   columns: {
     "relay MiB, no room": 0,
     "relay KiB per room": 0,
+    "heap KiB per room": 1,
     "connector MiB per room": 1,
     "relay KiB per admitted device": 1,
+    "heap KiB per admitted device": 1,
     "relay KiB per socket": 1,
-    "the same, asleep": 1,
+    "heap KiB per socket": 1,
+    "relay KiB per socket, asleep": 1,
     "connector KiB per socket": 1,
   },
   maxRounds: 1,
@@ -58,22 +61,24 @@ const idleMemory: Scenario = {
   run: async (peer, pace) => {
     const fleet = await fleetOf(peer, pace);
     const { empty, rooms, devices } = fleet.grown;
-    const before = fleet.memory();
+    const before = await fleet.memory();
     const [count] = pace.steps;
     const sockets = await openSockets(count, AT_ONCE, (socket) => fleet.target(socket));
-    const open = fleet.memory();
+    const open = await fleet.memory();
     await sleep(ASLEEP_MS);
-    const asleep = fleet.memory();
+    const asleep = await fleet.memory();
     // None may have been lost meanwhile.
-    await roundTrips(sockets);
-    await closeSockets(sockets);
+    await roundTrips(sockets).finally(() => closeSockets(sockets));
     return {
       "relay MiB, no room": empty.relay,
       "relay KiB per room": kibEach(empty.relay, rooms.relay, fleet.rooms),
+      "heap KiB per room": kibEach(empty.heap, rooms.heap, fleet.rooms),
       "connector MiB per room": rooms.connectors === null ? null : rooms.connectors / fleet.rooms,
       "relay KiB per admitted device": kibEach(rooms.relay, devices.relay, fleet.devices),
+      "heap KiB per admitted device": kibEach(rooms.heap, devices.heap, fleet.devices),
       "relay KiB per socket": kibEach(before.relay, open.relay, count),
-      "the same, asleep": kibEach(before.relay, asleep.relay, count),
+      "heap KiB per socket": kibEach(before.heap, open.heap, count),
+      "relay KiB per socket, asleep": kibEach(before.relay, asleep.relay, count),
       "connector KiB per socket": kibEach(before.connectors, open.connectors, count),
     };
   },
@@ -83,23 +88,25 @@ const STEPS = ["opens/s to 1,000", "opens/s to 5,000", "opens/s to 10,000"] as c
 
 interface Rooms {
   target(socket: number): Target;
-  memory(): Memory;
+  memory(): Promise<Memory>;
 }
 
-const NOTHING: Memory = { relay: null, connectors: null };
+const NOTHING: Memory = { relay: null, heap: null, connectors: null };
 
 const manyRooms: Scenario = {
   name: "many-rooms",
   about: `sockets over 50 rooms with a connector process each, opened ${AT_ONCE} at a time until 1,000, 5,000 and 10,000 are open together, each with the gateway's first message and one echo; then one round trip each of ${ASKED} of them in turn; resident memory while all are open. Direct has no rooms and shows what client and gateway alone do`,
-  columns: { [STEPS[0]]: 0, [STEPS[1]]: 0, [STEPS[2]]: 0, "echo p50 ms": 2, "echo p99 ms": 2, "relay MiB": 0, "relay KiB each": 1, "connectors KiB each": 1 }, // prettier-ignore
+  columns: { [STEPS[0]]: 0, [STEPS[1]]: 0, [STEPS[2]]: 0, "echo p50 ms": 2, "echo p99 ms": 2, "relay MiB": 0, "relay KiB each": 1, "heap KiB each": 1, "connectors KiB each": 1 }, // prettier-ignore
   maxRounds: 2,
   longestMs: 420_000,
   usesFleet: true,
   isFor: (peer) => peer.fleet !== undefined || peer.name === "direct",
   run: async (peer, pace, note) => {
     const rooms: Rooms =
-      peer.fleet === undefined ? { target: (socket) => peer.target(socket), memory: () => NOTHING } : await fleetOf(peer, pace);
-    const before = rooms.memory();
+      peer.fleet === undefined
+        ? { target: (socket) => peer.target(socket), memory: () => Promise.resolve(NOTHING) }
+        : await fleetOf(peer, pace);
+    const before = await rooms.memory();
     const figures: Record<string, number | null> = {};
     const sockets: OpenSocket[] = [];
     for (const [i, goal] of pace.steps.entries()) {
@@ -108,23 +115,27 @@ const manyRooms: Scenario = {
       const opened = await openUpTo(goal - from, AT_ONCE, (socket) => rooms.target(from + socket));
       const tookMs = performance.now() - startedAt;
       sockets.push(...opened.sockets);
-      if (opened.error === null) figures[STEPS[i] ?? ""] = ((goal - from) * 1000) / tookMs;
-      else {
-        note(`${peer.name}: ${sockets.length} of ${goal} sockets were open when one was refused: ${opened.error.message}`);
-        break;
+      const losses = await lossesOf(sockets);
+      if (opened.error === null && losses === null) {
+        figures[STEPS[i] ?? ""] = ((goal - from) * 1000) / tookMs;
+        continue;
       }
+      const cause = [opened.error?.message ?? [], losses ?? []].flat().join("; ");
+      note(`${peer.name}: ${sockets.length} of ${goal} sockets had opened when this ended it: ${cause}`);
+      break;
     }
-    const after = rooms.memory();
+    const after = await rooms.memory();
     const stride = Math.max(1, Math.floor(sockets.length / ASKED));
-    const echoes = await roundTrips(sockets.filter((_socket, i) => i % stride === 0).slice(0, ASKED));
     const count = sockets.length;
-    await closeSockets(sockets);
+    const asked = sockets.filter(({ ws }, i) => i % stride === 0 && ws.readyState === ws.OPEN).slice(0, ASKED);
+    const echoes = await roundTrips(asked).finally(() => closeSockets(sockets));
     const found: Figures = {
       ...figures,
       "echo p50 ms": quantile(echoes, 0.5),
       "echo p99 ms": quantile(echoes, 0.99),
       "relay MiB": after.relay,
       "relay KiB each": kibEach(before.relay, after.relay, count),
+      "heap KiB each": kibEach(before.heap, after.heap, count),
       "connectors KiB each": kibEach(before.connectors, after.connectors, count),
     };
     return found;
