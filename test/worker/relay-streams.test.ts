@@ -3,12 +3,14 @@ import { evictDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { FRAME_CLOSE, FRAME_RESET } from "../../src/protocol/frame.ts";
 import { INITIAL_CREDIT_BYTES, MAX_MESSAGE_BYTES, STALLED_STREAM_MS } from "../../src/protocol/limits.ts";
+import { Relay } from "../../src/worker/room/relay.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";
-import { FakeBrowser, allowDevice, env, newBench, upgrade } from "./room-bench.ts";
+import { FakeBrowser, allowDevice, env, newBench, upgrade, visit } from "./room-bench.ts";
 import type { AllowedDevice, Bench } from "./room-bench.ts";
 
 afterEach(() => {
+  vi.restoreAllMocks();
   vi.useRealTimers();
 });
 
@@ -406,3 +408,14 @@ test("[ST8] RESET of the connector ends the browser's socket with its code; late
 function idBytes(id: number): number[] {
   return [id >>> 24, (id >>> 16) & 0xff, (id >>> 8) & 0xff, id & 0xff];
 }
+
+test("a room that fails while a visitor's request begins answers 500 in one plain sentence", async () => {
+  const bench = await newBench();
+  await FakeConnector.up(env, bench.gateway, bench.identity);
+  const device = await allowDevice(bench);
+  vi.spyOn(Relay.prototype, "fetchStream").mockImplementation(() => {
+    throw new Error("the storage of this room is gone: secret words");
+  });
+  const answer = await visit(bench, device, "/");
+  expect([answer.status, await answer.text()]).toEqual([500, "Something went wrong on our side.\n"]);
+});

@@ -95,7 +95,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         case "link":
           return this.#relay.fetchLink(header("client-ip"));
         case "stream":
-          return this.#stream(request, header("session"), header("client-ip"), header("edge") !== "");
+          return await this.#stream(request, header("session"), header("client-ip"), header("edge") !== "");
         case "challenge":
           return await this.#sessions.challenge(request);
         case "session":
