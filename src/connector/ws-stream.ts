@@ -64,7 +64,9 @@ export class WsStream implements Stream {
     this.#out = new Outgoing(
       parts,
       this.#receive,
-      () => this.#socket?.resume(),
+      () => {
+        if (this.#socket?.isPaused === true) this.#socket.resume();
+      },
       () => this.end(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"), true),
     );
   }

@@ -42,3 +42,15 @@ test("unmasking in place undoes masking in place", () => {
     ),
   );
 });
+
+test("a payload of several blocks is masked to its last byte, wherever it lies", () => {
+  const four = Uint8Array.of(0x12, 0x9a, 0xff, 0x03);
+  for (const length of [2047, 2048, 2049, 4095, 4100, 65_531])
+    for (let at = 0; at < 4; at += 1) {
+      const payload = Uint8Array.from({ length }, (_, i) => (i * 31) & 0xff);
+      const whole = new Uint8Array(at + length + 3);
+      mask(payload, four, whole, at, length);
+      expect(Buffer.from(whole.buffer, at, length).equals(byteByByte(payload, four))).toBe(true);
+      expect([...whole.subarray(at + length)]).toEqual([0, 0, 0]);
+    }
+});
