@@ -17,6 +17,8 @@ export class PlayedRoom {
   readonly said = new Arrivals<ToRoom>();
   /** Every heartbeat; called before its answer goes out. */
   onPing: () => void = () => undefined;
+  /** Every binary message of the connector. */
+  onFrames: (message: Uint8Array<ArrayBuffer>) => void = () => undefined;
   readonly #server: WebSocketServer;
   #socket: WebSocket | null = null;
   #generation = 0;
@@ -33,7 +35,8 @@ export class PlayedRoom {
       this.#socket = socket;
       socket.on("error", () => undefined);
       socket.on("message", (data: Buffer, isBinary: boolean) => {
-        if (!isBinary) this.#text(data.toString("utf8"));
+        if (isBinary) this.onFrames(new Uint8Array(data));
+        else this.#text(data.toString("utf8"));
       });
       this.say({ type: "challenge", nonce: "A".repeat(43), minProtocol: MIN_LINK_PROTOCOL, maxProtocol: LINK_PROTOCOL });
     });
@@ -45,6 +48,10 @@ export class PlayedRoom {
 
   say(message: ToConnector): void {
     this.#socket?.send(JSON.stringify(message));
+  }
+
+  sendFrame(frame: Uint8Array): void {
+    this.#socket?.send(frame);
   }
 
   /** Ends the link as a network does that goes away. */

@@ -5,6 +5,7 @@ import { FRAME_RESET } from "../../src/protocol/frame.ts";
 import {
   HEARTBEAT_BUSY_MS,
   LINK_HANDSHAKE_MS,
+  LINK_HEARD_MS,
   LINK_SILENCE_MS,
   MAX_UNPROVEN_LINKS,
   MAX_UNPROVEN_PER_ADDRESS,
@@ -209,9 +210,34 @@ test("[LINK5] [case 5] a message that is answered by no sign of life: the alarm 
   passTime(2_000);
   await runDurableObjectAlarm(bench.room);
   expect(connector.ws.readyState).toBe(WebSocket.OPEN);
+  expect(await alarmAtMs(bench)).toBe(Date.now() + LINK_SILENCE_MS - 2_000);
   passTime(LINK_SILENCE_MS - 2_000);
   await runDurableObjectAlarm(bench.room);
   expect((await connector.closed).code).toBe(4502);
+});
+
+test("[LINK5] a heartbeat after a message is sign enough: no look follows", async () => {
+  const { bench, connector, device } = await connected();
+  // The runtime stamps heartbeats with the real time.
+  passTime(-3_000);
+  const { browser, stream } = await openStream(bench, connector, device);
+  browser.ws.send("question");
+  await stream.messages.next();
+  connector.ws.send(ROOM_PING);
+  await connector.pongs.next();
+  passTime(3_000);
+  await runDurableObjectAlarm(bench.room);
+  expect(await alarmAtMs(bench)).toBeGreaterThan(Date.now() + 10 * LINK_SILENCE_MS);
+});
+
+test("[LINK5] a room that slept does not know what it asked: a link that missed a beat is looked at again", async () => {
+  const { bench, connector, device } = await connected();
+  await openStream(bench, connector, device);
+  await evictDurableObject(bench.room);
+  passTime(LINK_HEARD_MS + 1_000);
+  await runDurableObjectAlarm(bench.room);
+  expect(connector.ws.readyState).toBe(WebSocket.OPEN);
+  expect(await alarmAtMs(bench)).toBeLessThanOrEqual(Date.now() + LINK_SILENCE_MS - LINK_HEARD_MS);
 });
 
 test("[LINK5] a device that waits at the door beside an open stream: the link is watched for as long as it does", async () => {

@@ -73,7 +73,7 @@ export class LinkLeg {
   #nextInBlock = 0;
   /** A frame is a sign of life, too; forgotten in hibernation, where none came. */
   #lastFrameMs = 0;
-  /** When something last left, while no frame came after it; forgotten in hibernation, which takes longer than the answer. */
+  /** When something last left that no sign of life was seen after; forgotten in hibernation, which takes longer than the answer. */
   #askedAtMs: number | null = null;
 
   readonly #frames = new FrameSender({
@@ -139,7 +139,6 @@ export class LinkLeg {
   /** A frame of the connector came: it is alive. */
   sawFrame(nowMs: number): void {
     this.#lastFrameMs = nowMs;
-    this.#askedAtMs = null;
   }
 
   /** Something leaves that a connector that lives is heard after: only then its silence is looked for (PROTOCOL.md LINK5). */
