@@ -23,8 +23,6 @@ export interface ControlOptions {
   /** A free one unless given. */
   readonly port?: number;
   readonly secret?: string;
-  /** Port for workerd's inspector; none unless given. */
-  readonly inspectorPort?: number;
 }
 
 /** Migrates the local D1 and starts workerd. */
@@ -40,12 +38,9 @@ export async function startBenchControl(options: ControlOptions): Promise<BenchC
   return runBenchControl({ ...options, port, secret, publicPort });
 }
 
-type Running = ControlOptions & Required<Omit<ControlOptions, "inspectorPort">>;
-
-async function runBenchControl(options: Running): Promise<BenchControl> {
-  const { stateDir, checkout, port, secret, publicPort, inspectorPort } = options;
-  const inspector = inspectorPort === undefined ? {} : { GATEHOUSE_BENCH_INSPECTOR: String(inspectorPort) };
-  const env = { ...quietEnv(), GATEHOUSE_SECRET: secret, ...inspector };
+async function runBenchControl(options: Required<ControlOptions>): Promise<BenchControl> {
+  const { stateDir, checkout, port, secret, publicPort } = options;
+  const env = { ...quietEnv(), GATEHOUSE_SECRET: secret };
   const args = [path.join(import.meta.dirname, "workerd.ts"), "gatehouse", String(port), stateDir, checkout, String(publicPort)];
   let evicted: () => void = () => undefined;
   const child = start({ args, env, onLine: (line) => void (line === "evicted" && evicted()) });

@@ -2,7 +2,6 @@
 import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
-import { freePort } from "../../../scripts/control-plane.ts";
 import { ECHO_PATH } from "../../support/echo.ts";
 import { newPerson } from "../../support/person.ts";
 import type { AdmittedDevice } from "../../support/person.ts";
@@ -10,7 +9,6 @@ import { isLinkUp, isOnline, startConnector } from "../../support/stack.ts";
 import type { RunningConnector } from "../../support/stack.ts";
 import { residentMib, workerdPids } from "../machine.ts";
 import { startBenchControl } from "./control.ts";
-import { liveHeapMib } from "./live-heap.ts";
 import { each, pidsOf } from "./peer.ts";
 import type { Fleet, FleetSize, Memory } from "./peer.ts";
 
@@ -39,11 +37,9 @@ function ups({ events }: RunningConnector): number {
 
 /** Starts it all. One account holds 50 gateways. */
 export async function gatehouseFleet({ rooms, devicesPerRoom, gatewayPort, token, dir, checkout }: Options): Promise<GatehouseFleet> {
-  const inspectorPort = await freePort();
-  let control = await startBenchControl({ stateDir: path.join(dir, "control-plane"), checkout, inspectorPort });
+  let control = await startBenchControl({ stateDir: path.join(dir, "control-plane"), checkout });
   const connectors: RunningConnector[] = [];
-  const memory = async (): Promise<Memory> => ({
-    heap: await liveHeapMib(inspectorPort),
+  const memory = (): Memory => ({
     relay: residentMib(workerdPids(control.child.process.pid ?? 0)),
     connectors: residentMib(connectors.flatMap(({ child }) => pidsOf(child))),
   });
@@ -53,7 +49,7 @@ export async function gatehouseFleet({ rooms, devicesPerRoom, gatewayPort, token
   };
   try {
     const person = await newPerson(control);
-    const empty = await memory();
+    const empty = memory();
     const gateways: string[] = [];
     await each(rooms, AT_ONCE, async (room) => {
       const stateDir = path.join(dir, `connector-${room}`);
@@ -63,13 +59,13 @@ export async function gatehouseFleet({ rooms, devicesPerRoom, gatewayPort, token
       gateways[room] = await person.claim(connector, `Room ${room}`);
       await connector.until(isOnline, "online");
     });
-    const withRooms = await memory();
+    const withRooms = memory();
     const devices: AdmittedDevice[] = [];
     // The i-th device is on the i-th room, in turn: so are the sockets.
     await each(rooms * devicesPerRoom, AT_ONCE, async (i) => {
       devices[i] = await person.admit(gateways[i % rooms] ?? "", i);
     });
-    const withDevices = await memory();
+    const withDevices = memory();
     const url = `ws://127.0.0.1:${control.port}${ECHO_PATH}`;
     return {
       rooms,

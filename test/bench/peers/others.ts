@@ -8,7 +8,6 @@ import type { Child, StartOptions } from "../../../scripts/children.ts";
 import { freePort, isListening, quietEnv } from "../../../scripts/control-plane.ts";
 import { ECHO_PATH } from "../../support/echo.ts";
 import { commandPath, workerdPids } from "../machine.ts";
-import { liveHeapMib } from "./live-heap.ts";
 import { BROWSER_HEADERS, pidsOf } from "./peer.ts";
 import type { Peer } from "./peer.ts";
 import { relayFleet } from "./relay-fleet.ts";
@@ -81,21 +80,13 @@ export async function rawNode(gatewayPort: number): Promise<Peer> {
       const own = await freePort();
       const child = await startRawRelay(own);
       const connect = (room: number): Promise<Child> => rawConnector(own, gatewayPort, String(room));
-      return relayFleet({
-        rooms,
-        port: own,
-        relay: child,
-        relayPids: () => pidsOf(child),
-        liveHeapMib: () => Promise.resolve(null),
-        connect,
-      });
+      return relayFleet({ rooms, port: own, relay: child, relayPids: () => pidsOf(child), connect });
     },
   };
 }
 
-function startMuxObject(port: number, stateDir: string, inspector: NodeJS.ProcessEnv = {}): Promise<Child> {
-  const args = [path.join(here, "workerd.ts"), "mux", String(port), stateDir];
-  return startedOn(port, { args, env: { ...quietEnv(), ...inspector } });
+function startMuxObject(port: number, stateDir: string): Promise<Child> {
+  return startedOn(port, { args: [path.join(here, "workerd.ts"), "mux", String(port), stateDir], env: quietEnv() });
 }
 
 /** Minimal multiplexing Durable Object, started as Gatehouse's control plane is; its connector is the raw relay's. */
@@ -109,17 +100,9 @@ export async function muxObject(gatewayPort: number, dir: string): Promise<Peer>
     relayPids: () => pids(relay),
     fleet: async ({ rooms }) => {
       const own = await freePort();
-      const inspectorPort = await freePort();
-      const child = await startMuxObject(own, path.join(dir, "mux-objects"), { GATEHOUSE_BENCH_INSPECTOR: String(inspectorPort) });
+      const child = await startMuxObject(own, path.join(dir, "mux-objects"));
       const connect = (room: number): Promise<Child> => rawConnector(own, gatewayPort, String(room));
-      return relayFleet({
-        rooms,
-        port: own,
-        relay: child,
-        relayPids: () => pids(child),
-        liveHeapMib: () => liveHeapMib(inspectorPort),
-        connect,
-      });
+      return relayFleet({ rooms, port: own, relay: child, relayPids: () => pids(child), connect });
     },
   };
 }

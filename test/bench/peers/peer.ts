@@ -26,8 +26,6 @@ export interface FleetSize {
 /** Resident MiB of the relay and of all connectors at one moment; null where the system does not tell. */
 export interface Memory {
   readonly relay: number | null;
-  /** Of the relay: what its Worker's heap holds after a collection; null where it is no Worker. */
-  readonly heap: number | null;
   readonly connectors: number | null;
 }
 
@@ -38,7 +36,7 @@ export interface Fleet {
   readonly devices: number | null;
   /** Where the n-th socket dials: one room after the other. */
   target(socket: number): Target;
-  memory(): Promise<Memory>;
+  memory(): Memory;
   /** Memory before the first room, with all rooms, and with their devices. */
   readonly grown: { readonly empty: Memory; readonly rooms: Memory; readonly devices: Memory };
   stop(): Promise<void>;

@@ -12,28 +12,23 @@ interface Parts {
   readonly port: number;
   readonly relay: Child;
   readonly relayPids: () => readonly number[];
-  readonly liveHeapMib: () => Promise<number | null>;
   /** Starts the connector of one room; fulfilled when its link is up. */
   readonly connect: (room: number) => Promise<Child>;
 }
 
-export async function relayFleet({ rooms, port, relay, relayPids, liveHeapMib, connect }: Parts): Promise<Fleet> {
+export async function relayFleet({ rooms, port, relay, relayPids, connect }: Parts): Promise<Fleet> {
   const connectors: Child[] = [];
-  const memory = async (): Promise<Memory> => ({
-    heap: await liveHeapMib(),
-    relay: residentMib(relayPids()),
-    connectors: residentMib(pidsOf(...connectors)),
-  });
+  const memory = (): Memory => ({ relay: residentMib(relayPids()), connectors: residentMib(pidsOf(...connectors)) });
   const stop = async (): Promise<void> => {
     await Promise.all(connectors.map((child) => child.stop()));
     await relay.stop();
   };
   try {
-    const empty = await memory();
+    const empty = memory();
     await each(rooms, AT_ONCE, async (room) => {
       connectors[room] = await connect(room);
     });
-    const withRooms = await memory();
+    const withRooms = memory();
     return {
       rooms,
       devices: null,

@@ -1,6 +1,5 @@
 /**
- * One workerd with one Worker, as a process: `workerd.ts gatehouse <port> <state folder> <checkout> <public port>` or `workerd.ts mux <port> <state folder>`,
- * with its inspector on the port in GATEHOUSE_BENCH_INSPECTOR if there is one.
+ * One workerd with one Worker, as a process: `workerd.ts gatehouse <port> <state folder> <checkout> <public port>` or `workerd.ts mux <port> <state folder>`.
  * SIGUSR2 takes every room out of memory and closes its sockets. Without the second workerd that `wrangler dev` puts in front for its own purposes: on Cloudflare there is none either, and it would hide what relays cost.
  */
 import { readFileSync } from "node:fs";
@@ -15,11 +14,9 @@ type V4Options = Parameters<typeof convertV4MiniflareOptions>[0];
 const [kind, portText = "", stateDir = "", checkout = root, publicPort = portText] = process.argv.slice(2);
 const port = Number(portText);
 const WORKER = "gatehouse";
-const inspector = process.env["GATEHOUSE_BENCH_INSPECTOR"];
 const common = {
   host: "127.0.0.1",
   port,
-  ...(inspector === undefined ? {} : { inspectorPort: Number(inspector) }),
   resourcePersistencePath: path.join(stateDir, "workerd/v3"),
 };
 
