@@ -116,8 +116,6 @@ export const LINK_HANDSHAKE_MS = 10_000;
 export const HEARTBEAT_IDLE_MS = 30_000;
 /** Heartbeat while a stream or a waiting device exists: a dead peer is found within 15 s. */
 export const HEARTBEAT_BUSY_MS = 5_000;
-/** Two beats of HEARTBEAT_BUSY_MS: a link that was heard within this time needs no look. */
-export const LINK_HEARD_MS = 10_000;
 /** A beat and a half: what stands still on a busy link that was not heard for so long stands still between room and connector. */
 export const LINK_QUIET_MS = 7_500;
 /** A busy link without any sign of life for this long is dead for the room: three beats of HEARTBEAT_BUSY_MS. */

@@ -4,7 +4,6 @@ import { linkProofFields } from "../../core/key-log.ts";
 import type { Piece } from "../../core/message-frames.ts";
 import type { ReceiveCredit } from "../../core/stream-credit.ts";
 import { FrameSender } from "../../core/frame-sender.ts";
-import { FRAME_OPEN, FRAME_PROBE } from "../../protocol/frame.ts";
 import type { FrameType } from "../../protocol/frame.ts";
 import { linkKey } from "../../core/key-rotation.ts";
 import { verifyTagged } from "../../core/public-key.ts";
@@ -19,7 +18,6 @@ import {
 } from "../../protocol/close-codes.ts";
 import {
   LINK_HANDSHAKE_MS,
-  LINK_HEARD_MS,
   LINK_QUIET_MS,
   LINK_SILENCE_MS,
   MAX_CONTROL_CHARS,
@@ -73,8 +71,6 @@ export class LinkLeg {
   #nextInBlock = 0;
   /** A frame is a sign of life, too; forgotten in hibernation, where none came. */
   #lastFrameMs = 0;
-  /** When something last left that no sign of life was seen after; forgotten in hibernation, which takes longer than the answer. */
-  #askedAtMs: number | null = null;
 
   readonly #frames = new FrameSender({
     transmit: (message) => this.#transmit(message),
@@ -115,14 +111,12 @@ export class LinkLeg {
 
   /** Sends one frame (arguments as `encodeFrame`'s); dropped when there is no link. */
   sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void {
-    if (type === FRAME_OPEN || type === FRAME_PROBE) this.#asks();
     this.#frames.put(type, flags, streamId, payload);
     this.#frames.flush();
   }
 
   /** Sends pieces as DATA, in as few messages as the connector takes, and credit of the direction back with them. */
   sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit): void {
-    this.#asks();
     let credit = this.#frames.isBatching ? back.goAlong() : 0;
     for (const piece of pieces) {
       this.#frames.putData(streamId, piece, credit);
@@ -139,14 +133,6 @@ export class LinkLeg {
   /** A frame of the connector came: it is alive. */
   sawFrame(nowMs: number): void {
     this.#lastFrameMs = nowMs;
-  }
-
-  /** Something leaves that a connector that lives is heard after: only then its silence is looked for (PROTOCOL.md LINK5). */
-  #asks(): void {
-    if (this.#current === null) return;
-    const nowMs = this.#options.now();
-    if (this.#askedAtMs === null) this.#options.wakeBy(nowMs + LINK_SILENCE_MS);
-    this.#askedAtMs = nowMs;
   }
 
   /** Whether a link that should beat every five seconds was not heard for longer. */
@@ -264,12 +250,11 @@ export class LinkLeg {
 
   /**
    * Closes sockets that did not prove themselves in time (a slow network is no refusal: they may dial again), and a busy link that has been silent for too long: of a machine that lost its
-   * network nobody else tells. Looked for is that only while somebody waits: for what is on its way, or for what `isWatched` names.
+   * network nobody else tells.
    *
-   * @param isWatched a device waits at the door, or a request for its answer
    * @returns when to look again, or null when nothing is pending
    */
-  checkLife(nowMs: number, isWatched: boolean): number | null {
+  checkLife(nowMs: number): number | null {
     let next: number | null = null;
     const later = (atMs: number): void => {
       next = next === null ? atMs : Math.min(next, atMs);
@@ -289,11 +274,9 @@ export class LinkLeg {
     }
     const link = this.#current;
     if (link === null || link.attachment.busySinceMs === null) return next;
-    const lastSignMs = this.#lastSignMs(link);
-    if (this.#askedAtMs !== null && this.#askedAtMs < lastSignMs) this.#askedAtMs = null;
-    if (lastSignMs + LINK_SILENCE_MS <= nowMs) this.end(CLOSE_GATEWAY_GONE, "no sign of life");
-    // One that was heard two beats ago missed one; what it was asked before a sleep is not known any more.
-    else if (isWatched || this.#askedAtMs !== null || nowMs - lastSignMs >= LINK_HEARD_MS) later(lastSignMs + LINK_SILENCE_MS);
+    const deadlineMs = this.#lastSignMs(link) + LINK_SILENCE_MS;
+    if (deadlineMs <= nowMs) this.end(CLOSE_GATEWAY_GONE, "no sign of life");
+    else later(deadlineMs);
     return next;
   }
 
@@ -319,7 +302,6 @@ export class LinkLeg {
   #up(link: { readonly ws: WebSocket; attachment: LinkAttachment }): void {
     this.#current = link;
     this.#frames.isBatching = link.attachment.batch ?? false;
-    this.#askedAtMs = null;
   }
 
   #note(link: { readonly ws: WebSocket; attachment: LinkAttachment }, change: Partial<LinkAttachment>): void {

@@ -20,7 +20,7 @@ import {
   isBatch,
 } from "../../protocol/frame.ts";
 import type { Frame, FrameType } from "../../protocol/frame.ts";
-import { FRAME_HEADER_BYTES, LINK_SILENCE_MS, ROOM_MESSAGES } from "../../protocol/limits.ts";
+import { FRAME_HEADER_BYTES, ROOM_MESSAGES } from "../../protocol/limits.ts";
 import type { LinkResult, ToConnector } from "../../protocol/link-messages.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { LinkAttachment, StreamAttachment } from "./attachments.ts";
@@ -144,8 +144,7 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   endExpired(nowMs: number): number | null {
     this.#endWhere((session) => session.expiresAtMs <= nowMs, CLOSE_SESSION_OVER, "session over");
-    const { exchanges, upgrades } = this.#streams;
-    const lifeMs = this.#link.checkLife(nowMs, this.#isWaiting || exchanges.size + upgrades.size > 0);
+    const lifeMs = this.#link.checkLife(nowMs);
     for (const stream of this.#streams.sockets.values()) if (this.#guard(stream)) stream.resume();
     const endMs = this.#streams.firstEndMs();
     return lifeMs === null || endMs === null ? (lifeMs ?? endMs) : Math.min(lifeMs, endMs);
@@ -160,7 +159,6 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   setWaiting(waiting: boolean): void {
-    if (waiting && !this.#isWaiting && this.#link.isUp) this.#options.wakeBy(this.nowMs() + LINK_SILENCE_MS);
     this.#isWaiting = waiting;
     this.#tellBusy();
   }
