@@ -1,9 +1,6 @@
 /** The connector's one link to its room: one loop dials, proves the key, beats, and dials again (PROTOCOL.md LINK). */
 import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
-import { keyThumbprint } from "../core/digests.ts";
-import { judgeSession } from "../core/judge.ts";
-import type { Judged } from "../core/judge.ts";
 import { compareHeads, linkProofFields } from "../core/key-log.ts";
 import { nextDial, retryAfterMs } from "../core/link-backoff.ts";
 import {
@@ -20,7 +17,7 @@ import { batchError, decodeFrame, framesOf, isBatch } from "../protocol/frame.ts
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_BATCH_BYTES, RECONNECT_MAX_MS } from "../protocol/limits.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
-import type { LinkResult, ToConnector, ToRoom } from "../protocol/link-messages.ts";
+import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { joined } from "../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL } from "../protocol/version.ts";
 import { ROOM_PONG } from "../protocol/words.ts";
@@ -30,10 +27,10 @@ import { Cuts } from "./cuts.ts";
 import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
+import { LinkCommands } from "./link-commands.ts";
 import { LinkHops } from "./link-hops.ts";
 import { LinkTraffic } from "./link-traffic.ts";
 import type { Measured } from "./metrics.ts";
-import { ownerChangeOf } from "./owner-change.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
 import { Streams } from "./streams.ts";
@@ -62,13 +59,9 @@ export interface LinkOptions {
   readonly onAlarm: (alarm: KeyLogAlarm) => void;
 }
 
-type Command = Exclude<ToConnector, { type: "challenge" | "attention" | "probe" | "hops" }>;
-
 const NONCE_BYTES = 32;
 /** A control plane that hangs must not keep this process. */
 const CLOSE_WITHIN_MS = 1_000;
-/** What the room owes and the disk refused is tried again this much later. */
-const DISK_RETRY_MS = 30_000;
 
 export class Link {
   readonly #options: LinkOptions;
@@ -100,8 +93,7 @@ export class Link {
   #reported: string | null = null;
   #protocol = LINK_PROTOCOL;
   #clockAheadMs: number | null = null;
-  /** One command at a time: a cut never overtakes the grant before it. */
-  #commands: Promise<void> = Promise.resolve();
+  readonly #commands: LinkCommands;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -126,6 +118,8 @@ export class Link {
     const send = (message: ToRoom): void => this.#send(message);
     this.#cuts = new Cuts({ admitted, log, identity, gateway, now, send, endStreams: (device) => this.#streams.endDevice(device) });
     this.#drift = new DriftWatch({ admitted, gateway, now, send });
+    const parts = { audit: this.#audit, cuts: this.#cuts, drift: this.#drift, send };
+    this.#commands = new LinkCommands({ ...options, ...parts, welcomed: (message) => this.#welcomed(message) });
     options.log.onAppend = (line) => this.#sendLog([line]);
     options.log.onRotated = (seq) => this.#rotated(seq);
     this.hops = new LinkHops({
@@ -238,7 +232,7 @@ export class Link {
       if (message.type === "probe" || message.type === "hops") return this.hops.take(message, () => this.#socket === socket);
       // At once: frames may follow in the same turn.
       if (message.type === "welcome") this.#frames.isBatching = message.batch ?? false;
-      this.#enqueue(socket, message);
+      this.#commands.take(message, () => this.#socket === socket);
     });
     socket.on("unexpected-response", (_request, response) => {
       why = `the control plane answered ${response.statusCode ?? 0}`;
@@ -334,104 +328,31 @@ export class Link {
     this.#send({ type: "report", report: said });
   }
 
-  async #command(message: Command): Promise<void> {
-    const { files, admitted, gateway, log, now } = this.#options;
+  /** The room believes this machine's proof. */
+  #welcomed(message: Extract<ToConnector, { type: "welcome" }>): void {
     const file = this.#file();
-    switch (message.type) {
-      case "welcome": {
-        if (message.gateway !== file.gateway || message.origin !== file.origin)
-          return this.#socket?.close(CLOSE_PROTOCOL, "another gateway's room");
-        files.write("gateway", { ...file, generation: message.generation });
-        clearTimeout(this.#handshake);
-        this.#isUp = true;
-        this.#traffic.up();
-        this.#upSinceMs = now();
-        this.hops.beat.start(HEARTBEAT_IDLE_MS);
-        this.#send({ type: "ack", generation: message.generation });
-        this.#clockAheadMs = clockAheadMs(now(), message.serverTimeMs);
-        this.#report();
-        this.#options.onStatus({ state: "up", clockAheadMs: this.#clockAheadMs });
-        if (this.#protocol >= 2) {
-          this.#compareHeads(message.head ?? null);
-          this.sayAlarm();
-          this.#audit.linkUp();
-        }
-        this.#cuts.linkUp();
-        // Not waited for: a gateway that takes its time must not hold up the next cut.
-        void this.#cuts.finish().catch(() => undefined);
-        void this.#drift.linkUp();
-        return undefined;
-      }
-      case "nonce-request":
-        return this.#send({ type: "nonce", id: message.id, ...(await this.#sessionNonce()) });
-      case "grant": {
-        const kept = await admitted.keepGrant(message.signed);
-        const needsHost = kept.ok && admitted.grant(message.grant)?.isConfirmed === false;
-        return this.#result(message.id, kept, needsHost ? { needsHost } : kept.ok ? { first: await this.#sessionNonce() } : {});
-      }
-      case "session": {
-        if (!gateway.isServing) return this.#result(message.id, { ok: false, refusal: "not-serving" });
-        const judged = await judgeSession(log.state, {
-          session: message.session,
-          signed: message.signed,
-          activationCode: message.activationCode,
-          takeNonce: (nonce) => admitted.takeNonce(nonce),
-          grant: (id) => admitted.grant(id),
-          nowMs: now(),
-        });
-        if (judged.ok) await admitted.keepSession(judged.value);
-        return this.#result(message.id, judged);
-      }
-      case "owner-key":
-      case "owner-remove":
-      case "recovery-key":
-      case "recover": {
-        const change = ownerChangeOf(message);
-        if (change === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
-        return this.#result(message.id, await admitted.changeOwner(change));
-      }
-      case "log-ack":
-        return files.write("roomHead", message.head);
-      case "audit-head":
-        return this.#audit.take(message);
-      case "cut": {
-        const cut = await this.#cuts.byOwner(message).catch(() => null);
-        // The disk refused: the streams have ended and the device is denied as long as this process runs. The room asks again.
-        if (cut === null) return this.#result(message.id, { ok: false, refusal: "internal" });
-        return this.#send({ type: "result", id: message.id, ok: true, cut });
-      }
-      case "receipt-ack":
-        return this.#cuts.acked(message.cut);
-      case "remove-entry": {
-        const done = await this.#drift.remove(message.entry).catch(() => "not-serving" as const);
-        return this.#result(message.id, done === "done" ? { ok: true, value: null } : { ok: false, refusal: done });
-      }
+    const { files, now } = this.#options;
+    if (message.gateway !== file.gateway || message.origin !== file.origin)
+      return this.#socket?.close(CLOSE_PROTOCOL, "another gateway's room");
+    files.write("gateway", { ...file, generation: message.generation });
+    clearTimeout(this.#handshake);
+    this.#isUp = true;
+    this.#traffic.up();
+    this.#upSinceMs = now();
+    this.hops.beat.start(HEARTBEAT_IDLE_MS);
+    this.#send({ type: "ack", generation: message.generation });
+    this.#clockAheadMs = clockAheadMs(now(), message.serverTimeMs);
+    this.#report();
+    this.#options.onStatus({ state: "up", clockAheadMs: this.#clockAheadMs });
+    if (this.#protocol >= 2) {
+      this.#compareHeads(message.head ?? null);
+      this.sayAlarm();
+      this.#audit.linkUp();
     }
-  }
-
-  /** What a session may begin with: used once, for five minutes. */
-  async #sessionNonce(): Promise<{ readonly nonce: string; readonly connectorKey: string }> {
-    const { admitted, identity } = this.#options;
-    const nonce = randomBytes(NONCE_BYTES).toString("base64url");
-    admitted.addNonce(nonce);
-    return { nonce, connectorKey: await keyThumbprint(identity.publicKey) };
-  }
-
-  /** In order, one at a time. One that fails (the disk refuses) is answered, so that nobody waits for it, and what the room owes is tried again. */
-  #enqueue(socket: WebSocket, message: Command): void {
-    const failed = (): void => {
-      if (this.#socket !== socket || !("id" in message)) return;
-      this.#result(message.id, { ok: false, refusal: "internal" });
-      if (message.type === "session" || message.type === "nonce-request") return;
-      setTimeout(() => {
-        if (this.#socket === socket) this.#enqueue(socket, message);
-      }, DISK_RETRY_MS).unref();
-    };
-    this.#commands = this.#commands.then(() => this.#command(message)).catch(failed);
-  }
-
-  #result(id: string, judged: Judged<unknown>, more: Pick<LinkResult, "needsHost" | "first"> = {}): void {
-    this.#send({ type: "result", id, ok: judged.ok, ...(judged.ok ? more : { refusal: judged.refusal }) });
+    this.#cuts.linkUp();
+    // Not waited for: a gateway that takes its time must not hold up the next cut.
+    void this.#cuts.finish().catch(() => undefined);
+    void this.#drift.linkUp();
   }
 
   /** PROTOCOL.md KL6: whether room and machine tell the same story, and what the room lacks of it. */

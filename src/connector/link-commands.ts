@@ -1,0 +1,128 @@
+/** What the room asks of this machine: one command at a time, each answered (PROTOCOL.md LINK7). */
+import { randomBytes } from "node:crypto";
+import { keyThumbprint } from "../core/digests.ts";
+import { judgeSession } from "../core/judge.ts";
+import type { Judged } from "../core/judge.ts";
+import type { LinkResult, ToConnector, ToRoom } from "../protocol/link-messages.ts";
+import type { Admitted } from "./admitted.ts";
+import type { AuditAnchor } from "./audit-anchor.ts";
+import type { Cuts } from "./cuts.ts";
+import type { DriftWatch } from "./drift-watch.ts";
+import type { Identity } from "./identity.ts";
+import type { KeyLog } from "./key-log-file.ts";
+import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
+import { ownerChangeOf } from "./owner-change.ts";
+import type { StateFiles } from "./state-files.ts";
+
+/** What has its turn; the rest of what a room says is answered at once. */
+type Command = Exclude<ToConnector, { type: "challenge" | "attention" | "probe" | "hops" }>;
+
+export interface CommandParts {
+  readonly files: StateFiles;
+  readonly identity: Identity;
+  readonly admitted: Admitted;
+  readonly log: KeyLog;
+  readonly gateway: OpenclawGateway;
+  readonly now: () => number;
+  readonly audit: AuditAnchor;
+  readonly cuts: Cuts;
+  readonly drift: DriftWatch;
+  readonly send: (message: ToRoom) => void;
+  readonly welcomed: (message: Extract<ToConnector, { type: "welcome" }>) => void;
+}
+
+const NONCE_BYTES = 32;
+/** What the room owes and the disk refused is tried again this much later. */
+const DISK_RETRY_MS = 30_000;
+
+export class LinkCommands {
+  readonly #parts: CommandParts;
+  /** One command at a time: a cut never overtakes the grant before it. */
+  #commands: Promise<void> = Promise.resolve();
+
+  constructor(parts: CommandParts) {
+    this.#parts = parts;
+  }
+
+  async #command(message: Command): Promise<void> {
+    const { files, admitted, gateway, log, now } = this.#parts;
+    if (files.read("gateway") === null) throw new Error("not enrolled");
+    switch (message.type) {
+      case "welcome":
+        return this.#parts.welcomed(message);
+      case "nonce-request":
+        return this.#parts.send({ type: "nonce", id: message.id, ...(await this.#sessionNonce()) });
+      case "grant": {
+        const kept = await admitted.keepGrant(message.signed);
+        const needsHost = kept.ok && admitted.grant(message.grant)?.isConfirmed === false;
+        return this.#result(message.id, kept, needsHost ? { needsHost } : kept.ok ? { first: await this.#sessionNonce() } : {});
+      }
+      case "session": {
+        if (!gateway.isServing) return this.#result(message.id, { ok: false, refusal: "not-serving" });
+        const judged = await judgeSession(log.state, {
+          session: message.session,
+          signed: message.signed,
+          activationCode: message.activationCode,
+          takeNonce: (nonce) => admitted.takeNonce(nonce),
+          grant: (id) => admitted.grant(id),
+          nowMs: now(),
+        });
+        if (judged.ok) await admitted.keepSession(judged.value);
+        return this.#result(message.id, judged);
+      }
+      case "owner-key":
+      case "owner-remove":
+      case "recovery-key":
+      case "recover": {
+        const change = ownerChangeOf(message);
+        if (change === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
+        return this.#result(message.id, await admitted.changeOwner(change));
+      }
+      case "log-ack":
+        return files.write("roomHead", message.head);
+      case "audit-head":
+        return this.#parts.audit.take(message);
+      case "cut": {
+        const cut = await this.#parts.cuts.byOwner(message).catch(() => null);
+        // The disk refused: the streams have ended and the device is denied as long as this process runs. The room asks again.
+        if (cut === null) return this.#result(message.id, { ok: false, refusal: "internal" });
+        return this.#parts.send({ type: "result", id: message.id, ok: true, cut });
+      }
+      case "receipt-ack":
+        return this.#parts.cuts.acked(message.cut);
+      case "remove-entry": {
+        const done = await this.#parts.drift.remove(message.entry).catch(() => "not-serving" as const);
+        return this.#result(message.id, done === "done" ? { ok: true, value: null } : { ok: false, refusal: done });
+      }
+    }
+  }
+
+  /** What a session may begin with: used once, for five minutes. */
+  async #sessionNonce(): Promise<{ readonly nonce: string; readonly connectorKey: string }> {
+    const { admitted, identity } = this.#parts;
+    const nonce = randomBytes(NONCE_BYTES).toString("base64url");
+    admitted.addNonce(nonce);
+    return { nonce, connectorKey: await keyThumbprint(identity.publicKey) };
+  }
+
+  /**
+   * In order, one at a time. One that fails (the disk refuses) is answered, so that nobody waits for it, and what the room owes is tried again.
+   *
+   * @param isCurrent whether the link that it came on still is
+   */
+  take(message: Command, isCurrent: () => boolean): void {
+    const failed = (): void => {
+      if (!isCurrent() || !("id" in message)) return;
+      this.#result(message.id, { ok: false, refusal: "internal" });
+      if (message.type === "session" || message.type === "nonce-request") return;
+      setTimeout(() => {
+        if (isCurrent()) this.take(message, isCurrent);
+      }, DISK_RETRY_MS).unref();
+    };
+    this.#commands = this.#commands.then(() => this.#command(message)).catch(failed);
+  }
+
+  #result(id: string, judged: Judged<unknown>, more: Pick<LinkResult, "needsHost" | "first"> = {}): void {
+    this.#parts.send({ type: "result", id, ok: judged.ok, ...(judged.ok ? more : { refusal: judged.refusal }) });
+  }
+}
