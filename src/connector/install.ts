@@ -20,16 +20,21 @@ function unitWord(text: string): string {
   return /[\s"'\\;]/.test(escaped) ? `"${escaped.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : escaped;
 }
 
-/** @returns a systemd user unit that keeps `gatehouse run` alive, except after an end that dialling again would not change */
+/**
+ * A killed connector is to be back within two seconds, and however often it ends: the wait for the control plane is in the program itself.
+ *
+ * @returns a systemd user unit that keeps `gatehouse run` alive, except after an end that dialling again would not change
+ */
 function serviceUnit(words: readonly string[]): string {
   return `[Unit]
 Description=Gatehouse connector
 After=network-online.target
+StartLimitIntervalSec=0
 
 [Service]
 ExecStart=${words.map(unitWord).join(" ")}
 Restart=on-failure
-RestartSec=5
+RestartSec=1
 RestartPreventExitStatus=${EXIT.usage} ${EXIT.refused} ${EXIT.superseded}
 
 [Install]
