@@ -335,7 +335,9 @@ test("install prints and changes nothing; uninstall asks, then puts OpenClaw's s
   expect(install.code).toBe(0);
   expect(install.json()).toMatchObject([{ event: "install", unit: expect.stringContaining(`run --state ${stateDir}`) as string }]);
   // Killed ones are back soon and always; one that was refused for good (exit codes of design.md) stays down.
-  expect(install.json()[0]?.["unit"]).toMatch(/StartLimitIntervalSec=0\n[^]*Restart=on-failure\nRestartSec=1\nRestartPreventExitStatus=2 4 6\n/);
+  expect(install.json()[0]?.["unit"]).toMatch(
+    /StartLimitIntervalSec=0\n[^]*Restart=on-failure\nRestartSec=1\nRestartPreventExitStatus=2 4 6\n/,
+  );
   expect(readdirSync(home)).toEqual([]);
   const asked = await host(["uninstall"]);
   expect([asked.code, asked.text]).toEqual([3, "Nothing was changed. Run again with --yes."]);
