@@ -4,7 +4,7 @@ import type { Browser, Page } from "playwright-core";
 import { freePort, startControlPlane } from "../../scripts/control-plane.ts";
 import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, nextHello, review } from "../support/journey.ts";
+import { allow, ask, claim, nextHello, review, watchRequests } from "../support/journey.ts";
 import { isOnline, scratch, startConnector } from "../support/stack.ts";
 import { quantile } from "./load.ts";
 import { ForeignLoad } from "./machine.ts";
@@ -112,6 +112,7 @@ export async function real({ dir, rounds, say, onStop }: RealOptions) {
     const page = await newDevice(browser);
     const hello = nextHello(page);
     const reached = steps(page);
+    const quiet = watchRequests(page);
     const digits = await ask(page, origin);
     await owner.goto(control.appOrigin + gatewayPath);
     await review(owner);
@@ -126,7 +127,7 @@ export async function real({ dir, rounds, say, onStop }: RealOptions) {
       before = at;
     }
     // What the page that is connected now still does would be counted into the loads.
-    await page.waitForLoadState("networkidle");
+    await quiet();
     const ways = [
       // The same session in a fresh cache: what an allowed device's first visit costs.
       { name: "through the room", url: `${origin}/`, cookies: await page.context().cookies(origin) },
@@ -136,9 +137,10 @@ export async function real({ dir, rounds, say, onStop }: RealOptions) {
     for (const { name, url, cookies } of round % 2 === 0 ? ways : ways.toReversed()) {
       const fresh = await newDevice(browser);
       await fresh.context().addCookies(cookies);
+      const still = watchRequests(fresh);
       for (const which of ["first", "second"]) {
         loads[`${which}, ${name}`]?.push(await pageLoad(fresh, url));
-        await fresh.waitForLoadState("networkidle");
+        await still();
       }
       await fresh.context().close();
     }

@@ -7,7 +7,7 @@ import { freePort } from "../../scripts/control-plane.ts";
 import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, nextHello, review } from "../support/journey.ts";
+import { allow, ask, claim, nextHello, review, watchRequests } from "../support/journey.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
@@ -48,9 +48,10 @@ async function coldLoad(): Promise<Served> {
   const answers: Response[] = [];
   page.on("response", (response) => answers.push(response));
   const hello = nextHello(page);
+  const quiet = watchRequests(page);
   await page.goto(`${origin}/`, { waitUntil: "load" });
   await hello;
-  await page.waitForLoadState("networkidle");
+  await quiet();
   const edge: string[] = [];
   const gateway: string[] = [];
   let [bytes, edgeBytes] = [0, 0];
@@ -100,12 +101,13 @@ beforeAll(async () => {
   origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
   device = await newDevice();
   const hello = nextHello(device);
+  const quiet = watchRequests(device);
   const digits = await ask(device, origin);
   await owner.goto(stack.control.appOrigin + gatewayPath);
   await review(owner);
   await allow(owner, digits);
   await hello;
-  await device.waitForLoadState("networkidle");
+  await quiet();
 });
 
 afterAll(async () => {

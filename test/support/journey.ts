@@ -1,5 +1,5 @@
 /** Steps of the main journey as a person does them, in a real browser. */
-import type { Page } from "playwright-core";
+import type { Page, Request } from "playwright-core";
 
 /** Follows a claim link: makes the account on the way, keeps the recovery codes, adds the gateway. @returns the gateway's page path */
 export async function claim(page: Page, claimUrl: string, name: string): Promise<string> {
@@ -58,6 +58,39 @@ export function nextHello(page: Page): Promise<readonly string[]> {
       });
     });
   });
+}
+
+const QUIET_MS = 500;
+
+/**
+ * Watches what the page asks for. Call before it loads. Playwright's `networkidle` waits for bodies as well, and the stock page leaves that of a
+ * missing picture unread, which then never ends.
+ *
+ * @returns waits until every request has its answer and none came for half a second
+ */
+export function watchRequests(page: Page): () => Promise<void> {
+  const open = new Set<Request>();
+  let quiet: (() => void) | null = null;
+  let timer: NodeJS.Timeout | undefined;
+  const look = (): void => {
+    clearTimeout(timer);
+    if (open.size === 0) timer = setTimeout(() => quiet?.(), QUIET_MS);
+  };
+  page.on("request", (request) => {
+    open.add(request);
+    look();
+  });
+  const answered = (request: Request): void => {
+    open.delete(request);
+    look();
+  };
+  page.on("response", (response) => answered(response.request()));
+  page.on("requestfailed", answered);
+  return () =>
+    new Promise((resolve) => {
+      quiet = resolve;
+      look();
+    });
 }
 
 /** Every text that the page's sockets carried, both ways; for proving what never crosses. */

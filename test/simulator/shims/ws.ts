@@ -101,6 +101,10 @@ export class WebSocket extends EventEmitter {
     this.#endpoint.destroy();
   }
 
+  get isPaused(): boolean {
+    return this.#endpoint?.isFrozen ?? false;
+  }
+
   pause(): void {
     if (this.#state === WebSocket.OPEN || this.#state === WebSocket.CLOSING) this.#endpoint?.pause();
   }
