@@ -32,13 +32,16 @@ export interface CommandParts {
 }
 
 const NONCE_BYTES = 32;
-/** What the room owes and the disk refused is tried again this much later. */
-const DISK_RETRY_MS = 30_000;
+/** The room is asked this much later for what it owes still, when the disk refused some of it. */
+const ASK_AGAIN_MS = 30_000;
 
 export class LinkCommands {
   readonly #parts: CommandParts;
   /** One command at a time: a cut never overtakes the grant before it. */
   #commands: Promise<void> = Promise.resolve();
+  /** Of the last `welcome`. */
+  #generation = 0;
+  #again: { readonly timer: NodeJS.Timeout; readonly isCurrent: () => boolean } | null = null;
 
   constructor(parts: CommandParts) {
     this.#parts = parts;
@@ -49,6 +52,7 @@ export class LinkCommands {
     if (files.read("gateway") === null) throw new Error("not enrolled");
     switch (message.type) {
       case "welcome":
+        this.#generation = message.generation;
         return this.#parts.welcomed(message);
       case "nonce-request":
         return this.#parts.send({ type: "nonce", id: message.id, ...(await this.#sessionNonce()) });
@@ -106,7 +110,8 @@ export class LinkCommands {
   }
 
   /**
-   * In order, one at a time. One that fails (the disk refuses) is answered, so that nobody waits for it, and what the room owes is tried again.
+   * In order, one at a time. One that fails (the disk refuses) is answered, so that nobody waits for it, and is not kept: what the owner
+   * decides meanwhile may take its place, and only the room knows what it owes then (PROTOCOL.md LINK7).
    *
    * @param isCurrent whether the link that it came on still is
    */
@@ -114,12 +119,21 @@ export class LinkCommands {
     const failed = (): void => {
       if (!isCurrent() || !("id" in message)) return;
       this.#result(message.id, { ok: false, refusal: "internal" });
-      if (message.type === "session" || message.type === "nonce-request") return;
-      setTimeout(() => {
-        if (isCurrent()) this.take(message, isCurrent);
-      }, DISK_RETRY_MS).unref();
+      if (message.type !== "session" && message.type !== "nonce-request") this.#askAgain(isCurrent);
     };
     this.#commands = this.#commands.then(() => this.#command(message)).catch(failed);
+  }
+
+  /** Once for all that failed on this link by then: after an `ack` the room sends what it owes. */
+  #askAgain(isCurrent: () => boolean): void {
+    if (this.#again?.isCurrent() === true) return;
+    clearTimeout(this.#again?.timer);
+    const timer = setTimeout(() => {
+      this.#again = null;
+      if (isCurrent()) this.#parts.send({ type: "ack", generation: this.#generation });
+    }, ASK_AGAIN_MS);
+    timer.unref();
+    this.#again = { timer, isCurrent };
   }
 
   #result(id: string, judged: Judged<unknown>, more: Pick<LinkResult, "needsHost" | "first"> = {}): void {

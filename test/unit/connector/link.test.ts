@@ -1,11 +1,13 @@
 /** The connector's link against a room that the test plays: what it says without being asked, and what it measures. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Link } from "../../../src/connector/link.ts";
 import type { LinkStatus } from "../../../src/connector/link.ts";
-import { keyThumbprint } from "../../../src/core/digests.ts";
+import { LogWriteError } from "../../../src/connector/key-log-file.ts";
+import { deviceId, keyThumbprint } from "../../../src/core/digests.ts";
 import { HOP_ROUNDS, HOP_SAMPLES } from "../../../src/protocol/limits.ts";
 import type { ToRoom } from "../../../src/protocol/link-messages.ts";
-import { ConnectorState } from "../../support/connector-state.ts";
+import { ConnectorState, TEST_GATEWAY } from "../../support/connector-state.ts";
+import { newDevice } from "../../support/fake-device.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
 import { PlayedRoom } from "../../support/played-room.ts";
 
@@ -48,6 +50,7 @@ beforeEach(async () => {
 afterEach(async () => {
   link.stop();
   await room.stop();
+  vi.restoreAllMocks();
 });
 
 /** Everything that the connector says up to the answer of this probe, which is sent now. */
@@ -184,4 +187,47 @@ test("[SE1] the yes to a grant brings a nonce that one session takes; a grant th
   expect(await answerTo("b", { gateway: "z".repeat(23) })).toEqual({ type: "result", id: "b", ok: false, refusal: "wrong-gateway" });
   await state.log.append({ type: "policy", policy: { maxAccess: "full", maxExpiryMs: 7_776_000_000, confirmOnHost: "full" } }, state.nowMs);
   expect(await answerTo("c", { access: "full" })).toEqual({ type: "result", id: "c", ok: true, needsHost: true });
+});
+
+/** Timers that the connector set since: the test says when they are due. The others run as they do. */
+function heldTimers(ms: number): (() => void)[] {
+  const held: (() => void)[] = [];
+  const real = globalThis.setTimeout;
+  vi.spyOn(globalThis, "setTimeout").mockImplementation(((run: () => void, afterMs?: number, ...rest: unknown[]) => {
+    if (afterMs !== ms) return real(run, afterMs, ...rest);
+    held.push(run);
+    return real(() => undefined, 0);
+  }) as typeof setTimeout);
+  return held;
+}
+
+test("[LINK7] [case 47] what the disk refused is not applied from memory later: the room is asked once for what it owes by then", async () => {
+  const { generation } = await room.next("ack");
+  const due = heldTimers(30_000);
+  const full = vi.spyOn(state.log, "append").mockRejectedValue(new LogWriteError("full"));
+  const { key } = await newDevice();
+  const device = await deviceId(TEST_GATEWAY, key);
+  const newGrant = (issuedAtMs: number): ReturnType<typeof state.newGrant> => state.newGrant({ key, device, issuedAtMs });
+  const [first, other, anew] = [await newGrant(state.nowMs), await state.newGrant(), await newGrant(state.nowMs + 1)];
+  for (const { id, signed } of [first, other]) room.say({ type: "grant", id, grant: id, signed });
+  for (const { id } of [first, other]) expect(await room.next("result")).toEqual({ type: "result", id, ok: false, refusal: "internal" });
+  room.say({ type: "cut", id: "c", device, cutAtMs: 5, cut: "c".repeat(26) });
+  expect(await room.next("result")).toMatchObject({ id: "c", ok: false, refusal: "internal" });
+  full.mockRestore();
+  // The owner allows the device anew: the room owes neither the first grant nor the cut any more.
+  room.say({ type: "grant", id: anew.id, grant: anew.id, signed: anew.signed });
+  expect(await room.next("result")).toMatchObject({ id: anew.id, ok: true });
+  expect(due).toHaveLength(1);
+  due[0]?.();
+  expect(await saidUntilProbed("a")).toContainEqual({ type: "ack", generation });
+  room.say({ type: "grant", id: other.id, grant: other.id, signed: other.signed });
+  expect(await room.next("result")).toMatchObject({ id: other.id, ok: true });
+  expect([state.admitted.grant(first.id), state.admitted.grant(anew.id)?.isRevoked]).toEqual([null, false]);
+  // Nobody asks twice; the next time that the disk refuses does.
+  expect(due).toHaveLength(1);
+  vi.spyOn(state.log, "append").mockRejectedValueOnce(new LogWriteError("full"));
+  const last = await state.newGrant();
+  room.say({ type: "grant", id: last.id, grant: last.id, signed: last.signed });
+  expect(await room.next("result")).toMatchObject({ id: last.id, ok: false, refusal: "internal" });
+  expect(due).toHaveLength(2);
 });
