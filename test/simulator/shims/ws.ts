@@ -44,6 +44,10 @@ export class WebSocket extends EventEmitter {
         this.#close(1006, "");
       } else if ("status" in answer) {
         this.emit("unexpected-response", {}, answer.response);
+      } else if (answer.endpoint.state === "closed") {
+        // Gone again before its answer was read.
+        this.emit("error", new Error("socket hang up"));
+        this.#close(1006, "");
       } else this.#open(answer.endpoint);
     });
   }
