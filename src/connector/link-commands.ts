@@ -115,6 +115,8 @@ export class LinkCommands {
       if (!isCurrent() || !("id" in message)) return;
       this.#result(message.id, { ok: false, refusal: "internal" });
       if (message.type === "session" || message.type === "nonce-request") return;
+      // The room sends it again itself, unless the owner has allowed the device anew: a cut after that grant would undo it.
+      if (message.type === "cut") return;
       setTimeout(() => {
         if (isCurrent()) this.take(message, isCurrent);
       }, DISK_RETRY_MS).unref();

@@ -109,6 +109,7 @@ export const PLANTS: readonly Plant[] = [
   plant("what a browser left behind is forgotten in sleep", "worker/room/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
   plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `if (stream !== undefined) return;`), // prettier-ignore
   plant("a command that fails is not answered", "connector/link-commands.ts", `.then(() => this.#command(message)).catch(failed);`, `.then(() => this.#command(message)).catch(() => undefined);`), // prettier-ignore
+  plant("a receipt goes out with what is kept beside it", "connector/cuts.ts", `receipt: signedOf(done) };`, `receipt: done };`),
   plant("a full disk ends the connector", "connector/ws-stream.ts", `      try {\n        data = watch.firstFromBrowser(text);\n      } catch {\n        return this.#unkept();\n      }`, `      data = watch.firstFromBrowser(text);`), // prettier-ignore
   {
     // Storage is what tells an old instance that it is not the object any more.
