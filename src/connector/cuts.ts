@@ -9,6 +9,7 @@ import type { AuditHead } from "../protocol/audit.ts";
 import { CUT_REMOVAL_MS, MAX_RECEIPT_ENTRIES } from "../protocol/limits.ts";
 import { openclawIdSchema } from "../protocol/drift.ts";
 import type { LinkResult, ToConnector, ToRoom } from "../protocol/link-messages.ts";
+import type { SignedReceipt } from "../protocol/receipt.ts";
 import type { Admitted, PendingCut } from "./admitted.ts";
 import type { KeyLogState } from "../core/key-log.ts";
 import type { Identity } from "./identity.ts";
@@ -59,8 +60,8 @@ export class Cuts {
     const { admitted } = this.#options;
     const kept = readable(() => admitted.receipts()).find((each) => each.cut === message.cut);
     if (kept !== undefined) {
-      const { removed, atMs, statement, signature } = kept;
-      return { streamsClosed: 0, removed, done: true, atMs, receipt: { statement, signature } };
+      const { removed, atMs } = kept;
+      return { streamsClosed: 0, removed, done: true, atMs, receipt: signedOf(kept) };
     }
     const startedAt = performance.now();
     const { device, cut, cutAtMs, audit } = message;
@@ -158,7 +159,7 @@ export class Cuts {
     const still = admitted.cuts().some(({ device, by, cut }) => device === pending.device && by === pending.by && cut === pending.cut);
     const done = admitted.receipts().find((each) => each.cut === pending.cut);
     if (done !== undefined && still) this.#drop(pending);
-    if (done !== undefined) return { removed: done.removed, atMs: done.atMs, receipt: done };
+    if (done !== undefined) return { removed: done.removed, atMs: done.atMs, receipt: signedOf(done) };
     if (!still) return null;
     let removal = this.#removed.get(pending.cut ?? "");
     try {
@@ -172,7 +173,7 @@ export class Cuts {
     const kept = await this.#sign(pending, removal, atMs);
     if (kept !== null) admitted.saveReceipts([...admitted.receipts(), kept]);
     this.#drop(pending);
-    return { removed: removal.removed, atMs, receipt: kept === null ? null : { statement: kept.statement, signature: kept.signature } };
+    return { removed: removal.removed, atMs, receipt: kept === null ? null : signedOf(kept) };
   }
 
   #drop(pending: PendingCut): void {
@@ -211,12 +212,13 @@ export class Cuts {
   }
 
   #tell({ device, by, grant }: PendingCut, { removed, atMs, receipt }: Finished): void {
-    const signed = receipt === null ? {} : { receipt: { statement: receipt.statement, signature: receipt.signature } };
+    const signed = receipt === null ? {} : { receipt };
     this.#options.send({ type: "cut-done", device, removed, atMs, by, ...signed, ...(grant === undefined ? {} : { grant }) });
   }
 
-  #tellReceipt({ device, by, removed, atMs, statement, signature }: KeptReceipt): void {
-    this.#options.send({ type: "cut-done", device, removed, atMs, by, receipt: { statement, signature } });
+  #tellReceipt(kept: KeptReceipt): void {
+    const { device, by, removed, atMs } = kept;
+    this.#options.send({ type: "cut-done", device, removed, atMs, by, receipt: signedOf(kept) });
   }
 
   /** Without a receipt: the device is cut, the gateway's part comes later. */
@@ -242,7 +244,12 @@ export function pendingCut(log: KeyLogState, device: string, by: "owner" | "host
 interface Finished {
   readonly removed: number;
   readonly atMs: number;
-  readonly receipt: { readonly statement: string; readonly signature: string } | null;
+  readonly receipt: SignedReceipt | null;
+}
+
+/** Of what is kept, what the room takes: it refuses a receipt with anything beside, and the link with it. */
+function signedOf({ statement, signature }: KeptReceipt): SignedReceipt {
+  return { statement, signature };
 }
 
 /** A damaged file of what was done before never stands in the way of denying a device now. */

@@ -56,5 +56,7 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [66466, "a cut that a full disk refused kept the device out after the owner had allowed it anew"],
   [67485, "a cut that a full disk refused kept the device out after the owner had allowed it anew"],
   [68166, "the simulator: a cut pressed in the moment in which its device was allowed"],
-  [202_958, "a full disk: a grant that a cut and a new grant had outlived was applied half a minute later, and took the new one's place"],
+  [202958, "a full disk: a grant that a cut and a new grant had outlived was applied half a minute later, and took the new one's place"],
+  [212254, "the simulator: what a stopped machine had in hand for a device that was cut at its copy"],
+  [215532, "a cut asked for again while the start finished it: an answer that no room can read, and the cut once more after a new grant"],
 ];

@@ -153,7 +153,9 @@ export class Oracle implements RoomTaps {
 
   #toConnector(link: WorkerSocket, data: Data): void {
     if (typeof data === "string") {
-      const message = toConnectorSchema.parse(JSON.parse(data));
+      const parsed = toConnectorSchema.safeParse(JSON.parse(data));
+      if (!parsed.success) return sim.fail("FR3", `the room sent ${data.slice(0, 100)}`);
+      const message = parsed.data;
       sim.trace(`room > ${message.type}`);
       if (link.instance?.isStale === true && FROM_THE_ONE_ROOM.has(message.type))
         sim.fail("case 12", `a stale instance told the connector: ${message.type}`);
@@ -250,7 +252,10 @@ export class Oracle implements RoomTaps {
       return;
     }
     if (!data.startsWith("{")) return;
-    const message = toRoomSchema.parse(JSON.parse(data));
+    const parsed = toRoomSchema.safeParse(JSON.parse(data));
+    // Thrown here it would be an error of the connector's own, which that one handles.
+    if (!parsed.success) return sim.fail("FR3", `the connector sent ${data.slice(0, 100)}`);
+    const message = parsed.data;
     if (message.type === "result" && message.ok) {
       const session = message.id.startsWith("session-") ? this.sessions.get(message.id.slice(8)) : undefined;
       if (session !== undefined) session.admittedUntilMs = sim.scheduler.nowMs + sim.scheduler.actor.skewMs + session.lifeMs;

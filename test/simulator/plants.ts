@@ -110,6 +110,7 @@ export const PLANTS: readonly Plant[] = [
   plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `if (stream !== undefined) return;`), // prettier-ignore
   plant("a command that fails is not answered", "connector/link-commands.ts", `.then(() => this.#command(message)).catch(failed);`, `.then(() => this.#command(message)).catch(() => undefined);`), // prettier-ignore
   plant("what the disk refused is applied from memory later", "connector/link-commands.ts", `this.#askAgain(isCurrent);`, `setTimeout(() => isCurrent() && this.take(message, isCurrent), ASK_AGAIN_MS);`), // prettier-ignore
+  plant("a receipt goes out with what is kept beside it", "connector/cuts.ts", `receipt: signedOf(done) };`, `receipt: done };`),
   plant("a full disk ends the connector", "connector/ws-stream.ts", `      try {\n        data = watch.firstFromBrowser(text);\n      } catch {\n        return this.#unkept();\n      }`, `      data = watch.firstFromBrowser(text);`), // prettier-ignore
   {
     // Storage is what tells an old instance that it is not the object any more.

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { loadSimulator } from "./build.ts";
 import { FAILED_SEEDS } from "./failed-seeds.ts";
+import { FAILED_PLANS } from "./shown-plans.ts";
 import { shrink } from "./shrink.ts";
 
 const simulator = await loadSimulator();
@@ -37,4 +38,8 @@ test.each(Array.from({ length: SEEDS / PART }, (_, i) => FIRST + i * PART))(
 
 test.each(FAILED_SEEDS)("seed %d, which once failed: %s", async (seed) => {
   expect((await simulator.run({ seed })).violation).toBe(null);
+});
+
+test.each(FAILED_PLANS)("a run that once failed: %s", async (_showed, run) => {
+  expect((await simulator.run(run)).violation).toBe(null);
 });

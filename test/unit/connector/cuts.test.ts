@@ -9,6 +9,7 @@ import { receipt as receiptCommand } from "../../../src/connector/receipt-comman
 import { Terminal } from "../../../src/connector/terminal.ts";
 import { checkReceipt } from "../../../src/core/receipt.ts";
 import { MAX_KEPT_RECEIPTS } from "../../../src/protocol/limits.ts";
+import { toRoomSchema } from "../../../src/protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";
 import { receiptStatementSchema } from "../../../src/protocol/receipt.ts";
 import type { ReceiptFile, SignedReceipt } from "../../../src/protocol/receipt.ts";
@@ -251,6 +252,22 @@ test("[CUT2] [case 47] a disk that is full when a slow gateway is done ends no p
   await vi.waitFor(() => expect(full).toHaveBeenCalled());
   await cuts.finish();
   expect(doneMessages()).toMatchObject([{ removed: 3, by: "owner", receipt: {} }]);
+});
+
+test("[CUT4] [FR3] asked for again while a start finishes the same cut: one removal, and an answer that the room can read", async () => {
+  const device = await state.allow();
+  gateway.isAway = true;
+  await cuts.byOwner(message(device.device));
+  gateway.isAway = false;
+  const restarted = newCuts();
+  // As when a link comes up: neither waits for the other.
+  const [, cut] = await Promise.all([restarted.finish(), restarted.byOwner(message(device.device))]);
+  const [kept] = state.admitted.receipts();
+  expect(cut).toMatchObject({ done: true, removed: 1, receipt: { signature: kept?.signature } });
+  const answer = toRoomSchema.parse(JSON.parse(JSON.stringify({ type: "result", id: `cut-${device.device}`, ok: true, cut })));
+  expect(answer).toMatchObject({ cut });
+  expect(doneMessages()).toMatchObject([{ receipt: { signature: kept?.signature } }]);
+  expect(gateway.removed).toEqual([device.device]);
 });
 
 /** A cut that the disk refused, and what the owner signs for the same device afterwards. */
