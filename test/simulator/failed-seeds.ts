@@ -59,4 +59,5 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [202958, "a full disk: a grant that a cut and a new grant had outlived was applied half a minute later, and took the new one's place"],
   [212254, "the simulator: what a stopped machine had in hand for a device that was cut at its copy"],
   [215532, "a cut asked for again while the start finished it: an answer that no room can read, and the cut once more after a new grant"],
+  [307967, "the simulator: a session that ended while the last look found its latest message on the way"],
 ];

@@ -20,20 +20,26 @@ export function checkBack(world: World): void {
   }
 }
 
-/** Every connection that is still open has passed on everything; nothing is open at one end alone. */
-export function checkWhole(world: World): void {
+/**
+ * Every connection that is still open has passed on everything; nothing is open at one end alone.
+ *
+ * @returns what is wrong at this moment, as rule and text
+ */
+export function notWhole(world: World): readonly (readonly [rule: string, text: string])[] {
+  const found: (readonly [string, string])[] = [];
   for (const visit of world.visits) {
     const { number, up, down } = visit;
     const isOpenAtGateway = visit.gateway !== null && visit.gatewayEnd === null;
     if (visit.isOpen !== isOpenAtGateway)
-      sim.fail("ST6", `stream ${number} is ${visit.isOpen ? "open at the browser only" : "a ghost at the gateway"}`);
+      found.push(["ST6", `stream ${number} is ${visit.isOpen ? "open at the browser only" : "a ghost at the gateway"}`]);
     if (!visit.isOpen || !isOpenAtGateway) continue;
-    if (!up.isWhole) sim.fail("liveness", `stream ${number} holds back ${up.sent.length - up.received} messages upwards`);
-    if (!down.isWhole) sim.fail("liveness", `stream ${number} holds back ${down.sent.length - down.received} messages downwards`);
+    if (!up.isWhole) found.push(["liveness", `stream ${number} holds back ${up.sent.length - up.received} messages upwards`]);
+    if (!down.isWhole) found.push(["liveness", `stream ${number} holds back ${down.sent.length - down.received} messages downwards`]);
   }
   for (const visit of world.httpVisits)
     if (visit.status !== null && !visit.isOver)
-      sim.fail("liveness", `exchange ${visit.number} never ends (${JSON.stringify(visit.script)})`);
+      found.push(["liveness", `exchange ${visit.number} never ends (${JSON.stringify(visit.script)})`]);
+  return found;
 }
 
 const rowsOf = (world: World, query: string): readonly Row[] => world.room.db.all(query);
