@@ -6,7 +6,7 @@ import type { Device } from "./devices.ts";
 import type { Timed } from "./plan.ts";
 import { sim } from "./sim.ts";
 import type { World } from "./world.ts";
-import { ACCOUNT, GATEWAY } from "./world.ts";
+import { ACCOUNT, GATEWAY, at } from "./world.ts";
 
 /** A stream may be given up as slow this long after what made it so. */
 const SLOW_AFTER_MS = 30_000;
@@ -48,6 +48,7 @@ export function happen(world: World, step: Timed): void {
       for (const link of world.liveLinks()) link.cut();
       return until(() => (world.isLinkNetUp = true), step.forMs);
     case "link-half-open":
+      world.halfOpenAtMs = at();
       world.oracle.slow(step.forMs + SLOW_AFTER_MS);
       for (const link of world.liveLinks()) {
         link.out.isHole = true;

@@ -1,10 +1,23 @@
 /** What must be true when the faults are over and everybody had time: liveness, and that all ends tell the same story. */
+import { HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES } from "../../src/protocol/limits.ts";
 import { isAuditFault, verifyAudit } from "../../src/core/audit-chain.ts";
 import type { ConnectorProcess } from "./connector-host.ts";
 import type { Row } from "./room-sqlite.ts";
 import { sim } from "./sim.ts";
-import { GATEWAY } from "./world.ts";
+import { GATEWAY, at } from "./world.ts";
 import type { World } from "./world.ts";
+
+/** A heartbeat in which the link dies, the misses, and a redial. */
+const IDLE_LINK_BACK_MS = (HEARTBEAT_MISSES + 1) * HEARTBEAT_IDLE_MS + 5_000;
+
+/**
+ * A half-open link that nobody needs is noticed by its idle heartbeat alone (PROTOCOL.md LINK5), which takes longer than everything else.
+ * @returns ms after the last fault at which it must be back; null when it is back, or a minute was enough
+ */
+export function idleLinkBackMs(world: World): number | null {
+  if (world.connector.link?.isUp === true || world.devices.some((device) => device.isWanted && !device.isStranger)) return null;
+  return at() - world.halfOpenAtMs < IDLE_LINK_BACK_MS ? IDLE_LINK_BACK_MS : null;
+}
 
 /** Everybody whom the owner wants in is in, a minute after the last fault. */
 export function checkBack(world: World): void {
@@ -86,7 +99,9 @@ function checkDevices(world: World): void {
   for (const device of world.devices) {
     if (device.isWanted && !device.isStranger) continue;
     if (states.get(device.id) === "allowed") sim.fail("CUT1", `${device.name} is allowed although the owner does not want it`);
-    if (world.gateway.paired.has(`openclaw-${device.id}`)) sim.fail("CUT2", `${device.name} is still paired at the gateway`);
+    const entry = `openclaw-${device.id}`;
+    const isOldDisksOnly = world.pairedByRetired.has(entry) && world.connector.admitted?.bound(device.id).includes(entry) === false;
+    if (world.gateway.paired.has(entry) && !isOldDisksOnly) sim.fail("CUT2", `${device.name} is still paired at the gateway`);
   }
 }
 

@@ -18,6 +18,8 @@ export interface GatewayEvents {
   /** A socket or a request has reached the gateway: the place where I1 and I2 are checked. */
   arrived(path: string, headers: Headers): void;
   visit(path: string): WsVisit | HttpVisit | null;
+  /** The connector that runs now has paired a device. */
+  paired(id: string): void;
 }
 
 /** An answer that the connector reads. */
@@ -64,6 +66,11 @@ export class SimGateway {
 
   constructor(events: GatewayEvents) {
     this.#events = events;
+  }
+
+  pair(id: string): void {
+    this.paired.add(id);
+    this.#events.paired(id);
   }
 
   setReport(report: GatewayReport): void {
@@ -183,7 +190,7 @@ export class SimOpenclaw implements OpenclawGateway {
         if (!this.#gateway.paired.has(id)) {
           // On disk first: what is not known here could not be removed later.
           this.#admitted.bind(open.device, id);
-          this.#gateway.paired.add(id);
+          this.#gateway.pair(id);
           events.paired();
         }
         return text;

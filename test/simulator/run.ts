@@ -5,7 +5,7 @@ import { loadIdentity } from "../../src/connector/identity.ts";
 import { StateFiles } from "../../src/connector/state-files.ts";
 import { Disk, PowerCut, mount } from "./disk.ts";
 import { happen, heal } from "./faults.ts";
-import { checkBack, checkRecords, isSomethingLeft, notWhole } from "./final-checks.ts";
+import { checkBack, checkRecords, idleLinkBackMs, isSomethingLeft, notWhole } from "./final-checks.ts";
 import { isCryptoSlow } from "./globals.ts";
 import { migrate } from "./d1.ts";
 import { FAULTS_END_MS, planOf } from "./plan.ts";
@@ -104,6 +104,8 @@ async function run(make: (ctx: object, env: object) => RoomPort, template: Templ
     await until(FAULTS_END_MS + 60_000);
     // A session may end in this very moment; its page is back in a few seconds.
     if (world.devices.some((device) => device.isWanted && !device.isStranger && !device.isConnected)) await until(FAULTS_END_MS + 70_000);
+    const idleMs = idleLinkBackMs(world);
+    if (idleMs !== null) await until(FAULTS_END_MS + idleMs);
     if (world.isForked) return resultOf(current, plan, world);
     if (!isOver()) checkBack(world);
     for (const device of world.devices) {
