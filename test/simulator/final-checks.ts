@@ -15,7 +15,7 @@ const IDLE_LINK_BACK_MS = (HEARTBEAT_MISSES + 1) * HEARTBEAT_IDLE_MS + 5_000;
  * @returns ms after the last fault at which it must be back; null when it is back, or a minute was enough
  */
 export function idleLinkBackMs(world: World): number | null {
-  if (world.connector.link?.isUp === true || world.devices.some((device) => device.isWanted && !device.isStranger)) return null;
+  if (world.isLinkWhole || world.devices.some((device) => device.isWanted && !device.isStranger)) return null;
   return at() - world.halfOpenAtMs < IDLE_LINK_BACK_MS ? IDLE_LINK_BACK_MS : null;
 }
 
@@ -25,7 +25,7 @@ export function checkBack(world: World): void {
   if (connector.stopped !== null) sim.fail("liveness", `the only connector stopped: ${connector.stopped}`);
   if (connector.failure !== null) sim.fail("liveness", `the connector does not start: ${connector.failure}`);
   if (connector.alarms.length > 0) sim.fail("KL6", `an alarm without a reason: ${connector.alarms.join(", ")}`);
-  if (connector.link?.isUp !== true) sim.fail("liveness", "no link a minute after the last fault");
+  if (!world.isLinkWhole) sim.fail("liveness", "no link although everybody had time");
   for (const device of world.devices) {
     if (device.isStranger || !device.isWanted) {
       if (device.main?.isOpen === true) sim.fail("I3", `${device.name} is connected although the owner does not want it`);

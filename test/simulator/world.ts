@@ -268,6 +268,12 @@ export class World {
       sim.fail("I3", "the connector sent to the gateway for a device that it had cut");
   }
 
+  /** The connector's link is up, and not only in its belief: what it says arrives. */
+  get isLinkWhole(): boolean {
+    const { connector } = this;
+    return connector.link?.isUp === true && this.liveLinks().some((link) => connector.endpoints.has(link) && !link.out.isHole);
+  }
+
   /** Links that are open now. */
   liveLinks(): Endpoint[] {
     this.#links = this.#links.filter((each) => each.state !== "closed");
