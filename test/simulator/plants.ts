@@ -138,7 +138,6 @@ export const SHOWN_BY: Readonly<Record<string, number>> = {
   "half a message is forgotten in sleep": 485,
   "the connector takes the room's word for a session": 15,
   "the room gives more credit than it has room": 582,
-  "an upload goes on after its session's end": 15_442,
   "an entry of the key log is not synced": 16,
   "a close that wakes the room is not passed on": 13,
   "what a browser left behind is forgotten in sleep": 872,
