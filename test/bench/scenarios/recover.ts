@@ -101,7 +101,7 @@ async function outages(world: FaultyGatehouse, fault: Fault, pace: Pace, note: N
 
 export const recover: OwnScenario = {
   name: "recover",
-  about: `${LOADED} sockets under load on a Gatehouse of their own: its connector is killed and started again at once (the systemd unit that \`gatehouse install\` prints waits 5 s), its room is taken out of memory with its sockets, its link is reset by the network, its link falls silent. Ended: from the fault to each socket's close. Back: from that close until this client, which dials again ${RETRY_MS} ms after each refusal, has its echo. Goals: ended within 15 s, within 1 s where TCP says so; back p50 below 2 s, p99 below 10 s`,
+  about: `${LOADED} sockets under load on a Gatehouse of their own: its connector is killed and started again at once (the systemd unit that \`gatehouse install\` prints waits 1 s), its room is taken out of memory with its sockets, its link is reset by the network, its link falls silent. Ended: from the fault to each socket's close. Back: from that close until this client, which dials again ${RETRY_MS} ms after each refusal, has its echo. Goals: ended within 15 s, within 1 s where TCP says so; back p50 below 2 s, p99 below 10 s`,
   longestMs: 300_000,
   run: async (own, pace, note) => {
     const world = await own.faulty(LOADED);
