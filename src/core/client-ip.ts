@@ -53,7 +53,7 @@ export function isPublicAddress(text: string): boolean {
 }
 
 /**
- * The address to pass on. Behind `wrangler dev` every visitor is loopback or private; such a one is replaced by an address of the
+ * The address to pass on. Behind the runtime on one machine every visitor is loopback or private; such a one is replaced by an address of the
  * documentation range (RFC 5737), the same for the same input, so that the gateway always sees a remote visitor.
  *
  * @param observed what the edge saw; may be missing

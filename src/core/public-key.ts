@@ -23,6 +23,10 @@ function littleEndian(bytes: Uint8Array): bigint {
   return value;
 }
 
+/** One sign-in asks about the same key several times, and the power below is most of what it costs. */
+const judged = new Map<string, boolean>();
+const MAX_JUDGED = 512;
+
 /**
  * @param x base64url of a 32-byte Ed25519 public key
  * @returns false for a wrong length, a non-canonical y (at or above p), one that no point has, and every point of small order
@@ -38,9 +42,6 @@ export function isSoundEd25519(x: string): boolean {
   judged.set(x, isSound);
   return isSound;
 }
-/** One sign-in asks about the same key several times, and the power below is most of what it costs. */
-const judged = new Map<string, boolean>();
-const MAX_JUDGED = 512;
 
 /** Whether some x belongs to this y: x² = (y² - 1) / (d y² + 1) must be a square (RFC 8032 §5.1.3). */
 function isOnEd25519(y: bigint): boolean {
