@@ -118,8 +118,8 @@ export const HEARTBEAT_IDLE_MS = 30_000;
 export const HEARTBEAT_BUSY_MS = 5_000;
 /** A beat and a half: what stands still on a busy link that was not heard for so long stands still between room and connector. */
 export const LINK_QUIET_MS = 7_500;
-/** A busy link without any sign of life for this long is dead for the room: three beats of HEARTBEAT_BUSY_MS. */
-export const LINK_SILENCE_MS = 15_000;
+/** A busy link without any sign of life for this long is dead for the room: two beats of HEARTBEAT_BUSY_MS are missing, and an alarm that comes a second late still ends it within 15 s. */
+export const LINK_SILENCE_MS = 14_000;
 /** Sockets at `/link` that have not proven anything yet: more are refused, so that strangers cannot fill a room. */
 export const MAX_UNPROVEN_LINKS = 16;
 /** Unproven sockets from one address (an IPv6 /64 counts as one), at `/link` and at the door each. */
