@@ -286,7 +286,9 @@ export class Link {
     }
     const error = batchError(bytes);
     if (error !== null) return socket.close(CLOSE_PROTOCOL, error);
-    for (const frame of framesOf(bytes)) this.#streams.frame(frame);
+    this.#frames.together(() => {
+      for (const frame of framesOf(bytes)) this.#streams.frame(frame);
+    });
   }
 
   #hello(socket: WebSocket, challenge: Extract<ToConnector, { type: "challenge" }>): void {

@@ -22,7 +22,7 @@ export class Outgoing {
   /** Ten seconds were over before it was known that the room had read it: they count from there on. */
   #isProbeLate = false;
   queuedBytes = 0;
-  readonly #turn = (): void => this.#flush(1);
+  readonly #turn = (): void => this.#leave(1);
 
   /** @param back credit of the other direction, which goes along with what leaves here */
   constructor(parts: StreamParts, back: ReceiveCredit, onDrain: () => void, onStall: () => void) {
@@ -37,20 +37,20 @@ export class Outgoing {
       this.#queue.push(piece);
       this.queuedBytes += piece.payload.byteLength;
     }
-    this.#flush(this.#parts.uplink.freeBytes);
+    this.#leave(this.#parts.uplink.freeBytes);
   }
 
   /** The last frame of this direction, after everything that waits. */
   finish(type: FrameType, payload?: Uint8Array): void {
     this.#final = { type, payload };
-    this.#flush(this.#parts.uplink.freeBytes);
+    this.#leave(this.#parts.uplink.freeBytes);
   }
 
   granted(bytes: number): void {
     this.#credit.grant(bytes);
     this.#probedUpTo = null;
     this.#isProbeLate = false;
-    this.#flush(this.#parts.uplink.freeBytes);
+    this.#leave(this.#parts.uplink.freeBytes);
   }
 
   /** The stream is over: what waits is for nobody. */
@@ -61,7 +61,11 @@ export class Outgoing {
     this.#parts.uplink.leaveTurns(this.#turn);
   }
 
-  /** @param freeBytes what the line takes now; the piece that reaches it still goes */
+  /** A probe, or the end, goes along with the data before it. @param freeBytes what the line takes now; the piece that reaches it still goes */
+  #leave(freeBytes: number): void {
+    this.#parts.uplink.together(() => this.#flush(freeBytes));
+  }
+
   #flush(freeBytes: number): void {
     const { id, sendFrame, sendData, uplink } = this.#parts;
     let free = freeBytes;

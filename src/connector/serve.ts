@@ -4,6 +4,7 @@ import { Admitted } from "./admitted.ts";
 import { anchoredHead } from "./audit-anchor.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
+import { collectLess } from "./garbage.ts";
 import { performOnHost } from "./host-actions.ts";
 import { hopLines } from "./hop-lines.ts";
 import { enrolmentIdentity, loadIdentity } from "./identity.ts";
@@ -100,6 +101,7 @@ export async function serve(options: Options): Promise<number> {
   const lock = await ownState(options);
   if (typeof lock === "number") return lock;
   let code: number = EXIT.failed;
+  collectLess();
   try {
     code = await serveOwned(options);
     return code;

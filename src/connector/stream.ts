@@ -22,6 +22,8 @@ export interface Uplink {
   readonly freeBytes: number;
   /** Largest payload to send in one piece. */
   readonly pieceBytes: number;
+  /** What is sent meanwhile leaves in as few messages as the room takes. */
+  together(work: () => void): void;
   /** `turn` is called once, when there is room and its turn has come: it sends one piece, and asks again when there is more. */
   waitForTurn(turn: () => void): void;
   leaveTurns(turn: () => void): void;

@@ -6,13 +6,17 @@ import { FrameSender } from "../core/frame-sender.ts";
 import { LinkWindow } from "../core/link-window.ts";
 import type { LinkMark } from "../core/link-window.ts";
 import type { Piece } from "../core/message-frames.ts";
+import { Scratch } from "../core/scratch.ts";
 import type { ReceiveCredit } from "../core/stream-credit.ts";
 import type { FrameType } from "../protocol/frame.ts";
-import { LINK_UNSENT_HIGH_BYTES, MAX_FRAME_BYTES } from "../protocol/limits.ts";
+import { LINK_UNSENT_HIGH_BYTES, MAX_BATCH_BYTES, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { Uplink } from "./stream.ts";
 
+/** The library masks what is sent into memory of its own before `send` returns. */
+const MESSAGES = new Scratch(MAX_BATCH_BYTES);
+
 export interface TurnSenderOptions {
-  /** Gets each whole message, in order, and what to call once the system took it, or it is lost. */
+  /** Gets each whole message, in order, to be copied at once, and what to call once the system took it, or it is lost. */
   readonly transmit: (message: Uint8Array<ArrayBuffer>, sent: () => void) => void;
   /** @returns bytes of the socket that the system has not taken */
   readonly unsentBytes: () => number;
@@ -28,6 +32,7 @@ export class TurnSender implements Uplink {
   /** Streams with data that waits for room, in the order of their turns. */
   readonly #waiting = new Set<() => void>();
   #isTurnUnderWay = false;
+  #isCollecting = false;
   /** Messages that the system has not taken yet: the room is behind, and what comes now leaves together after them. */
   #unsent = 0;
   readonly #sent = (): void => {
@@ -49,7 +54,7 @@ export class TurnSender implements Uplink {
         options.transmit(message, this.#sent);
         if (this.#window.sent(message.byteLength)) options.beat();
       },
-      allocate: (bytes) => Buffer.allocUnsafe(bytes),
+      allocate: MESSAGES.take,
     });
   }
 
@@ -103,6 +108,14 @@ export class TurnSender implements Uplink {
     this.#leave();
   }
 
+  together(work: () => void): void {
+    if (this.#isCollecting) return work();
+    this.#isCollecting = true;
+    work();
+    this.#isCollecting = false;
+    if (this.#frames.waitingBytes > 0) this.#leave();
+  }
+
   /** What waits leaves now: something follows that must not overtake it. */
   flush(): void {
     this.#frames.flush();
@@ -144,6 +157,7 @@ export class TurnSender implements Uplink {
   }
 
   #leave(): void {
+    if (this.#isCollecting) return;
     // Enough for a message of its own: waiting would gain nothing.
     if (this.#frames.waitingBytes >= MAX_FRAME_BYTES) this.#frames.flush();
     if (this.#isTurnUnderWay) return;

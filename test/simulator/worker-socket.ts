@@ -44,11 +44,13 @@ export class WorkerSocket {
     if (instance === null) throw new TypeError("You must accept() the socket first.");
     if (instance.isBroken) return;
     const bytes = sizeOf(data);
-    instance.host.taps.roomSends(this, data);
+    // Copied before it waits for the output gate, as the runtime does.
+    const copy = typeof data === "string" ? data : new Uint8Array(data);
+    instance.host.taps.roomSends(this, copy);
     this.#gatedBytes += bytes;
     instance.output(() => {
       this.#gatedBytes -= bytes;
-      this.endpoint.send(data);
+      this.endpoint.send(copy);
     });
   }
 

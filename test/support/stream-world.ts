@@ -23,6 +23,7 @@ export class StreamWorld {
     pieceBytes: MAX_FRAME_PAYLOAD_BYTES,
     handedBytes: 0,
     turns: new Set<() => void>(),
+    together: (work: () => void): void => work(),
     waitForTurn: (turn: () => void): unknown => this.uplink.turns.add(turn),
     leaveTurns: (turn: () => void): unknown => this.uplink.turns.delete(turn),
     isArrived: true,

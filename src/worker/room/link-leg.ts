@@ -4,6 +4,7 @@ import { linkProofFields } from "../../core/key-log.ts";
 import type { Piece } from "../../core/message-frames.ts";
 import type { ReceiveCredit } from "../../core/stream-credit.ts";
 import { FrameSender } from "../../core/frame-sender.ts";
+import { Scratch } from "../../core/scratch.ts";
 import type { FrameType } from "../../protocol/frame.ts";
 import { linkKey } from "../../core/key-rotation.ts";
 import { verifyTagged } from "../../core/public-key.ts";
@@ -20,6 +21,7 @@ import {
   LINK_HANDSHAKE_MS,
   LINK_QUIET_MS,
   LINK_SILENCE_MS,
+  MAX_BATCH_BYTES,
   MAX_CONTROL_CHARS,
   MAX_UNPROVEN_LINKS,
   MAX_UNPROVEN_PER_ADDRESS,
@@ -60,6 +62,9 @@ const PROOF_TRIES = 3;
 const IDS_PER_BLOCK = 1 << 8;
 const MAX_BLOCK = (1 << 24) - 1;
 
+/** The runtime copies what is sent before `send` returns. */
+const FRAMES = new Scratch(MAX_BATCH_BYTES);
+
 export class LinkLeg {
   readonly #options: LinkLegOptions;
   #current: { readonly ws: WebSocket; attachment: LinkAttachment } | null = null;
@@ -71,10 +76,11 @@ export class LinkLeg {
   #nextInBlock = 0;
   /** A frame is a sign of life, too; forgotten in hibernation, where none came. */
   #lastFrameMs = 0;
+  #isCollecting = false;
 
   readonly #frames = new FrameSender({
     transmit: (message) => this.#transmit(message),
-    allocate: (bytes) => new Uint8Array(bytes),
+    allocate: FRAMES.take,
   });
 
   constructor(options: LinkLegOptions) {
@@ -112,7 +118,7 @@ export class LinkLeg {
   /** Sends one frame (arguments as `encodeFrame`'s); dropped when there is no link. */
   sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void {
     this.#frames.put(type, flags, streamId, payload);
-    this.#frames.flush();
+    if (!this.#isCollecting) this.#frames.flush();
   }
 
   /** Sends pieces as DATA, in as few messages as the connector takes, and credit of the direction back with them. */
@@ -122,6 +128,16 @@ export class LinkLeg {
       this.#frames.putData(streamId, piece, credit);
       credit = 0;
     }
+    if (!this.#isCollecting) this.#frames.flush();
+  }
+
+  /** An event begins: its frames leave together when it ends, in as few messages as the connector takes. `collected` must follow in the same event. */
+  collect(): void {
+    this.#isCollecting = true;
+  }
+
+  collected(): void {
+    this.#isCollecting = false;
     this.#frames.flush();
   }
 
@@ -150,6 +166,7 @@ export class LinkLeg {
   /** @returns false when there is no link */
   send(message: ToConnector): boolean {
     if (this.#current === null || this.#current.ws.readyState !== WebSocket.OPEN) return false;
+    this.#frames.flush();
     this.#current.ws.send(JSON.stringify(message));
     return true;
   }
@@ -243,6 +260,7 @@ export class LinkLeg {
   end(code: number, reason: string): void {
     const link = this.#current;
     if (link === null) return;
+    this.#frames.flush();
     this.#note(link, { phase: "over" });
     closeQuietly(link.ws, code, reason);
     this.#gone(reason);

@@ -203,6 +203,7 @@ export class Relay implements RelayForAdmission, StreamHost {
    */
   fastMessage(ws: WebSocket, data: string | ArrayBuffer): boolean {
     this.#eventMs = this.#options.now();
+    this.#link.collect();
     try {
       if (this.#link.isCurrent(ws)) {
         if (typeof data === "string") return false;
@@ -218,6 +219,7 @@ export class Relay implements RelayForAdmission, StreamHost {
       return true;
     } finally {
       this.#settle();
+      this.#link.collected();
       this.#eventMs = null;
     }
   }

@@ -69,7 +69,11 @@ class Line {
     this.rate = options.rate;
     this.#options = { kernelBytes: Infinity, isGranting: true, ...options };
     this.sender = new TurnSender({
-      transmit: (message, sent) => this.#put(message.byteLength, sent, () => this.#room(new Uint8Array(message))),
+      transmit: (message, sent) => {
+        // As every socket here does; the sender's memory is its next message's.
+        const copy = new Uint8Array(message);
+        this.#put(copy.byteLength, sent, () => this.#room(copy));
+      },
       unsentBytes: () => this.unsentBytes,
       beat: () => this.beat(),
     });
