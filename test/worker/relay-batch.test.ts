@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { FrameSender } from "../../src/core/frame-sender.ts";
 import { piecesOf } from "../../src/core/message-frames.ts";
 import { FLAG_FIN, FLAG_TEXT, FRAME_DATA } from "../../src/protocol/frame.ts";
-import { MAX_FRAME_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../src/protocol/limits.ts";
+import { CREDIT_STEP_BYTES, INITIAL_CREDIT_BYTES, MAX_FRAME_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../src/protocol/limits.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";
@@ -88,6 +88,40 @@ test("[FR5] what the room has to send at once leaves in as few messages as hold 
   browser.ws.send(new Uint8Array(65_536));
   expect((await stream.messages.next()).data.byteLength).toBe(65_536);
   expect([connector.messageSizes.length - before, connector.batchCount]).toEqual([1, 1]);
+});
+
+test("[FR5] [CR4] the probe behind what exceeds the credit goes along with it: 400,000 bytes begin with two messages", async () => {
+  const { connector, open } = await world(true);
+  const { browser, stream } = await open();
+  stream.isGranting = false;
+  const before = connector.messageSizes.length;
+  browser.ws.send(new Uint8Array(400_000));
+  expect(await stream.probes.next()).toBe(INITIAL_CREDIT_BYTES - 4 * MAX_FRAME_PAYLOAD_BYTES);
+  expect([connector.messageSizes.length - before, connector.batchCount]).toEqual([2, 2]);
+});
+
+test("[FR5] [ST6] what several messages of one event say stays apart: the memory that they leave in is used again", async () => {
+  const { open } = await world(true);
+  const { browser, stream } = await open();
+  const bytes = Uint8Array.from({ length: 250_000 }, (_, at) => (at >> 8) & 0xff);
+  browser.ws.send(bytes);
+  expect((await stream.messages.next()).data).toEqual(bytes);
+  const back = Uint8Array.from({ length: 100_000 }, (_, at) => (at >> 7) & 0xff);
+  await Promise.all([stream.send(bytes), stream.send(back)]);
+  expect(new Uint8Array((await browser.messages.next()) as ArrayBuffer)).toEqual(bytes);
+  expect(new Uint8Array((await browser.messages.next()) as ArrayBuffer)).toEqual(back);
+});
+
+test("[CR4] a probe is not answered when all was granted before it came", async () => {
+  const { connector, open } = await world(true);
+  const { browser, stream } = await open();
+  connector.frame(batchOf([[stream, new Uint8Array(MAX_FRAME_PAYLOAD_BYTES)], [stream, new Uint8Array(CREDIT_STEP_BYTES - MAX_FRAME_PAYLOAD_BYTES)]])); // prettier-ignore
+  await browser.messages.next();
+  stream.probe();
+  // What comes later was sent later.
+  browser.ws.send("next");
+  await stream.messages.next();
+  expect(stream.credits).toEqual([CREDIT_STEP_BYTES]);
 });
 
 test("[CR3] the room's grant goes along with the browser's next message", async () => {

@@ -4,7 +4,17 @@ import { expect, test } from "vitest";
 import { TurnSender } from "../../../src/connector/turn-sender.ts";
 import type { LinkMark } from "../../../src/core/link-window.ts";
 import { ReceiveCredit } from "../../../src/core/stream-credit.ts";
-import { FRAME_CREDIT, FRAME_DATA, batchError, decodeFrame, decodeU32, framesOf, isBatch } from "../../../src/protocol/frame.ts";
+import {
+  FRAME_CREDIT,
+  FRAME_DATA,
+  FRAME_PROBE,
+  batchError,
+  decodeFrame,
+  decodeU32,
+  encodeU32,
+  framesOf,
+  isBatch,
+} from "../../../src/protocol/frame.ts";
 import type { Frame } from "../../../src/protocol/frame.ts";
 import { CREDIT_ALONG_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../../src/protocol/limits.ts";
 
@@ -73,6 +83,17 @@ test("[FR5] what is as large as a frame may be does not wait for more", () => {
   data(1);
   data(2, MAX_FRAME_PAYLOAD_BYTES);
   expect(streams()).toEqual([[1], [2]]);
+});
+
+test("[FR5] [CR4] what is sent together leaves in as few messages as hold it, although each would leave alone: two frames and the probe behind them", () => {
+  const { sender, messages, data } = world();
+  sender.together(() => {
+    data(1, MAX_FRAME_PAYLOAD_BYTES);
+    sender.together(() => data(1, MAX_FRAME_PAYLOAD_BYTES));
+    sender.send(FRAME_PROBE, 0, 1, encodeU32(0));
+    expect(messages).toEqual([]);
+  });
+  expect(messages.map((frames) => frames.map(({ type }) => type))).toEqual([[FRAME_DATA, FRAME_DATA, FRAME_PROBE]]);
 });
 
 test("[FR5] to a room that does not know it, each frame is a message of its own and leaves at once", () => {
