@@ -156,10 +156,13 @@ export const FAULTS: readonly Fault[] = [
     make: async (world) => {
       const silent = await world.open(world.devices[0] as (typeof world.devices)[number], world.deviceProxy.port);
       if (silent === null) return nothing;
-      world.deviceProxy.connections("GET /record").at(-1)?.silence();
+      const connection = world.deviceProxy.connections("GET /record").at(-1);
+      connection?.silence();
       silent.talk(["down"], 60_000);
       await until(() => silent.gateway.readyState === silent.gateway.CLOSED);
       silent.device.terminate();
+      // In the end TCP gives up; until then the room cannot be taken out of memory.
+      connection?.reset();
       return { broken: ["device"], of: [silent] };
     },
   },

@@ -17,13 +17,13 @@ import type { Fault } from "./faults.ts";
 import { growth } from "./leaks.ts";
 import type { Look } from "./leaks.ts";
 
-const HELP = `npm run soak -- [--minutes M] [--pause S] [--seed S] [--only fault] [--json]
+const HELP = `npm run soak -- [--minutes M] [--pause S] [--seed S] [--only faults] [--json]
 
   --minutes M    how long, 1 to 1,440 (10); the last round is finished
   --pause S      seconds of quiet after each fault (0). A connector that lost its link again within a minute waits longer
                  before it dials (PROTOCOL.md LINK6): how soon everybody is served again means something from 60 on
   --seed S       which faults in which order (from the clock); what a machine does in between is not drawn
-  --only text    faults whose name contains this
+  --only a,b     faults whose name contains one of these
   --json         one JSON document, progress on stderr
   --help
 
@@ -121,7 +121,8 @@ function asked() {
   if (!(minutes > 0) || minutes > 1_440) throw new UsageError("--minutes takes a number up to 1,440.");
   if (!(pauseMs >= 0) || pauseMs > 3_600_000) throw new UsageError("--pause takes seconds up to 3,600.");
   if (!Number.isSafeInteger(seed) || seed < 0) throw new UsageError("--seed takes a whole number.");
-  const faults = FAULTS.filter(({ name }) => name.includes(values.only ?? ""));
+  const parts = (values.only ?? "").split(",");
+  const faults = FAULTS.filter(({ name }) => parts.some((part) => name.includes(part)));
   if (faults.length === 0) throw new UsageError(`--only: one of ${FAULTS.map(({ name }) => name).join("; ")}`);
   return { minutes, pauseMs, seed, faults, isJson: values.json === true, isHelp: values.help === true };
 }
