@@ -15,6 +15,7 @@ import {
   BROWSER_MESSAGES,
   CLOSE_ANSWER_MS,
   CREDIT_STEP_BYTES,
+  LARGE_MESSAGE_BYTES,
   MAX_HELD_MESSAGES,
   MAX_MESSAGE_BYTES,
   MAX_QUEUED_PER_STREAM_BYTES,
@@ -72,6 +73,8 @@ export class WsStream {
   /** Pieces that wait for credit; the last entry of the browser's close comes after them. */
   #queue: Piece[] = [];
   #queuedBytes = 0;
+  /** Large messages whose last piece is in the queue, in order. */
+  readonly #large: { readonly bytes: number; readonly last: Piece }[] = [];
   #withheldBytes = 0;
   /** Unsent bytes at the last probe that got no credit. */
   #unsentAtProbe = Number.POSITIVE_INFINITY;
@@ -146,9 +149,11 @@ export class WsStream {
     }
     if (ready.length > 0) this.#host.sendData(this.id, ready, this.#downstream);
     if (this.#queue.length === 0) return;
-    // One message larger than the cap may wait alone; a second one behind it may not.
-    const waitingBefore = this.#queuedBytes - bytes.byteLength;
-    if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0) return this.#gatewayTooSlow();
+    const last = this.#queue.at(-1);
+    if (last !== undefined && bytes.byteLength > LARGE_MESSAGE_BYTES) this.#large.push({ bytes: bytes.byteLength, last });
+    // A browser cannot be held back: what it sends faster than credit comes waits here, one large message and what is beside it.
+    const largestBytes = Math.max(0, ...this.#large.map((each) => each.bytes));
+    if (this.#queuedBytes - largestBytes > MAX_QUEUED_PER_STREAM_BYTES) return this.#tooMuch();
     this.#probe();
   }
 
@@ -210,6 +215,7 @@ export class WsStream {
     for (const piece of this.#queue) {
       if (!this.#upstream.spend(piece.payload.byteLength)) break;
       this.#queuedBytes -= piece.payload.byteLength;
+      if (this.#large[0]?.last === piece) this.#large.shift();
       count += 1;
     }
     if (count > 0) this.#host.sendData(this.id, this.#queue.splice(0, count), this.#downstream);
@@ -319,9 +325,15 @@ export class WsStream {
     this.reset(CLOSE_TOO_SLOW, brokenAt(leg, leg === "room-connector" ? "no answer" : "gateway too slow"));
   }
 
+  /** More waits for the gateway than may: it takes nothing, or the device sent more at once than anybody takes. */
+  #tooMuch(): void {
+    if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();
+    else this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too much at once"));
+  }
+
   /** The room holds too much, and of all its streams most of this one: it ends for the direction that holds it (PROTOCOL.md CR6). */
   overflow(): void {
-    if (this.#queuedBytes + this.#pacedBytes > this.#assembler.heldBytes + this.ws.bufferedAmount) this.#gatewayTooSlow();
+    if (this.#queuedBytes + this.#pacedBytes > this.#assembler.heldBytes + this.ws.bufferedAmount) this.#tooMuch();
     else this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"));
   }
 
