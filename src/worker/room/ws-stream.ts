@@ -6,7 +6,7 @@ import { DrainWatch } from "../../core/drain-watch.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
 import type { TokenBucket } from "../../core/token-bucket.ts";
-import { CLOSE_CUT, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { CLOSE_CUT, CLOSE_TOO_SLOW, TOO_MUCH_AT_ONCE } from "../../protocol/close-codes.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame, FrameType } from "../../protocol/frame.ts";
@@ -328,7 +328,7 @@ export class WsStream {
   /** More waits for the gateway than may: it takes nothing, or the device sent more at once than anybody takes. */
   #tooMuch(): void {
     if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();
-    else this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too much at once"));
+    else this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", TOO_MUCH_AT_ONCE));
   }
 
   /** The room holds too much, and of all its streams most of this one: it ends for the direction that holds it (PROTOCOL.md CR6). */
