@@ -97,7 +97,15 @@ export const PLANTS: readonly Plant[] = [
     `    files.write("gateway", { ...file, generation: message.generation });\n`,
     NOTHING,
   ),
+  plant(
+    "a large message that has left is still allowed for",
+    "worker/room/ws-stream.ts",
+    `      if (this.#large[0]?.last === piece) this.#large.shift();\n`,
+    NOTHING,
+  ),
   // Really there once.
+  plant("a device that sends too much is told that the gateway is slow", "worker/room/ws-stream.ts", `if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();`, `if (this.#queuedBytes > 0) this.#gatewayTooSlow();`), // prettier-ignore
+  plant("a large message may not wait behind another", "worker/room/ws-stream.ts", `Math.max(0, ...this.#large.map((each) => each.bytes))`, `0`), // prettier-ignore
   plant(
     "an upload goes on after its session's end",
     "worker/room/http-exchange.ts",
