@@ -39,7 +39,7 @@ export const MAX_STREAMS_PER_GATEWAY = 1024;
 export const MAX_STREAMS_PER_DEVICE = 128;
 /** Unsent bytes at one browser's socket before the room withholds credit. */
 export const BROWSER_BUFFER_HIGH_BYTES = 1 * MIB;
-/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). One message over LARGE_MESSAGE_BYTES is not counted. */
+/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). What is there of one message over LARGE_MESSAGE_BYTES is not counted. */
 export const MAX_QUEUED_PER_STREAM_BYTES = 8 * MIB;
 /** A message beyond this is a large one: a stream may have one of them in the room besides its other bytes. */
 export const LARGE_MESSAGE_BYTES = 1 * MIB;

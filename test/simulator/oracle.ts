@@ -66,8 +66,10 @@ interface Held {
 
 /** @returns what is held of the browser's messages beside the one large message that a stream may have there (PROTOCOL.md CR6) */
 function upBesideLargest({ up, messages }: Held): number {
-  const largest = Math.max(0, ...messages);
-  return up - (largest > LARGE_MESSAGE_BYTES ? largest : 0);
+  const gone = messages.reduce((sum, bytes) => sum + bytes, 0) - up;
+  // Only the first has gone in part.
+  const large = messages.map((bytes, i) => (bytes <= LARGE_MESSAGE_BYTES ? 0 : bytes - (i === 0 ? gone : 0)));
+  return up - Math.max(0, ...large);
 }
 
 /** One stream on a link, as both directions' credit is counted from outside. */

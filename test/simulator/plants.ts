@@ -98,14 +98,14 @@ export const PLANTS: readonly Plant[] = [
     NOTHING,
   ),
   plant(
-    "a large message that has left is still allowed for",
-    "worker/room/ws-stream.ts",
-    `      if (this.#large[0]?.last === piece) this.#large.shift();\n`,
-    NOTHING,
+    "what has left of a large message is still allowed for",
+    "core/waiting-bytes.ts",
+    `to - Math.max(from, this.#leftBytes)`,
+    `to - from`,
   ),
   // Really there once.
-  plant("a device that sends too much is told that the gateway is slow", "worker/room/ws-stream.ts", `if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();`, `if (this.#queuedBytes > 0) this.#gatewayTooSlow();`), // prettier-ignore
-  plant("a large message may not wait behind another", "worker/room/ws-stream.ts", `Math.max(0, ...this.#large.map((each) => each.bytes))`, `0`), // prettier-ignore
+  plant("a device that sends too much is told that the gateway is slow", "worker/room/ws-stream.ts", `if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();`, `if (this.#waiting.bytes > 0) this.#gatewayTooSlow();`), // prettier-ignore
+  plant("a large message may not wait behind another", "core/waiting-bytes.ts", `this.#bytes - Math.max(0, ...largest)`, `this.#bytes + 0 * largest.length`), // prettier-ignore
   plant(
     "an upload goes on after its session's end",
     "worker/room/http-exchange.ts",

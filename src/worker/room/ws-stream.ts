@@ -6,6 +6,7 @@ import { DrainWatch } from "../../core/drain-watch.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
 import type { TokenBucket } from "../../core/token-bucket.ts";
+import { WaitingBytes } from "../../core/waiting-bytes.ts";
 import { CLOSE_CUT, CLOSE_TOO_SLOW, TOO_MUCH_AT_ONCE } from "../../protocol/close-codes.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
@@ -15,7 +16,6 @@ import {
   BROWSER_MESSAGES,
   CLOSE_ANSWER_MS,
   CREDIT_STEP_BYTES,
-  LARGE_MESSAGE_BYTES,
   MAX_HELD_MESSAGES,
   MAX_MESSAGE_BYTES,
   MAX_QUEUED_PER_STREAM_BYTES,
@@ -72,9 +72,7 @@ export class WsStream {
   #isOver = false;
   /** Pieces that wait for credit; the last entry of the browser's close comes after them. */
   #queue: Piece[] = [];
-  #queuedBytes = 0;
-  /** Large messages whose last piece is in the queue, in order. */
-  readonly #large: { readonly bytes: number; readonly last: Piece }[] = [];
+  readonly #waiting = new WaitingBytes();
   #withheldBytes = 0;
   /** Unsent bytes at the last probe that got no credit. */
   #unsentAtProbe = Number.POSITIVE_INFINITY;
@@ -97,7 +95,7 @@ export class WsStream {
 
   /** Bytes in this object and in the runtime's send queue. */
   get heldBytes(): number {
-    return this.#queuedBytes + this.#pacedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
+    return this.#waiting.bytes + this.#pacedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
   }
 
   /** Whether messages of the browser wait here. */
@@ -140,20 +138,19 @@ export class WsStream {
     const bytes = typeof data === "string" ? utf8(data) : new Uint8Array(data);
     if (bytes.byteLength > MAX_MESSAGE_BYTES) return this.reset(1009, brokenAt("device-room", "message too large"));
     const ready: Piece[] = [];
+    let waitingBytes = 0;
     for (const piece of piecesOf(bytes, typeof data === "string")) {
       if (this.#queue.length === 0 && this.#upstream.spend(piece.payload.byteLength)) ready.push(piece);
       else {
         this.#queue.push(piece);
-        this.#queuedBytes += piece.payload.byteLength;
+        waitingBytes += piece.payload.byteLength;
       }
     }
     if (ready.length > 0) this.#host.sendData(this.id, ready, this.#downstream);
     if (this.#queue.length === 0) return;
-    const last = this.#queue.at(-1);
-    if (last !== undefined && bytes.byteLength > LARGE_MESSAGE_BYTES) this.#large.push({ bytes: bytes.byteLength, last });
+    this.#waiting.came(bytes.byteLength, waitingBytes);
     // A browser cannot be held back: what it sends faster than credit comes waits here, one large message and what is beside it.
-    const largestBytes = Math.max(0, ...this.#large.map((each) => each.bytes));
-    if (this.#queuedBytes - largestBytes > MAX_QUEUED_PER_STREAM_BYTES) return this.#tooMuch();
+    if (this.#waiting.besideLargest > MAX_QUEUED_PER_STREAM_BYTES) return this.#tooMuch();
     this.#probe();
   }
 
@@ -193,7 +190,7 @@ export class WsStream {
       this.#withheldBytes = 0;
       if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
     }
-    return this.#queuedBytes + this.#pacedBytes + this.#assembler.heldBytes + unsentBytes;
+    return this.#waiting.bytes + this.#pacedBytes + this.#assembler.heldBytes + unsentBytes;
   }
 
   #refused(code: number, reason: string): number {
@@ -214,8 +211,7 @@ export class WsStream {
     let count = 0;
     for (const piece of this.#queue) {
       if (!this.#upstream.spend(piece.payload.byteLength)) break;
-      this.#queuedBytes -= piece.payload.byteLength;
-      if (this.#large[0]?.last === piece) this.#large.shift();
+      this.#waiting.left(piece.payload.byteLength);
       count += 1;
     }
     if (count > 0) this.#host.sendData(this.id, this.#queue.splice(0, count), this.#downstream);
@@ -333,7 +329,7 @@ export class WsStream {
 
   /** The room holds too much, and of all its streams most of this one: it ends for the direction that holds it (PROTOCOL.md CR6). */
   overflow(): void {
-    if (this.#queuedBytes + this.#pacedBytes > this.#assembler.heldBytes + this.ws.bufferedAmount) this.#tooMuch();
+    if (this.#waiting.bytes + this.#pacedBytes > this.#assembler.heldBytes + this.ws.bufferedAmount) this.#tooMuch();
     else this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"));
   }
 
