@@ -2,12 +2,16 @@
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { FRAME_CLOSE, FRAME_RESET } from "../../src/protocol/frame.ts";
-import { INITIAL_CREDIT_BYTES, MAX_MESSAGE_BYTES, STALLED_STREAM_MS } from "../../src/protocol/limits.ts";
+import { INITIAL_CREDIT_BYTES, MAX_MESSAGE_BYTES, PROBES_STILL, PROBE_INTERVAL_MS, STALLED_STREAM_MS } from "../../src/protocol/limits.ts";
 import { Relay } from "../../src/worker/room/relay.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, env, newBench, upgrade, visit } from "./room-bench.ts";
 import type { AllowedDevice, Bench } from "./room-bench.ts";
+
+const MIB = 1_048_576;
+/** What the stock UI sends for an image of the most that OpenClaw takes (6 MiB): Base64, in a request. */
+const OPENCLAW_IMAGE_BYTES = 8 * MIB + 600;
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -153,27 +157,33 @@ test("[CR6] more than 32 MiB in all: what holds most is reset with 4413, the oth
   expect(stuck.length).toBeGreaterThan(8);
 });
 
-test("[CR6] [case 20] more than 32 MiB that browsers sent and the gateway does not take: what holds most is reset, for that leg; the others arrive whole", async () => {
+test.each([
+  ["and the gateway takes nothing for two seconds", PROBES_STILL * PROBE_INTERVAL_MS, "connector-gateway: gateway too slow"],
+  ["faster than anybody takes it", 0, "device-room: too much at once"],
+] as const)("[CR6] [ST9] [case 20] more than 32 MiB that browsers sent %s: what holds most is reset, for that leg; the others arrive whole", async (_what, stillMs, reason) => {
   const { bench, connector, device } = await connected();
   const open = async () => {
     const opened = await openStream(bench, connector, device);
     opened.stream.isGranting = false;
     return opened;
   };
+  vi.useFakeTimers({ toFake: ["Date"] });
   const most = await open();
   // Eight may wait for one stream; the last of them is what makes it hold more than the others.
   for (let sent = 0; sent < 8; sent += 1) most.browser.ws.send(pattern(1_048_576));
+  await most.stream.probes.next();
   const others = [await open(), await open(), await open(), await open()];
+  vi.setSystemTime(Date.now() + stillMs);
   for (const { browser } of others) for (let sent = 0; sent < 7; sent += 1) browser.ws.send(pattern(1_048_576));
-  expect(await most.stream.endings.next()).toEqual({ type: FRAME_RESET, code: 4413, reason: "connector-gateway: gateway too slow" });
-  expect(await most.browser.closed).toEqual({ code: 4413, reason: "connector-gateway: gateway too slow" });
+  expect(await most.stream.endings.next()).toEqual({ type: FRAME_RESET, code: 4413, reason });
+  expect(await most.browser.closed).toEqual({ code: 4413, reason });
   for (const { stream } of others) {
     expect(stream.endings.count).toBe(0);
     stream.isGranting = true;
     stream.grant(stream.receivedBytes);
     for (let got = 0; got < 7; got += 1) expect((await stream.messages.next()).data.byteLength).toBe(1_048_576);
   }
-}, 30_000);
+}, 30_000); // prettier-ignore
 
 test.each([
   ["the link is silent, too", false, "room-connector: no answer"],
@@ -197,7 +207,8 @@ test.each([
 
 test.each([
   ["eight messages of 1 MiB each", Array.from({ length: 8 }, () => 1_048_576)],
-  ["25 MiB in one message", [MAX_MESSAGE_BYTES]],
+  ["25 MiB in one message, and what comes before and behind it,", [300_000, MAX_MESSAGE_BYTES, 10]],
+  ["two of OpenClaw's largest images, one behind the other,", [OPENCLAW_IMAGE_BYTES, OPENCLAW_IMAGE_BYTES]],
 ] as const)("[CR6] %s wait in the room for a gateway that takes nothing, and arrive when it reads again", async (_what, sizes) => {
   const { bench, connector, device } = await connected();
   const { browser, stream } = await openStream(bench, connector, device);
@@ -214,23 +225,29 @@ test.each([
 
 test.each([
   ["a ninth MiB behind eight messages", Array.from({ length: 9 }, () => 1_048_576)],
-  ["a small message behind one of 25 MiB", [MAX_MESSAGE_BYTES, 10]],
-] as const)("[CR6] %s, and the gateway takes nothing: the stream ends with 4413, what comes later is dropped", async (_what, sizes) => {
-  const { bench, connector, device } = await connected();
-  const neighbour = await openStream(bench, connector, device);
-  const { browser, stream } = await openStream(bench, connector, device);
-  stream.isGranting = false;
-  for (const bytes of [...sizes, 10, 20]) browser.ws.send(pattern(bytes));
-  expect(await stream.endings.next()).toMatchObject({ type: FRAME_RESET, code: 4413 });
-  expect((await browser.closed).code).toBe(4413);
-  const { receivedBytes } = stream;
-  expect(receivedBytes).toBeLessThanOrEqual(INITIAL_CREDIT_BYTES);
-  // Credit that comes now releases nothing.
-  stream.grant(receivedBytes);
-  neighbour.browser.ws.send("still here");
-  await neighbour.stream.messages.next();
-  expect(stream.receivedBytes).toBe(receivedBytes);
-});
+  ["two of 6 MiB behind one of 12", [12 * MIB, 6 * MIB, 6 * MIB]],
+  ["8 MiB behind 25, more than a room holds", [MAX_MESSAGE_BYTES, 8 * MIB]],
+] as const)(
+  "[CR6] [ST9] %s, and no credit: the stream ends with 4413 and says that it was too much, what comes later is dropped",
+  async (_what, sizes) => {
+    const { bench, connector, device } = await connected();
+    const neighbour = await openStream(bench, connector, device);
+    const { browser, stream } = await openStream(bench, connector, device);
+    stream.isGranting = false;
+    vi.useFakeTimers({ toFake: ["Date"] });
+    for (const bytes of [...sizes, 10, 20]) browser.ws.send(pattern(bytes));
+    const ending = { code: 4413, reason: "device-room: too much at once" };
+    expect(await stream.endings.next()).toEqual({ type: FRAME_RESET, ...ending });
+    expect(await browser.closed).toEqual(ending);
+    const { receivedBytes } = stream;
+    expect(receivedBytes).toBeLessThanOrEqual(INITIAL_CREDIT_BYTES);
+    // Credit that comes now releases nothing.
+    stream.grant(receivedBytes);
+    neighbour.browser.ws.send("still here");
+    await neighbour.stream.messages.next();
+    expect(stream.receivedBytes).toBe(receivedBytes);
+  },
+);
 
 test("[ST5] the gateway's close code and reason reach the browser, the browser's reach the gateway", async () => {
   const { bench, connector, device } = await connected();
