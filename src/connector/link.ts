@@ -104,6 +104,7 @@ export class Link {
       uplink: this.#frames,
       sendFrame: (type, flags, streamId, payload) => this.#frames.send(type, flags, streamId, payload),
       sendData: (streamId, pieces, back) => this.#frames.sendData(streamId, pieces, back),
+      isHeard: async () => this.#isUp && (await this.hops.beat.once()) !== null,
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
     });

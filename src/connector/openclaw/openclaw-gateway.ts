@@ -6,7 +6,7 @@ import type { ControlState } from "./control-leg.ts";
 import { discoverGateway } from "./discover.ts";
 import { ControlUiHandshake } from "./handshake-watch.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
-import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal } from "./openclaw-port.ts";
+import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "./openclaw-port.ts";
 import { readPaired } from "./paired-list.ts";
 import { selfTest } from "./self-test.ts";
 import { applySettings, isSoundAuthMode, planSettings, readConfig } from "./settings.ts";
@@ -97,13 +97,14 @@ export class LocalOpenclaw implements OpenclawGateway {
     return () => this.#listeners.delete(listener);
   }
 
-  watch(open: StreamOpen, events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void }): HandshakeWatch {
+  watch(open: StreamOpen, events: WatchEvents, mayPair: () => Promise<boolean>): HandshakeWatch {
     const { env, bindings } = this.#options;
     return new ControlUiHandshake({
       secret: discoverGateway(env).secret?.value ?? null,
       request: (method, params) => this.#leg.request(method, params),
       bind: (openclawDevice) => bindings.bind(open.device, openclawDevice),
       mayHandOver: (openclawDevice) => bindings.mayHandOver(open, openclawDevice),
+      mayPair,
       staleTokens: this.#staleTokens,
       events,
     });
