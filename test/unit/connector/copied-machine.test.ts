@@ -94,7 +94,7 @@ async function handshakeInHand(
   return { handshake, answer: JSON.stringify(answer), key: key.id, outcome };
 }
 
-const CUT = { type: "cut", id: "cut-1", cutAtMs: 5, cut: "c".repeat(26), audit: null } as const;
+const CUT = { type: "cut", id: "cut-1", cutAtMs: 5, cut: "c".repeat(26) } as const;
 
 test("[DR1] [DR2] [case 8] a machine that stood still in the very moment of the approval pairs a device that its copy has cut: the copy names the entry, and takes it out when its owner says so", async () => {
   const { handshake, answer, key, outcome } = await handshakeInHand(() => Promise.resolve(true));
