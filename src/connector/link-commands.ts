@@ -12,7 +12,7 @@ import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import { ownerChangeOf } from "./owner-change.ts";
-import { OwnerTurns } from "./owner-turns.ts";
+import { OwnerTurns, isOwnerChange } from "./owner-turns.ts";
 import type { StateFiles } from "./state-files.ts";
 
 /** What has its turn; the rest of what a room says is answered at once. */
@@ -124,7 +124,7 @@ export class LinkCommands {
    */
   take(message: Command, isCurrent: () => boolean): void {
     const failed = (): void => {
-      this.#ownerTurns.held(message, "internal");
+      if (isOwnerChange(message)) this.#ownerTurns.held(message, "internal");
       if (!isCurrent() || !("id" in message)) return;
       this.#result(message.id, { ok: false, refusal: "internal" });
       if (message.type !== "session" && message.type !== "nonce-request") this.#askAgain(isCurrent);
