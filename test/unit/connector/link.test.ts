@@ -218,6 +218,30 @@ function heldTimers(ms: number): (() => void)[] {
   return held;
 }
 
+test("[KL6] [case 47] an alarm that the disk refuses stands all the same: it is told, nobody new comes, and it is on disk when the disk takes it", async () => {
+  await room.next("ack");
+  const write = state.files.write.bind(state.files);
+  const full = vi.spyOn(state.files, "write").mockImplementation((name, content) => {
+    if (name === "alarm") throw new Error("ENOSPC");
+    write(name, content);
+  });
+  // The room that comes next has forgotten what this one had.
+  state.files.write("roomHead", { seq: 9, hash: "A".repeat(43) });
+  room.drop();
+  expect(await room.next("alarm")).toMatchObject({ alarm: "room-rolled-back" });
+  const { id, signed } = await state.newGrant();
+  room.say({ type: "grant", id, grant: id, signed });
+  expect(await room.next("result")).toEqual({ type: "result", id, ok: false, refusal: "alarm" });
+  expect(state.files.read("alarm")).toBe(null);
+  full.mockRestore();
+  room.say({ type: "grant", id, grant: id, signed });
+  expect(await room.next("result")).toMatchObject({ ok: false, refusal: "alarm" });
+  expect(state.files.read("alarm")).toMatchObject({ alarm: "room-rolled-back" });
+  state.files.remove("alarm");
+  room.say({ type: "grant", id, grant: id, signed });
+  expect(await room.next("result")).toMatchObject({ ok: true });
+});
+
 test("[LINK7] [case 47] what the disk refused is not applied from memory later: the room is asked once for what it owes by then", async () => {
   const { generation } = await room.next("ack");
   const due = heldTimers(30_000);
