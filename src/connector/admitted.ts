@@ -133,11 +133,12 @@ export class Admitted implements BindingStore {
   async keepSession(session: HeldSession): Promise<void> {
     const grant = this.#log.state.grants.get(session.grant);
     if (grant !== undefined && !grant.isActivated) await this.#log.append({ type: "activate", grant: grant.id }, this.#now());
+    // On disk first: what was answered with a refusal admits nothing.
+    this.#saveSessions([...this.#sessions.values(), session]);
     this.#sessions.set(session.session, session);
     const nowMs = this.#now();
     for (const [old, { atMs }] of this.#proven) if (nowMs - atMs > HANDOVER_MS) this.#proven.delete(old);
     this.#proven.set(session.session, { atMs: nowMs, openclawDevice: null });
-    this.#saveSessions();
   }
 
   /** Sessions that are not over. */
@@ -179,11 +180,11 @@ export class Admitted implements BindingStore {
     return known;
   }
 
-  #saveSessions(): void {
+  #saveSessions(sessions: readonly HeldSession[] = [...this.#sessions.values()]): void {
     const nowMs = this.#now();
     this.#files.write(
       "sessions",
-      [...this.#sessions.values()].filter((session) => session.expiresAtMs > nowMs),
+      sessions.filter((session) => session.expiresAtMs > nowMs),
     );
   }
 

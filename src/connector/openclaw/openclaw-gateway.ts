@@ -44,6 +44,8 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #pairing = new Set<() => void>();
   readonly #pings = new Set<(ms: number) => void>();
   readonly #staleTokens = new Set<string>();
+  /** Taken out of the gateway's list for a cut, while the disk refuses to forget them: the next try finds them gone, and they are this one's all the same. */
+  readonly #taken = new Set<string>();
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
   #testRun = 0;
@@ -115,8 +117,10 @@ export class LocalOpenclaw implements OpenclawGateway {
     const entries = bindings.bound(device);
     let removed = 0;
     for (const entry of entries) {
-      if (await this.#take(entry)) removed += 1;
+      if (await this.#take(entry)) this.#taken.add(entry);
+      if (this.#taken.has(entry)) removed += 1;
       bindings.unbind(device, entry);
+      this.#taken.delete(entry);
     }
     return { removed, absent: entries.length - removed, entries };
   }
