@@ -142,7 +142,7 @@ test("[KL7] [case 47] a disk that refuses changes nothing: no new grant, those b
   expect(await admitted.keepGrant(second)).toEqual({ ok: true, value: null });
 });
 
-test("[SE2] [case 47] a session that the disk refuses admits nothing, now or after a restart; asked for again it does", async () => {
+test("[SE2] [case 47] a session that the disk refuses admits nothing; asked for again it does", async () => {
   const log = await create();
   const signed = await grant(log);
   const admitted = new Admitted(files, log, () => NOW);

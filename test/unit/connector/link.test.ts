@@ -220,7 +220,7 @@ function heldTimers(ms: number): (() => void)[] {
 
 test("[KL6] [case 47] an alarm that the disk refuses stands all the same: it is told, nobody new comes, and it is on disk when the disk takes it", async () => {
   await room.next("ack");
-  const write = state.files.write.bind(state.files);
+  const write = state.files.write.bind(state.files) as (name: string, content: unknown) => void;
   const full = vi.spyOn(state.files, "write").mockImplementation((name, content) => {
     if (name === "alarm") throw new Error("ENOSPC");
     write(name, content);
