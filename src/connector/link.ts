@@ -104,6 +104,7 @@ export class Link {
       uplink: this.#frames,
       sendFrame: (type, flags, streamId, payload) => this.#frames.send(type, flags, streamId, payload),
       sendData: (streamId, pieces, back) => this.#frames.sendData(streamId, pieces, back),
+      isHeard: async () => this.#isUp && (await this.hops.beat.once()) !== null,
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
     });
@@ -364,9 +365,9 @@ export class Link {
   }
 
   #alarm(alarm: KeyLogAlarm): void {
-    const { files, now, onAlarm } = this.#options;
+    const { admitted, now, onAlarm } = this.#options;
     const atMs = now();
-    files.write("alarm", { alarm, atMs });
+    admitted.raiseAlarm({ alarm, atMs });
     onAlarm(alarm);
     this.#send({ type: "alarm", alarm, atMs });
   }
@@ -374,7 +375,7 @@ export class Link {
   /** What stands, or that nothing does any more: the owner's pages show it. */
   sayAlarm(): void {
     if (this.#protocol < 2) return;
-    const alarm = this.#options.files.read("alarm");
+    const alarm = this.#options.admitted.alarm();
     this.#send(alarm === null ? { type: "alarm-over" } : { type: "alarm", ...alarm });
   }
 

@@ -55,7 +55,7 @@ export const PLANTS: readonly Plant[] = [
   plant(
     "what is owed is not sent again",
     "worker/room/owed.ts",
-    `  for (const message of admission.storage.owed()) void deliver(admission, message);\n`,
+    `  for (const message of admission.storage.owed()) void send(admission, message);\n`,
     NOTHING,
   ),
   plant("half a message is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, holding };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, holding };`), // prettier-ignore

@@ -93,10 +93,6 @@ export class World {
           sim.scheduler.actor === this.connector.actor,
         ),
       visit: (path) => this.#visit(path),
-      paired: (id) => {
-        if (this.retired.some((each) => each.actor === sim.scheduler.actor && each !== this.connector)) this.pairedByRetired.add(id);
-        else this.pairedByRetired.delete(id);
-      },
     });
     setRoute({
       dial: (url, headers, actor, answered) => this.#dial(url, headers, actor, answered),
@@ -218,8 +214,6 @@ export class World {
   }
   /** Processes that still run although another took over. */
   readonly retired: ConnectorProcess[] = [];
-  /** Entries that a stopped machine made at the gateway after its copy had taken over: the binding is on the old disk only. */
-  readonly pairedByRetired = new Set<string>();
 
   #dial(url: string, headers: Readonly<Record<string, string>>, actor: Actor, answered: (answer: Dialled) => void): void {
     const { pathname } = new URL(url);

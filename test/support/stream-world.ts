@@ -29,6 +29,8 @@ export class StreamWorld {
     hasArrived: (): boolean => this.uplink.isArrived,
   };
   readonly device: AllowedDevice;
+  /** What the room answers when it is asked for a sign of life. */
+  isHeard: () => Promise<boolean> = () => Promise.resolve(true);
   readonly deviceEvents: string[] = [];
   #lastId = 0;
 
@@ -47,6 +49,7 @@ export class StreamWorld {
         for (const piece of pieces) this.room.received(frameOf(streamId, piece));
       },
       onDevice: (_device, event) => this.deviceEvents.push(event),
+      isHeard: () => this.isHeard(),
       now: () => state.nowMs,
     });
     this.room.deliver = (frame) => this.streams.frame(frame);
