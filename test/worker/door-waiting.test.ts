@@ -11,7 +11,7 @@ import {
   WAIT_PROOF_MS,
 } from "../../src/protocol/limits.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { RequestRow } from "../../src/worker/room/storage.ts";
+import type { RequestRow } from "../../src/worker/room/room-rows.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";

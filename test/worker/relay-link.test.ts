@@ -11,7 +11,7 @@ import {
 } from "../../src/protocol/limits.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
 import { handle } from "../../src/worker/app.ts";
-import type { DeviceRow } from "../../src/worker/room/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { FakeConnector, newConnectorIdentity } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";

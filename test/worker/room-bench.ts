@@ -12,7 +12,7 @@ import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";
 import { readConfig } from "../../src/worker/config.ts";
 import type { Env } from "../../src/worker/env.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { SessionRow } from "../../src/worker/room/storage.ts";
+import type { SessionRow } from "../../src/worker/room/room-rows.ts";
 import { Arrivals, newConnectorIdentity } from "./fake-connector.ts";
 import type { ConnectorIdentity } from "./fake-connector.ts";
 

@@ -4,7 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { keyThumbprint } from "../../src/core/digests.ts";
 import type { Difference } from "../../src/protocol/drift.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow, GrantRow } from "../../src/worker/room/storage.ts";
+import type { DeviceRow, GrantRow } from "../../src/worker/room/room-rows.ts";
 import { CutWorld } from "./cut-world.ts";
 import { ask, askOwner, config, env, grantFor, newPerson, openSession } from "./world.ts";
 

@@ -30,7 +30,7 @@ import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./pa
 import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
 import type { PersonRow } from "./person-rows.ts";
-import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
+import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./room-rows.ts";
 
 export interface AdmissionOptions {
   readonly ctx: DurableObjectState;

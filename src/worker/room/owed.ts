@@ -8,7 +8,7 @@ import { tellAllowed } from "./challenge.ts";
 import { changeNotice } from "./grant-notices.ts";
 import { ownerChangeSettled } from "./owner-changes.ts";
 import { cutAnswered, cutAsked } from "./receipts.ts";
-import type { DeviceRow, GrantRow, Owed } from "./storage.ts";
+import type { DeviceRow, GrantRow, Owed } from "./room-rows.ts";
 
 /** Sends what is owed and settles it with the connector's answer; stays owed when the link goes first. @returns the answer, or null */
 export async function deliver(admission: Admission, message: Owed): Promise<LinkResult | null> {

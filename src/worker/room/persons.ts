@@ -17,7 +17,7 @@ import type { OwnerChange, RoomResult } from "./room-rpc.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { InvitationRow, PersonRow } from "./person-rows.ts";
-import type { DeviceRow, GrantRow } from "./storage.ts";
+import type { DeviceRow, GrantRow } from "./room-rows.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const REFUSED = { ok: false, failure: "grant-refused" } as const;

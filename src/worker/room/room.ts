@@ -33,7 +33,7 @@ import { Relay } from "./relay.ts";
 import type { Decided, HopStep, OwnerChange, RoomHops, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import { byWhom, whoIs } from "./standing.ts";
 import type { Who } from "./standing.ts";
-import type { RequestRow } from "./storage.ts";
+import type { RequestRow } from "./room-rows.ts";
 import { statusFor } from "./status.ts";
 import { renameDevice, resume, suspend } from "./device-changes.ts";
 import { sweep } from "./sweep.ts";

@@ -9,7 +9,7 @@ import { cardOf, decisionOf, requestLastSeenMs } from "./pairing-requests.ts";
 import { ceilingOf } from "./persons.ts";
 import type { RoomOpening, RoomResult, RoomSnapshot } from "./room-rpc.ts";
 import type { Who } from "./standing.ts";
-import type { RequestRow } from "./storage.ts";
+import type { RequestRow } from "./room-rows.ts";
 
 /** @returns the gateway with its devices; what the role may not manage is left out */
 export function snapshotFor(admission: Admission, { role, person }: Who): RoomSnapshot {
