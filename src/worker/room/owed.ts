@@ -1,6 +1,6 @@
 /** What the room owes the connector: sent again after every `ack` until its result came, in order, and not beyond its time (PROTOCOL.md LINK7, GR5). */
 import { readGrant } from "../../core/statement.ts";
-import type { GrantRefusal } from "../../protocol/api.ts";
+import type { GrantRefusal } from "../../protocol/approval-api.ts";
 import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { Admission } from "./admission.ts";

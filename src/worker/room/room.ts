@@ -1,6 +1,7 @@
 /** The Durable Object of one gateway. It only forwards: the relay moves bytes, admission and door decide. */
 import { DurableObject } from "cloudflare:workers";
-import type { PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { Receipt } from "../../protocol/api.ts";
+import type { PairingRequest } from "../../protocol/approval-api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import { mayDo } from "../../core/person-roles.ts";
 import type { PersonAction, RoleKind } from "../../core/person-roles.ts";

@@ -1,6 +1,6 @@
 /** What a person sees of the room: the gateway, a request, and what an opening needs; each shows no more than the role may see. */
 import { mayDo } from "../../core/person-roles.ts";
-import type { PairingRequest } from "../../protocol/api.ts";
+import type { PairingRequest } from "../../protocol/approval-api.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { Admission } from "./admission.ts";
 import { ownerOpened } from "./decisions.ts";
