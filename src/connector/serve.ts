@@ -186,7 +186,7 @@ async function serveOwned(options: Options): Promise<number> {
       host: async (action) => {
         const answer = await performOnHost(log, files, action, now());
         if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
-        if (answer.ok && action.do === "resume") link.sayAlarm();
+        if (answer.ok && action.do === "resume") link.keyLog.sayAlarm();
         return answer;
       },
     });
