@@ -21,15 +21,12 @@ import { newLogKey } from "../support/test-key-log.ts";
 import { CutWorld } from "./cut-world.ts";
 import type { CuttingConnector } from "./cut-world.ts";
 import { ask, config, env, newPerson } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 /** Everything that a cut changes. */
 function traces(world: CutWorld, device: string) {

@@ -15,14 +15,11 @@ import type { RequestRow } from "../../src/worker/room/room-rows.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 async function arrive(world: GatewayWorld, address = randomAddress()): Promise<{ ws: WebSocket | null; response: Response }> {
   const response = await ask(`${world.origin}/.gatehouse/wait`, { headers: { upgrade: "websocket", "cf-connecting-ip": address } });

@@ -11,14 +11,11 @@ import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession } from "./world.ts";
 import type { FakeConnector, GatewayWorld } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 function stored<T>(world: GatewayWorld, work: (storage: RoomStorage, state: DurableObjectState) => T): Promise<T> {
   return runInDurableObject(world.room, (_room, state) => work(new RoomStorage(state.storage), state));
