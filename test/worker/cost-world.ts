@@ -4,7 +4,7 @@ import { vi } from "vitest";
 import type { Usage } from "../../src/protocol/usage.ts";
 import { Relay } from "../../src/worker/room/relay.ts";
 import { Room } from "../../src/worker/room/room.ts";
-import { FakeConnector } from "./fake-connector.ts";
+import type { FakeConnector } from "./fake-connector.ts";
 import { ACCOUNT, connected, visit } from "./room-bench.ts";
 import type { AllowedDevice, Bench, OpenStream } from "./room-bench.ts";
 

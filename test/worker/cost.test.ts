@@ -4,7 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { COUNTED } from "../../src/protocol/usage.ts";
 import type { Counts } from "../../src/protocol/usage.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
-import { Room } from "../../src/worker/room/room.ts";
+import type { Room } from "../../src/worker/room/room.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { openStream, visit } from "./room-bench.ts";
 import type { Bench, OpenStream } from "./room-bench.ts";

@@ -2,7 +2,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { handle } from "../../src/worker/app.ts";
-import { Room } from "../../src/worker/room/room.ts";
+import type { Room } from "../../src/worker/room/room.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { ACCOUNT, allowDevice, env, openStream, upgrade, visit } from "./room-bench.ts";
 import type { AllowedDevice, Bench } from "./room-bench.ts";
