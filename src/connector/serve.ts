@@ -188,7 +188,7 @@ async function serveOwned(options: Options): Promise<number> {
         if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
         if (answer.ok && action.do === "resume") {
           admitted.alarmSettled();
-          link.sayAlarm();
+          link.keyLog.sayAlarm();
         }
         return answer;
       },

@@ -30,9 +30,9 @@ import type { Access } from "../../src/protocol/words.ts";
 import type { Headers } from "./gateway.ts";
 import type { Data, Endpoint } from "./network.ts";
 import { sizeOf } from "./network.ts";
-import type { RoomTaps } from "./room-host.ts";
 import { START_MS, sim } from "./sim.ts";
 import { WorkerSocket } from "./worker-socket.ts";
+import type { RoomTaps } from "./worker-socket.ts";
 
 /** Resets that one honest end never has to send another. */
 const NEVER = new Set([

@@ -8,6 +8,7 @@ import type { StreamOpen } from "../../src/protocol/link-messages.ts";
 import { ConnectorState } from "./connector-state.ts";
 import type { AllowedDevice } from "./connector-state.ts";
 import { LocalGateway, StubOpenclaw } from "./local-gateway.ts";
+import type { GatewaySocket } from "./local-gateway.ts";
 import { ScriptedRoom } from "./scripted-room.ts";
 import type { ScriptedStream } from "./scripted-room.ts";
 
@@ -78,6 +79,16 @@ export class StreamWorld {
       ...changes,
     });
     return stream;
+  }
+
+  /** A stream whose gateway has said its first word. */
+  async opened(changes: Partial<StreamOpen> = {}): Promise<{ readonly stream: ScriptedStream; readonly socket: GatewaySocket }> {
+    const stream = this.open(changes);
+    const socket = await this.gateway.sockets.next();
+    socket.ws.send("challenge");
+    await stream.expect("opened");
+    await stream.expect("data");
+    return { stream, socket };
   }
 
   /** Time goes by, one probe interval at a time. */

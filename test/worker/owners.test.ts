@@ -1,7 +1,7 @@
 /** Who may decide, over HTTP and in the rooms: signed changes reach every gateway, also one that is away; the page is told how far each came. */
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
-import type { OwnersView } from "../../src/protocol/api.ts";
+import type { OwnersView } from "../../src/protocol/approval-api.ts";
 import {
   OWNER_KEY_KEYS,
   OWNER_REMOVE_KEYS,

@@ -9,7 +9,7 @@ import type { Admission } from "./admission.ts";
 import { confirmedOnHost, deliverAll } from "./owed.ts";
 import { followRecover, followRecoveryKey } from "./owner-changes.ts";
 import { passkeyLost, roleChanged } from "./person-changes.ts";
-import type { DeviceRow } from "./storage.ts";
+import type { DeviceRow } from "./room-rows.ts";
 
 /** Entries that the connector sends while earlier ones are still being checked wait here: order is what a chain is about. */
 export class KeyLogCopy {

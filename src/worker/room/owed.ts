@@ -1,7 +1,7 @@
 /** What the room owes the connector: sent again after every `ack` until its result came, in order, and not beyond its time (PROTOCOL.md LINK7, GR5). */
 import { restsOn } from "../../core/owner-passkeys.ts";
 import { readGrant } from "../../core/statement.ts";
-import type { GrantRefusal } from "../../protocol/api.ts";
+import type { GrantRefusal } from "../../protocol/approval-api.ts";
 import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { Admission } from "./admission.ts";
@@ -9,7 +9,7 @@ import { tellAllowed } from "./challenge.ts";
 import { changeNotice } from "./grant-notices.ts";
 import { ownerChangeSettled } from "./owner-changes.ts";
 import { cutAnswered, cutAsked } from "./receipts.ts";
-import type { DeviceRow, GrantRow, Owed } from "./storage.ts";
+import type { DeviceRow, GrantRow, Owed } from "./room-rows.ts";
 
 /** Sends what is owed and settles it with the connector's answer; stays owed when the link goes first. @returns the answer, or null */
 export async function deliver(admission: Admission, message: Owed): Promise<LinkResult | null> {

@@ -6,7 +6,7 @@ import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { SignedByRecovery } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
 import { confirmationRefused, passkeyLost } from "./person-changes.ts";
-import type { Owed } from "./storage.ts";
+import type { Owed } from "./room-rows.ts";
 
 type OwnerMessage = Extract<Owed, { type: "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
 

@@ -11,7 +11,7 @@ import type { Admission } from "./admission.ts";
 import { deliver } from "./owed.ts";
 import { passkeyLost } from "./person-changes.ts";
 import type { OwnerChange, RoomOwners, RoomResult } from "./room-rpc.ts";
-import type { Owed } from "./storage.ts";
+import type { Owed } from "./room-rows.ts";
 
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
 /** Of a credential id, in the name of what is owed about it. */
