@@ -1,4 +1,4 @@
-// Entry of `npm start`, `npm test`, `npm run deploy` and `npm run bench` on a bare clone: plain JavaScript for Node 20. Installs what is
+// Entry of `npm start`, `npm test`, `npm run deploy`, `npm run bench` and the like on a bare clone: plain JavaScript for Node 20. Installs what is
 // missing, then hands over to the project's own Node 24, which runs the TypeScript sources directly.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,6 +13,7 @@ const scripts = {
   deploy: "scripts/deploy.ts",
   bench: "test/bench/main.ts",
   simulate: "test/simulator/main.ts",
+  soak: "test/soak/main.ts",
 };
 const [command = "", ...rest] = process.argv.slice(2);
 const script = scripts[command];

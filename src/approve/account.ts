@@ -1,5 +1,5 @@
 /** Passkeys, recovery codes, signing out. */
-import type { OwnerChangeAt, OwnersView } from "../protocol/api.ts";
+import type { OwnerChangeAt, OwnersView } from "../protocol/approval-api.ts";
 import { Told, button, call, h, view } from "./page.ts";
 import { OWNER_TEXTS } from "./owner-texts.ts";
 import { recoverySection, showResults, standingLines, strangers, ways } from "./owners.ts";

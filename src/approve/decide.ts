@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { belongsTogether, grantBody, offeredAccess, offeredExpiry } from "../core/decision-view.ts";
 import type { Expiry, GrantChoice, OwnerTrip } from "../core/decision-view.ts";
 import { activationHash } from "../core/digests.ts";
-import type { Ceiling, decisionSchema, PairingRequest } from "../protocol/api.ts";
+import type { Ceiling, decisionSchema, PairingRequest } from "../protocol/approval-api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";

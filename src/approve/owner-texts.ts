@@ -1,5 +1,5 @@
 /** Texts about who may decide for the gateways. */
-import type { OwnerChangeAt } from "../protocol/api.ts";
+import type { OwnerChangeAt } from "../protocol/approval-api.ts";
 
 export const OWNER_TEXTS = {
   // Under each passkey

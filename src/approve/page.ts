@@ -1,5 +1,5 @@
 /** Building blocks of the approval page: elements, views, calls, and errors in words. */
-import type { ApiErrorCode } from "../protocol/api.ts";
+import type { ApiErrorCode } from "../protocol/api-errors.ts";
 import { TEXTS } from "./texts.ts";
 
 type Child = Node | string;

@@ -1,5 +1,5 @@
 /** Passkeys of an account, and the signed words that let them decide for the gateways, or end that. */
-import type { OwnerChangeAt, OwnersView } from "../protocol/api.ts";
+import type { OwnerChangeAt, OwnersView } from "../protocol/approval-api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { OwnerKey } from "../protocol/statements.ts";
 import { OWNER_TEXTS } from "./owner-texts.ts";

@@ -1,6 +1,6 @@
 /** Sign-up, sign-in and recovery, and the way back to whoever asked for it. */
 import type { z } from "zod";
-import type { meSchema, signedInSchema } from "../protocol/api.ts";
+import type { meSchema, signedInSchema } from "../protocol/approval-api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import { addPasskey } from "./passkeys.ts";
 import { ApiFailure, Told, button, call, h, patientCall, run, say, view } from "./page.ts";

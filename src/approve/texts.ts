@@ -1,6 +1,6 @@
 /** Every text of the approval page, so that another language is an addition. */
 import type { Expiry } from "../core/decision-view.ts";
-import type { GrantRefusal } from "../protocol/api.ts";
+import type { GrantRefusal } from "../protocol/approval-api.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 
 export const ACCESS_TEXTS: Readonly<Record<Access, { readonly label: string; readonly hint: string }>> = {

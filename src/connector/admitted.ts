@@ -12,7 +12,7 @@ import type { SignedByOwner } from "../protocol/statements.ts";
 import type { Access } from "../protocol/words.ts";
 import type { BindingStore } from "./openclaw/openclaw-port.ts";
 import type { KeyLog } from "./key-log-file.ts";
-import type { KeptReceipt, StateFiles } from "./state-files.ts";
+import type { KeptReceipt, RaisedAlarm, StateFiles } from "./state-files.ts";
 
 export interface PendingCut {
   readonly device: string;
@@ -40,6 +40,8 @@ export class Admitted implements BindingStore {
   readonly #proven = new Map<string, { readonly atMs: number; openclawDevice: string | null }>();
   /** Cut, but the disk has not taken it yet: denied all the same, until it has, or until the owner allows the device anew. Who cut it. */
   readonly #denied = new Map<string, "host" | "relay">();
+  /** Raised, but the disk has not taken it yet: it stands all the same, until it has, or until somebody at the machine has looked. */
+  #unwrittenAlarm: RaisedAlarm | null = null;
 
   /** @throws DamagedStateError: fail closed */
   constructor(files: StateFiles, log: KeyLog, now: () => number) {
@@ -50,6 +52,30 @@ export class Admitted implements BindingStore {
       (files.read("sessions") ?? []).filter((session) => session.expiresAtMs > now()).map((session) => [session.session, session]),
     );
     files.read("bindings");
+  }
+
+  // --- alarm ----------------------------------------------------------------------------------------------------------------
+
+  /** Nobody new from here on, whether the disk takes it or not (PROTOCOL.md KL6). */
+  raiseAlarm(alarm: RaisedAlarm): void {
+    this.#unwrittenAlarm = alarm;
+    try {
+      this.#files.write("alarm", alarm);
+      this.#unwrittenAlarm = null;
+    } catch {
+      // Tried again whenever somebody asks.
+    }
+  }
+
+  /** @returns what stops everything new, or null */
+  alarm(): RaisedAlarm | null {
+    if (this.#unwrittenAlarm !== null) this.raiseAlarm(this.#unwrittenAlarm);
+    return this.#unwrittenAlarm ?? this.#files.read("alarm");
+  }
+
+  /** Somebody at the machine has looked, and took the file away. */
+  alarmSettled(): void {
+    this.#unwrittenAlarm = null;
   }
 
   // --- nonces ---------------------------------------------------------------------------------------------------------------
@@ -87,7 +113,7 @@ export class Admitted implements BindingStore {
     if (read === null) return { ok: false, refusal: "bad-statement" };
     const known = this.grant(await grantId(read.bytes));
     if (known !== null) return known.isRevoked ? { ok: false, refusal: "revoked" } : { ok: true, value: null };
-    if (this.#files.read("alarm") !== null) return { ok: false, refusal: "alarm" };
+    if (this.alarm() !== null) return { ok: false, refusal: "alarm" };
     const { device } = read.body;
     // The host's word that the disk refused comes first: a grant that was signed without knowing it is stale (KL3).
     if (this.#denied.get(device) === "host") await this.revokeDevice(device, "host");
@@ -99,7 +125,7 @@ export class Admitted implements BindingStore {
 
   /** Changes who may decide; what is so already is fine. Under an alarm owners only leave. */
   async changeOwner(body: Extract<KeyLogBody, { type: "owner-add" | "owner-remove" | "recovery-key" | "recover" }>): Promise<Judged<null>> {
-    if (this.#files.read("alarm") !== null && body.type !== "owner-remove") return { ok: false, refusal: "alarm" };
+    if (this.alarm() !== null && body.type !== "owner-remove") return { ok: false, refusal: "alarm" };
     const problem = await this.#log.append(body, this.#now());
     return judged(problem === "nothing-changes" ? null : problem);
   }
@@ -107,11 +133,12 @@ export class Admitted implements BindingStore {
   async keepSession(session: HeldSession): Promise<void> {
     const grant = this.#log.state.grants.get(session.grant);
     if (grant !== undefined && !grant.isActivated) await this.#log.append({ type: "activate", grant: grant.id }, this.#now());
+    // On disk first: what was answered with a refusal admits nothing.
+    this.#saveSessions([...this.#sessions.values(), session]);
     this.#sessions.set(session.session, session);
     const nowMs = this.#now();
     for (const [old, { atMs }] of this.#proven) if (nowMs - atMs > HANDOVER_MS) this.#proven.delete(old);
     this.#proven.set(session.session, { atMs: nowMs, openclawDevice: null });
-    this.#saveSessions();
   }
 
   /** Sessions that are not over. */
@@ -153,11 +180,11 @@ export class Admitted implements BindingStore {
     return known;
   }
 
-  #saveSessions(): void {
+  #saveSessions(sessions: readonly HeldSession[] = [...this.#sessions.values()]): void {
     const nowMs = this.#now();
     this.#files.write(
       "sessions",
-      [...this.#sessions.values()].filter((session) => session.expiresAtMs > nowMs),
+      sessions.filter((session) => session.expiresAtMs > nowMs),
     );
   }
 

@@ -12,6 +12,7 @@ import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import { ownerChangeOf } from "./owner-change.ts";
+import { OwnerTurns, isOwnerChange } from "./owner-turns.ts";
 import type { StateFiles } from "./state-files.ts";
 
 /** What has its turn; the rest of what a room says is answered at once. */
@@ -39,6 +40,7 @@ export class LinkCommands {
   readonly #parts: CommandParts;
   /** One command at a time: a cut never overtakes the grant before it. */
   #commands: Promise<void> = Promise.resolve();
+  readonly #ownerTurns = new OwnerTurns();
   /** Of the last `welcome`. */
   #generation = 0;
   #again: { readonly timer: NodeJS.Timeout; readonly isCurrent: () => boolean } | null = null;
@@ -50,6 +52,8 @@ export class LinkCommands {
   async #command(message: Command): Promise<void> {
     const { files, admitted, gateway, log, now } = this.#parts;
     if (files.read("gateway") === null) throw new Error("not enrolled");
+    const held = this.#ownerTurns.heldBy(message);
+    if (held === "internal") throw new Error("what was decided before it is not on disk yet");
     switch (message.type) {
       case "welcome":
         this.#generation = message.generation;
@@ -78,9 +82,12 @@ export class LinkCommands {
       case "owner-remove":
       case "recovery-key":
       case "recover": {
-        const change = ownerChangeOf(message);
-        if (change === null) return this.#result(message.id, { ok: false, refusal: "bad-statement" });
-        return this.#result(message.id, await admitted.changeOwner(change));
+        const change = held === null ? ownerChangeOf(message) : null;
+        const refusal = held ?? "bad-statement";
+        const judged = change === null ? ({ ok: false, refusal } as const) : await admitted.changeOwner(change);
+        if (!judged.ok && judged.refusal === "alarm") this.#ownerTurns.held(message, "alarm");
+        else this.#ownerTurns.settled(message);
+        return this.#result(message.id, judged);
       }
       case "log-ack":
         return files.write("roomHead", message.head);
@@ -117,6 +124,7 @@ export class LinkCommands {
    */
   take(message: Command, isCurrent: () => boolean): void {
     const failed = (): void => {
+      if (isOwnerChange(message)) this.#ownerTurns.held(message, "internal");
       if (!isCurrent() || !("id" in message)) return;
       this.#result(message.id, { ok: false, refusal: "internal" });
       if (message.type !== "session" && message.type !== "nonce-request") this.#askAgain(isCurrent);

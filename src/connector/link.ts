@@ -1,7 +1,7 @@
 /** The connector's one link to its room: one loop dials, proves the key, beats, and dials again (PROTOCOL.md LINK). */
 import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
-import { compareHeads, linkProofFields } from "../core/key-log.ts";
+import { linkProofFields } from "../core/key-log.ts";
 import { nextDial, retryAfterMs } from "../core/link-backoff.ts";
 import {
   CLOSE_LINK_QUARANTINED,
@@ -15,7 +15,7 @@ import { clockAheadMs } from "../core/clock-difference.ts";
 import { inWordsOf } from "../core/link-versions.ts";
 import { batchError, decodeFrame, framesOf, isBatch } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_BATCH_BYTES, RECONNECT_MAX_MS } from "../protocol/limits.ts";
-import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
+import type { KeyLogAlarm } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { joined } from "../protocol/statement-encoding.ts";
@@ -29,6 +29,7 @@ import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import { LinkCommands } from "./link-commands.ts";
 import { LinkHops } from "./link-hops.ts";
+import { LinkKeyLog } from "./link-key-log.ts";
 import { LinkTraffic } from "./link-traffic.ts";
 import type { Measured } from "./metrics.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
@@ -88,6 +89,7 @@ export class Link {
   #redial: NodeJS.Timeout | undefined;
   #handshake: NodeJS.Timeout | undefined;
   readonly hops: LinkHops;
+  readonly keyLog: LinkKeyLog;
   readonly #traffic = new LinkTraffic();
   /** As this link's room knows it. */
   #reported: string | null = null;
@@ -104,24 +106,18 @@ export class Link {
       uplink: this.#frames,
       sendFrame: (type, flags, streamId, payload) => this.#frames.send(type, flags, streamId, payload),
       sendData: (streamId, pieces, back) => this.#frames.sendData(streamId, pieces, back),
+      isHeard: async () => this.#isUp && (await this.hops.beat.once()) !== null,
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
     });
-    this.#audit = new AuditAnchor({
-      files: options.files,
-      gateway: options.log.state.gateway,
-      now: options.now,
-      send: (message) => this.#send(message),
-      onRewound: () => this.#alarm("audit-rewound"),
-    });
-    const { admitted, log, identity, gateway, now } = options;
+    const { files, admitted, log, identity, gateway, now, onAlarm } = options;
     const send = (message: ToRoom): void => this.#send(message);
+    this.keyLog = new LinkKeyLog({ files, log, admitted, now, onAlarm, send, isKnown: () => this.#protocol >= 2 });
+    this.#audit = new AuditAnchor({ files, gateway: log.state.gateway, now, send, onRewound: () => this.keyLog.raise("audit-rewound") });
     this.#cuts = new Cuts({ admitted, log, identity, gateway, now, send, endStreams: (device) => this.#streams.endDevice(device) });
     this.#drift = new DriftWatch({ admitted, gateway, now, send });
     const parts = { audit: this.#audit, cuts: this.#cuts, drift: this.#drift, send };
     this.#commands = new LinkCommands({ ...options, ...parts, welcomed: (message) => this.#welcomed(message) });
-    options.log.onAppend = (line) => this.#sendLog([line]);
-    options.log.onRotated = (seq) => this.#rotated(seq);
     this.hops = new LinkHops({
       gateway,
       clock: options.clock ?? (() => performance.now()),
@@ -347,45 +343,13 @@ export class Link {
     this.#report();
     this.#options.onStatus({ state: "up", clockAheadMs: this.#clockAheadMs });
     if (this.#protocol >= 2) {
-      this.#compareHeads(message.head ?? null);
-      this.sayAlarm();
+      this.keyLog.linkUp(message.head ?? null);
       this.#audit.linkUp();
     }
     this.#cuts.linkUp();
     // Not waited for: a gateway that takes its time must not hold up the next cut.
     void this.#cuts.finish().catch(() => undefined);
     void this.#drift.linkUp();
-  }
-
-  /** PROTOCOL.md KL6: whether room and machine tell the same story, and what the room lacks of it. */
-  #compareHeads(room: KeyLogHead | null): void {
-    const { files, log } = this.#options;
-    const { alarm, sendFrom } = compareHeads(log.state, room, files.read("roomHead"));
-    if (alarm !== null) this.#alarm(alarm);
-    if (sendFrom !== null) for (const line of log.linesFrom(sendFrom)) this.#sendLog([line]);
-  }
-
-  #alarm(alarm: KeyLogAlarm): void {
-    const { files, now, onAlarm } = this.#options;
-    const atMs = now();
-    files.write("alarm", { alarm, atMs });
-    onAlarm(alarm);
-    this.#send({ type: "alarm", alarm, atMs });
-  }
-
-  /** What stands, or that nothing does any more: the owner's pages show it. */
-  sayAlarm(): void {
-    if (this.#protocol < 2) return;
-    const alarm = this.#options.files.read("alarm");
-    this.#send(alarm === null ? { type: "alarm-over" } : { type: "alarm", ...alarm });
-  }
-
-  #sendLog(lines: readonly string[]): void {
-    if (this.#protocol >= 2) this.#send({ type: "log", lines: [...lines] });
-  }
-
-  #rotated(seq: number): void {
-    if (this.#protocol >= 2) this.#send({ type: "rotated", seq });
   }
 
   #send(message: ToRoom): void {

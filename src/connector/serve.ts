@@ -175,7 +175,7 @@ async function serveOwned(options: Options): Promise<number> {
         openclaw: gateway.report,
         streams: link.streamCount,
         head: log.state.head,
-        alarm: files.read("alarm")?.alarm ?? null,
+        alarm: admitted.alarm()?.alarm ?? null,
         auditHead: anchoredHead(files, file.gateway),
         version: VERSION,
       }),
@@ -188,7 +188,10 @@ async function serveOwned(options: Options): Promise<number> {
       host: async (action) => {
         const answer = await performOnHost(log, files, action, now());
         if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
-        if (answer.ok && action.do === "resume") link.sayAlarm();
+        if (answer.ok && action.do === "resume") {
+          admitted.alarmSettled();
+          link.keyLog.sayAlarm();
+        }
         return answer;
       },
     });

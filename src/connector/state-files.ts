@@ -56,6 +56,7 @@ const keptReceiptSchema = signedReceiptSchema.extend({
 export type KeptReceipt = z.infer<typeof keptReceiptSchema>;
 /** What stops new admissions until somebody at the machine has looked. */
 const alarmSchema = z.object({ alarm: z.enum(KEY_LOG_ALARMS), atMs: z.int() });
+export type RaisedAlarm = z.infer<typeof alarmSchema>;
 /** Newest head of the audit chain that the room proved, of which gateway, and when. */
 const anchoredHeadSchema = auditHeadSchema.extend({ gateway: gatewayIdSchema, atMs: z.int() });
 /** `before` is left out where nothing was set: JSON has no undefined. */

@@ -23,6 +23,8 @@ export interface StreamsOptions extends FrameSink {
   readonly gateway: OpenclawGateway;
   readonly admitted: Admitted;
   readonly onDevice: (device: string, event: "paired" | "connected" | "pairing-refused", scopes?: readonly string[]) => void;
+  /** Asks the room for a sign of life on this link. @returns false when the link went before one came */
+  readonly isHeard: () => Promise<boolean>;
   readonly now: () => number;
 }
 
@@ -133,14 +135,17 @@ export class Streams {
       this.#start(id, new HttpStream({ ...parts, agent: this.#agent }));
       return;
     }
-    const watch = gateway.watch(open, {
+    const events = {
       paired: () => this.#options.onDevice(open.device, "paired"),
-      connected: (scopes) => {
+      connected: (scopes: readonly string[]) => {
         if (watch.page !== null) this.#pageIsBack(id, `${open.device} ${watch.page}`);
         this.#options.onDevice(open.device, "connected", scopes);
       },
       refused: () => this.#options.onDevice(open.device, "pairing-refused"),
-    });
+    };
+    // A machine that stood still may have been replaced, and the device cut there; here it may have been cut while the gateway answered.
+    const mayPair = async (): Promise<boolean> => (await this.#options.isHeard()) && typeof admitted.admits(open) !== "string";
+    const watch = gateway.watch(open, events, mayPair);
     this.#start(id, new WsStream({ ...parts, watch, places: this.#places }));
   }
 

@@ -1,5 +1,5 @@
 /** What the approval page computes before a passkey signs: that the request is the one whose digits were typed, and the statement itself. */
-import type { Ceiling, PairingRequest } from "../protocol/api.ts";
+import type { Ceiling, PairingRequest } from "../protocol/approval-api.ts";
 import { APPLY_BY_MS, APPLY_BY_OFFLINE_MS, MAX_NAME_CHARS } from "../protocol/limits.ts";
 import type { DeviceKey, GrantStatement } from "../protocol/statements.ts";
 import { ACCESS_LEVELS, EXPIRY_CHOICES_MS } from "../protocol/words.ts";

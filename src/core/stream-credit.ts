@@ -6,6 +6,7 @@ import {
   INITIAL_CREDIT_BYTES,
   PROBE_COUNT_LOST,
   PROBE_INTERVAL_MS,
+  PROBES_STILL,
   STALLED_STREAM_MS,
   WAKE_CREDIT_BYTES,
 } from "../protocol/limits.ts";
@@ -14,6 +15,8 @@ import {
 export class SendCredit {
   #left: number;
   #blockedSinceMs: number | null = null;
+  /** Since when something waits and no byte of credit came. */
+  #stillSinceMs: number | null = null;
   #probedAtMs: number | null = null;
   #isCountLost: boolean;
 
@@ -45,12 +48,19 @@ export class SendCredit {
   grant(bytes: number): void {
     this.#left += bytes;
     this.#blockedSinceMs = null;
-    if (bytes > 0) this.#probedAtMs = null;
+    if (bytes === 0) return;
+    this.#probedAtMs = null;
+    this.#stillSinceMs = null;
   }
 
   /** The time without an answer begins here: the probe is known to have arrived only now. */
   waitAnew(nowMs: number): void {
     this.#blockedSinceMs = nowMs;
+  }
+
+  /** @returns whether what waits got no credit for two probes: the receiver takes nothing, and not only less than comes (CR6) */
+  isStill(nowMs: number): boolean {
+    return this.#stillSinceMs !== null && nowMs - this.#stillSinceMs >= PROBES_STILL * PROBE_INTERVAL_MS;
   }
 
   /**
@@ -60,6 +70,7 @@ export class SendCredit {
    */
   blocked(nowMs: number): "probe" | "stalled" | "wait" {
     this.#blockedSinceMs ??= nowMs;
+    this.#stillSinceMs ??= nowMs;
     if (nowMs - this.#blockedSinceMs >= STALLED_STREAM_MS) return "stalled";
     if (this.#probedAtMs !== null && nowMs - this.#probedAtMs < PROBE_INTERVAL_MS) return "wait";
     this.#probedAtMs = nowMs;

@@ -1,6 +1,7 @@
 /** What the activity list says of one event. */
 import { LEG_TEXT } from "../core/leg-text.ts";
 import type { AuditEvent } from "../protocol/api.ts";
+import { TOO_MUCH_AT_ONCE } from "../protocol/close-codes.ts";
 
 const ACTIONS: Readonly<Record<string, string>> = {
   "signed-up": "Account made",
@@ -96,8 +97,9 @@ const BROKEN: Readonly<Record<string, string>> = LEG_TEXT;
 
 /** @returns what happened: an action without a text of its own is shown by its name */
 export function actionText(event: AuditEvent): string {
-  const { leg } = event.detail;
+  const { leg, why } = event.detail;
   if (event.action === "stream-broken") {
+    if (why === TOO_MUCH_AT_ONCE) return "A device sent too much at once: its connection was ended";
     const where = typeof leg === "string" ? BROKEN[leg] : undefined;
     return where === undefined ? "A connection broke" : `Connection broke ${where}`;
   }

@@ -1,5 +1,6 @@
 /** Calls of the dashboard to its API, and the live inbox. */
-import type { ApiErrorCode, InboxMessage, InboxNotice, WaitingCard } from "../protocol/api.ts";
+import type { InboxMessage, InboxNotice, WaitingCard } from "../protocol/api.ts";
+import type { ApiErrorCode } from "../protocol/api-errors.ts";
 import { mustAsk, redialMs, stepLine } from "./inbox.ts";
 import type { Line, LineEvent, LineState } from "./inbox.ts";
 import { TEXTS } from "./texts.ts";

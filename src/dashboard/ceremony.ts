@@ -1,7 +1,7 @@
 /** Plays the page's part of an enrolment against the API, and goes on after a reload. */
 import { useEffect, useState } from "preact/hooks";
 import { checkWords, claimTranscript, enrolmentCommitment } from "../core/check-words.ts";
-import type { EnrolmentView } from "../protocol/api.ts";
+import type { EnrolmentView } from "../protocol/enrolment-api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import { ApiFailure, Told, call, isPassing, isSignedOut } from "./api.ts";
 import { isFinal, nextMove } from "./enrolment-steps.ts";

@@ -1,7 +1,7 @@
 /** The page's part of an enrolment: what to do after each answer, also after a reload in the middle. */
 import type { claimTranscript } from "../core/check-words.ts";
 import { isSoundKey } from "../core/public-key.ts";
-import type { EnrolmentView } from "../protocol/api.ts";
+import type { EnrolmentView } from "../protocol/enrolment-api.ts";
 
 /** What the machine promised before the page drew its nonce. Later answers of the API must not replace any of it. */
 export type Promised = Omit<Parameters<typeof claimTranscript>[0], "pageNonce">;

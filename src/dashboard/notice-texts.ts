@@ -1,5 +1,6 @@
 /** What the devices that wait and the grants that nobody has answered for are called. */
-import type { GrantRefusal, Notice, WaitingCard } from "../protocol/api.ts";
+import type { Notice, WaitingCard } from "../protocol/api.ts";
+import type { GrantRefusal } from "../protocol/approval-api.ts";
 import { ACCESS, TEXTS } from "./texts.ts";
 
 export const REFUSAL: Readonly<Record<GrantRefusal, string>> = {

@@ -1,5 +1,6 @@
 /** Every text of the dashboard, so that another language is an addition. */
-import type { Device, EnrolmentView, Gateway } from "../protocol/api.ts";
+import type { Device, Gateway } from "../protocol/api.ts";
+import type { EnrolmentView } from "../protocol/enrolment-api.ts";
 import type { PersonRole } from "../protocol/statements.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 import { DAY_MS } from "./time-texts.ts";

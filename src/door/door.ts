@@ -1,49 +1,20 @@
 /** The door: the page that a device sees at a gateway's own origin before it is allowed in. No dependency, no inline script. */
 import type { ChallengeResponse, ToDoor } from "../protocol/door-messages.ts";
-import { doorStep, isAdmittedAnew, lookAgainMs, pathToOpen } from "../core/door-flow.ts";
-import { SESSION_MS } from "../protocol/limits.ts";
-import { ASK_KEYS, SESSION_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
+import { doorStep, isAdmittedAnew, lookAgainMs } from "../core/door-flow.ts";
 import { DOOR_PREFIX } from "../protocol/words.ts";
 import type { GatewayState } from "../protocol/words.ts";
 import { claims, isInsideAnotherApp } from "./claims.ts";
 import { deviceKey } from "./device-key.ts";
 import type { HeldKey } from "./device-key.ts";
 import { Refused, post } from "./room-calls.ts";
+import { signedAsk, signedSession } from "./statements.ts";
+import { cameBack, forgetOpenings, goOn, isInLoop, noteOpening, openings, setOut } from "./tab-memory.ts";
 import { TEXTS, stateText } from "./texts.ts";
 import { clock, setText, show } from "./view.ts";
 import type { Action } from "./view.ts";
 import { WaitLine } from "./wait-line.ts";
 
-const STATE_ITEM = "gatehouse-owner-state";
-const LOOP_ITEM = "gatehouse-opened-at";
-const TO_ITEM = "gatehouse-to";
 const HELLO_AGAIN_MS = 2_000;
-/** A browser that forgets the cookie at once comes back here again and again: this often in this time is a loop. */
-const LOOP_OPENS = 3;
-const LOOP_WINDOW_MS = 12_000;
-
-/** Whether the door stands at its own address, not in the place of a page of the gateway. */
-function isOwnAddress(): boolean {
-  return location.pathname.startsWith(DOOR_PREFIX) || location.pathname === "/.gatehouse";
-}
-
-/** Where to go once allowed: this very address, or what was wanted when the owner's way began, else the gateway's start. */
-function goOn(): void {
-  if (isOwnAddress()) {
-    const wanted = sessionStorage.getItem(TO_ITEM);
-    sessionStorage.removeItem(TO_ITEM);
-    location.replace(pathToOpen(wanted));
-  } else if (location.hash === "") location.replace(location.pathname + location.search);
-  // With a fragment, going to the same address would only scroll.
-  else location.reload();
-}
-
-/** @returns when this tab opened the gateway a moment ago, milliseconds */
-function recentOpenings(): number[] {
-  const kept = (sessionStorage.getItem(LOOP_ITEM) ?? "").split(" ").map(Number);
-  return kept.filter((atMs) => Date.now() - atMs < LOOP_WINDOW_MS);
-}
-
 class Door {
   readonly #key: HeldKey;
   readonly #line = new WaitLine({
@@ -141,11 +112,7 @@ class Door {
   /** Top-level trip to the approval page with public data only; the way back brings a one-time code to this browser and no other. */
   ownerTrip(answer: ChallengeResponse): void {
     this.#stopLooking();
-    const state = toBase64url(crypto.getRandomValues(new Uint8Array(24)));
-    const to = isOwnAddress() ? "/" : location.pathname + location.search;
-    sessionStorage.setItem(STATE_ITEM, state);
-    // The fragment stays in this tab: it may hold what only the gateway's own page should see.
-    sessionStorage.setItem(TO_ITEM, isOwnAddress() ? "/" : to + location.hash);
+    const { state, to } = setOut();
     const query = new URLSearchParams({
       gateway: answer.gateway,
       key: JSON.stringify(this.#key.publicKey),
@@ -157,33 +124,19 @@ class Door {
   }
 
   async open(answer: ChallengeResponse): Promise<void> {
-    if (answer.connector === null || answer.grant === null) throw new Refused("gateway-away");
-    this.#openingGrant = answer.grant.id;
-    const opened = recentOpenings();
-    if (opened.length >= LOOP_OPENS) return this.#keepsNothing();
+    const { connector, grant } = answer;
+    if (connector === null || grant === null) throw new Refused("gateway-away");
+    this.#openingGrant = grant.id;
+    if (isInLoop()) return this.#keepsNothing();
     show(TEXTS.openingTitle, TEXTS.opening);
-    const iatMs = answer.serverTimeMs;
-    const body = {
-      v: 1,
-      gateway: answer.gateway,
-      device: answer.device,
-      grant: answer.grant.id,
-      origin: location.origin,
-      roomNonce: answer.roomNonce,
-      connectorNonce: answer.connector.nonce,
-      connectorKey: answer.connector.key,
-      iatMs,
-      expMs: Math.min(iatMs + SESSION_MS, answer.grant.notAfterMs),
-    };
-    const bytes = encodeBody(body, SESSION_KEYS);
-    const signed = { statement: toBase64url(bytes), signature: await this.#key.sign(tagged("session", bytes)) };
+    const signed = await signedSession(this.#key, { ...answer, connector, grant });
     await post("session", { signed, ...(this.#code === undefined ? {} : { activationCode: this.#code }) });
-    sessionStorage.setItem(LOOP_ITEM, [...opened, Date.now()].join(" "));
+    noteOpening();
     goOn();
   }
 
   #keepsNothing(): void {
-    sessionStorage.removeItem(LOOP_ITEM);
+    forgetOpenings();
     show(TEXTS.cookiesTitle, TEXTS.cookies, {
       actions: [{ label: TEXTS.retry, primary: true, run: () => location.reload() }],
       isError: true,
@@ -226,9 +179,7 @@ class Door {
       return;
     }
     if (isAdmittedAnew(answer, this.#refusedGrant)) return this.#allowed();
-    const body = { v: 1, gateway: answer.gateway, key: this.#key.publicKey, origin: location.origin, access: "full", roomNonce };
-    const bytes = encodeBody(body, ASK_KEYS);
-    const signed = { statement: toBase64url(bytes), signature: await this.#key.sign(tagged("ask", bytes)) };
+    const signed = await signedAsk(this.#key, { gateway: answer.gateway, roomNonce });
     this.#line.send({ type: "ask", signed, claims: claims() });
   }
 
@@ -359,7 +310,7 @@ class Door {
         return this.#lookAgain();
       case "token-missing":
         // Given a moment ago and gone already: asking the owner again would end here again.
-        if (recentOpenings().length > 0) return this.#keepsNothing();
+        if (openings().length > 0) return this.#keepsNothing();
         return this.#mustAskAnew();
       case "token-frozen":
       case "not-allowed":
@@ -397,10 +348,9 @@ async function main(): Promise<void> {
   // Back from the approval page: only the browser that set out holds this state, so a link sent to a victim gains its sender nothing.
   delete document.body.dataset["code"];
   delete document.body.dataset["state"];
-  const expected = sessionStorage.getItem(STATE_ITEM);
-  sessionStorage.removeItem(STATE_ITEM);
+  const isSame = cameBack(state);
   history.replaceState(null, "", DOOR_PREFIX);
-  if (expected === null || expected !== state) {
+  if (!isSame) {
     return show(TEXTS.failedTitle, TEXTS.activationLost, {
       actions: [{ label: TEXTS.retry, primary: true, run: () => location.assign("/") }],
       isError: true,

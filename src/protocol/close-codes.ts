@@ -10,7 +10,7 @@ export const CLOSE_NOT_FOUND = 4404;
 export const CLOSE_SUPERSEDED = 4409;
 /** The connector did not answer a cut in time; its streams end with the link. */
 export const CLOSE_UNANSWERED = 4408;
-/** The receiver is too slow, or sent more than it was granted. */
+/** The receiver is too slow, or its peer sent more than it was granted, or than a room holds. */
 export const CLOSE_TOO_SLOW = 4413;
 /** The gateway's budget of the day is used up: only the owner's devices have streams until 00:00 UTC. */
 export const CLOSE_BUDGET = 4429;
@@ -30,6 +30,9 @@ export const CLOSE_LINK_QUARANTINED = 4414;
 /** The three legs of a stream, as reasons name them (PROTOCOL.md ST9). */
 export const LEGS = ["device-room", "room-connector", "connector-gateway"] as const;
 export type Leg = (typeof LEGS)[number];
+
+/** What a stream's reason says after the leg when its device sent more than a room holds for it (PROTOCOL.md CR6): nothing broke there. */
+export const TOO_MUCH_AT_ONCE = "too much at once";
 
 /** Longest close reason in UTF-8 bytes (RFC 6455 §5.5: 125 minus the code). */
 export const MAX_CLOSE_REASON_BYTES = 123;

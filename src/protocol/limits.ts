@@ -39,12 +39,16 @@ export const MAX_STREAMS_PER_GATEWAY = 1024;
 export const MAX_STREAMS_PER_DEVICE = 128;
 /** Unsent bytes at one browser's socket before the room withholds credit. */
 export const BROWSER_BUFFER_HIGH_BYTES = 1 * MIB;
-/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). A single larger message is allowed alone. */
+/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). What is there of one message over LARGE_MESSAGE_BYTES is not counted. */
 export const MAX_QUEUED_PER_STREAM_BYTES = 8 * MIB;
+/** A message beyond this is a large one: a stream may have one of them in the room besides its other bytes. */
+export const LARGE_MESSAGE_BYTES = 1 * MIB;
 /** Bytes that a room holds for all streams together: an object has 128 MB and may share it. */
 export const MAX_QUEUED_PER_ROOM_BYTES = 32 * MIB;
 /** A sender without credit asks again this often (PROTOCOL.md CR4). */
 export const PROBE_INTERVAL_MS = 1_000;
+/** Probes without credit after which a receiver is said to take nothing (PROTOCOL.md CR6). */
+export const PROBES_STILL = 2;
 /** In PROBE in the place of the credit left: the sender woke and lost its count (PROTOCOL.md CR5). */
 export const PROBE_COUNT_LOST = 0xffff_ffff;
 /** No credit for this long after the first probe: the stream is reset with 4413. */

@@ -1,5 +1,5 @@
 /** Answers of the HTTP API: one error type, one mapper, constant bodies. */
-import type { ApiErrorCode } from "../protocol/api.ts";
+import type { ApiErrorCode } from "../protocol/api-errors.ts";
 
 const STATUS: Readonly<Record<ApiErrorCode, number>> = {
   "bad-request": 400,

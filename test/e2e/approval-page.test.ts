@@ -1,17 +1,16 @@
 /** The approval page and what follows from its yes, in a real browser: what may run there, what is signed, who hears of it, and what the gateway's machine says. */
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { promisify } from "node:util";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { root } from "../../scripts/children.ts";
 import { verifyLog } from "../../src/core/key-log.ts";
-import { fromBase64url, tagged } from "../../src/protocol/statement-encoding.ts";
 import { addAuthenticator, withPasskeys } from "../support/browser.ts";
 import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
+import { cli } from "../support/cli.ts";
+import { challengeOf, watchSigning } from "../support/signing.ts";
 import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 import { isLinkUp, isOnline } from "../support/stack.ts";
@@ -25,18 +24,10 @@ let origin: string;
 const newDevice = (): Promise<Page> => home.newDevice();
 
 /** One command on the gateway's machine. @returns exit code and JSON lines */
-async function onHost(...args: readonly string[]): Promise<{ readonly code: number; readonly events: readonly Event[] }> {
-  const command = [path.join(root, "dist/connector/gatehouse.mjs"), ...args, "--json", "--state", home.connector.stateDir];
-  const env = { ...process.env, OPENCLAW_URL: `ws://127.0.0.1:${home.gateway.port}`, OPENCLAW_GATEWAY_TOKEN: home.gateway.token };
-  const ran = await promisify(execFile)(process.execPath, command, { env }).then(
-    ({ stdout }) => ({ code: 0, stdout }),
-    (error: { code: number; stdout: string }) => ({ code: error.code, stdout: error.stdout }),
-  );
-  const events = ran.stdout
-    .split("\n")
-    .filter((line) => line.startsWith("{"))
-    .map((line) => JSON.parse(line) as Event);
-  return { code: ran.code, events };
+async function onHost(...args: readonly string[]): Promise<{ readonly code: number | null; readonly events: readonly Event[] }> {
+  const env = { OPENCLAW_URL: `ws://127.0.0.1:${home.gateway.port}`, OPENCLAW_GATEWAY_TOKEN: home.gateway.token };
+  const ran = await cli([...args, "--json", "--state", home.connector.stateDir], env);
+  return { code: ran.code, events: ran.json<Event>() };
 }
 
 async function toDashboard(): Promise<void> {
@@ -64,27 +55,6 @@ async function clean(): Promise<void> {
       await expect.poll(() => button.count(), { timeout: 30_000 }).toBeLessThan(before);
     }
   }
-}
-
-/** Notes what each passkey call is asked for, and what the page says at that moment. */
-async function watchSigning(page: Page): Promise<() => Promise<readonly { challenge: string; text: string }[]>> {
-  await page.addInitScript(() => {
-    const plain = navigator.credentials.get.bind(navigator.credentials);
-    const seen: { challenge: string; text: string }[] = [];
-    (globalThis as unknown as { signing: typeof seen }).signing = seen;
-    navigator.credentials.get = (options) => {
-      const bytes = new Uint8Array(options?.publicKey?.challenge as ArrayBuffer);
-      seen.push({ challenge: btoa(String.fromCharCode(...bytes)), text: document.body.textContent ?? "" });
-      return plain(options);
-    };
-  });
-  return () => page.evaluate(() => (globalThis as unknown as { signing?: { challenge: string; text: string }[] }).signing ?? []);
-}
-
-function challengeOf(type: "grant" | "owner-key" | "owner-remove", statement: string): string {
-  return createHash("sha256")
-    .update(tagged(type, fromBase64url(statement) ?? new Uint8Array()))
-    .digest("base64");
 }
 
 beforeAll(async () => {

@@ -9,55 +9,9 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { freePort, startControlPlane } from "../../scripts/control-plane.ts";
 import type { ControlPlane } from "../../scripts/control-plane.ts";
-import { startDemoGateway } from "../../src/demo/gateway.ts";
-import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { claim } from "../support/journey.ts";
-import { canary, isOnline, scratch, startConnector } from "../support/stack.ts";
-import type { RunningConnector } from "../support/stack.ts";
-
-interface Heard {
-  readonly method: string;
-  readonly path: string;
-  readonly cookie: string;
-}
-
-/** A demo gateway that also answers whatever a test puts into it, and writes down what reached it. */
-class ScriptedGateway {
-  readonly heard: Heard[] = [];
-  readonly pages = new Map<string, { readonly type: string; readonly body: string; readonly cookies?: readonly string[] }>();
-  demo!: DemoGateway;
-  connector!: RunningConnector;
-  origin = "";
-  path = "";
-  readonly token = canary();
-
-  async start(): Promise<void> {
-    this.demo = await startDemoGateway({
-      port: 0,
-      token: this.token,
-      onRequest: (request, response) => this.answer(request, response),
-      onSocket: (ws, request) => {
-        const path = request.url ?? "";
-        if (!path.startsWith("/attack/")) return false;
-        this.heard.push({ method: "SOCKET", path, cookie: request.headers.cookie ?? "" });
-        ws.send("hello");
-        return true;
-      },
-    });
-  }
-
-  answer(request: http.IncomingMessage, response: http.ServerResponse): boolean {
-    const path = (request.url ?? "").split("?", 1)[0] ?? "";
-    if (path.startsWith("/attack/") || path.includes(".gatehouse"))
-      this.heard.push({ method: request.method ?? "", path, cookie: request.headers.cookie ?? "" });
-    const page = this.pages.get(path);
-    if (page === undefined && !path.startsWith("/attack/")) return false;
-    const { type, body, cookies } = page ?? { type: "text/plain", body: "done" };
-    response.writeHead(200, { "content-type": type, ...(cookies === undefined ? {} : { "set-cookie": [...cookies] }) }).end(body);
-    return true;
-  }
-}
+import { ScriptedGateway } from "../support/scripted-gateway.ts";
+import { scratch } from "../support/stack.ts";
 
 const BLANK = { type: "text/html", body: "<!doctype html><title>A page</title><h1>A page</h1>" };
 
@@ -70,34 +24,6 @@ let owner: Page;
 /** A page of neither ours nor a gateway's. */
 let foreign: http.Server;
 let foreignOrigin: string;
-
-async function enrol(gateway: ScriptedGateway, name: string, isFirst: boolean): Promise<void> {
-  await gateway.start();
-  const { appOrigin } = control;
-  gateway.connector = startConnector({
-    args: ["up", "--yes"],
-    stateDir: await scratch(),
-    appOrigin,
-    gatewayPort: gateway.demo.port,
-    token: gateway.token,
-  });
-  const url = String((await gateway.connector.until((event) => event.event === "claim-link", "claim link"))["url"]);
-  if (isFirst) gateway.path = await claim(owner, url, name);
-  else {
-    await owner.goto(url);
-    await owner.getByLabel("Name of the gateway").fill(name);
-    await owner.getByRole("button", { name: "Add gateway" }).click();
-    await owner.getByRole("link", { name: "Go on" }).click();
-    await owner.getByRole("heading", { level: 1, name }).waitFor();
-    gateway.path = new URL(owner.url()).pathname;
-  }
-  await gateway.connector.until(isOnline, "online");
-  gateway.origin = String((await gateway.connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
-  await owner.goto(appOrigin + gateway.path);
-  await owner.getByRole("link", { name: "Open" }).click();
-  await owner.getByRole("button", { name: "Open" }).click();
-  await owner.getByText("Connected. This device may").waitFor();
-}
 
 beforeAll(async () => {
   const port = await freePort();
@@ -114,18 +40,15 @@ beforeAll(async () => {
   owner = await context.newPage();
   owner.setDefaultTimeout(30_000);
   await withPasskeys(owner);
-  await enrol(victim, "Home", true);
-  await enrol(evil, "Elsewhere", false);
+  await victim.enrol(owner, control.appOrigin, { name: "Home", isFirst: true });
+  await evil.enrol(owner, control.appOrigin, { name: "Elsewhere", isFirst: false });
   for (const gateway of [victim, evil]) gateway.pages.set("/page", BLANK);
 });
 
 afterAll(async () => {
   await browser?.close();
   foreign?.close();
-  for (const gateway of [victim, evil]) {
-    await gateway.connector?.stop();
-    await gateway.demo?.stop();
-  }
+  for (const gateway of [victim, evil]) await gateway.stop();
   await control?.stop();
   await rm(stateDir, { recursive: true, force: true });
 });

@@ -60,4 +60,7 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [212254, "the simulator: what a stopped machine had in hand for a device that was cut at its copy"],
   [215532, "a cut asked for again while the start finished it: an answer that no room can read, and the cut once more after a new grant"],
   [307967, "the simulator: a session that ended while the last look found its latest message on the way"],
+  [410507, "the simulator: a copied machine without network came after the machine that it was made of had linked once more"],
+  [509189, "two large uploads one after the other ended the stream, and a gateway that read all the time was called too slow"],
+  [802389, "what had left of a large upload was still allowed for, so that more waited behind it than may"],
 ];

@@ -1,6 +1,5 @@
 /** Makes the steps of a plan happen, and makes the world whole again. */
 import { FRAME_OPEN, encodeFrame } from "../../src/protocol/frame.ts";
-import { MAX_QUEUED_PER_STREAM_BYTES } from "../../src/protocol/limits.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { Device } from "./devices.ts";
 import type { Timed } from "./plan.ts";
@@ -184,8 +183,6 @@ function setLinks(world: World): void {
 async function talk(world: World, device: Device, step: Extract<Timed, { do: "talk" }>): Promise<void> {
   const visit = await device.open();
   if (visit === null || !visit.isOpen) return;
-  // More than a room holds for one stream: it may be given up although everybody is as fast as ever.
-  if (2 * step.up.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_QUEUED_PER_STREAM_BYTES) world.oracle.slow(SLOW_AFTER_MS);
   step.up.forEach((what, i) => world.later(100 + step.gapMs * i, () => visit.sendUp(what)));
   step.down.forEach((what, i) => world.later(100 + step.gapMs * i, () => visit.sendDown(what)));
   const endMs = 110 + step.gapMs * Math.max(step.up.length, step.down.length);

@@ -99,9 +99,7 @@ function checkDevices(world: World): void {
   for (const device of world.devices) {
     if (device.isWanted && !device.isStranger) continue;
     if (states.get(device.id) === "allowed") sim.fail("CUT1", `${device.name} is allowed although the owner does not want it`);
-    const entry = `openclaw-${device.id}`;
-    const isOldDisksOnly = world.pairedByRetired.has(entry) && world.connector.admitted?.bound(device.id).includes(entry) === false;
-    if (world.gateway.paired.has(entry) && !isOldDisksOnly) sim.fail("CUT2", `${device.name} is still paired at the gateway`);
+    if (world.gateway.paired.has(`openclaw-${device.id}`)) sim.fail("CUT2", `${device.name} is still paired at the gateway`);
   }
 }
 

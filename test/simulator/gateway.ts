@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import type { Admitted } from "../../src/connector/admitted.ts";
 import { GatewayAwayError } from "../../src/connector/openclaw/openclaw-port.ts";
-import type { HandshakeWatch, OpenclawGateway, Removal } from "../../src/connector/openclaw/openclaw-port.ts";
+import type { HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "../../src/connector/openclaw/openclaw-port.ts";
 import type { PairedEntry } from "../../src/core/drift.ts";
 import type { GatewayReport, StreamOpen } from "../../src/protocol/link-messages.ts";
 import { Endpoint } from "./network.ts";
@@ -18,8 +18,6 @@ export interface GatewayEvents {
   /** A socket or a request has reached the gateway: the place where I1 and I2 are checked. */
   arrived(path: string, headers: Headers): void;
   visit(path: string): WsVisit | HttpVisit | null;
-  /** The connector that runs now has paired a device. */
-  paired(id: string): void;
 }
 
 /** An answer that the connector reads. */
@@ -66,11 +64,6 @@ export class SimGateway {
 
   constructor(events: GatewayEvents) {
     this.#events = events;
-  }
-
-  pair(id: string): void {
-    this.paired.add(id);
-    this.#events.paired(id);
   }
 
   setReport(report: GatewayReport): void {
@@ -178,7 +171,7 @@ export class SimOpenclaw implements OpenclawGateway {
     return () => this.#gateway.listeners.delete(heard);
   }
 
-  watch(open: StreamOpen, events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void }): HandshakeWatch {
+  watch(open: StreamOpen, events: WatchEvents, mayPair: () => Promise<boolean>): HandshakeWatch {
     let isDone = false;
     const id = `openclaw-${open.device}`;
     return {
@@ -190,8 +183,11 @@ export class SimOpenclaw implements OpenclawGateway {
         if (!this.#gateway.paired.has(id)) {
           // On disk first: what is not known here could not be removed later.
           this.#admitted.bind(open.device, id);
-          this.#gateway.pair(id);
-          events.paired();
+          void mayPair().then((may) => {
+            if (!may) return events.refused();
+            this.#gateway.paired.add(id);
+            return events.paired();
+          });
         }
         return text;
       },

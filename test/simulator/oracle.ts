@@ -19,6 +19,7 @@ import { decodeClose } from "../../src/core/close-code.ts";
 import { readSession } from "../../src/core/statement.ts";
 import {
   INITIAL_CREDIT_BYTES,
+  LARGE_MESSAGE_BYTES,
   MAX_MESSAGE_BYTES,
   MAX_QUEUED_PER_ROOM_BYTES,
   MAX_QUEUED_PER_STREAM_BYTES,
@@ -29,9 +30,9 @@ import type { Access } from "../../src/protocol/words.ts";
 import type { Headers } from "./gateway.ts";
 import type { Data, Endpoint } from "./network.ts";
 import { sizeOf } from "./network.ts";
-import type { RoomTaps } from "./room-host.ts";
 import { START_MS, sim } from "./sim.ts";
 import { WorkerSocket } from "./worker-socket.ts";
+import type { RoomTaps } from "./worker-socket.ts";
 
 /** Resets that one honest end never has to send another. */
 const NEVER = new Set([
@@ -54,11 +55,21 @@ interface Session {
 
 interface Held {
   up: number;
+  /** Whole sizes of the browser's messages of which something is held, in order. */
+  readonly messages: number[];
   down: number;
-  /** Its largest message: that one may be held beyond the limit of a stream. */
+  /** Its largest message downwards: that one may be held beyond the limit of a stream. */
   largest: number;
   /** Of a message that has begun to come from the gateway. */
   partial: number;
+}
+
+/** @returns what is held of the browser's messages beside the one large message that a stream may have there (PROTOCOL.md CR6) */
+function upBesideLargest({ up, messages }: Held): number {
+  const gone = messages.reduce((sum, bytes) => sum + bytes, 0) - up;
+  // Only the first has gone in part.
+  const large = messages.map((bytes, i) => (bytes <= LARGE_MESSAGE_BYTES ? 0 : bytes - (i === 0 ? gone : 0)));
+  return up - Math.max(0, ...large);
 }
 
 /** One stream on a link, as both directions' credit is counted from outside. */
@@ -117,9 +128,9 @@ export class Oracle implements RoomTaps {
     if (kind === "link") return this.#fromConnector(socket, data);
     // A room that has closed drops what was on its way by then.
     if (kind !== "stream" || socket.readyState !== WorkerSocket.OPEN) return;
-    const held = this.#held.get(socket) ?? { up: 0, down: 0, largest: 0, partial: 0 };
+    const held = this.#held.get(socket) ?? { up: 0, messages: [], down: 0, largest: 0, partial: 0 };
     held.up += sizeOf(data);
-    held.largest = Math.max(held.largest, sizeOf(data));
+    held.messages.push(sizeOf(data));
     this.#held.set(socket, held);
     const { stream } = socket.deserializeAttachment() as { stream: number };
     this.#socketOfStream.set(String(stream), socket);
@@ -127,22 +138,30 @@ export class Oracle implements RoomTaps {
 
   roomCloses(socket: WorkerSocket, code: number, reason: string): void {
     sim.trace(`room closes ${socket.tags[0] ?? "?"} ${code} ${reason}`);
+    const held = this.#held.get(socket);
+    // Nobody is told that it was too much when it was not.
+    if (reason.includes("too much at once") && held !== undefined && upBesideLargest(held) <= MAX_QUEUED_PER_STREAM_BYTES && this.#heldInAll() <= MAX_QUEUED_PER_ROOM_BYTES)
+      sim.fail("CR6", `a stream was ended for ${held.up} bytes upwards (${this.#heldInAll()} in all)`); // prettier-ignore
     this.#held.delete(socket);
     if (NEVER.has(reason) && socket.instance?.isStale !== true)
       sim.fail("honest", `the room closed a ${socket.tags[0] ?? ""} socket: ${code} ${reason}`);
     this.#checkSlow(code, reason);
   }
 
+  #heldInAll(): number {
+    let all = 0;
+    for (const [socket, held] of this.#held) all += Math.max(0, held.up) + Math.max(0, held.down) + socket.bufferedAmount;
+    return all;
+  }
+
   /** Called when an event is over: what the room holds then, it holds. */
   checkMemory(): void {
-    let all = 0;
+    const all = this.#heldInAll();
     for (const [socket, held] of this.#held) {
       const bytes = Math.max(0, held.up) + Math.max(0, held.down) + socket.bufferedAmount;
-      all += bytes;
       if (bytes > this.mostHeld) this.mostHeld = bytes;
-      // Each direction may have its one large message.
       const limit = MAX_QUEUED_PER_STREAM_BYTES + Math.min(held.largest, MAX_MESSAGE_BYTES) + 2 * INITIAL_CREDIT_BYTES;
-      if (held.up > limit || held.down + socket.bufferedAmount > limit)
+      if (upBesideLargest(held) > MAX_QUEUED_PER_STREAM_BYTES || held.down + socket.bufferedAmount > limit)
         sim.fail("CR6", `the room holds ${held.up} bytes up and ${held.down + socket.bufferedAmount} down for one stream`);
     }
     if (all > this.mostHeldInAll) this.mostHeldInAll = all;
@@ -219,7 +238,9 @@ export class Oracle implements RoomTaps {
     this.#checkCrossing(link, stream.device, stream.expMs, "to the connector");
     const browser = this.#socketOfStream.get(String(frame.streamId));
     const held = browser === undefined ? undefined : this.#held.get(browser);
-    if (held !== undefined && frame.type === FRAME_DATA) held.up -= frame.payload.byteLength;
+    if (held === undefined || frame.type !== FRAME_DATA) return;
+    held.up -= frame.payload.byteLength;
+    if ((frame.flags & FLAG_FIN) !== 0) held.messages.shift();
   }
 
   #fromConnector(link: WorkerSocket, data: Data): void {

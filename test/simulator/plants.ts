@@ -55,7 +55,7 @@ export const PLANTS: readonly Plant[] = [
   plant(
     "what is owed is not sent again",
     "worker/room/owed.ts",
-    `  for (const message of admission.storage.owed()) void deliver(admission, message);\n`,
+    `  for (const message of admission.storage.owed()) void send(admission, message);\n`,
     NOTHING,
   ),
   plant("half a message is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, holding };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, holding };`), // prettier-ignore
@@ -97,7 +97,15 @@ export const PLANTS: readonly Plant[] = [
     `    files.write("gateway", { ...file, generation: message.generation });\n`,
     NOTHING,
   ),
+  plant(
+    "what has left of a large message is still allowed for",
+    "core/waiting-bytes.ts",
+    `to - Math.max(from, this.#leftBytes)`,
+    `to - from`,
+  ),
   // Really there once.
+  plant("a device that sends too much is told that the gateway is slow", "worker/room/ws-stream.ts", `if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();`, `if (this.#waiting.bytes > 0) this.#gatewayTooSlow();`), // prettier-ignore
+  plant("a large message may not wait behind another", "core/waiting-bytes.ts", `this.#bytes - Math.max(0, ...largest)`, `this.#bytes + 0 * largest.length`), // prettier-ignore
   plant(
     "an upload goes on after its session's end",
     "worker/room/http-exchange.ts",

@@ -1,83 +1,16 @@
-/** The platform under one Durable Object: instances that come and go, one SQLite that stays, sockets that outlive hibernation, an alarm, the gates. */
+/** The platform under one Durable Object: instances that come and go, one SQLite that stays, sockets that outlive hibernation. */
 import type { SQLInputValue } from "node:sqlite";
 import type { RoomPort } from "./ports.ts";
 import type { SimRequest, SimResponse } from "./http-bodies.ts";
-import type { Data, Endpoint } from "./network.ts";
+import { RoomAlarm } from "./room-alarm.ts";
+import { RoomInstance } from "./room-instance.ts";
 import { RoomSqlite } from "./room-sqlite.ts";
 import { Actor } from "./scheduler.ts";
 import { sim } from "./sim.ts";
 import { WorkerSocket } from "./worker-socket.ts";
-
-/** Who watches what leaves a room. */
-export interface RoomTaps {
-  roomSends(socket: WorkerSocket, data: Data): void;
-  roomCloses(socket: WorkerSocket, code: number, reason: string): void;
-  roomReceives(socket: WorkerSocket, data: Data): void;
-}
+import type { RoomTaps } from "./worker-socket.ts";
 
 type MakeRoom = (ctx: object, env: object) => RoomPort;
-
-/** One life of the object between two losses of memory. */
-export class RoomInstance {
-  readonly host: RoomHost;
-  readonly actor: Actor;
-  room: RoomPort | null = null;
-  /** What the constructor asked to wait for before any event. */
-  ready: Promise<void> | null = null;
-  /** Requests, calls and events that have not ended. */
-  inFlight = 0;
-  /** Storage is somebody else's by now: every use of it throws. */
-  isStale = false;
-  /** Writes of it were lost: nothing leaves it any more. */
-  isBroken = false;
-  #gated: (() => void)[] = [];
-  #isFlushing = false;
-
-  constructor(host: RoomHost, number: number) {
-    this.host = host;
-    this.actor = new Actor(`room#${number}`);
-  }
-
-  /** Leaves at once, or with what was written before it, or never. */
-  output(effect: () => void): void {
-    if (this.isBroken) return;
-    if (!this.#isFlushing) effect();
-    else this.#gated.push(effect);
-  }
-
-  /** Something was written: nothing leaves until it is on disk. */
-  wrote(): void {
-    if (this.#isFlushing) return;
-    this.#isFlushing = true;
-    this.host.db.begin();
-    sim.scheduler.after(sim.timing.chance(0.7) ? 0 : sim.timing.int(1, 12), () => this.flush(), this.actor);
-  }
-
-  flush(): void {
-    if (!this.#isFlushing) return;
-    this.host.db.commit();
-    this.host.commitAlarm();
-    this.#isFlushing = false;
-    for (const effect of this.#gated.splice(0)) effect();
-  }
-
-  /** What was not on disk never was. @returns whether there was any */
-  drop(): boolean {
-    const hadWritten = this.#isFlushing;
-    if (hadWritten) {
-      this.host.db.rollback();
-      this.host.forgetAlarm();
-      this.isBroken = true;
-    }
-    this.#isFlushing = false;
-    this.#gated = [];
-    return hadWritten;
-  }
-
-  get isQuiet(): boolean {
-    return this.inFlight === 0 && this.actor.pending === 0 && !this.#isFlushing;
-  }
-}
 
 /** An instance that goes on although another one has the object. */
 interface StaleRoom {
@@ -92,6 +25,7 @@ const TO_STALE = 0.3;
 
 export class RoomHost {
   readonly db = new RoomSqlite();
+  readonly alarm = new RoomAlarm((work) => this.call(work));
   readonly taps: RoomTaps;
   readonly #make: MakeRoom;
   readonly #env: object;
@@ -103,9 +37,6 @@ export class RoomHost {
   onStaleEnd: () => void = () => undefined;
   wakes = 0;
   #count = 0;
-  #alarmMs: number | null = null;
-  #alarmUnwritten: number | null | undefined;
-  #alarmTimer: { isGone: boolean } | null = null;
   #autoResponse: { readonly request: string; readonly response: string } | null = null;
 
   constructor(make: MakeRoom, env: object, taps: RoomTaps) {
@@ -293,49 +224,6 @@ export class RoomHost {
       );
   }
 
-  // --- alarm -------------------------------------------------------------------------------------------------------------------
-
-  commitAlarm(): void {
-    if (this.#alarmUnwritten === undefined) return;
-    this.#alarmMs = this.#alarmUnwritten;
-    this.#alarmUnwritten = undefined;
-    this.#armAlarm();
-  }
-
-  forgetAlarm(): void {
-    this.#alarmUnwritten = undefined;
-  }
-
-  #armAlarm(): void {
-    if (this.#alarmTimer !== null) this.#alarmTimer.isGone = true;
-    this.#alarmTimer = null;
-    const atMs = this.#alarmMs;
-    if (atMs === null) return;
-    const { scheduler, timing } = sim;
-    const lateMs = timing.weighted([
-      [0, 6],
-      [timing.int(1, 200), 4],
-      [timing.int(200, 8_000), 1],
-    ] as const);
-    this.#alarmTimer = scheduler.after(Math.max(0, atMs - scheduler.nowMs) + lateMs, () => this.#ring(atMs), scheduler.world);
-  }
-
-  #ring(atMs: number): void {
-    this.#alarmTimer = null;
-    if (this.#alarmMs !== atMs) return;
-    // While it runs there is none, but what was set is only gone when it ended: at least once.
-    this.#alarmMs = null;
-    const isTwice = sim.timing.chance(0.05);
-    void this.call(async (room) => {
-      await room.alarm();
-      return true;
-    }).then((isDone) => {
-      if (isDone === true && !isTwice) return;
-      const { scheduler, timing } = sim;
-      scheduler.after(timing.int(0, 2_000), () => void this.call((room) => room.alarm()), scheduler.world);
-    });
-  }
-
   // --- what the object sees ------------------------------------------------------------------------------------------------------
 
   #context(instance: RoomInstance): object {
@@ -369,16 +257,16 @@ export class RoomHost {
       },
       getAlarm: async () => {
         check();
-        return this.#alarmUnwritten === undefined ? this.#alarmMs : this.#alarmUnwritten;
+        return this.alarm.atMs;
       },
       setAlarm: async (atMs: number) => {
         check();
-        this.#alarmUnwritten = atMs;
+        this.alarm.set(atMs);
         instance.wrote();
       },
       deleteAlarm: async () => {
         check();
-        this.#alarmUnwritten = null;
+        this.alarm.set(null);
         instance.wrote();
       },
     };
@@ -433,5 +321,3 @@ function exactBuffer(data: Uint8Array<ArrayBuffer>): ArrayBuffer {
     ? data.buffer
     : data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength);
 }
-
-export type { Endpoint };

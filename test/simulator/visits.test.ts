@@ -71,3 +71,14 @@ test("[CR6] the checker counts nothing of what was on its way when the room clos
   oracle.checkMemory();
   expect(sim.violations).toEqual([]);
 });
+
+test("[CR6] the checker knows whether a stream that was ended for too much at once held too much", () => {
+  const oracle = new Oracle();
+  for (const messages of [3, 1]) {
+    expect(sim.violations).toEqual([]);
+    const socket = streamSocket();
+    for (let i = 0; i < messages; i += 1) oracle.roomReceives(socket, LARGE);
+    oracle.roomCloses(socket, 4413, "device-room: too much at once");
+  }
+  expect(sim.violations.map(({ rule }) => rule)).toEqual(["CR6"]);
+});

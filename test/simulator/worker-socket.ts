@@ -1,8 +1,15 @@
 /** A hibernatable WebSocket as a Durable Object has it: refuses what the platform refuses, sends nothing before the object's writes are on disk. */
 import { Endpoint, sizeOf } from "./network.ts";
 import type { Data } from "./network.ts";
-import type { RoomInstance } from "./room-host.ts";
+import type { RoomInstance } from "./room-instance.ts";
 import { sim } from "./sim.ts";
+
+/** Who watches what leaves a room. */
+export interface RoomTaps {
+  roomSends(socket: WorkerSocket, data: Data): void;
+  roomCloses(socket: WorkerSocket, code: number, reason: string): void;
+  roomReceives(socket: WorkerSocket, data: Data): void;
+}
 
 const MAX_ATTACHMENT_BYTES = 16_384;
 

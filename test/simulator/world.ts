@@ -1,5 +1,5 @@
 /** One run's world: a room on its platform, a machine with a connector and a gateway, devices, an owner, and the wires between them. */
-import { statePath } from "./state-names.ts";
+import { keyLogPath, statePath } from "./state-names.ts";
 import { keyPair, Passkey } from "./keys.ts";
 import { ConnectorProcess, STATE_FOLDER } from "./connector-host.ts";
 import { SimD1 } from "./d1.ts";
@@ -41,6 +41,11 @@ export const ENV_TEXT = {
   SIGN_UP: "open",
   GATEHOUSE_SECRET: "c2ltdWxhdG9yLXNlY3JldC1mb3ItdGhlLXJvb20tMDA",
 } as const;
+
+/** What a machine last had of its room, and what it wrote. */
+const generationOn = (disk: Disk): number =>
+  (JSON.parse(disk.read(statePath("gateway")).toString("utf8")) as { generation: number }).generation;
+const keyLogOn = (disk: Disk): string => disk.read(keyLogPath).toString("utf8");
 
 export class World {
   readonly gatewayId = GATEWAY;
@@ -88,10 +93,6 @@ export class World {
           sim.scheduler.actor === this.connector.actor,
         ),
       visit: (path) => this.#visit(path),
-      paired: (id) => {
-        if (this.retired.some((each) => each.actor === sim.scheduler.actor && each !== this.connector)) this.pairedByRetired.add(id);
-        else this.pairedByRetired.delete(id);
-      },
     });
     setRoute({
       dial: (url, headers, actor, answered) => this.#dial(url, headers, actor, answered),
@@ -178,7 +179,9 @@ export class World {
     this.#processes += 1;
     const process = new ConnectorProcess(`connector#${this.#processes}`, disk, this.gateway, this.#skewMs);
     process.onStopped = (why) => {
-      if (why !== "superseded" || process !== this.connector || this.retired.length === 0) return;
+      if (process !== this.connector || this.retired.length === 0) return;
+      if (why === "stale") return this.#copyCameTooLate(process);
+      if (why !== "superseded") return;
       // The old machine took the gateway back before it was switched off: it is the connector again.
       const old = this.retired.find((each) => each.isAlive);
       // Or it has been switched off in that very moment: then the new one is started again.
@@ -187,6 +190,18 @@ export class World {
       this.isForked = true;
     };
     return process;
+  }
+
+  /**
+   * A copy that had no network comes after the machine that it was made of has proved itself once more (PROTOCOL.md LINK3): that one is the connector
+   * again, and is switched on if it is off. Nothing else may make the only connector's generation a stale one.
+   */
+  #copyCameTooLate(copy: ConnectorProcess): void {
+    const old = this.retired.findLast(({ disk }) => generationOn(disk) > generationOn(copy.disk));
+    if (old === undefined) return;
+    if (old.isAlive) this.connector = old;
+    else this.later(3_000, () => this.startConnector(old.disk));
+    this.isForked ||= !keyLogOn(old.disk).startsWith(keyLogOn(copy.disk));
   }
 
   /** Another process on the same disk, or on a copy of it. */
@@ -199,8 +214,6 @@ export class World {
   }
   /** Processes that still run although another took over. */
   readonly retired: ConnectorProcess[] = [];
-  /** Entries that a stopped machine made at the gateway after its copy had taken over: the binding is on the old disk only. */
-  readonly pairedByRetired = new Set<string>();
 
   #dial(url: string, headers: Readonly<Record<string, string>>, actor: Actor, answered: (answer: Dialled) => void): void {
     const { pathname } = new URL(url);

@@ -3,7 +3,7 @@ import { cpSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { WebSocket } from "ws";
 import { freePort, startControlPlane } from "../../scripts/control-plane.ts";
-import type { ControlPlane } from "../../scripts/control-plane.ts";
+import type { ControlPlane, ControlPlaneOptions } from "../../scripts/control-plane.ts";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { FaultProxy } from "./fault-proxy.ts";
@@ -98,6 +98,9 @@ export class RecordedStream {
   }
 }
 
+/** How a control plane is started, first and after each end, on the same state folder. */
+export type StartControl = (options: Pick<Required<ControlPlaneOptions>, "port" | "publicPort" | "stateDir">) => Promise<ControlPlane>;
+
 export class FaultWorld {
   readonly gateway: DemoGateway;
   /** Before the control plane on the connector's way. */
@@ -115,6 +118,7 @@ export class FaultWorld {
   readonly #openAtGateway: ReadonlySet<WebSocket>;
   readonly #port: number;
   readonly #controlDir: string;
+  readonly #startControl: StartControl;
   #streams = 0;
 
   private constructor(parts: {
@@ -125,6 +129,7 @@ export class FaultWorld {
     deviceProxy: FaultProxy;
     port: number;
     controlDir: string;
+    startControl: StartControl;
     control: ControlPlane;
     connector: RunningConnector;
     owner: Person;
@@ -137,13 +142,14 @@ export class FaultWorld {
     this.deviceProxy = parts.deviceProxy;
     this.#port = parts.port;
     this.#controlDir = parts.controlDir;
+    this.#startControl = parts.startControl;
     this.control = parts.control;
     this.connector = parts.connector;
     this.owner = parts.owner;
     this.stateDir = parts.stateDir;
   }
 
-  static async start(): Promise<FaultWorld> {
+  static async start(startControl: StartControl = startControlPlane): Promise<FaultWorld> {
     const atGateway = new Map<string, (ws: WebSocket) => void>();
     const openAtGateway = new Set<WebSocket>();
     const gateway = await startDemoGateway({
@@ -165,11 +171,11 @@ export class FaultWorld {
     const linkProxy = await FaultProxy.start({ port: 0, targetPort: () => port });
     const deviceProxy = await FaultProxy.start({ port: 0, targetPort: () => port });
     const [controlDir, stateDir] = [await scratch(), await scratch()];
-    const control = await startControlPlane({ port, publicPort: linkProxy.port, stateDir: controlDir });
+    const control = await startControl({ port, publicPort: linkProxy.port, stateDir: controlDir });
     const { appOrigin } = control;
     const connector = startConnector({ args: ["up", "--yes"], stateDir, appOrigin, gatewayPort: gateway.port, token: TOKEN });
     const owner = await newPerson(control);
-    const world = new FaultWorld({ gateway, atGateway, openAtGateway, linkProxy, deviceProxy, port, controlDir, control, connector, owner, stateDir }); // prettier-ignore
+    const world = new FaultWorld({ gateway, atGateway, openAtGateway, linkProxy, deviceProxy, port, controlDir, startControl, control, connector, owner, stateDir }); // prettier-ignore
     world.gatewayId = await owner.claim(connector, "Faulty");
     await untilOnline(owner, world.gatewayId);
     for (let number = 0; number < DEVICES; number += 1) world.devices.push(await owner.admit(world.gatewayId, number));
@@ -244,11 +250,11 @@ export class FaultWorld {
     for (const pid of this.workerdPids()) process.kill(pid, signal);
   }
 
-  /** Ends workerd as a crash does, and starts it again on what is on disk. */
-  async restartControl(): Promise<void> {
-    this.signalWorkerd("SIGKILL");
+  /** Ends workerd as a crash does, or as an update does, and starts it again on what is on disk. */
+  async restartControl(how: "crash" | "update" = "crash"): Promise<void> {
+    if (how === "crash") this.signalWorkerd("SIGKILL");
     await this.control.stop();
-    this.control = await startControlPlane({ port: this.#port, publicPort: this.linkProxy.port, stateDir: this.#controlDir });
+    this.control = await this.#startControl({ port: this.#port, publicPort: this.linkProxy.port, stateDir: this.#controlDir });
   }
 
   /** A new history; streams of an earlier one count no more. */

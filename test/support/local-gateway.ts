@@ -5,7 +5,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import type { PairedEntry } from "../../src/core/drift.ts";
-import type { HandshakeWatch, OpenclawGateway, Removal } from "../../src/connector/openclaw/openclaw-port.ts";
+import type { HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "../../src/connector/openclaw/openclaw-port.ts";
 import { GatewayAwayError } from "../../src/connector/openclaw/openclaw-port.ts";
 import type { GatewayReport } from "../../src/protocol/link-messages.ts";
 import { Arrivals } from "./arrivals.ts";
@@ -126,7 +126,11 @@ export class StubOpenclaw implements OpenclawGateway {
     for (const listener of this.#listeners) listener(report);
   }
 
-  watch(_open: unknown, events: { connected(scopes: readonly string[]): void }): HandshakeWatch {
+  /** Whether the device of the newest stream may still be paired, as that stream would ask. */
+  mayPair: () => Promise<boolean> = () => Promise.reject(new Error("no stream was opened"));
+
+  watch(_open: unknown, events: WatchEvents, mayPair: () => Promise<boolean>): HandshakeWatch {
+    this.mayPair = mayPair;
     let isDone = false;
     let page: string | null = null;
     return {

@@ -8,6 +8,7 @@ import type { StreamOpen } from "../../src/protocol/link-messages.ts";
 import { ConnectorState } from "./connector-state.ts";
 import type { AllowedDevice } from "./connector-state.ts";
 import { LocalGateway, StubOpenclaw } from "./local-gateway.ts";
+import type { GatewaySocket } from "./local-gateway.ts";
 import { ScriptedRoom } from "./scripted-room.ts";
 import type { ScriptedStream } from "./scripted-room.ts";
 
@@ -30,6 +31,8 @@ export class StreamWorld {
     hasArrived: (): boolean => this.uplink.isArrived,
   };
   readonly device: AllowedDevice;
+  /** What the room answers when it is asked for a sign of life. */
+  isHeard: () => Promise<boolean> = () => Promise.resolve(true);
   readonly deviceEvents: string[] = [];
   #lastId = 0;
 
@@ -48,6 +51,7 @@ export class StreamWorld {
         for (const piece of pieces) this.room.received(frameOf(streamId, piece));
       },
       onDevice: (_device, event) => this.deviceEvents.push(event),
+      isHeard: () => this.isHeard(),
       now: () => state.nowMs,
     });
     this.room.deliver = (frame) => this.streams.frame(frame);
@@ -76,6 +80,16 @@ export class StreamWorld {
       ...changes,
     });
     return stream;
+  }
+
+  /** A stream whose gateway has said its first word. */
+  async opened(changes: Partial<StreamOpen> = {}): Promise<{ readonly stream: ScriptedStream; readonly socket: GatewaySocket }> {
+    const stream = this.open(changes);
+    const socket = await this.gateway.sockets.next();
+    socket.ws.send("challenge");
+    await stream.expect("opened");
+    await stream.expect("data");
+    return { stream, socket };
   }
 
   /** Time goes by, one probe interval at a time. */

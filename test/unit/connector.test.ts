@@ -132,6 +132,7 @@ function watch(staleTokens = new Set<string>(), mayHandOver = true) {
       request: () => Promise.resolve({ pending: [] }),
       bind: (id) => bound.push(id),
       mayHandOver: () => mayHandOver,
+      mayPair: () => Promise.resolve(true),
       staleTokens,
       events,
     }),
@@ -188,6 +189,8 @@ test.each([
   expect(handshake.page).toBe(page);
 });
 
+const yes = (): Promise<boolean> => Promise.resolve(true);
+
 function gatewayWith(pending: object[], calls: [string, object][]) {
   return (method: string, params: object): Promise<unknown> => {
     calls.push([method, params]);
@@ -199,8 +202,19 @@ test("OpenClaw's pairing is finished for exactly that key, by its live request",
   const calls: [string, object][] = [];
   const other = { requestId: "latest", deviceId: "other", publicKey: "other", role: "operator", scopes: [] };
   const mine = { requestId: "mine", deviceId: "dev", publicKey: "key", role: "operator", scopes: ["operator.read"] };
-  expect(await approveKey(gatewayWith([mine, other], calls), { id: "dev", publicKey: "key" })).toBe(true);
+  expect(await approveKey(gatewayWith([mine, other], calls), { id: "dev", publicKey: "key" }, yes)).toBe(true);
   expect(calls.at(-1)).toEqual(["device.pair.approve", { requestId: "mine" }]);
+});
+
+test("[LINK12] [case 8] whether the device may still be paired is asked once its request is found, and a no approves nothing", async () => {
+  const calls: [string, object][] = [];
+  const request = { requestId: "r", deviceId: "dev", publicKey: "key", role: "operator", scopes: [] };
+  const no = (): Promise<boolean> => {
+    expect(calls.map(([method]) => method)).toEqual(["device.pair.list"]);
+    return Promise.resolve(false);
+  };
+  expect(await approveKey(gatewayWith([request], calls), { id: "dev", publicKey: "key" }, no)).toBe(false);
+  expect(calls.map(([method]) => method)).toEqual(["device.pair.list"]);
 });
 
 test.each([
@@ -210,7 +224,7 @@ test.each([
 ])("[case 37] a request with %s is not approved", async (_what, changes) => {
   const calls: [string, object][] = [];
   const request = { requestId: "r", deviceId: "dev", publicKey: "key", ...changes };
-  expect(await approveKey(gatewayWith([request], calls), { id: "dev", publicKey: "key" })).toBe(false);
+  expect(await approveKey(gatewayWith([request], calls), { id: "dev", publicKey: "key" }, yes)).toBe(false);
   expect(calls.map(([method]) => method)).toEqual(["device.pair.list"]);
 });
 

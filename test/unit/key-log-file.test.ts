@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 import { Admitted } from "../../src/connector/admitted.ts";
 import { loadIdentity } from "../../src/connector/identity.ts";
 import type { Identity } from "../../src/connector/identity.ts";
@@ -140,6 +140,23 @@ test("[KL7] [case 47] a disk that refuses changes nothing: no new grant, those b
   rmSync(file, { recursive: true });
   writeFileSync(file, text);
   expect(await admitted.keepGrant(second)).toEqual({ ok: true, value: null });
+});
+
+test("[SE2] [case 47] a session that the disk refuses admits nothing; asked for again it does", async () => {
+  const log = await create();
+  const signed = await grant(log);
+  const admitted = new Admitted(files, log, () => NOW);
+  await admitted.keepGrant(signed);
+  const open = { session: "s".repeat(22), device: await deviceId(GATEWAY, device.key) };
+  const session = { ...open, grant: await idOf(signed), expiresAtMs: NOW + 3_600_000 };
+  vi.spyOn(files, "write").mockImplementationOnce(() => {
+    throw new Error("ENOSPC");
+  });
+  // Its grant is no owner's own: there is nothing else to write.
+  await expect(admitted.keepSession(session)).rejects.toThrow("ENOSPC");
+  expect([admitted.admits(open), admitted.sessionCount, admitted.mayHandOver(open, "e".repeat(64))]).toEqual(["no-session", 0, false]);
+  await admitted.keepSession(session);
+  expect(admitted.admits(open)).toMatchObject({ access: "full" });
 });
 
 test("[KL7] a new claim never overwrites an older log", async () => {

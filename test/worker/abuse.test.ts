@@ -8,14 +8,11 @@ import type { Env } from "../../src/worker/env.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, newBench, upgrade } from "./room-bench.ts";
 import { allowedDevice, ask, askOwner, config, dump, env, newGateway, openSession, randomAddress } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 const FLOOD_TEST_MS = 30_000;
 

@@ -9,14 +9,11 @@ import { handle } from "../../src/worker/app.ts";
 import type { Env } from "../../src/worker/env.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { ask, config, env, newGateway, newPerson, randomAddress } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 const nonce32 = (): string => toBase64url(crypto.getRandomValues(new Uint8Array(32)));
 

@@ -5,22 +5,8 @@ import { FRAME_DATA, FRAME_PROBE, encodeFrame } from "../../src/protocol/frame.t
 import { BREAK_ROWS } from "../../src/protocol/limits.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { FakeConnector } from "./fake-connector.ts";
-import type { FakeStream } from "./fake-connector.ts";
-import { FakeBrowser, allowDevice, env, newBench, upgrade, visit } from "./room-bench.ts";
-import type { AllowedDevice, Bench } from "./room-bench.ts";
-
-async function connected() {
-  const bench = await newBench();
-  const connector = await FakeConnector.up(env, bench.gateway, bench.identity);
-  return { bench, connector, device: await allowDevice(bench) };
-}
-
-async function open(bench: Bench, connector: FakeConnector, device: AllowedDevice): Promise<{ browser: FakeBrowser; stream: FakeStream }> {
-  const answer = upgrade(bench, device);
-  const stream = await connector.streams.next();
-  stream.opened();
-  return { browser: new FakeBrowser(await answer), stream };
-}
+import { connected, env, openStream, visit } from "./room-bench.ts";
+import type { Bench } from "./room-bench.ts";
 
 interface Row {
   readonly actor: string;
@@ -35,7 +21,11 @@ async function broken(bench: Bench): Promise<Row[]> {
 
 test("[ST9] [ST6] the link goes: every stream says room-connector, and the audit has one row for all of them", async () => {
   const { bench, connector, device } = await connected();
-  const streams = [await open(bench, connector, device), await open(bench, connector, device), await open(bench, connector, device)];
+  const streams = [
+    await openStream(bench, connector, device),
+    await openStream(bench, connector, device),
+    await openStream(bench, connector, device),
+  ];
   connector.ws.close(1001, "going away");
   for (const { browser } of streams) expect(await browser.closed).toEqual({ code: 4502, reason: "room-connector: connection lost" });
   expect(await broken(bench)).toMatchObject([
@@ -45,10 +35,10 @@ test("[ST9] [ST6] the link goes: every stream says room-connector, and the audit
 
 test("[ST9] a newer connector, or one that breaks the protocol: the reason says that, too", async () => {
   const { bench, connector, device } = await connected();
-  const first = await open(bench, connector, device);
+  const first = await openStream(bench, connector, device);
   const next = await FakeConnector.up(env, bench.gateway, bench.identity, connector.generation);
   expect(await first.browser.closed).toEqual({ code: 4502, reason: "room-connector: a newer connector took over" });
-  const second = await open(bench, next, device);
+  const second = await openStream(bench, next, device);
   next.frame(encodeFrame(FRAME_PROBE, 0, second.stream.id, new Uint8Array(1)));
   expect(await second.browser.closed).toEqual({ code: 1002, reason: "room-connector: bad probe" });
   expect((await broken(bench)).map(({ detail }) => detail["leg"])).toEqual(["room-connector", "room-connector"]);
@@ -56,14 +46,14 @@ test("[ST9] a newer connector, or one that breaks the protocol: the reason says 
 
 test("[ST9] [ST5] what the gateway says crosses as it is and is no break; a gateway that is lost is one", async () => {
   const { bench, connector, device } = await connected();
-  const clean = await open(bench, connector, device);
+  const clean = await openStream(bench, connector, device);
   clean.stream.close(1008, "pairing required");
   expect(await clean.browser.closed).toEqual({ code: 1008, reason: "pairing required" });
   expect(await broken(bench)).toEqual([]);
-  const lost = await open(bench, connector, device);
+  const lost = await openStream(bench, connector, device);
   lost.stream.close(1006, "");
   expect(await lost.browser.closed).toEqual({ code: 4502, reason: "connector-gateway: connection lost" });
-  const reset = await open(bench, connector, device);
+  const reset = await openStream(bench, connector, device);
   reset.stream.reset(4502, "connector-gateway: gateway not serving");
   expect(await reset.browser.closed).toEqual({ code: 4502, reason: "connector-gateway: gateway not serving" });
   const asking = visit(bench, device, "/");
@@ -78,7 +68,7 @@ test("[ST9] [ST5] what the gateway says crosses as it is and is no break; a gate
 
 test("[ST9] a browser that closes, a page that leaves, a session that is over and a cut are no breaks", async () => {
   const { bench, connector, device } = await connected();
-  const closed = await open(bench, connector, device);
+  const closed = await openStream(bench, connector, device);
   closed.browser.ws.close(1000, "bye");
   await closed.stream.endings.next();
   const asking = visit(bench, device, "/");
@@ -86,7 +76,7 @@ test("[ST9] a browser that closes, a page that leaves, a session that is over an
   stream.opened(200);
   await (await asking).body?.cancel();
   void stream.body(new Uint8Array(10));
-  const over = await open(bench, connector, device);
+  const over = await openStream(bench, connector, device);
   over.stream.reset(4401, "session over");
   expect(await over.browser.closed).toEqual({ code: 4401, reason: "session over" });
   expect(await broken(bench)).toEqual([]);
@@ -94,8 +84,8 @@ test("[ST9] a browser that closes, a page that leaves, a session that is over an
 
 test("[ST9] a room that woke in the middle of a message names the leg, and its row comes after the wake", async () => {
   const { bench, connector, device } = await connected();
-  const { browser, stream } = await open(bench, connector, device);
-  const beside = await open(bench, connector, device);
+  const { browser, stream } = await openStream(bench, connector, device);
+  const beside = await openStream(bench, connector, device);
   await stream.send("before");
   await browser.messages.next();
   connector.frame(encodeFrame(FRAME_DATA, 0, stream.id, new Uint8Array(10)));
@@ -113,7 +103,7 @@ test("[AU7] breaks beyond the first few have no row of their own; the next row c
   const { bench, connector, device } = await connected();
   const breaks = BREAK_ROWS.burst + 15;
   for (let i = 0; i < breaks; i += 1) {
-    const { browser, stream } = await open(bench, connector, device);
+    const { browser, stream } = await openStream(bench, connector, device);
     stream.reset(4502, "connector-gateway: gateway not serving");
     await browser.closed;
   }

@@ -7,13 +7,14 @@ import { CLOSE_LINK_QUARANTINED, CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_SUP
 import { COPY_WINDOW_MS, KEY_OVERLAP_MS, MAX_COPY_ALTERNATIONS, NONCE_MS } from "../../src/protocol/limits.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow } from "../../src/worker/room/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { HelloChanges } from "./fake-connector.ts";
 import { allowedDevice, ask, config, env, newGateway, newPerson, openSession } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 const NOW = Date.now();
 
@@ -70,10 +71,6 @@ function believed(): Promise<{ x: string | undefined; isAcknowledged: boolean | 
 async function actions(): Promise<string[]> {
   const answer = await world.room.auditLines({ account: world.person.id, from: 0, isExport: false });
   return (answer.ok ? answer.value : []).map((line) => (JSON.parse(line) as { action: string }).action);
-}
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
 }
 
 test("[LINK8] a rotation on a live link: the room believes the new key from its entry on, and the link and what follows go on", async () => {

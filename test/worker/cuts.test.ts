@@ -16,20 +16,17 @@ import { receiptFileSchema } from "../../src/protocol/receipt.ts";
 import { Relay } from "../../src/worker/room/relay.ts";
 import type { Room } from "../../src/worker/room/room.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow } from "../../src/worker/room/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
 import { newLogKey } from "../support/test-key-log.ts";
 import { CutWorld } from "./cut-world.ts";
 import type { CuttingConnector } from "./cut-world.ts";
 import { ask, config, env, newPerson } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 /** Everything that a cut changes. */
 function traces(world: CutWorld, device: string) {

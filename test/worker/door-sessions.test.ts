@@ -8,18 +8,15 @@ import { toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
 import { activationHash } from "../../src/core/digests.ts";
 import { handle } from "../../src/worker/app.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow, SessionRow } from "../../src/worker/room/storage.ts";
+import type { DeviceRow, SessionRow } from "../../src/worker/room/room-rows.ts";
 import { newDevice, grantBytes } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, dump, env, grantFor, newGateway, openSession, randomAddress, sendSession } from "./world.ts";
 import type { FakeConnector, GatewayWorld } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 async function allowed() {
   const world = await newGateway();

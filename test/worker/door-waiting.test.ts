@@ -11,18 +11,15 @@ import {
   WAIT_PROOF_MS,
 } from "../../src/protocol/limits.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { RequestRow } from "../../src/worker/room/storage.ts";
+import type { RequestRow } from "../../src/worker/room/room-rows.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 async function arrive(world: GatewayWorld, address = randomAddress()): Promise<{ ws: WebSocket | null; response: Response }> {
   const response = await ask(`${world.origin}/.gatehouse/wait`, { headers: { upgrade: "websocket", "cf-connecting-ip": address } });

@@ -337,3 +337,8 @@ export class FakeConnector {
     else if (frame.type === FRAME_RESET) this.strayResets.put(frame.streamId);
   }
 }
+
+/** A frame byte by byte, also one that no sound connector sends. */
+export function frameFor(type: number, flags: number, id: number, payload: readonly number[] = []): Uint8Array {
+  return new Uint8Array([type, flags, 0, 0, id >>> 24, (id >>> 16) & 0xff, (id >>> 8) & 0xff, id & 0xff, ...payload]);
+}

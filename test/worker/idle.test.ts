@@ -1,12 +1,11 @@
 /** What an idle gateway costs: nothing wakes its room and nothing is written. */
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { ROOM_PING } from "../../src/protocol/words.ts";
-import { Relay } from "../../src/worker/room/relay.ts";
-import { Room } from "../../src/worker/room/room.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, env, newBench, upgrade } from "./room-bench.ts";
 import type { Bench } from "./room-bench.ts";
+import { countWakes, settled } from "./cost-world.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -17,20 +16,6 @@ function stored(bench: Bench): Promise<string> {
     const rows = tables.map(({ name }) => [name, state.storage.sql.exec(`SELECT * FROM ${name}`).toArray()]);
     return JSON.stringify([rows, await state.storage.getAlarm()]);
   });
-}
-
-/** Lets everything happen that was due when the link came up. */
-async function settled(bench: Bench): Promise<void> {
-  for (let i = 0; i < 20 && (await runDurableObjectAlarm(bench.room)); i += 1);
-}
-
-/** Counts from here on: handlers called, and how often a room was built, which is what waking one means. */
-function countWakes(): () => number {
-  const handlers = (["fetch", "webSocketMessage", "webSocketClose", "webSocketError", "alarm"] as const).map((name) =>
-    vi.spyOn(Room.prototype, name),
-  );
-  const built = vi.spyOn(Relay.prototype, "setWaiting");
-  return () => [...handlers, built].reduce((sum, { mock }) => sum + mock.calls.length, 0);
 }
 
 test("[LINK5] an idle gateway with an allowed device: 50 heartbeats are answered without waking its room, no row and no alarm changes", async () => {

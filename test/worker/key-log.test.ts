@@ -2,7 +2,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow, GrantRow } from "../../src/worker/room/storage.ts";
+import type { DeviceRow, GrantRow } from "../../src/worker/room/room-rows.ts";
 import { CLOSE_LINK_REFUSED, CLOSE_LINK_VERSION } from "../../src/protocol/close-codes.ts";
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { grantId } from "../../src/core/digests.ts";

@@ -1,7 +1,7 @@
 /** Who may decide, over HTTP and in the rooms: signed changes reach every gateway, also one that is away; the page is told how far each came. */
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
-import type { OwnersView } from "../../src/protocol/api.ts";
+import type { OwnersView } from "../../src/protocol/approval-api.ts";
 import {
   OWNER_KEY_KEYS,
   OWNER_REMOVE_KEYS,
@@ -174,7 +174,7 @@ test("[KL9] what the connector refused does not stand in the room, and the owner
   expect(actions).toContain("owner-key-refused");
 });
 
-test("[KL9] [KL6] a removal that the connector refuses leaves the passkey its say; one refused for an alarm stays owed", async () => {
+test("[KL9] [KL6] a removal that the connector refuses leaves the passkey its say; one refused for an alarm stays owed until the alarm is over", async () => {
   await inRoom((storage) => storage.put("owner_keys", idOf(second), second.ownerKey));
   const connector = await world.connect({ answer: false });
   const asked = world.room.removeOwnerKey({ account, signed: await remove(idOf(second), first) });
@@ -186,6 +186,25 @@ test("[KL9] [KL6] a removal that the connector refuses leaves the passkey its sa
   connector.send({ type: "result", id: (await connector.next("owner-key")).id, ok: false, refusal: "alarm" });
   expect(await added).toEqual({ ok: true, value: "waiting" });
   expect(await owed()).toEqual(["owner-key"]);
+  connector.send({ type: "alarm", alarm: "fork", atMs: NOW });
+  connector.send({ type: "alarm-over" });
+  connector.send({ type: "result", id: (await connector.next("owner-key")).id, ok: true });
+  await expect.poll(() => owed()).toEqual([]);
+});
+
+test("[LINK7] [KL9] between a link's welcome and its acknowledgement: what a passkey says goes behind the word that brings it, which was owed already", async () => {
+  const key = await newLogKey();
+  await world.room.enrol({ account, key: key.key, ownerKeys: [first.ownerKey] });
+  expect(await world.room.addOwnerKey({ account, signed: await endorse(second.ownerKey) })).toEqual({ ok: true, value: "waiting" });
+  const connector = await FakeConnector.dial(env, world.gateway);
+  await connector.hello(world.gateway, { key: key.key, sign: (data) => key.sign(data) });
+  expect((await connector.control.next()).type).toBe("welcome");
+  const removed = world.room.removeOwnerKey({ account, signed: await remove(idOf(first), second) });
+  const sent = [await connector.control.next(), await connector.control.next()];
+  expect(sent.map((message) => message.type)).toEqual(["owner-key", "owner-remove"]);
+  for (const message of sent) if ("id" in message) connector.say({ type: "result", id: message.id, ok: true });
+  expect(await removed).toEqual({ ok: true, value: "done" });
+  expect(await owed()).toEqual([]);
 });
 
 test("[KL10] a recovery key is signed by a passkey of the account, known to every gateway, and to those that are added later", async () => {

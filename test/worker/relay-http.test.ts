@@ -3,17 +3,9 @@ import { evictDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { FRAME_END, FRAME_RESET } from "../../src/protocol/frame.ts";
 import { INITIAL_CREDIT_BYTES, MAX_STREAMS_PER_DEVICE } from "../../src/protocol/limits.ts";
-import { FakeConnector } from "./fake-connector.ts";
-import { allowDevice, env, newBench, visit } from "./room-bench.ts";
+import { allowDevice, connected, visit } from "./room-bench.ts";
 
 const MIB = 1024 * 1024;
-
-async function connected() {
-  const bench = await newBench();
-  const connector = await FakeConnector.up(env, bench.gateway, bench.identity);
-  const device = await allowDevice(bench);
-  return { bench, connector, device };
-}
 
 function headersOf(pairs: readonly (readonly [string, string])[]): Record<string, string> {
   return Object.fromEntries(pairs);

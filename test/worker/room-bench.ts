@@ -12,9 +12,9 @@ import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";
 import { readConfig } from "../../src/worker/config.ts";
 import type { Env } from "../../src/worker/env.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { SessionRow } from "../../src/worker/room/storage.ts";
-import { Arrivals, newConnectorIdentity } from "./fake-connector.ts";
-import type { ConnectorIdentity } from "./fake-connector.ts";
+import type { SessionRow } from "../../src/worker/room/room-rows.ts";
+import { Arrivals, FakeConnector, newConnectorIdentity } from "./fake-connector.ts";
+import type { ConnectorIdentity, FakeStream } from "./fake-connector.ts";
 
 export const env = bindings as unknown as Env;
 export const ACCOUNT = "account-of-the-owner";
@@ -81,4 +81,26 @@ export class FakeBrowser {
     this.ws.addEventListener("message", (event) => this.messages.put(event.data as string | ArrayBuffer));
     this.ws.accept();
   }
+}
+
+/** A room with its connector up and one allowed device. */
+export async function connected() {
+  const bench = await newBench();
+  const connector = await FakeConnector.up(env, bench.gateway, bench.identity);
+  const device = await allowDevice(bench);
+  return { bench, connector, device };
+}
+
+/** Both ends of one WebSocket stream. */
+export interface OpenStream {
+  readonly browser: FakeBrowser;
+  readonly stream: FakeStream;
+}
+
+/** A stream that the gateway accepted. */
+export async function openStream(bench: Bench, connector: FakeConnector, device: AllowedDevice, path = "/"): Promise<OpenStream> {
+  const answer = upgrade(bench, device, path);
+  const stream = await connector.streams.next();
+  stream.opened();
+  return { browser: new FakeBrowser(await answer), stream };
 }

@@ -7,18 +7,15 @@ import { LINK_SILENCE_MS, REQUEST_SILENCE_MS } from "../../src/protocol/limits.t
 import { OWNER_KEY_KEYS, encodeBody, utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { Room } from "../../src/worker/room/room.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow } from "../../src/worker/room/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession } from "./world.ts";
 import type { FakeConnector, GatewayWorld } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 function stored<T>(world: GatewayWorld, work: (storage: RoomStorage, state: DurableObjectState) => T): Promise<T> {
   return runInDurableObject(world.room, (_room, state) => work(new RoomStorage(state.storage), state));

@@ -4,19 +4,16 @@ import { afterEach, expect, test, vi } from "vitest";
 import { keyThumbprint } from "../../src/core/digests.ts";
 import type { Difference } from "../../src/protocol/drift.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow, GrantRow } from "../../src/worker/room/storage.ts";
+import type { DeviceRow, GrantRow } from "../../src/worker/room/room-rows.ts";
 import { CutWorld } from "./cut-world.ts";
 import { ask, askOwner, config, env, grantFor, newPerson, openSession } from "./world.ts";
+import { passTime } from "./room-clock.ts";
 
 afterEach(() => {
   vi.useRealTimers();
 });
 
 const HOUR_MS = 3_600_000;
-
-function passTime(ms: number): void {
-  vi.useFakeTimers({ now: Date.now() + ms, toFake: ["Date"] });
-}
 
 async function allowed(world: CutWorld, changes: Parameters<typeof grantFor>[2] = {}) {
   const waiting = await askOwner(world.gateway);

@@ -1,7 +1,7 @@
 /** Reads one stream's OpenClaw handshake, adds the gateway's password where rule R8 allows it, and finishes pairing for exactly that key (openclaw.md 2.1, J4). */
 import { z } from "zod";
 import { APPROVABLE_SCOPES } from "../../core/drift.ts";
-import type { HandshakeWatch } from "./openclaw-port.ts";
+import type { HandshakeWatch, WatchEvents } from "./openclaw-port.ts";
 
 const CONTROL_UI = "openclaw-control-ui";
 /** The stock page sends a UUID. */
@@ -54,9 +54,11 @@ export interface WatchOptions {
   readonly bind: (openclawDevice: string) => void;
   /** @see BindingStore.mayHandOver */
   readonly mayHandOver: (openclawDevice: string) => boolean;
+  /** @see OpenclawGateway.watch */
+  readonly mayPair: () => Promise<boolean>;
   /** OpenClaw devices whose own token was refused last time: only then is the password added beside a token of theirs. */
   readonly staleTokens: Set<string>;
-  readonly events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void };
+  readonly events: WatchEvents;
 }
 
 function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
@@ -71,11 +73,13 @@ function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
 /**
  * Approves the live request of exactly this key. Looks it up by key each time, because a request's id changes under retries.
  *
- * @returns false when the request asks for more than a browser may have, or none is there
+ * @param mayPair asked once the request is found; nothing is waited for between its yes and the approval
+ * @returns false when the request asks for more than a browser may have, none is there, or the device may not be paired any more
  */
 export async function approveKey(
   request: WatchOptions["request"],
   device: { readonly id: string; readonly publicKey: string },
+  mayPair: WatchOptions["mayPair"],
 ): Promise<boolean> {
   for (let tries = 0; tries < APPROVE_TRIES; tries += 1) {
     const { pending } = listSchema.parse(await request("device.pair.list", {}));
@@ -83,6 +87,7 @@ export async function approveKey(
     if (live === undefined) return false;
     const roles = live.roles ?? [live.role];
     if (roles.some((role) => role !== "operator") || live.scopes.some((scope) => !APPROVABLE_SCOPES.has(scope))) return false;
+    if (!(await mayPair())) return false;
     try {
       await request("device.pair.approve", { requestId: live.requestId });
       return true;
@@ -155,7 +160,7 @@ export class ControlUiHandshake implements HandshakeWatch {
     if (code !== "PAIRING_REQUIRED") return;
     if (!this.#options.mayHandOver(device.id)) return events.refused();
     this.#options.bind(device.id);
-    approveKey(this.#options.request, device).then(
+    approveKey(this.#options.request, device, this.#options.mayPair).then(
       (done) => (done ? events.paired() : events.refused()),
       () => events.refused(),
     );

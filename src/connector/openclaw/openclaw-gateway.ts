@@ -6,7 +6,7 @@ import type { ControlState } from "./control-leg.ts";
 import { discoverGateway } from "./discover.ts";
 import { ControlUiHandshake } from "./handshake-watch.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
-import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal } from "./openclaw-port.ts";
+import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "./openclaw-port.ts";
 import { readPaired } from "./paired-list.ts";
 import { selfTest } from "./self-test.ts";
 import { applySettings, isSoundAuthMode, planSettings, readConfig } from "./settings.ts";
@@ -44,6 +44,8 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #pairing = new Set<() => void>();
   readonly #pings = new Set<(ms: number) => void>();
   readonly #staleTokens = new Set<string>();
+  /** Taken out of the gateway's list for a cut, while the disk refuses to forget them: the next try finds them gone, and they are this one's all the same. */
+  readonly #taken = new Set<string>();
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
   #testRun = 0;
@@ -97,13 +99,14 @@ export class LocalOpenclaw implements OpenclawGateway {
     return () => this.#listeners.delete(listener);
   }
 
-  watch(open: StreamOpen, events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void }): HandshakeWatch {
+  watch(open: StreamOpen, events: WatchEvents, mayPair: () => Promise<boolean>): HandshakeWatch {
     const { env, bindings } = this.#options;
     return new ControlUiHandshake({
       secret: discoverGateway(env).secret?.value ?? null,
       request: (method, params) => this.#leg.request(method, params),
       bind: (openclawDevice) => bindings.bind(open.device, openclawDevice),
       mayHandOver: (openclawDevice) => bindings.mayHandOver(open, openclawDevice),
+      mayPair,
       staleTokens: this.#staleTokens,
       events,
     });
@@ -114,8 +117,10 @@ export class LocalOpenclaw implements OpenclawGateway {
     const entries = bindings.bound(device);
     let removed = 0;
     for (const entry of entries) {
-      if (await this.#take(entry)) removed += 1;
+      if (await this.#take(entry)) this.#taken.add(entry);
+      if (this.#taken.has(entry)) removed += 1;
       bindings.unbind(device, entry);
+      this.#taken.delete(entry);
     }
     return { removed, absent: entries.length - removed, entries };
   }

@@ -33,6 +33,13 @@ export interface HandshakeWatch {
   readonly page: string | null;
 }
 
+/** What one stream's handshake tells. */
+export interface WatchEvents {
+  paired(): void;
+  connected(scopes: readonly string[]): void;
+  refused(): void;
+}
+
 /** The OpenClaw gateway beside the connector: control leg, settings, self-test, pairing. Never carries a visitor's bytes. */
 export interface OpenclawGateway {
   readonly target: GatewayTarget;
@@ -43,7 +50,8 @@ export interface OpenclawGateway {
   stop(): Promise<void>;
   /** @returns a function that removes the listener */
   onReport(listener: (report: GatewayReport) => void): () => void;
-  watch(open: StreamOpen, events: { paired(): void; connected(scopes: readonly string[]): void; refused(): void }): HandshakeWatch;
+  /** @param mayPair asked right before an approval is sent: whether the stream's device may still be paired by this process (PROTOCOL.md LINK12) */
+  watch(open: StreamOpen, events: WatchEvents, mayPair: () => Promise<boolean>): HandshakeWatch;
   /**
    * Removes the OpenClaw entries bound to a device, with their tokens; already missing entries count as removed.
    *

@@ -1,5 +1,4 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
-import type { Device } from "../../protocol/api.ts";
 import { BreakNotes } from "../../core/break-notes.ts";
 import type { RoleKind } from "../../core/person-roles.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
@@ -22,6 +21,7 @@ import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import { Meter } from "./meter.ts";
 import { Notices } from "./notices.ts";
+import { deviceEvents, grantEvent } from "./mirrored-rows.ts";
 import { Outbox } from "./outbox.ts";
 import { cutDone } from "./receipts.ts";
 import { takeDrift } from "./drift.ts";
@@ -30,7 +30,7 @@ import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./pa
 import type { Break } from "./ws-stream.ts";
 import { RoomStorage } from "./storage.ts";
 import type { PersonRow } from "./person-rows.ts";
-import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./storage.ts";
+import type { DeviceRow, GrantRow, RoomMeta, SessionRow } from "./room-rows.ts";
 
 export interface AdmissionOptions {
   readonly ctx: DurableObjectState;
@@ -306,31 +306,7 @@ export class Admission implements AdmissionForRelay {
     this.storage.put("devices", row.id, row);
     if (row.state === "cut" || row.suspendedAtMs !== undefined) this.#cut.add(row.id);
     else this.#cut.delete(row.id);
-    const { gateway } = this.mustMeta();
-    const { id, name, platform, browser, state, access, notAfterMs, createdAtMs, lastSeenMs } = row;
-    this.outbox.add({
-      kind: "device",
-      row: {
-        gatewayId: gateway,
-        id,
-        publicKey: JSON.stringify(row.key),
-        name,
-        platform,
-        browser,
-        state,
-        access,
-        notAfterMs,
-        createdAtMs,
-        lastSeenMs,
-      },
-    });
-    if (row.token !== null) {
-      const { current, previous, rotatedAtMs, isFrozen } = row.token;
-      this.outbox.add({
-        kind: "token",
-        row: { gatewayId: gateway, deviceId: id, currentMac: current, previousMac: previous, rotatedAtMs, isFrozen },
-      });
-    }
+    for (const event of deviceEvents(this.mustMeta().gateway, row)) this.outbox.add(event);
   }
 
   audit(actor: string, action: string, device: string | null, detail: AuditDetail): AuditEntry | null {
@@ -380,52 +356,11 @@ export class Admission implements AdmissionForRelay {
 
   saveGrant(row: GrantRow): void {
     this.storage.put("grants", row.id, row);
-    const device = this.device(row.device);
-    const { gateway } = this.mustMeta();
-    this.outbox.add({
-      kind: "grant",
-      row: {
-        id: row.id,
-        gatewayId: gateway,
-        deviceId: row.device,
-        statement: row.signed.statement,
-        assertion: JSON.stringify(row.signed.assertion),
-        state: row.state,
-        issuedAtMs: this.options.now(),
-        notAfterMs: device?.notAfterMs ?? 0,
-      },
-    });
-  }
-
-  // --- views ------------------------------------------------------------------------------------------------------------------------
-
-  devices(): Device[] {
-    const connected = this.relay.connectedDevices();
-    const nowMs = this.options.now();
-    return this.storage.all<DeviceRow>("devices").map((row) => ({
-      id: row.id,
-      name: row.name,
-      platform: row.platform,
-      browser: row.browser,
-      access: row.access,
-      state: stateOf(row, nowMs),
-      kind: row.kind,
-      createdAtMs: row.createdAtMs,
-      lastSeenMs: row.lastSeenMs,
-      notAfterMs: row.notAfterMs,
-      connectedNow: connected.has(row.id),
-      needsHost: row.needsHost === true && row.state === "allowed",
-    }));
+    const notAfterMs = this.device(row.device)?.notAfterMs ?? 0;
+    this.outbox.add(grantEvent(this.mustMeta().gateway, row, { issuedAtMs: this.options.now(), notAfterMs }));
   }
 
   newNonce(): string {
     return toBase64url(this.options.random(32));
   }
-}
-
-/** @returns how a device stands for its owner */
-function stateOf(row: DeviceRow, nowMs: number): Device["state"] {
-  if (row.state === "cut") return "cut";
-  if (row.notAfterMs <= nowMs) return "expired";
-  return row.suspendedAtMs === undefined ? row.state : "suspended";
 }

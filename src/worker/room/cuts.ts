@@ -9,7 +9,7 @@ import { NO_WORD, receiptView } from "./receipts.ts";
 import type { RoomResult } from "./room-rpc.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
-import type { StoredReceipt } from "./storage.ts";
+import type { StoredReceipt } from "./room-rows.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 

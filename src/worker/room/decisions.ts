@@ -16,7 +16,7 @@ import { endRequest } from "./pairing-requests.ts";
 import type { Decided, RoomResult } from "./room-rpc.ts";
 import { byWhom, whoIs } from "./standing.ts";
 import type { Who } from "./standing.ts";
-import type { DeviceRow, GrantRow, RequestRow } from "./storage.ts";
+import type { DeviceRow, GrantRow, RequestRow } from "./room-rows.ts";
 
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
 

@@ -30,7 +30,7 @@ import type { Admission } from "./admission.ts";
 import { challengeAnswer } from "./challenge.ts";
 import { doorRefusal } from "./door-refusals.ts";
 import { heldBackOnHost } from "./owed.ts";
-import type { DeviceRow, GrantRow, SessionRow } from "./storage.ts";
+import type { DeviceRow, GrantRow, SessionRow } from "./room-rows.ts";
 
 /** Devices whose failed proofs are remembered one by one. */
 const MAX_COUNTED_DEVICES = 200;

@@ -24,7 +24,7 @@ import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { WaitAttachment } from "./attachments.ts";
 import { doorRefusal } from "./door-refusals.ts";
 import { endRequest, showCard } from "./pairing-requests.ts";
-import type { RequestRow } from "./storage.ts";
+import type { RequestRow } from "./room-rows.ts";
 
 const CLOSE_POLICY = 1008;
 

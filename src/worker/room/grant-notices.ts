@@ -1,5 +1,6 @@
 /** What the owner's devices hear of each grant until somebody answers (PROTOCOL.md NT). The room's rows are the truth; the inbox shows them. */
-import type { GrantRefusal, Notice } from "../../protocol/api.ts";
+import type { Notice } from "../../protocol/api.ts";
+import type { GrantRefusal } from "../../protocol/approval-api.ts";
 import type { GrantStatement } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
 import { accountsThatMay } from "./standing.ts";

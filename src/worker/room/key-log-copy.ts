@@ -6,10 +6,10 @@ import { readGrant, readRecover } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";
-import { confirmedOnHost } from "./owed.ts";
+import { confirmedOnHost, deliverAll } from "./owed.ts";
 import { followRecover, followRecoveryKey } from "./owner-changes.ts";
 import { passkeyLost, roleChanged } from "./person-changes.ts";
-import type { DeviceRow } from "./storage.ts";
+import type { DeviceRow } from "./room-rows.ts";
 
 /** Entries that the connector sends while earlier ones are still being checked wait here: order is what a chain is about. */
 export class KeyLogCopy {
@@ -60,6 +60,8 @@ export class KeyLogCopy {
     this.#admission.storage.setAlarm(null);
     this.#admission.audit("host", "alarm-settled", null, { alarm: known.kind });
     this.#admission.tellInbox();
+    // What the alarm held back stayed owed.
+    deliverAll(this.#admission);
   }
 
   async #take(lines: readonly string[]): Promise<void> {

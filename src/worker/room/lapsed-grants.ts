@@ -5,7 +5,7 @@ import { ACTIVATION_MS } from "../../protocol/limits.ts";
 import type { Admission } from "./admission.ts";
 import { changeNotice } from "./grant-notices.ts";
 import { deliver } from "./owed.ts";
-import type { DeviceRow, GrantRow } from "./storage.ts";
+import type { DeviceRow, GrantRow } from "./room-rows.ts";
 
 /**
  * Ends same-device grants whose code did not come in time (PROTOCOL.md NT3): the key behind an approval link that somebody else sent.

@@ -1,13 +1,9 @@
-/** The room's end of the connector's one link: proof, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
-import { addressGroup } from "../../core/client-ip.ts";
-import { linkProofFields } from "../../core/key-log.ts";
+/** The room's end of the connector's one link: who has it, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
 import type { Piece } from "../../core/message-frames.ts";
 import type { ReceiveCredit } from "../../core/stream-credit.ts";
 import { FrameSender } from "../../core/frame-sender.ts";
 import { Scratch } from "../../core/scratch.ts";
 import type { FrameType } from "../../protocol/frame.ts";
-import { linkKey } from "../../core/key-rotation.ts";
-import { verifyTagged } from "../../core/public-key.ts";
 import {
   CLOSE_GATEWAY_GONE,
   CLOSE_LINK_QUARANTINED,
@@ -17,23 +13,16 @@ import {
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../../protocol/close-codes.ts";
-import {
-  LINK_HANDSHAKE_MS,
-  LINK_QUIET_MS,
-  LINK_SILENCE_MS,
-  MAX_BATCH_BYTES,
-  MAX_CONTROL_CHARS,
-  MAX_UNPROVEN_LINKS,
-  MAX_UNPROVEN_PER_ADDRESS,
-} from "../../protocol/limits.ts";
+import { LINK_QUIET_MS, LINK_SILENCE_MS, MAX_BATCH_BYTES, MAX_CONTROL_CHARS } from "../../protocol/limits.ts";
 import { toRoomSchema } from "../../protocol/link-messages.ts";
 import type { LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
-import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
+import { LinkHandshake } from "./link-handshake.ts";
+import type { Hello } from "./link-handshake.ts";
+import { LinkQuestions } from "./link-questions.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { LinkAttachment } from "./attachments.ts";
-import type { AdmissionForRelay } from "./parts.ts";
-import { refusal } from "./refusals.ts";
+import type { AdmissionForRelay, ConnectorNonce } from "./parts.ts";
 
 export interface LinkLegOptions {
   readonly ctx: DurableObjectState;
@@ -51,13 +40,7 @@ export interface LinkLegOptions {
   readonly onReady: () => void;
 }
 
-type Hello = Extract<ToRoom, { type: "hello" }>;
-type Identity = NonNullable<ReturnType<AdmissionForRelay["identity"]>>;
-type Nonce = { readonly nonce: string; readonly connectorKey: string };
-
 const COPIES = "two copies of this connector; the owner says which one stays";
-/** A key changes once while a proof is checked; more often is no connector of ours. */
-const PROOF_TRIES = 3;
 /** Ids of one block. Small, because every wake of the room takes a new block: the upper 24 bits outlast years of them. */
 const IDS_PER_BLOCK = 1 << 8;
 const MAX_BLOCK = (1 << 24) - 1;
@@ -68,10 +51,8 @@ const FRAMES = new Scratch(MAX_BATCH_BYTES);
 export class LinkLeg {
   readonly #options: LinkLegOptions;
   #current: { readonly ws: WebSocket; attachment: LinkAttachment } | null = null;
-  /** By command id. What is owed may be sent again while somebody still waits for the first answer. */
-  readonly #commands = new Map<string, ((result: LinkResult | null) => void)[]>();
-  readonly #nonces = new Map<string, { readonly resolve: (nonce: Nonce | null) => void; readonly askedAtMs: number }>();
-  readonly #verifying = new WeakSet<WebSocket>();
+  readonly #questions: LinkQuestions;
+  readonly #handshake: LinkHandshake;
   #block: number | null = null;
   #nextInBlock = 0;
   /** A frame is a sign of life, too; forgotten in hibernation, where none came. */
@@ -85,6 +66,8 @@ export class LinkLeg {
 
   constructor(options: LinkLegOptions) {
     this.#options = options;
+    this.#questions = new LinkQuestions({ ...options, send: (message) => this.send(message) });
+    this.#handshake = new LinkHandshake(options);
     for (const ws of options.ctx.getWebSockets("link")) {
       const attachment = attachmentOf(ws);
       // Also one that is closing: its close is the event that woke the room, and streams must hear of it.
@@ -173,21 +156,12 @@ export class LinkLeg {
 
   /** @returns the connector's `result`, or null when the link is away or goes */
   command(message: Extract<ToConnector, { id: string }>): Promise<LinkResult | null> {
-    return new Promise((resolve) => {
-      if (!this.send(message)) return resolve(null);
-      this.#commands.set(message.id, [...(this.#commands.get(message.id) ?? []), resolve]);
-    });
+    return this.#questions.command(message);
   }
 
-  /** A connector answers this by itself and at once: one that does not is gone, although nobody heard it go. */
-  nonce(): Promise<Nonce | null> {
-    const askedAtMs = this.#options.now();
-    const id = toBase64url(this.#options.random(12));
-    return new Promise((resolve) => {
-      if (!this.send({ type: "nonce-request", id })) return resolve(null);
-      this.#nonces.set(id, { resolve, askedAtMs });
-      this.#options.wakeBy(askedAtMs + LINK_SILENCE_MS);
-    });
+  /** @returns what a session may begin with, or null when the link is away or goes */
+  nonce(): Promise<ConnectorNonce | null> {
+    return this.#questions.nonce();
   }
 
   /** Whether a device waits or a stream is open: the connector then beats faster, and its silence is noticed. */
@@ -205,35 +179,9 @@ export class LinkLeg {
     if (this.#current !== null) this.#note(this.#current, { usage });
   }
 
-  /** Accepts a connector's socket and challenges it; nothing else happens before the proof (PROTOCOL.md LINK1). */
+  /** A connector dials. */
   accept(clientIp: string): Response {
-    const { ctx, now, random, wakeBy } = this.#options;
-    const unproven = this.#unproven();
-    const group = addressGroup(clientIp);
-    const own = unproven.filter(({ attachment }) => attachment.addressGroup === group).length;
-    if (unproven.length >= MAX_UNPROVEN_LINKS || own >= MAX_UNPROVEN_PER_ADDRESS) return refusal(503, "Too many links at once.\n", true);
-    const { 0: client, 1: server } = new WebSocketPair();
-    const nonce = toBase64url(random(32));
-    const acceptedAtMs = now();
-    ctx.acceptWebSocket(server, ["link"]);
-    const attachment: LinkAttachment = {
-      kind: "link",
-      phase: "hello",
-      nonce,
-      acceptedAtMs,
-      addressGroup: group,
-      generation: 0,
-      version: "",
-      report: null,
-      nextBlock: 0,
-      busySinceMs: null,
-    };
-    server.serializeAttachment(attachment);
-    server.send(
-      JSON.stringify({ type: "challenge", nonce, minProtocol: MIN_LINK_PROTOCOL, maxProtocol: LINK_PROTOCOL } satisfies ToConnector),
-    );
-    wakeBy(acceptedAtMs + LINK_HANDSHAKE_MS);
-    return new Response(null, { status: 101, webSocket: client });
+    return this.#handshake.accept(clientIp);
   }
 
   /** A control message. Only `hello` waits, for its signature check. */
@@ -246,8 +194,7 @@ export class LinkLeg {
       if (this.isCurrent(ws)) this.#control(message);
       return;
     }
-    if (message.type !== "hello" || this.#verifying.has(ws)) return closeQuietly(ws, CLOSE_LINK_REFUSED, "refused");
-    this.#verifying.add(ws);
+    if (message.type !== "hello" || !this.#handshake.noteHello(ws)) return closeQuietly(ws, CLOSE_LINK_REFUSED, "refused");
     await this.#hello(ws, attachment, message);
   }
 
@@ -267,35 +214,26 @@ export class LinkLeg {
   }
 
   /**
-   * Closes sockets that did not prove themselves in time (a slow network is no refusal: they may dial again), and a busy link that has been silent for too long: of a machine that lost its
-   * network nobody else tells.
+   * Closes sockets that did not prove themselves in time, and a link that owes a nonce or, while it is busy, a beat for too long: of a machine
+   * that lost its network nobody else tells.
    *
    * @returns when to look again, or null when nothing is pending
    */
   checkLife(nowMs: number): number | null {
-    let next: number | null = null;
-    const later = (atMs: number): void => {
-      next = next === null ? atMs : Math.min(next, atMs);
-    };
-    for (const { ws, attachment } of this.#unproven()) {
-      const deadlineMs = attachment.acceptedAtMs + LINK_HANDSHAKE_MS;
-      if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_GATEWAY_GONE, "no proof in time");
-      else later(deadlineMs);
-    }
-    for (const { askedAtMs } of this.#nonces.values()) {
-      const deadlineMs = askedAtMs + LINK_SILENCE_MS;
-      if (deadlineMs > nowMs) later(deadlineMs);
-      else {
-        this.end(CLOSE_GATEWAY_GONE, "no sign of life");
-        break;
-      }
-    }
+    const pending = this.#handshake.closeLate(nowMs);
+    const deadlineMs = this.#signDueMs();
+    if (deadlineMs !== null && deadlineMs <= nowMs) this.end(CLOSE_GATEWAY_GONE, "no sign of life");
+    else if (deadlineMs !== null) pending.push(deadlineMs);
+    return pending.length === 0 ? null : Math.min(...pending);
+  }
+
+  /** When the link is taken for dead unless it says something before, in ms; null when nothing is expected of it. */
+  #signDueMs(): number | null {
     const link = this.#current;
-    if (link === null || link.attachment.busySinceMs === null) return next;
-    const deadlineMs = this.#lastSignMs(link) + LINK_SILENCE_MS;
-    if (deadlineMs <= nowMs) this.end(CLOSE_GATEWAY_GONE, "no sign of life");
-    else later(deadlineMs);
-    return next;
+    if (link === null) return null;
+    const since = this.#questions.nonceAskedAtMs();
+    if (link.attachment.busySinceMs !== null) since.push(this.#lastSignMs(link));
+    return since.length === 0 ? null : Math.min(...since) + LINK_SILENCE_MS;
   }
 
   /** Ascending, never twice on one link: each instance of the room takes blocks of ids, noted on the link's socket (PROTOCOL.md FR4). */
@@ -327,15 +265,6 @@ export class LinkLeg {
     link.ws.serializeAttachment(link.attachment);
   }
 
-  #unproven(): { readonly ws: WebSocket; readonly attachment: LinkAttachment }[] {
-    const found = [];
-    for (const ws of this.#options.ctx.getWebSockets("link")) {
-      const attachment = attachmentOf(ws);
-      if (attachment?.kind === "link" && attachment.phase === "hello" && ws.readyState === WebSocket.OPEN) found.push({ ws, attachment });
-    }
-    return found;
-  }
-
   /** The other end broke the protocol: its link is over. */
   #broken(ws: WebSocket, reason: string): void {
     if (this.isCurrent(ws)) this.end(CLOSE_PROTOCOL, reason);
@@ -347,7 +276,7 @@ export class LinkLeg {
     if (hello.protocol < MIN_LINK_PROTOCOL || hello.protocol > LINK_PROTOCOL)
       return closeQuietly(ws, CLOSE_LINK_VERSION, `speak version ${LINK_PROTOCOL}`);
     const { protocol } = hello;
-    const identity = await this.#proven(attachment, hello);
+    const identity = await this.#handshake.prove(attachment, hello);
     if (identity === null || ws.readyState !== WebSocket.OPEN) return closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
     if (identity.isQuarantined) return closeQuietly(ws, CLOSE_LINK_QUARANTINED, COPIES);
     if (hello.generation < identity.acknowledged) {
@@ -384,23 +313,6 @@ export class LinkLeg {
     this.#options.onReady();
   }
 
-  /** @returns the connector's standing at this moment, when the hello proves that it is the one; else null */
-  async #proven(attachment: LinkAttachment, hello: Hello): Promise<Identity | null> {
-    const { admission, now } = this.#options;
-    const { gateway, connectorNonce, generation, protocol, head } = hello;
-    const signed = joined(linkProofFields({ gateway, roomNonce: attachment.nonce, connectorNonce, generation, protocol, head }));
-    for (let tries = 0; tries < PROOF_TRIES; tries += 1) {
-      const claimed = admission.identity();
-      if (claimed === null || gateway !== claimed.gateway) return null;
-      const key = await linkKey(claimed, hello, now());
-      if (key === null || !(await verifyTagged(key, "link", signed, hello.signature))) return null;
-      // The check waited: a new enrolment, a newer link or the rotation itself may have come between. Judged again under another key.
-      const identity = admission.identity();
-      if (identity?.key.x === claimed.key.x) return identity;
-    }
-    return null;
-  }
-
   #control(message: ToRoom): void {
     const { admission } = this.#options;
     switch (message.type) {
@@ -417,19 +329,12 @@ export class LinkLeg {
         this.#note(link, { report: message.report });
         return admission.linkChanged({ up: true, report: message.report, version: link.attachment.version });
       }
-      case "nonce": {
-        const asked = this.#nonces.get(message.id);
-        this.#nonces.delete(message.id);
-        return asked?.resolve({ nonce: message.nonce, connectorKey: message.connectorKey });
-      }
-      case "result": {
-        const waiting = this.#commands.get(message.id);
-        this.#commands.delete(message.id);
+      case "nonce":
+        return this.#questions.nonceCame(message);
+      case "result":
         // Whoever asked may be gone with the room's memory; what was owed is settled all the same.
-        if (waiting === undefined) return admission.answered(message);
-        for (const resolve of waiting) resolve(message);
+        if (!this.#questions.resultCame(message)) admission.answered(message);
         return;
-      }
       case "cut-done":
       case "device":
       case "log":
@@ -446,10 +351,7 @@ export class LinkLeg {
   #gone(why: string): void {
     this.#current = null;
     this.#options.onGone(why);
-    for (const waiting of this.#commands.values()) for (const resolve of waiting) resolve(null);
-    for (const { resolve } of this.#nonces.values()) resolve(null);
-    this.#commands.clear();
-    this.#nonces.clear();
+    this.#questions.linkGone();
     this.#options.admission.linkChanged({ up: false, report: null, version: null });
   }
 }

@@ -1,6 +1,7 @@
 /** What the room owes the connector: sent again after every `ack` until its result came, in order, and not beyond its time (PROTOCOL.md LINK7, GR5). */
+import { restsOn } from "../../core/owner-passkeys.ts";
 import { readGrant } from "../../core/statement.ts";
-import type { GrantRefusal } from "../../protocol/api.ts";
+import type { GrantRefusal } from "../../protocol/approval-api.ts";
 import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { Admission } from "./admission.ts";
@@ -8,10 +9,19 @@ import { tellAllowed } from "./challenge.ts";
 import { changeNotice } from "./grant-notices.ts";
 import { ownerChangeSettled } from "./owner-changes.ts";
 import { cutAnswered, cutAsked } from "./receipts.ts";
-import type { DeviceRow, GrantRow, Owed } from "./storage.ts";
+import type { DeviceRow, GrantRow, Owed } from "./room-rows.ts";
 
 /** Sends what is owed and settles it with the connector's answer; stays owed when the link goes first. @returns the answer, or null */
 export async function deliver(admission: Admission, message: Owed): Promise<LinkResult | null> {
+  // On a link that has not acknowledged yet nothing of what is owed has been sent: what it rests on goes first.
+  for (const earlier of admission.storage.owed()) {
+    if (earlier.id === message.id) break;
+    if (restsOn(message, earlier)) void deliver(admission, earlier);
+  }
+  return send(admission, message);
+}
+
+async function send(admission: Admission, message: Owed): Promise<LinkResult | null> {
   if (message.type === "cut") cutAsked(admission, message);
   const result = await admission.relay.command(message);
   if (result !== null) await settle(admission, message, result);
@@ -21,7 +31,7 @@ export async function deliver(admission: Admission, message: Owed): Promise<Link
 /** Everything that is owed, in the order in which it was decided; what came too late meanwhile is over first. */
 export function deliverAll(admission: Admission): void {
   endOverdue(admission, admission.options.now());
-  for (const message of admission.storage.owed()) void deliver(admission, message);
+  for (const message of admission.storage.owed()) void send(admission, message);
 }
 
 /** Settles what was owed with the connector's answer. Twice is as good as once. */

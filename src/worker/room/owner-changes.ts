@@ -1,31 +1,14 @@
 /** What follows in the room when the connector took, or refused, a change of owners. */
-import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/statement.ts";
+import { passkeysIn } from "../../core/owner-passkeys.ts";
+import { readRecover, readRecoveryKey } from "../../core/statement.ts";
 import type { KeyLogBody } from "../../protocol/key-log.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { SignedByRecovery } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
 import { confirmationRefused, passkeyLost } from "./person-changes.ts";
-import type { Owed } from "./storage.ts";
+import type { Owed } from "./room-rows.ts";
 
 type OwnerMessage = Extract<Owed, { type: "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
-
-/** @returns the passkey that a message brings, and those that it takes away; nothing for one that is about neither */
-export function passkeysIn(message: Owed): { readonly adds: string | null; readonly removes: readonly string[] } {
-  switch (message.type) {
-    case "owner-key":
-      return { adds: readOwnerKey(message.signed.statement)?.body.credentialId ?? null, removes: [] };
-    case "owner-remove": {
-      const body = readOwnerRemoval(message.signed.statement)?.body;
-      return { adds: null, removes: body === undefined ? [] : [body.credentialId] };
-    }
-    case "recover": {
-      const body = readRecover(message.signed.statement)?.body;
-      return { adds: body?.credentialId ?? null, removes: body?.remove ?? [] };
-    }
-    default:
-      return { adds: null, removes: [] };
-  }
-}
 
 /** The room says what the connector says: a passkey or recovery key that it refused counts here no longer, one that it took out is gone. */
 export function ownerChangeSettled(admission: Admission, message: OwnerMessage, result: LinkResult): void {

@@ -2,16 +2,16 @@
 import { verifyAssertion } from "../../core/assertion.ts";
 import type { PinnedKey } from "../../core/judge.ts";
 import { isOwner } from "../../core/key-log-owners.ts";
+import { passkeysIn } from "../../core/owner-passkeys.ts";
 import { isSoundKey, verifyTagged } from "../../core/public-key.ts";
 import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/statement.ts";
 import type { StatementType } from "../../protocol/statement-encoding.ts";
 import type { SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
 import { deliver } from "./owed.ts";
-import { passkeysIn } from "./owner-changes.ts";
 import { passkeyLost } from "./person-changes.ts";
 import type { OwnerChange, RoomOwners, RoomResult } from "./room-rpc.ts";
-import type { Owed } from "./storage.ts";
+import type { Owed } from "./room-rows.ts";
 
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
 /** Of a credential id, in the name of what is owed about it. */

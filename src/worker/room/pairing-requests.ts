@@ -7,7 +7,8 @@ import type { Admission } from "./admission.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { DecidedRow } from "./person-rows.ts";
-import type { RequestRow, RoomStorage } from "./storage.ts";
+import type { RoomStorage } from "./storage.ts";
+import type { RequestRow } from "./room-rows.ts";
 
 const DECIDED_MS = 24 * 3_600_000;
 

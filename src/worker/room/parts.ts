@@ -16,6 +16,12 @@ export interface AdmittedSession {
   readonly expiresAtMs: number;
 }
 
+/** What a session may begin with, and whose it is. */
+export interface ConnectorNonce {
+  readonly nonce: string;
+  readonly connectorKey: string;
+}
+
 /** Admission, as the relay sees it. Everything is synchronous: memory, or SQLite where no frame is involved. */
 export interface AdmissionForRelay {
   /** Null until the room is set up and a connector enrolled. */
@@ -69,7 +75,7 @@ export interface RelayForAdmission {
   /** Sends a command that has an `id` and waits for its `result`; null when the link is away or goes. */
   command(message: Extract<ToConnector, { id: string }>): Promise<LinkResult | null>;
   /** Asks the connector for a session nonce; null when the link is away. */
-  nonce(): Promise<{ readonly nonce: string; readonly connectorKey: string } | null>;
+  nonce(): Promise<ConnectorNonce | null>;
   /** Ends every stream of a device now. @returns how many sockets and exchanges ended */
   endDevice(device: string, code: number, reason: string): number;
   /** Ends streams whose session is over by `nowMs` (4401). @returns the next such time, or null */

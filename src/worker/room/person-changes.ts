@@ -7,7 +7,7 @@ import { cardOf } from "./pairing-requests.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { PersonRow } from "./person-rows.ts";
-import type { RequestRow } from "./storage.ts";
+import type { RequestRow } from "./room-rows.ts";
 
 /** What waits already is shown to whom it concerns from here on. */
 export function welcome(admission: Admission, row: PersonRow): void {

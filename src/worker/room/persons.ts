@@ -4,7 +4,7 @@ import { isRoleBelow } from "../../core/grant-policy.ts";
 import { DEFAULT_POLICY, readLine } from "../../core/key-log.ts";
 import { isOwner } from "../../core/key-log-owners.ts";
 import { readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
-import type { Ceiling } from "../../protocol/api.ts";
+import type { Ceiling } from "../../protocol/approval-api.ts";
 import type { Leaving, PersonsView } from "../../protocol/persons.ts";
 import type { OwnerPolicy, OwnerRole } from "../../protocol/key-log.ts";
 import { MAX_OWNER_KEYS } from "../../protocol/limits.ts";
@@ -17,7 +17,7 @@ import type { OwnerChange, RoomResult } from "./room-rpc.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { InvitationRow, PersonRow } from "./person-rows.ts";
-import type { DeviceRow, GrantRow } from "./storage.ts";
+import type { DeviceRow, GrantRow } from "./room-rows.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const REFUSED = { ok: false, failure: "grant-refused" } as const;

@@ -7,7 +7,7 @@ import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { ReceiptFile, ReceiptStatement, SignedReceipt } from "../../protocol/receipt.ts";
 import type { Admission } from "./admission.ts";
 import type { RoomResult } from "./room-rpc.ts";
-import type { Owed, StoredReceipt } from "./storage.ts";
+import type { Owed, StoredReceipt } from "./room-rows.ts";
 
 type CutMessage = Extract<Owed, { type: "cut" }>;
 

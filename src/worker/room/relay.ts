@@ -9,10 +9,8 @@ import {
   FRAME_CLOSE,
   FRAME_CREDIT,
   FRAME_DATA,
-  FRAME_END,
   FRAME_OPEN,
   FRAME_OPENED,
-  FRAME_PROBE,
   FRAME_RESET,
   batchError,
   decodeFrame,
@@ -31,6 +29,7 @@ import { isUpgrade, openPayload, readOpened } from "./opening.ts";
 import type { RelayForAdmission } from "./parts.ts";
 import { refusal, refusalFor, refusalForClose } from "./refusals.ts";
 import { RoomMemory } from "./room-memory.ts";
+import { exchangeFrame, socketFrame } from "./stream-frames.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { Holdings, PendingUpgrade } from "./stream-table.ts";
 import { Stragglers } from "./stragglers.ts";
@@ -275,7 +274,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     const stream = this.#streams.sockets.get(frame.streamId);
     if (stream !== undefined) {
       if (!this.#guard(stream)) return;
-      if (frame.type !== FRAME_DATA) return this.#socketFrame(stream, frame);
+      if (frame.type !== FRAME_DATA) return socketFrame(stream, frame);
       if (this.#unsettled !== stream) this.#settle();
       this.#unsettled = stream;
       this.#keepWithinRoom(stream.fromGateway(frame));
@@ -283,7 +282,8 @@ export class Relay implements RelayForAdmission, StreamHost {
     }
     const exchange = this.#streams.exchanges.get(frame.streamId);
     if (exchange !== undefined) {
-      this.#exchangeFrame(exchange, frame);
+      if (!this.#guardExchange(exchange)) return;
+      exchangeFrame(exchange, frame);
       if (frame.type === FRAME_DATA) this.#keepWithinRoom(exchange.heldBytes);
       return;
     }
@@ -295,50 +295,6 @@ export class Relay implements RelayForAdmission, StreamHost {
 
   #resetFrame(stream: number, code: number, reason: string): void {
     this.sendFrame(FRAME_RESET, 0, stream, encodeClose(code, reason));
-  }
-
-  #socketFrame(stream: WsStream, frame: Frame): void {
-    switch (frame.type) {
-      case FRAME_CREDIT:
-        return stream.granted(frame);
-      case FRAME_PROBE:
-        return stream.probed(frame);
-      case FRAME_CLOSE:
-      case FRAME_RESET: {
-        const close = decodeClose(frame.payload);
-        return stream.gatewayClosed(close?.code ?? CLOSE_PROTOCOL, close?.reason ?? "", frame.type === FRAME_RESET);
-      }
-      default:
-        return stream.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected frame"));
-    }
-  }
-
-  #exchangeFrame(exchange: HttpExchange, frame: Frame): void {
-    const { session } = exchange;
-    if (session.expiresAtMs <= this.nowMs()) return exchange.reset(CLOSE_SESSION_OVER, "session over");
-    if (this.#options.admission.isCut(session.device)) return exchange.reset(CLOSE_CUT, "cut by the owner");
-    switch (frame.type) {
-      case FRAME_OPENED: {
-        const opened = readOpened(frame);
-        return opened === null ? exchange.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad answer")) : exchange.opened(opened);
-      }
-      case FRAME_DATA:
-        return exchange.fromGateway(frame);
-      case FRAME_END:
-        return exchange.ended();
-      case FRAME_CREDIT:
-        return exchange.granted(frame);
-      case FRAME_PROBE:
-        return exchange.probed(frame);
-      case FRAME_CLOSE:
-      case FRAME_RESET: {
-        const close = decodeClose(frame.payload);
-        if (close !== null) exchange.broke(close.code, close.reason);
-        return exchange.abort(refusalFor(frame));
-      }
-      default:
-        return exchange.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected frame"));
-    }
   }
 
   #upgradeFrame(frame: Frame, upgrade: PendingUpgrade): void {
@@ -396,6 +352,15 @@ export class Relay implements RelayForAdmission, StreamHost {
       return false;
     }
     return true;
+  }
+
+  #guardExchange(exchange: HttpExchange): boolean {
+    const { session } = exchange;
+    const isOver = session.expiresAtMs <= this.nowMs();
+    if (isOver) exchange.reset(CLOSE_SESSION_OVER, "session over");
+    else if (this.#options.admission.isCut(session.device)) exchange.reset(CLOSE_CUT, "cut by the owner");
+    else return true;
+    return false;
   }
 
   /** Ends streams, exchanges and waiting upgrades at both ends. @returns how many */

@@ -1,5 +1,6 @@
 /** What services may ask of a room. Every call names the account; the room knows its persons and answers `not-found` to everybody else, and for what a role may not. */
-import type { Ceiling, Device, Gateway, GrantRefusal, PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { Device, Gateway, Receipt } from "../../protocol/api.ts";
+import type { Ceiling, GrantRefusal, PairingRequest } from "../../protocol/approval-api.ts";
 import type { Difference } from "../../protocol/drift.ts";
 import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
 import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";

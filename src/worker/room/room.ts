@@ -1,6 +1,7 @@
 /** The Durable Object of one gateway. It only forwards: the relay moves bytes, admission and door decide. */
 import { DurableObject } from "cloudflare:workers";
-import type { PairingRequest, Receipt } from "../../protocol/api.ts";
+import type { Receipt } from "../../protocol/api.ts";
+import type { PairingRequest } from "../../protocol/approval-api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import { mayDo } from "../../core/person-roles.ts";
 import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
@@ -33,7 +34,7 @@ import { Relay } from "./relay.ts";
 import type { Decided, HopStep, OwnerChange, RoomHops, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import { byWhom, whoIs } from "./standing.ts";
 import type { Who } from "./standing.ts";
-import type { RequestRow } from "./storage.ts";
+import type { DeviceRow, RequestRow } from "./room-rows.ts";
 import { statusFor } from "./status.ts";
 import { renameDevice, resume, suspend } from "./device-changes.ts";
 import { sweep } from "./sweep.ts";
@@ -391,7 +392,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, "end", async (who) => {
       for (const row of this.#admission.storage.all<RequestRow>("requests"))
         endRequest(this.#admission, row, "withdrawn", { type: "ended", why: "withdrawn" });
-      for (const { id } of this.#admission.devices()) dropNoticesOf(this.#admission, id);
+      for (const { id } of this.#admission.storage.all<DeviceRow>("devices")) dropNoticesOf(this.#admission, id);
       this.#admission.audit("owner", "gateway-removed", null, byWhom(who));
       const gone = { gateway: this.#admission.mustMeta().gateway, state: "no-link" } as const;
       await this.#admission.notices.inboxes("see", (inbox) => inbox.forgetGateway(gone));

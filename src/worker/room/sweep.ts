@@ -4,7 +4,7 @@ import type { Admission } from "./admission.ts";
 import { dropEnded } from "./grant-notices.ts";
 import { endLapsed } from "./lapsed-grants.ts";
 import { endRequest, requestLastSeenMs } from "./pairing-requests.ts";
-import type { RequestRow, SessionRow } from "./storage.ts";
+import type { RequestRow, SessionRow } from "./room-rows.ts";
 
 /** Ends what is over. @returns the next time, in ms, that something will be over, or null */
 export function sweep(admission: Admission, nowMs: number): number | null {

@@ -1,6 +1,7 @@
 /** What a person sees of the room: the gateway, a request, and what an opening needs; each shows no more than the role may see. */
 import { mayDo } from "../../core/person-roles.ts";
-import type { PairingRequest } from "../../protocol/api.ts";
+import type { Device } from "../../protocol/api.ts";
+import type { PairingRequest } from "../../protocol/approval-api.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { Admission } from "./admission.ts";
 import { ownerOpened } from "./decisions.ts";
@@ -9,7 +10,34 @@ import { cardOf, decisionOf, requestLastSeenMs } from "./pairing-requests.ts";
 import { ceilingOf } from "./persons.ts";
 import type { RoomOpening, RoomResult, RoomSnapshot } from "./room-rpc.ts";
 import type { Who } from "./standing.ts";
-import type { RequestRow } from "./storage.ts";
+import type { DeviceRow, RequestRow } from "./room-rows.ts";
+
+/** @returns every device, also those that were cut */
+export function devicesOf({ storage, relay, options }: Admission): Device[] {
+  const connected = relay.connectedDevices();
+  const nowMs = options.now();
+  return storage.all<DeviceRow>("devices").map((row) => ({
+    id: row.id,
+    name: row.name,
+    platform: row.platform,
+    browser: row.browser,
+    access: row.access,
+    state: stateOf(row, nowMs),
+    kind: row.kind,
+    createdAtMs: row.createdAtMs,
+    lastSeenMs: row.lastSeenMs,
+    notAfterMs: row.notAfterMs,
+    connectedNow: connected.has(row.id),
+    needsHost: row.needsHost === true && row.state === "allowed",
+  }));
+}
+
+/** @returns how a device stands for its owner */
+function stateOf(row: DeviceRow, nowMs: number): Device["state"] {
+  if (row.state === "cut") return "cut";
+  if (row.notAfterMs <= nowMs) return "expired";
+  return row.suspendedAtMs === undefined ? row.state : "suspended";
+}
 
 /** @returns the gateway with its devices; what the role may not manage is left out */
 export function snapshotFor(admission: Admission, { role, person }: Who): RoomSnapshot {
@@ -26,7 +54,7 @@ export function snapshotFor(admission: Admission, { role, person }: Who): RoomSn
     linkSinceMs: admission.linkSinceMs(),
     lastBreak: admission.lastBreak(),
     head: admission.keyLog.head(),
-    devices: admission.devices(),
+    devices: devicesOf(admission),
     drift: mayDo(role, "manage") ? driftView(admission) : null,
     waitingCount,
     alarm: storage.alarm(),

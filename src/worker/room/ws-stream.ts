@@ -7,7 +7,8 @@ import { Scratch } from "../../core/scratch.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
 import type { TokenBucket } from "../../core/token-bucket.ts";
-import { CLOSE_CUT, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { WaitingBytes } from "../../core/waiting-bytes.ts";
+import { CLOSE_CUT, CLOSE_TOO_SLOW, TOO_MUCH_AT_ONCE } from "../../protocol/close-codes.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame, FrameType } from "../../protocol/frame.ts";
@@ -75,7 +76,7 @@ export class WsStream {
   #isOver = false;
   /** Pieces that wait for credit; the last entry of the browser's close comes after them. */
   #queue: Piece[] = [];
-  #queuedBytes = 0;
+  readonly #waiting = new WaitingBytes();
   #withheldBytes = 0;
   /** Unsent bytes at the last probe that got no credit. */
   #unsentAtProbe = Number.POSITIVE_INFINITY;
@@ -98,7 +99,7 @@ export class WsStream {
 
   /** Bytes in this object and in the runtime's send queue. */
   get heldBytes(): number {
-    return this.#queuedBytes + this.#pacedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
+    return this.#waiting.bytes + this.#pacedBytes + this.#assembler.heldBytes + this.ws.bufferedAmount;
   }
 
   /** Whether messages of the browser wait here. */
@@ -141,18 +142,19 @@ export class WsStream {
     const bytes = typeof data === "string" ? utf8(data) : new Uint8Array(data);
     if (bytes.byteLength > MAX_MESSAGE_BYTES) return this.reset(1009, brokenAt("device-room", "message too large"));
     const ready: Piece[] = [];
+    let waitingBytes = 0;
     for (const piece of piecesOf(bytes, typeof data === "string")) {
       if (this.#queue.length === 0 && this.#upstream.spend(piece.payload.byteLength)) ready.push(piece);
       else {
         this.#queue.push(piece);
-        this.#queuedBytes += piece.payload.byteLength;
+        waitingBytes += piece.payload.byteLength;
       }
     }
     if (ready.length > 0) this.#host.sendData(this.id, ready, this.#downstream);
     if (this.#queue.length === 0) return;
-    // One message larger than the cap may wait alone; a second one behind it may not.
-    const waitingBefore = this.#queuedBytes - bytes.byteLength;
-    if (this.#queuedBytes > MAX_QUEUED_PER_STREAM_BYTES && waitingBefore > 0) return this.#gatewayTooSlow();
+    this.#waiting.came(bytes.byteLength, waitingBytes);
+    // A browser cannot be held back: what it sends faster than credit comes waits here, one large message and what is beside it.
+    if (this.#waiting.besideLargest > MAX_QUEUED_PER_STREAM_BYTES) return this.#tooMuch();
     this.#probe();
   }
 
@@ -192,7 +194,7 @@ export class WsStream {
       this.#withheldBytes = 0;
       if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
     }
-    return this.#queuedBytes + this.#pacedBytes + this.#assembler.heldBytes + unsentBytes;
+    return this.#waiting.bytes + this.#pacedBytes + this.#assembler.heldBytes + unsentBytes;
   }
 
   #refused(code: number, reason: string): number {
@@ -213,7 +215,7 @@ export class WsStream {
     let count = 0;
     for (const piece of this.#queue) {
       if (!this.#upstream.spend(piece.payload.byteLength)) break;
-      this.#queuedBytes -= piece.payload.byteLength;
+      this.#waiting.left(piece.payload.byteLength);
       count += 1;
     }
     if (count > 0) this.#host.sendData(this.id, this.#queue.splice(0, count), this.#downstream);
@@ -325,9 +327,15 @@ export class WsStream {
     this.reset(CLOSE_TOO_SLOW, brokenAt(leg, leg === "room-connector" ? "no answer" : "gateway too slow"));
   }
 
+  /** More waits for the gateway than may: it takes nothing, or the device sent more at once than anybody takes. */
+  #tooMuch(): void {
+    if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();
+    else this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", TOO_MUCH_AT_ONCE));
+  }
+
   /** The room holds too much, and of all its streams most of this one: it ends for the direction that holds it (PROTOCOL.md CR6). */
   overflow(): void {
-    if (this.#queuedBytes + this.#pacedBytes > this.#assembler.heldBytes + this.ws.bufferedAmount) this.#gatewayTooSlow();
+    if (this.#waiting.bytes + this.#pacedBytes > this.#assembler.heldBytes + this.ws.bufferedAmount) this.#tooMuch();
     else this.reset(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"));
   }
 

@@ -11,7 +11,7 @@ import {
   signInSchema,
   signUpSchema,
   signedInSchema,
-} from "../../protocol/api.ts";
+} from "../../protocol/approval-api.ts";
 import { HANDOFF_CODE_MS, MAX_PASSKEYS_PER_ACCOUNT, NONCE_MS } from "../../protocol/limits.ts";
 import { passkeyKeySchema } from "../../protocol/statements.ts";
 import { toBase32 } from "../../core/digests.ts";

@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import type { Context } from "hono";
 import { z } from "zod";
 import { addressGroup } from "../../core/client-ip.ts";
-import { apiErrorSchema } from "../../protocol/api.ts";
+import { apiErrorSchema } from "../../protocol/api-errors.ts";
 import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
 import { ACCOUNT_COOKIE } from "../../protocol/words.ts";
 import { apiTokenAccount, bearerOf } from "../auth/api-token.ts";

@@ -1,6 +1,13 @@
 /** Approval origin: the owner's decisions. The room judges; this only says who asks. */
 import type { z } from "zod";
-import { allowSchema, decisionSchema, denySchema, matchSchema, ownerGrantSchema, pairingRequestSchema } from "../../protocol/api.ts";
+import {
+  allowSchema,
+  decisionSchema,
+  denySchema,
+  matchSchema,
+  ownerGrantSchema,
+  pairingRequestSchema,
+} from "../../protocol/approval-api.ts";
 import { isGatewayId } from "../auth/gateway-id.ts";
 import { passkeyByCredential } from "../db/account-queries.ts";
 import { ApiError } from "../respond.ts";

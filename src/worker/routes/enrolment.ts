@@ -1,18 +1,17 @@
 /** The enrolment ceremony between connector and page: commit, page nonce, reveal, confirm. Every step happens once. */
 import { z } from "zod";
+import { gatewayNameSchema, gatewaySchema } from "../../protocol/api.ts";
 import {
   claimStartSchema,
   confirmSchema,
   connectorPollSchema,
   enrolmentStartedSchema,
   enrolmentViewSchema,
-  gatewayNameSchema,
-  gatewaySchema,
   pageNonceSchema,
   redeemSchema,
   revealSchema,
   ticketSchema,
-} from "../../protocol/api.ts";
+} from "../../protocol/enrolment-api.ts";
 import { enrolmentCommitment, transcriptBytes } from "../../core/check-words.ts";
 import { isSoundKey, verifyRaw } from "../../core/public-key.ts";
 import { ENROLMENT_CODE_MS, MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";

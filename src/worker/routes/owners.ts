@@ -9,8 +9,8 @@ import {
   recoverGatewaysSchema,
   recoveryKeyRequestSchema,
   removePasskeySchema,
-} from "../../protocol/api.ts";
-import type { OwnerChangeAt } from "../../protocol/api.ts";
+} from "../../protocol/approval-api.ts";
+import type { OwnerChangeAt } from "../../protocol/approval-api.ts";
 import type { StatementType } from "../../protocol/statement-encoding.ts";
 import type { OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import { deletePasskey, passkeysOf } from "../db/account-queries.ts";

@@ -42,8 +42,9 @@ async function runBenchControl(options: Required<ControlOptions>): Promise<Bench
   const { stateDir, checkout, port, secret, publicPort } = options;
   const env = { ...quietEnv(), GATEHOUSE_SECRET: secret };
   const args = [path.join(import.meta.dirname, "workerd.ts"), "gatehouse", String(port), stateDir, checkout, String(publicPort)];
-  let evicted: () => void = () => undefined;
+  let [evicted, failed]: [() => void, (error: Error) => void] = [() => undefined, () => undefined];
   const child = start({ args, env, onLine: (line) => void (line === "evicted" && evicted()) });
+  child.process.once("exit", () => failed(new Error(`the control plane ended instead\n${child.tail()}`)));
   await child.line((line) => line === "ready", "The control plane");
   return {
     appOrigin: `http://localhost:${publicPort}`,
@@ -52,8 +53,7 @@ async function runBenchControl(options: Required<ControlOptions>): Promise<Bench
     child,
     evictRooms: () =>
       new Promise((resolve, reject) => {
-        evicted = resolve;
-        child.process.once("exit", () => reject(new Error(`the control plane ended instead\n${child.tail()}`)));
+        [evicted, failed] = [resolve, reject];
         child.process.kill("SIGUSR2");
       }),
     crash: async () => {

@@ -14,6 +14,7 @@ type V4Options = Parameters<typeof convertV4MiniflareOptions>[0];
 const [kind, portText = "", stateDir = "", checkout = root, publicPort = portText] = process.argv.slice(2);
 const port = Number(portText);
 const WORKER = "gatehouse";
+const EVICTION_TRIES = 5;
 const common = {
   host: "127.0.0.1",
   port,
@@ -62,9 +63,18 @@ process.stdout.write("ready\n");
 if (kind !== "mux")
   process.on("SIGUSR2", () => {
     void (async () => {
-      for (const id of await runtime.listDurableObjectIds("ROOM"))
-        await runtime.unsafeEvictDurableObject(WORKER, "Room", { id, webSockets: "close" });
+      for (const id of await runtime.listDurableObjectIds("ROOM")) await evict(id);
       process.stdout.write("evicted\n");
     })();
   });
+
+/** A room that is just answering somebody is not taken out at once: the runtime waits a moment for it, and gives up. */
+async function evict(id: string): Promise<void> {
+  for (let tries = 1; ; tries += 1)
+    try {
+      return await runtime.unsafeEvictDurableObject(WORKER, "Room", { id, webSockets: "close" });
+    } catch (error) {
+      if (tries === EVICTION_TRIES) throw error;
+    }
+}
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void runtime.dispose().then(() => process.exit(0)));

@@ -5,7 +5,9 @@ import type { LinkStatus } from "../../../src/connector/link.ts";
 import { LogWriteError } from "../../../src/connector/key-log-file.ts";
 import { deviceId, keyThumbprint } from "../../../src/core/digests.ts";
 import { HOP_ROUNDS, HOP_SAMPLES } from "../../../src/protocol/limits.ts";
+import { FRAME_OPEN, encodeFrame } from "../../../src/protocol/frame.ts";
 import type { ToRoom } from "../../../src/protocol/link-messages.ts";
+import { utf8 } from "../../../src/protocol/statement-encoding.ts";
 import { ConnectorState, TEST_GATEWAY } from "../../support/connector-state.ts";
 import { newDevice } from "../../support/fake-device.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
@@ -124,6 +126,21 @@ test("[OB2] OpenClaw away: the way to the room is measured all the same, the oth
   expect(await room.next("probed")).toMatchObject({ roomConnector: { samples: HOP_ROUNDS }, connectorGateway: null });
 });
 
+test("[LINK12] [case 8] whether a device may be paired rests on a sign of life that the room gave after it was asked for, on this link", async () => {
+  await room.next("ack");
+  const { device, session } = await state.allow();
+  const open = { kind: "ws", method: "GET", path: "/", headers: [], session, device, access: "full", clientIp: "198.51.100.7", host: "gw.localhost:8787", hasBody: false }; // prettier-ignore
+  room.sendFrame(encodeFrame(FRAME_OPEN, 0, 1, utf8(JSON.stringify(open))));
+  await saidUntilProbed("opened");
+  let pings = 0;
+  room.onPing = () => void (pings += 1);
+  expect([await gateway.mayPair(), pings]).toEqual([true, 1]);
+  // The other copy of this machine is the room's connector by now: what the room said before does not count.
+  room.onPing = () => room.drop();
+  expect(await gateway.mayPair()).toBe(false);
+  expect(await gateway.mayPair()).toBe(false);
+});
+
 test("[OB3] a room that asks a hundred times at once has its machine measure once", async () => {
   await room.next("ack");
   let pings = 0;
@@ -200,6 +217,30 @@ function heldTimers(ms: number): (() => void)[] {
   }) as typeof setTimeout);
   return held;
 }
+
+test("[KL6] [case 47] an alarm that the disk refuses stands all the same: it is told, nobody new comes, and it is on disk when the disk takes it", async () => {
+  await room.next("ack");
+  const write = state.files.write.bind(state.files) as (name: string, content: unknown) => void;
+  const full = vi.spyOn(state.files, "write").mockImplementation((name, content) => {
+    if (name === "alarm") throw new Error("ENOSPC");
+    write(name, content);
+  });
+  // The room that comes next has forgotten what this one had.
+  state.files.write("roomHead", { seq: 9, hash: "A".repeat(43) });
+  room.drop();
+  expect(await room.next("alarm")).toMatchObject({ alarm: "room-rolled-back" });
+  const { id, signed } = await state.newGrant();
+  room.say({ type: "grant", id, grant: id, signed });
+  expect(await room.next("result")).toEqual({ type: "result", id, ok: false, refusal: "alarm" });
+  expect(state.files.read("alarm")).toBe(null);
+  full.mockRestore();
+  room.say({ type: "grant", id, grant: id, signed });
+  expect(await room.next("result")).toMatchObject({ ok: false, refusal: "alarm" });
+  expect(state.files.read("alarm")).toMatchObject({ alarm: "room-rolled-back" });
+  state.files.remove("alarm");
+  room.say({ type: "grant", id, grant: id, signed });
+  expect(await room.next("result")).toMatchObject({ ok: true });
+});
 
 test("[LINK7] [case 47] what the disk refused is not applied from memory later: the room is asked once for what it owes by then", async () => {
   const { generation } = await room.next("ack");

@@ -1,17 +1,27 @@
 /** Settings that are taken away while the gateway runs: the connector hears of it at once, stops serving, and serves again when they are back. */
 import { afterEach, expect, test } from "vitest";
+import { approveKey } from "../../../src/connector/openclaw/handshake-watch.ts";
 import { LocalOpenclaw } from "../../../src/connector/openclaw/openclaw-gateway.ts";
 import { GatewayAwayError } from "../../../src/connector/openclaw/openclaw-port.ts";
 import { startDemoGateway } from "../../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../../src/demo/gateway.ts";
 import type { GatewayReport } from "../../../src/protocol/link-messages.ts";
-import { gatewayRpc } from "../../support/gateway-rpc.ts";
+import { GatewayClient, newKey } from "../../support/gateway-client.ts";
+import { gatewayRpc, pairedDevices } from "../../support/gateway-rpc.ts";
 
 const TOKEN = "token-of-the-demo";
 const ORIGIN = "https://abc.gw.example";
 const SAFE = { trustedProxies: ["127.0.0.1", "::1"], controlUi: { allowedOrigins: [ORIGIN] }, publicOrigin: ORIGIN, nodes: { pairing: { autoApproveLocal: false } } }; // prettier-ignore
 /** Longer than any test: what is seen was not found by looking every now and then. */
 const NEVER_MS = 2 ** 30;
+
+/** What was bound to the only device, and whether the disk refuses to forget it. */
+let bound: readonly string[] = [];
+let refusesUnbind = false;
+
+function unbind(): void {
+  if (refusesUnbind) throw new Error("ENOSPC");
+}
 
 let demo: DemoGateway;
 let openclaw: LocalOpenclaw;
@@ -26,7 +36,7 @@ async function start(says: (asked: readonly string[]) => boolean): Promise<{ rea
   openclaw = new LocalOpenclaw({
     env: { OPENCLAW_URL: `ws://127.0.0.1:${demo.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN },
     origin: ORIGIN,
-    bindings: { bound: () => [], bind: () => undefined, unbind: () => undefined, mayHandOver: () => true },
+    bindings: { bound: () => bound, bind: () => undefined, unbind, mayHandOver: () => true },
     now: () => Date.now(),
     approveSettings: (changes) => Promise.resolve(says(changes.map((change) => change.path))),
     keepSettings: () => undefined,
@@ -102,4 +112,28 @@ test("[OB1] one round trip on the control leg is timed and told; without a gatew
   await away;
   await expect(openclaw.ping()).rejects.toThrow(GatewayAwayError);
   expect(heard).toEqual([ms]);
+});
+
+test("[CUT3] [case 47] an entry that was taken out while the disk refused to forget its binding is counted as removed by the next try", async () => {
+  const { until } = await start(() => true);
+  const online = until("online");
+  openclaw.start();
+  await online;
+  const key = newKey();
+  const visitor = { origin: ORIGIN, "x-forwarded-for": "198.51.100.7", "x-forwarded-proto": "https", "x-forwarded-host": "abc.gw.example" };
+  const browser = await GatewayClient.dial(demo.port, visitor);
+  await browser.connect({ key, auth: { password: TOKEN } });
+  browser.close();
+  await approveKey(
+    (method, params) => gatewayRpc(demo.port, TOKEN, method, params),
+    key,
+    () => Promise.resolve(true),
+  );
+  bound = [key.id];
+  refusesUnbind = true;
+  await expect(openclaw.removeBound("x".repeat(26))).rejects.toThrow("ENOSPC");
+  expect(await pairedDevices(demo.port, TOKEN)).toEqual([]);
+  refusesUnbind = false;
+  expect(await openclaw.removeBound("x".repeat(26))).toEqual({ removed: 1, absent: 0, entries: [key.id] });
+  expect(await openclaw.removeBound("x".repeat(26))).toEqual({ removed: 0, absent: 1, entries: [key.id] });
 });

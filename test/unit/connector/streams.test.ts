@@ -169,6 +169,19 @@ test("[ST7] when the session ends, its open streams end, and the gateway is told
   expect(world.streams.count).toBe(0);
 });
 
+test("[LINK12] [CUT2] a device may be paired as long as it is admitted and the room answers; a cut that comes while the room is asked counts", async () => {
+  world.open();
+  const { mayPair } = world.openclaw;
+  expect(await mayPair()).toBe(true);
+  world.isHeard = () => Promise.resolve(false);
+  expect(await mayPair()).toBe(false);
+  world.isHeard = async () => {
+    await world.state.admitted.revokeDevice(world.device.device, "relay");
+    return true;
+  };
+  expect(await mayPair()).toBe(false);
+});
+
 test("[ST7] [CUT2] a cut ends that device's streams at once, and no other's", async () => {
   const other = await world.state.allow();
   const mine = world.open();

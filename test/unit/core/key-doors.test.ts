@@ -8,7 +8,7 @@ import { followRotations } from "../../../src/core/key-rotation.ts";
 import { applyLine, nextInCopy, writeLine } from "../../../src/core/key-log.ts";
 import { isSoundKey, verifyTagged } from "../../../src/core/public-key.ts";
 import { nextMove } from "../../../src/dashboard/enrolment-steps.ts";
-import type { EnrolmentView } from "../../../src/protocol/api.ts";
+import type { EnrolmentView } from "../../../src/protocol/enrolment-api.ts";
 import type { KeyLogBody } from "../../../src/protocol/key-log.ts";
 import { utf8 } from "../../../src/protocol/statement-encoding.ts";
 import { connectorKeySchema, deviceKeySchema } from "../../../src/protocol/statements.ts";

@@ -26,6 +26,20 @@ test("[CR4] out of credit: probe at once, then every second, and give up after t
   expect(credit.blocked(20_000)).toBe("probe");
 });
 
+test("[CR6] a receiver takes nothing when two seconds brought no byte of credit; CREDIT 0 is none, and any byte begins them anew", () => {
+  const credit = new SendCredit();
+  expect(credit.isStill(5_000)).toBe(false);
+  credit.blocked(0);
+  credit.grant(0);
+  expect(credit.isStill(1_999)).toBe(false);
+  expect(credit.isStill(2_000)).toBe(true);
+  credit.grant(1);
+  expect(credit.isStill(2_000)).toBe(false);
+  credit.blocked(2_000);
+  expect(credit.isStill(3_999)).toBe(false);
+  expect(credit.isStill(4_000)).toBe(true);
+});
+
 test("[CR2] more than a window and the second one of a woken sender is refused", () => {
   const receive = new ReceiveCredit();
   expect(receive.receive(2 * INITIAL_CREDIT_BYTES)).toBe(true);

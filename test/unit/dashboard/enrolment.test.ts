@@ -5,7 +5,7 @@ import { COMMANDS, OPTIONS } from "../../../src/connector/help.ts";
 import { connectWays } from "../../../src/dashboard/connect-ways.ts";
 import { countdown, expiryNotice, isFinal, nextMove } from "../../../src/dashboard/enrolment-steps.ts";
 import type { Kept } from "../../../src/dashboard/enrolment-steps.ts";
-import type { EnrolmentView } from "../../../src/protocol/api.ts";
+import type { EnrolmentView } from "../../../src/protocol/enrolment-api.ts";
 
 const promised = {
   gateway: "abcdefghijklmnopqrstuvw",

@@ -41,6 +41,13 @@ test("views hold no sentence of their own: every text is in texts.ts", () => {
   expect(wrong).toEqual([]);
 });
 
+test("[ST9] [CR6] a broken connection is told by its leg; one that was ended for too much at once broke nowhere", () => {
+  const event = { id: "e", atMs: 1, gateway: null, gatewayName: null, device: null, actor: "device", action: "stream-broken" };
+  const told = (why: string): string => actionText({ ...event, detail: { leg: "device-room", why } });
+  expect(told("connection lost")).toBe("Connection broke between the device and Gatehouse");
+  expect(told("too much at once")).toBe("A device sent too much at once: its connection was ended");
+});
+
 test("whatever is recorded has words in the activity", () => {
   const folder = path.resolve(import.meta.dirname, "../../../src/worker");
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());

@@ -1,0 +1,176 @@
+/** The HTTP API of the approval origin: bodies in both directions. Its routes come from these. */
+import { z } from "zod";
+import { claimsSchema } from "./door-messages.ts";
+import { ownerRoleSchema } from "./key-log.ts";
+import {
+  accessSchema,
+  deviceKeySchema,
+  digestIdSchema,
+  gatewayIdSchema,
+  hashSchema,
+  nameSchema,
+  nonceSchema,
+  passkeyKeySchema,
+  recoveryKeySchema,
+  rowIdSchema,
+  signedByOwnerSchema,
+  signedByRecoverySchema,
+} from "./statements.ts";
+import { GATEWAY_STATES } from "./words.ts";
+
+const ms = z.int();
+
+// === /api/auth/* (cookie of the approval origin) ========================================================
+
+/** POST /api/auth/nonce -> single-use server nonce; the page builds the challenge: SHA-256(tagged("login"|"register", nonce bytes)). */
+export const nonceResponseSchema = z.object({
+  nonce: nonceSchema,
+  rpId: z.string(),
+  signUp: z.enum(["open", "invite", "closed"]),
+  appOrigin: z.string(),
+});
+/** RegistrationResponseJSON / AuthenticationResponseJSON of @simplewebauthn/browser; checked by its server half. */
+const webauthnResponseSchema = z.looseObject({
+  id: z.string().max(1400),
+  rawId: z.string().max(1400),
+  type: z.literal("public-key"),
+  response: z.looseObject({}),
+});
+/** POST /api/auth/sign-up -> signedInSchema. `userHandle`: 32 random bytes from the page, base64url. */
+export const signUpSchema = z.object({
+  nonce: nonceSchema,
+  name: nameSchema,
+  userHandle: hashSchema,
+  invitation: z.string().max(100).optional(),
+  response: webauthnResponseSchema,
+});
+/** POST /api/auth/sign-in -> signedInSchema */
+export const signInSchema = z.object({ nonce: nonceSchema, response: webauthnResponseSchema });
+/** POST /api/auth/recover -> signedInSchema; uses one recovery code up. */
+export const recoverSchema = z.object({ code: z.string().max(100) });
+export const signedInSchema = z.object({
+  account: z.object({ id: rowIdSchema, name: nameSchema }),
+  /** Only after sign-up or renewal: shown once. */
+  recoveryCodes: z.array(z.string()).optional(),
+});
+/** GET /api/auth/me -> meSchema or 401. */
+export const passkeySchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  createdAtMs: ms,
+  lastUsedAtMs: ms.nullable(),
+  credentialId: z.string(),
+  /** Public key: what the host command that trusts it needs. */
+  key: passkeyKeySchema,
+});
+export const meSchema = z.object({
+  account: z.object({ id: rowIdSchema, name: nameSchema }),
+  passkeys: z.array(passkeySchema),
+  recoveryCodesLeft: z.int(),
+  appOrigin: z.string(),
+});
+/**
+ * POST /api/auth/passkeys -> passkeySchema. `endorsement`: ownerKeyStatement signed by an older passkey; without it (after recovery) the new
+ * passkey signs in but decides for no gateway until the gateway is claimed again.
+ */
+export const addPasskeySchema = z.object({ nonce: nonceSchema, name: nameSchema, response: webauthnResponseSchema });
+/** How far a change of owners came at one gateway. `waiting`: its connector hears of it when it is back. `refused`: it does not trust the key that signed. */
+export const ownerChangeSchema = z.object({ gateway: gatewayIdSchema, name: z.string(), outcome: z.enum(["done", "waiting", "refused"]) });
+export type OwnerChangeAt = z.infer<typeof ownerChangeSchema>;
+export const ownerChangesSchema = z.object({ gateways: z.array(ownerChangeSchema) });
+/** POST /api/auth/passkeys/endorse -> ownerChangesSchema: ownerKeyStatement about the new passkey, signed by an older one. */
+export const endorseSchema = signedByOwnerSchema;
+/** POST /api/auth/passkeys/remove -> ownerChangesSchema: ownerRemoveStatement, signed by another passkey of the account; not the last one. */
+export const removePasskeySchema = signedByOwnerSchema;
+/** POST /api/auth/recovery-key -> ownerChangesSchema: recoveryKeyStatement, signed by a passkey of the account. */
+export const recoveryKeyRequestSchema = signedByOwnerSchema;
+/** POST /api/auth/recover-gateways -> ownerChangesSchema: recoverStatement about a passkey of the account, signed by the recovery key. */
+export const recoverGatewaysSchema = signedByRecoverySchema;
+/** GET /api/auth/owners: whom each gateway of the account trusts. */
+export const ownersViewSchema = z.object({
+  gateways: z.array(
+    z.object({
+      gateway: gatewayIdSchema,
+      name: z.string(),
+      /** Null while its room does not answer. */
+      keys: z
+        .array(
+          z.object({
+            credentialId: z.string(),
+            state: z.enum(["trusted", "adding", "removing"]),
+            role: ownerRoleSchema,
+            /** Whose it is, when it came by an invitation to that gateway. */
+            person: z.string().nullable(),
+          }),
+        )
+        .nullable(),
+      recovery: z.object({ key: recoveryKeySchema, state: z.enum(["trusted", "adding"]) }).nullable(),
+    }),
+  ),
+  /** The account's recovery key, whatever the gateways know of it. */
+  recoveryKey: recoveryKeySchema.nullable(),
+});
+export type OwnersView = z.infer<typeof ownersViewSchema>;
+/** PATCH /api/auth/passkeys/:id { name } */
+export const passkeyNameSchema = z.object({ name: nameSchema });
+/** POST /api/auth/recovery-codes -> { recoveryCodes }; POST /api/auth/sign-out { everywhere }. */
+export const signOutSchema = z.object({ everywhere: z.boolean() });
+/** POST /api/auth/handoff -> { code }: signs the dashboard in. `challenge`: base64url SHA-256 of the dashboard tab's verifier (RFC 7636 S256). */
+export const handoffRequestSchema = z.object({ challenge: hashSchema });
+export const handoffResponseSchema = z.object({ code: z.string() });
+
+// === /api/decisions/* =====================================================================================
+
+export const observedSchema = z.object({
+  /** Address as the edge saw it. */
+  address: z.string(),
+  /** ISO 3166 code when the edge knows it. */
+  country: z.string().nullable(),
+});
+/** An approver's: highest access, and longest time in milliseconds. */
+export const ceilingSchema = z.object({ maxAccess: accessSchema, maxExpiryMs: ms });
+export type Ceiling = z.infer<typeof ceilingSchema>;
+/** GET /api/decisions/:gateway/requests/:request */
+export const pairingRequestSchema = z.object({
+  id: digestIdSchema,
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  gatewayState: z.enum(GATEWAY_STATES),
+  device: digestIdSchema,
+  key: deviceKeySchema,
+  /** Room's nonce: the approval page recomputes match code and request id from the key that it signs. */
+  roomNonce: nonceSchema,
+  requestedAccess: accessSchema,
+  /** Hash of the key log's last entry; goes into the grant, so that a later cut makes it stale. */
+  head: hashSchema.nullable(),
+  /** What the asking person may give at most; null for an owner. */
+  ceiling: ceilingSchema.nullable(),
+  claims: claimsSchema,
+  observed: observedSchema,
+  createdAtMs: ms,
+  lastSeenMs: ms,
+  expiresAtMs: ms,
+  triesLeft: z.int(),
+});
+export type PairingRequest = z.infer<typeof pairingRequestSchema>;
+/** POST …/requests/:request/match -> { ok: true } or 409 match-code-wrong { triesLeft }. Counted in the room. */
+export const matchSchema = z.object({ code: z.string().regex(/^\d{4}$/) });
+/** POST …/requests/:request/allow -> decisionSchema. The match code is checked again in the same step. */
+export const allowSchema = z.object({ code: z.string().regex(/^\d{4}$/), signed: signedByOwnerSchema });
+/** POST …/requests/:request/deny -> decisionSchema */
+export const denySchema = z.object({ block: z.boolean() });
+/** POST /api/decisions/:gateway/owner -> decisionSchema: same-device grant with `activation`. GET …/owner -> { gatewayName, gatewayState, origin, head }. */
+export const ownerGrantSchema = z.object({ signed: signedByOwnerSchema });
+/** Why the gateway's machine did not take a grant, as far as an owner can do something about it. */
+export const GRANT_REFUSALS = ["over-ceiling", "stale-head", "alarm", "unknown-owner-key", "other"] as const;
+export const grantRefusalSchema = z.enum(GRANT_REFUSALS);
+export type GrantRefusal = z.infer<typeof grantRefusalSchema>;
+/**
+ * `applied`: connector acknowledged. `waiting`: gateway away, applies on return. `needs-host`: kept, and held back until somebody at the
+ * gateway's machine agrees. `refused`: the connector said no, `refusal` says why.
+ */
+export const decisionSchema = z.object({
+  outcome: z.enum(["applied", "waiting", "needs-host", "refused", "denied"]),
+  device: digestIdSchema,
+  refusal: grantRefusalSchema.optional(),
+});
