@@ -2,7 +2,6 @@
 import type { Piece } from "../../core/message-frames.ts";
 import type { ReceiveCredit } from "../../core/stream-credit.ts";
 import { FrameSender } from "../../core/frame-sender.ts";
-import { Scratch } from "../../core/scratch.ts";
 import type { FrameType } from "../../protocol/frame.ts";
 import {
   CLOSE_GATEWAY_GONE,
@@ -13,7 +12,7 @@ import {
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../../protocol/close-codes.ts";
-import { LINK_QUIET_MS, LINK_SILENCE_MS, MAX_BATCH_BYTES, MAX_CONTROL_CHARS } from "../../protocol/limits.ts";
+import { LINK_QUIET_MS, LINK_SILENCE_MS, MAX_CONTROL_CHARS } from "../../protocol/limits.ts";
 import { toRoomSchema } from "../../protocol/link-messages.ts";
 import type { LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
@@ -45,9 +44,6 @@ const COPIES = "two copies of this connector; the owner says which one stays";
 const IDS_PER_BLOCK = 1 << 8;
 const MAX_BLOCK = (1 << 24) - 1;
 
-/** The runtime copies what is sent before `send` returns. */
-const FRAMES = new Scratch(MAX_BATCH_BYTES);
-
 export class LinkLeg {
   readonly #options: LinkLegOptions;
   #current: { readonly ws: WebSocket; attachment: LinkAttachment } | null = null;
@@ -61,7 +57,7 @@ export class LinkLeg {
 
   readonly #frames = new FrameSender({
     transmit: (message) => this.#transmit(message),
-    allocate: FRAMES.take,
+    allocate: (bytes) => new Uint8Array(bytes),
   });
 
   constructor(options: LinkLegOptions) {

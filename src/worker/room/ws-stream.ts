@@ -3,7 +3,6 @@ import { MessageAssembler, piecesOf } from "../../core/message-frames.ts";
 import type { Message, Piece } from "../../core/message-frames.ts";
 import { brokenAt, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
 import { DrainWatch } from "../../core/drain-watch.ts";
-import { Scratch } from "../../core/scratch.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
 import type { TokenBucket } from "../../core/token-bucket.ts";
@@ -28,9 +27,6 @@ import type { StreamAttachment } from "./attachments.ts";
 const CLOSE_POLICY = 1008;
 const CLOSE_ABNORMAL = 1006;
 const TEXT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** The runtime copies what is sent before `send` returns. Larger messages are too rare for memory that stays. */
-const MESSAGES = new Scratch(BROWSER_BUFFER_HIGH_BYTES);
 
 /** A stream that broke, and on which leg. */
 export interface Break {
@@ -68,7 +64,7 @@ export class WsStream {
   readonly #host: StreamHost;
   readonly #upstream: SendCredit;
   readonly #downstream: ReceiveCredit;
-  readonly #assembler = new MessageAssembler(MESSAGES.take);
+  readonly #assembler = new MessageAssembler();
   /** Messages that came faster than a browser of ours ever sends wait here (PROTOCOL.md CR7). */
   readonly #pace: Pace<string | ArrayBuffer>;
   #pacedBytes = 0;
