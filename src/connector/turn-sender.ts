@@ -6,17 +6,13 @@ import { FrameSender } from "../core/frame-sender.ts";
 import { LinkWindow } from "../core/link-window.ts";
 import type { LinkMark } from "../core/link-window.ts";
 import type { Piece } from "../core/message-frames.ts";
-import { Scratch } from "../core/scratch.ts";
 import type { ReceiveCredit } from "../core/stream-credit.ts";
 import type { FrameType } from "../protocol/frame.ts";
-import { LINK_UNSENT_HIGH_BYTES, MAX_BATCH_BYTES, MAX_FRAME_BYTES } from "../protocol/limits.ts";
+import { LINK_UNSENT_HIGH_BYTES, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { Uplink } from "./stream.ts";
 
-/** The library masks what is sent into memory of its own before `send` returns. */
-const MESSAGES = new Scratch(MAX_BATCH_BYTES);
-
 export interface TurnSenderOptions {
-  /** Gets each whole message, in order, to be copied at once, and what to call once the system took it, or it is lost. */
+  /** Gets each whole message, in order, and what to call once the system took it, or it is lost. */
   readonly transmit: (message: Uint8Array<ArrayBuffer>, sent: () => void) => void;
   /** @returns bytes of the socket that the system has not taken */
   readonly unsentBytes: () => number;
@@ -54,7 +50,7 @@ export class TurnSender implements Uplink {
         options.transmit(message, this.#sent);
         if (this.#window.sent(message.byteLength)) options.beat();
       },
-      allocate: MESSAGES.take,
+      allocate: (bytes) => Buffer.allocUnsafe(bytes),
     });
   }
 

@@ -4,7 +4,6 @@ import { WebSocket } from "ws";
 import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
-import { Scratch } from "../core/scratch.ts";
 import { ReceiveCredit } from "../core/stream-credit.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
@@ -35,9 +34,6 @@ import { Outgoing } from "./outgoing.ts";
 import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
 import type { Stream, StreamParts } from "./stream.ts";
 
-/** The library masks what is sent into memory of its own before `send` returns. Larger messages are too rare for memory that stays. */
-const MESSAGES = new Scratch(1024 * 1024);
-
 export interface WsStreamParts extends StreamParts {
   readonly watch: HandshakeWatch;
   readonly places: HandshakePlaces;
@@ -49,7 +45,7 @@ export class WsStream implements Stream {
   readonly #parts: WsStreamParts;
   readonly #out: Outgoing;
   readonly #receive = new ReceiveCredit();
-  readonly #assembler = new MessageAssembler(MESSAGES.take);
+  readonly #assembler = new MessageAssembler();
   readonly #drain = new DrainWatch(GATEWAY_STILL_MS_PER_STEP);
   /** Taken from the room while the gateway is behind with an earlier message: granted when it has caught up. */
   #withheldBytes = 0;

@@ -50,12 +50,6 @@ export class MessageAssembler {
   #parts: Uint8Array<ArrayBuffer>[] = [];
   #bytes = 0;
   #isText = false;
-  readonly #allocate: (bytes: number) => Uint8Array<ArrayBuffer>;
-
-  /** @param allocate gives memory for a message of several frames; new one unless given */
-  constructor(allocate = (bytes: number): Uint8Array<ArrayBuffer> => new Uint8Array(bytes)) {
-    this.#allocate = allocate;
-  }
 
   /** Bytes held of a message that is not whole yet. */
   get heldBytes(): number {
@@ -83,7 +77,7 @@ export class MessageAssembler {
     this.#parts.push(frame.payload);
     this.#bytes += frame.payload.byteLength;
     if (!isLast) return null;
-    const data = this.#allocate(this.#bytes);
+    const data = new Uint8Array(this.#bytes);
     let at = 0;
     for (const part of this.#parts) {
       data.set(part, at);

@@ -51,13 +51,11 @@ export class WorkerSocket {
     if (instance === null) throw new TypeError("You must accept() the socket first.");
     if (instance.isBroken) return;
     const bytes = sizeOf(data);
-    // Copied before it waits for the output gate, as the runtime does.
-    const copy = typeof data === "string" ? data : new Uint8Array(data);
-    instance.host.taps.roomSends(this, copy);
+    instance.host.taps.roomSends(this, data);
     this.#gatedBytes += bytes;
     instance.output(() => {
       this.#gatedBytes -= bytes;
-      this.endpoint.send(copy);
+      this.endpoint.send(data);
     });
   }
 

@@ -100,7 +100,7 @@ test("[FR5] [CR4] the probe behind what exceeds the credit goes along with it: 4
   expect([connector.messageSizes.length - before, connector.batchCount]).toEqual([2, 2]);
 });
 
-test("[FR5] [ST6] what several messages of one event say stays apart: the memory that they leave in is used again", async () => {
+test("[FR5] [ST6] what several messages of one event say stays apart", async () => {
   const { open } = await world(true);
   const { browser, stream } = await open();
   const bytes = Uint8Array.from({ length: 250_000 }, (_, at) => (at >> 8) & 0xff);
