@@ -83,7 +83,8 @@ export function checkRecords(world: World): void {
 /** security.md I6: nothing that opens a door stands in what people read. */
 function checkSecrets(world: World, lines: readonly string[]): void {
   const text = lines.join("\n");
-  if (/gth[a-z]_[0-9A-Za-z]{20}/.test(text)) sim.fail("I6", "a token stands in the audit chain");
+  // A hash may hold the letters by chance: a token begins where a word does.
+  if (/(?<![0-9A-Za-z_-])gth[a-z]_[0-9A-Za-z]{20}/.test(text)) sim.fail("I6", "a token stands in the audit chain");
   if (/\b198\.51\.\d+\.7\b/.test(text)) sim.fail("I6", "a whole address stands in the audit chain");
   for (const session of world.oracle.sessions.keys()) if (text.includes(session)) sim.fail("I6", "a session stands in the audit chain");
 }
