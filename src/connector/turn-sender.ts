@@ -107,9 +107,12 @@ export class TurnSender implements Uplink {
   together(work: () => void): void {
     if (this.#isCollecting) return work();
     this.#isCollecting = true;
-    work();
-    this.#isCollecting = false;
-    if (this.#frames.waitingBytes > 0) this.#leave();
+    try {
+      work();
+    } finally {
+      this.#isCollecting = false;
+      if (this.#frames.waitingBytes > 0) this.#leave();
+    }
   }
 
   /** What waits leaves now: something follows that must not overtake it. */

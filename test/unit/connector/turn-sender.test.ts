@@ -96,6 +96,19 @@ test("[FR5] [CR4] what is sent together leaves in as few messages as hold it, al
   expect(messages.map((frames) => frames.map(({ type }) => type))).toEqual([[FRAME_DATA, FRAME_DATA, FRAME_PROBE]]);
 });
 
+test("[FR5] something that fails while it sends keeps nobody's frames back", () => {
+  const { sender, data, streams } = world();
+  const failing = (): void =>
+    sender.together(() => {
+      data(1);
+      throw new Error("refused");
+    });
+  expect(failing).toThrow("refused");
+  expect(streams()).toEqual([[1]]);
+  data(2, MAX_FRAME_PAYLOAD_BYTES);
+  expect(streams()).toEqual([[1], [2]]);
+});
+
 test("[FR5] to a room that does not know it, each frame is a message of its own and leaves at once", () => {
   const { data, streams } = world(false);
   for (const stream of [1, 2, 3]) data(stream);
