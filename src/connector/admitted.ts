@@ -180,6 +180,11 @@ export class Admitted implements BindingStore {
     return known;
   }
 
+  /** Devices that were cut on this machine and are denied, although the disk has not taken it yet. */
+  deniedOnHost(): readonly string[] {
+    return [...this.#denied].filter(([, by]) => by === "host").map(([device]) => device);
+  }
+
   #saveSessions(sessions: readonly HeldSession[] = [...this.#sessions.values()]): void {
     const nowMs = this.#now();
     this.#files.write(

@@ -78,9 +78,16 @@ export class Cuts {
     return { streamsClosed, removed: 0, done: false, atMs: now() };
   }
 
-  /** `gatehouse cut` on this machine. The room hears of it when the link is up. @throws LogWriteError */
+  /**
+   * `gatehouse cut` on this machine. The room hears of it when the link is up.
+   *
+   * @throws LogWriteError denied as long as this process runs, but not on disk: tried again by itself, because nobody sends it once more
+   */
   async onHost(device: string): Promise<{ streamsClosed: number; removed: number; done: boolean }> {
-    const pending = await this.#deny(device, "host", { cutAtMs: null, audit: null });
+    const pending = await this.#deny(device, "host", { cutAtMs: null, audit: null }).catch((error: unknown) => {
+      this.#finishLater();
+      throw error;
+    });
     const streamsClosed = pending.streamsClosed ?? 0;
     // The room denies it, too, before the gateway's part is done.
     this.#tellDenied(pending);
@@ -101,6 +108,7 @@ export class Cuts {
 
   /** The gateway is there: whatever waited for it is done now. One that the disk refuses holds up no other, and is tried again. */
   async finish(): Promise<void> {
+    for (const device of this.#options.admitted.deniedOnHost()) await this.onHost(device).catch(() => undefined);
     for (const pending of this.#options.admitted.cuts()) {
       const done = await this.#finish(pending).catch(() => null);
       if (done !== null) this.#tell(pending, done);

@@ -34,7 +34,10 @@ beforeEach(async () => {
   cuts = newCuts();
 });
 
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 const AUDIT = { seq: 7, hash: "A".repeat(43) };
 
@@ -300,6 +303,30 @@ test("[KL3] [CUT2] [case 47] a cut on the host that the disk refused stands befo
   expect(await state.admitted.keepGrant(signed)).toEqual({ ok: false, refusal: "stale-head" });
   expect([state.admitted.grant(id), state.admitted.grant(device.grant)?.isRevoked]).toEqual([null, true]);
   expect(await state.admitted.keepGrant((await anew()).signed)).toEqual({ ok: true, value: null });
+});
+
+test("[CUT2] [case 47] a cut on the host that the disk refused is tried again by itself until it is on disk, and the room hears of it", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const { device, disk } = await refusedCut("host");
+  disk.mockRejectedValueOnce(new LogWriteError("full"));
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect([disk.mock.calls.length, sent]).toEqual([2, []]);
+  await vi.advanceTimersByTimeAsync(30_000);
+  vi.useRealTimers();
+  await vi.waitFor(() => expect(doneMessages().at(-1)).toMatchObject({ device: device.device, by: "host", removed: 1, receipt: {} }));
+  expect([state.admitted.deniedOnHost(), state.log.state.grants.get(device.grant)?.isRevoked]).toEqual([[], true]);
+  expect(gateway.removed).toEqual([device.device]);
+});
+
+test("[KL3] [case 47] a cut on the host that came true before a grant is not made once more after it", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const { anew } = await refusedCut("host");
+  expect(await state.admitted.keepGrant((await anew()).signed)).toEqual({ ok: false, refusal: "stale-head" });
+  const later = await anew();
+  expect(await state.admitted.keepGrant(later.signed)).toEqual({ ok: true, value: null });
+  await vi.advanceTimersByTimeAsync(60_000);
+  vi.useRealTimers();
+  expect(state.admitted.grant(later.id)?.isRevoked).toBe(false);
 });
 
 const OTHER = { id: "f".repeat(64), name: "Own laptop", platform: "Linux", client: "cli", roles: ["operator"], scopes: ["operator.admin"], approvedVia: "owner", approvedAtMs: 1 } as const; // prettier-ignore
