@@ -1,3 +1,5 @@
+import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
@@ -6,6 +8,11 @@ const migrations = await readD1Migrations(path.join(import.meta.dirname, "migrat
 
 /** Ends what hangs. No test measures time, and a busy machine is slow: the runner's own 5 s would. */
 const HANGS_MS = 60_000;
+
+// Every folder that a test, workerd or Chromium makes lies in this one and is gone with it: the thousands of a run would stay on the machine.
+const temporary = mkdtempSync(path.join(realpathSync(os.tmpdir()), "gatehouse-tests-"));
+process.env["TMPDIR"] = temporary;
+process.on("exit", () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
 
 export default defineConfig({
   test: {

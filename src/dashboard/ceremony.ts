@@ -103,7 +103,7 @@ export function useCeremony(enrolment: string | null, claimSecret: string | null
       } catch (problem) {
         if (!isCurrent) return;
         setSeen((before) => ({ ...before, problem }));
-        if (isSignedOut(problem)) signedOut();
+        if (isSignedOut(problem)) signedOut(false);
         if (!isPassing(problem)) return;
       }
       timer = setTimeout(() => void look(), POLL_MS);

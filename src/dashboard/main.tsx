@@ -118,6 +118,11 @@ function Frame({ hasLinks, children }: { readonly hasLinks: boolean; readonly ch
   );
 }
 
+/** Is somebody typing? A button that takes the focus then would get the next space. */
+function isTyping(): boolean {
+  return document.activeElement instanceof HTMLInputElement || document.activeElement instanceof HTMLTextAreaElement;
+}
+
 interface Waiting {
   readonly requests: readonly WaitingCard[];
   readonly notices: readonly InboxNotice[];
@@ -128,7 +133,12 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
   const [notices, setNotices] = useState(waiting.notices);
   const [changed, setChanged] = useState(0);
   const [line, setLine] = useState<LineState>("connecting");
-  const [isOut, setOut] = useState(false);
+  const [out, setOut] = useState({ times: 0, takesFocus: false });
+  const signedOut = (hasPressed: boolean): void => {
+    const takesFocus = hasPressed || !isTyping();
+    // What was pressed gets its answer each time; what the page finds out by itself is said once.
+    setOut((before) => (hasPressed || before.times === 0 ? { times: before.times + 1, takesFocus } : before));
+  };
   // Filled after the first rendering: a live region that starts with its text is not read.
   const [spoken, speak] = useState("");
   useEffect(() => speak(announcement(cards)), [cards]);
@@ -153,7 +163,7 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
         if (message.type === "list") isFirstList = false;
       },
       state: setLine,
-      signedOut: () => setOut(true),
+      signedOut: () => signedOut(false),
     });
   }, []);
   const answered = ({ gateway, id }: InboxNotice): void => {
@@ -162,7 +172,7 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
     document.querySelector("h1")?.focus();
   };
   return (
-    <ShareProvider value={{ me, cards, notices, answered, changed, signedOut: () => setOut(true) }}>
+    <ShareProvider value={{ me, cards, notices, answered, changed, signedOut }}>
       <Frame hasLinks={true}>
         <p role="status" class="unseen">
           {spoken}
@@ -171,10 +181,10 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
           {told}
         </p>
         <div role="status">{line === "offline" && <p class="banner">{TEXTS.offline}</p>}</div>
-        {isOut && (
-          <div class="banner" role="alert">
+        {out.times > 0 && (
+          <div class="banner" role="alert" key={out.times}>
             <p>{TEXTS.signedOut}</p>
-            <SignIn label={TEXTS.signInAgain} to={location.pathname} takesFocus={true} />
+            <SignIn label={TEXTS.signInAgain} to={location.pathname} takesFocus={out.takesFocus} />
           </div>
         )}
         <Page path={path} />

@@ -28,7 +28,7 @@ export function useLoaded<T>(load: () => Promise<T>, key: string): Loaded<T> {
       (reason: unknown) => {
         if (!isCurrent) return;
         setProblem(reason);
-        if (isSignedOut(reason)) signedOut();
+        if (isSignedOut(reason)) signedOut(false);
       },
     );
     return () => {
@@ -79,7 +79,7 @@ export function Act({
     run()
       .catch((reason: unknown) => {
         setProblem(reason);
-        if (isSignedOut(reason)) signedOut();
+        if (isSignedOut(reason)) signedOut(true);
       })
       .finally(() => setBusy(false));
   };

@@ -20,8 +20,8 @@ export interface Shared {
   readonly answered: (notice: InboxNotice) => void;
   /** Counts what changed, so that views load again. */
   readonly changed: number;
-  /** An answer said that nobody is signed in here any more. */
-  readonly signedOut: () => void;
+  /** An answer said that nobody is signed in here any more: `hasPressed` when the person asked for it, not the page by itself. */
+  readonly signedOut: (hasPressed: boolean) => void;
 }
 
 const SharedContext = createContext<Shared | null>(null);

@@ -189,19 +189,45 @@ test("an unknown address, and a gateway that is not there, say so and lead back"
   await heading("Gateways");
 });
 
-test("signed out in the middle of an act: said at once, and signing in leads back to the same page", async () => {
+test("signed out in the middle of an act: said at once and each time, and signing in leads back to the same page", async () => {
   await open(gatewayPath);
   await owner.getByLabel("Name of the gateway").waitFor();
   await owner.context().clearCookies({ domain: "localhost" });
   await owner.getByRole("button", { name: "Rename gateway" }).click();
-  await owner.getByText("You are signed out. Nothing was changed.").waitFor();
-  expect(await focused()).toBe("Sign in again");
+  const alert = owner.getByRole("alert").filter({ hasText: "You are signed out. Nothing was changed." });
+  await alert.waitFor();
+  await expect.poll(focused).toBe("Sign in again");
+  const first = await alert.elementHandle();
+  await owner.getByRole("button", { name: "Rename gateway" }).click();
+  // A new element: a screen reader says nothing of one that stays.
+  await first?.waitForElementState("hidden");
+  await alert.waitFor();
+  await expect.poll(focused).toBe("Sign in again");
   const isBack = owner.waitForResponse((response) => response.url() === `${stack.control.appOrigin}/api/session`);
   await owner.getByRole("button", { name: "Sign in again" }).click();
   expect((await isBack).status()).toBe(200);
   await heading("Home");
   await owner.getByText("You are signed out.").waitFor({ state: "detached" });
   expect(new URL(owner.url()).pathname).toBe(gatewayPath);
+});
+
+test("signed out while somebody types: said aloud, and the keys still go into the field", async () => {
+  const other = await owner.context().newPage();
+  other.setDefaultTimeout(30_000);
+  await other.goto(stack.control.appOrigin + gatewayPath);
+  const field = other.getByLabel("Name of the gateway");
+  await field.fill("At");
+  await open("/account");
+  await owner.getByRole("button", { name: "Sign out everywhere" }).click();
+  await owner.getByRole("button", { name: "Sign in" }).waitFor();
+  await other.getByRole("alert").getByText("You are signed out. Nothing was changed.").waitFor();
+  await other.keyboard.type("tic");
+  expect(await field.inputValue()).toBe("Attic");
+  await look(other, "signed-out-typing");
+  await other.close();
+  await owner.getByRole("button", { name: "Sign in" }).click();
+  await owner.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await heading("Gateways");
 });
 
 test("signed out before a page loads: signing in leads to that page, not to the start", async () => {
