@@ -40,6 +40,8 @@ test("[KL6] no alarm has a reason where the machine has what the room knows, or 
   expect(dueAlarm(first, { seq: 1, line: "b" }, [first, copy])).toBe(null);
   expect(dueAlarm(copy, { seq: 1, line: "b" }, [first, copy])).toBe(null);
   expect(dueAlarm(copy, undefined, [first, copy])).toBe(null);
+  // Both wrote it, and a signature is the same each time.
+  expect(dueAlarm(machine(["a", "b", "c"], first, 2), { seq: 2, line: "c" }, [first])).toBe(null);
 });
 
 test("[KL6] what a machine lost itself, or nobody wrote, is no reason, whoever has a copy of it", () => {
