@@ -5,6 +5,7 @@ import { KeyLog } from "../../src/connector/key-log-file.ts";
 import { Link } from "../../src/connector/link.ts";
 import type { LinkStatus } from "../../src/connector/link.ts";
 import { StateFiles } from "../../src/connector/state-files.ts";
+import type { KeyLogAlarm } from "../../src/protocol/key-log.ts";
 import { mount } from "./disk.ts";
 import type { Disk } from "./disk.ts";
 import { SimOpenclaw } from "./gateway.ts";
@@ -20,12 +21,13 @@ export class ConnectorProcess {
   readonly disk: Disk;
   readonly #gateway: SimGateway;
   onStopped: (why: string) => void = () => undefined;
+  onAlarm: (alarm: KeyLogAlarm) => void = () => undefined;
   link: Link | null = null;
   admitted: Admitted | null = null;
   files: StateFiles | null = null;
   stopped: Extract<LinkStatus, { state: "stopped" }>["why"] | null = null;
   failure: string | null = null;
-  alarms: string[] = [];
+  readonly alarms: KeyLogAlarm[] = [];
   /** Connections of this process, with what they are. */
   readonly endpoints = new Map<Endpoint, "link" | "gateway">();
 
@@ -64,6 +66,7 @@ export class ConnectorProcess {
         onAlarm: (alarm) => {
           sim.trace(`${this.actor.name} alarm ${alarm}`);
           this.alarms.push(alarm);
+          this.onAlarm(alarm);
         },
         onStatus: (status) => {
           sim.trace(`${this.actor.name} link ${status.state}${"why" in status ? ` ${status.why}` : ""}`);

@@ -63,6 +63,7 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [410507, "the simulator: a copied machine without network came after the machine that it was made of had linked once more"],
   [509189, "two large uploads one after the other ended the stream, and a gateway that read all the time was called too slow"],
   [802389, "what had left of a large upload was still allowed for, so that more waited behind it than may"],
+  [1017366, "the simulator: a copy that was killed at once and started again after the machine that it was made of had written a cut"],
   [1086723, "a cut on the machine that a full disk refused was never tried again, and the room never heard of it"],
   [1089536, "the simulator: a hash in the audit chain that by chance holds the letters of a token"],
 ];

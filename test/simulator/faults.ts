@@ -88,7 +88,7 @@ export function happen(world: World, step: Timed): void {
       before.actor.isFrozen = true;
       world.retired.push(before);
       world.oracle.slow(SLOW_AFTER_MS);
-      world.startConnector(before.disk.copy());
+      world.startCopy();
       const thawMs = sim.timing.int(2_000, 9_000);
       // It is switched off in the end, unless it is the connector again by then.
       until(() => {

@@ -22,14 +22,15 @@ export function idleLinkBackMs(world: World): number | null {
 /** Everybody whom the owner wants in is in, a minute after the last fault. */
 export function checkBack(world: World): void {
   const { connector } = world;
+  // Each had a reason when it was raised: nobody new is let in until the person at the machine has looked.
+  const isAlarmed = connector.alarms.length > 0;
   if (connector.stopped !== null) sim.fail("liveness", `the only connector stopped: ${connector.stopped}`);
   if (connector.failure !== null) sim.fail("liveness", `the connector does not start: ${connector.failure}`);
-  if (connector.alarms.length > 0) sim.fail("KL6", `an alarm without a reason: ${connector.alarms.join(", ")}`);
   if (!world.isLinkWhole) sim.fail("liveness", "no link although everybody had time");
   for (const device of world.devices) {
     if (device.isStranger || !device.isWanted) {
       if (device.main?.isOpen === true) sim.fail("I3", `${device.name} is connected although the owner does not want it`);
-    } else if (!device.isConnected) sim.fail("liveness", `${device.name} is not back a minute after the last fault`);
+    } else if (!device.isConnected && !isAlarmed) sim.fail("liveness", `${device.name} is not back a minute after the last fault`);
   }
 }
 
@@ -91,20 +92,25 @@ function checkSecrets(world: World, lines: readonly string[]): void {
 
 function checkDevices(world: World): void {
   const states = new Map(rowsOf(world, "SELECT json FROM devices").map((row) => {
-    const device = JSON.parse(String(row["json"])) as { id: string; state: string };
-    return [device.id, device.state] as const;
+    const device = JSON.parse(String(row["json"])) as { id: string; state: string; grant: string };
+    return [device.id, device] as const;
   })); // prettier-ignore
   const inD1 = new Map(world.d1.rows("SELECT id, state FROM devices").map((row) => [String(row["id"]), String(row["state"])]));
-  for (const [id, state] of states)
+  for (const [id, { state }] of states)
     if (inD1.get(id) !== state) sim.fail("GR4", `a device is ${state} in the room and ${inD1.get(id) ?? "unknown"} in D1`);
   for (const device of world.devices) {
     if (device.isWanted && !device.isStranger) continue;
-    if (states.get(device.id) === "allowed") sim.fail("CUT1", `${device.name} is allowed although the owner does not want it`);
-    if (world.gateway.paired.has(`openclaw-${device.id}`)) sim.fail("CUT2", `${device.name} is still paired at the gateway`);
+    const row = states.get(device.id);
+    // Cut on a machine that raised the alarm: its word ends no grant that only the other machine knows (PROTOCOL.md CUT4).
+    const isUnknownGrant = world.connector.alarms.length > 0 && row !== undefined && world.connector.admitted?.grant(row.grant) === null;
+    if (row?.state === "allowed" && !isUnknownGrant) sim.fail("CUT1", `${device.name} is allowed although the owner does not want it`);
+    // What another machine paired after the copy was made is in its list of differences (DR1).
+    if (world.isPairingKnown(`openclaw-${device.id}`)) sim.fail("CUT2", `${device.name} is still paired at the gateway`);
   }
 }
 
 function checkKeyLog(world: World, connector: ConnectorProcess): void {
+  if (connector.alarms.length > 0) return;
   const head = connector.admitted === null ? null : connector.files?.read("head");
   const copy = rowsOf(world, "SELECT seq, hash FROM key_log ORDER BY seq DESC LIMIT 1")[0];
   if (head !== null && head !== undefined && (copy?.["seq"] !== head.seq || copy["hash"] !== head.hash))

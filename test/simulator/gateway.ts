@@ -5,7 +5,10 @@ import { GatewayAwayError } from "../../src/connector/openclaw/openclaw-port.ts"
 import type { HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "../../src/connector/openclaw/openclaw-port.ts";
 import type { PairedEntry } from "../../src/core/drift.ts";
 import type { GatewayReport, StreamOpen } from "../../src/protocol/link-messages.ts";
+import { disk } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import { Endpoint } from "./network.ts";
+import { at } from "./oracle.ts";
 import type { Dialled, GatewayRequest, IncomingAnswer } from "./route.ts";
 import type { Actor } from "./scheduler.ts";
 import { sim } from "./sim.ts";
@@ -56,7 +59,8 @@ export class SimGateway {
   isUp = true;
   /** Control leg and self-test: whether connectors may serve. */
   report: GatewayReport = { state: "online", version: "2026.9.6" };
-  readonly paired = new Set<string>();
+  /** Its own list of devices, with when and on which disk the connector noted the entry. */
+  readonly paired = new Map<string, { readonly disk: Disk; readonly atMs: number }>();
   readonly listeners = new Set<() => void>();
   readonly #events: GatewayEvents;
   readonly open = new Map<Endpoint, WsVisit>();
@@ -181,11 +185,12 @@ export class SimOpenclaw implements OpenclawGateway {
       firstFromBrowser: (text) => {
         isDone = true;
         if (!this.#gateway.paired.has(id)) {
+          const noted = { disk: disk(), atMs: this.#admitted.bound(open.device).includes(id) ? 0 : at() };
           // On disk first: what is not known here could not be removed later.
           this.#admitted.bind(open.device, id);
           void mayPair().then((may) => {
             if (!may) return events.refused();
-            this.#gateway.paired.add(id);
+            this.#gateway.paired.set(id, noted);
             return events.paired();
           });
         }
@@ -212,7 +217,7 @@ export class SimOpenclaw implements OpenclawGateway {
     return sim.scheduler.io(sim.timing.int(1, 60), () => {
       if (!this.#gateway.isUp) throw new GatewayAwayError();
       const about = { name: "", platform: "", client: "", roles: ["operator"], scopes: [], approvedVia: "owner", approvedAtMs: null };
-      return [...this.#gateway.paired].map((id) => ({ id, ...about }));
+      return [...this.#gateway.paired.keys()].map((id) => ({ id, ...about }));
     });
   }
 

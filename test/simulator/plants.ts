@@ -98,6 +98,12 @@ export const PLANTS: readonly Plant[] = [
     NOTHING,
   ),
   plant(
+    "an entry whose acknowledgement was lost is an alarm",
+    "core/key-log.ts",
+    `if (relation === "ahead") return {`,
+    `if (relation === "ahead" || (room !== null && acknowledged !== null && room.seq > acknowledged.seq)) return {`,
+  ),
+  plant(
     "what has left of a large message is still allowed for",
     "core/waiting-bytes.ts",
     `to - Math.max(from, this.#leftBytes)`,

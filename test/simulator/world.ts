@@ -1,5 +1,5 @@
 /** One run's world: a room on its platform, a machine with a connector and a gateway, devices, an owner, and the wires between them. */
-import { keyLogPath, statePath } from "./state-names.ts";
+import { statePath } from "./state-names.ts";
 import { keyPair, Passkey } from "./keys.ts";
 import { ConnectorProcess, STATE_FOLDER } from "./connector-host.ts";
 import { SimD1 } from "./d1.ts";
@@ -9,6 +9,8 @@ import { SimGateway } from "./gateway.ts";
 import { HttpVisit } from "./http-visit.ts";
 import type { HttpScript } from "./http-visit.ts";
 import type { SimRequest, SimResponse } from "./http-bodies.ts";
+import { dueAlarm, keyLogOn, knows } from "./machines.ts";
+import type { Machine } from "./machines.ts";
 import { Endpoint } from "./network.ts";
 import type { Data } from "./network.ts";
 import { Oracle, at } from "./oracle.ts";
@@ -42,10 +44,9 @@ export const ENV_TEXT = {
   GATEHOUSE_SECRET: "c2ltdWxhdG9yLXNlY3JldC1mb3ItdGhlLXJvb20tMDA",
 } as const;
 
-/** What a machine last had of its room, and what it wrote. */
+/** What a machine last had of its room. */
 const generationOn = (disk: Disk): number =>
   (JSON.parse(disk.read(statePath("gateway")).toString("utf8")) as { generation: number }).generation;
-const keyLogOn = (disk: Disk): string => disk.read(keyLogPath).toString("utf8");
 
 export class World {
   readonly gatewayId = GATEWAY;
@@ -64,6 +65,7 @@ export class World {
   connector: ConnectorProcess;
   readonly #skewMs: number;
   #processes = 0;
+  readonly #machines: Machine[] = [];
   /** The network between connector and room. */
   isLinkNetUp = true;
   linkExtraMs = 0;
@@ -101,7 +103,9 @@ export class World {
     });
     this.owner = new Owner(this);
     this.#skewMs = sim.timing.chance(0.3) ? sim.timing.int(-90_000, 90_000) : 0;
-    this.connector = this.#process(template.disk.copy());
+    const disk = template.disk.copy();
+    this.#machines.push({ disk, copyOf: null, copied: 0, copiedAtMs: 0 });
+    this.connector = this.#process(disk);
   }
 
   // --- time --------------------------------------------------------------------------------------------------------------------
@@ -178,6 +182,10 @@ export class World {
   #process(disk: Disk): ConnectorProcess {
     this.#processes += 1;
     const process = new ConnectorProcess(`connector#${this.#processes}`, disk, this.gateway, this.#skewMs);
+    process.onAlarm = (alarm) => {
+      if (dueAlarm(this.#machineOf(disk), this.#roomLogEnd(), this.#machines) !== alarm)
+        sim.fail("KL6", `an alarm without a reason: ${alarm}`);
+    };
     process.onStopped = (why) => {
       if (process !== this.connector || this.retired.length === 0) return;
       if (why === "stale") return this.#copyCameTooLate(process);
@@ -201,12 +209,39 @@ export class World {
     if (old === undefined) return;
     if (old.isAlive) this.connector = old;
     else this.later(3_000, () => this.startConnector(old.disk));
-    this.isForked ||= !keyLogOn(old.disk).startsWith(keyLogOn(copy.disk));
+    const written = keyLogOn(old.disk);
+    this.isForked ||= keyLogOn(copy.disk).some((line, seq) => written[seq] !== line);
   }
 
-  /** Another process on the same disk, or on a copy of it. */
+  /** Another process on a machine that was there before. */
   startConnector(disk: Disk = this.connector.disk): void {
     this.connector = this.#process(disk);
+  }
+
+  /** A copy of the connector's machine is switched on. */
+  startCopy(): void {
+    const { disk } = this.connector;
+    const copy = disk.copy();
+    this.#machines.push({ disk: copy, copyOf: this.#machineOf(disk), copied: keyLogOn(copy).length, copiedAtMs: at() });
+    this.startConnector(copy);
+  }
+
+  /** Whether the connector's machine can know of this entry of the gateway's list: it, or the one that it was made of before that, wrote it down. */
+  isPairingKnown(id: string): boolean {
+    const noted = this.gateway.paired.get(id);
+    return noted !== undefined && knows(this.#machineOf(this.connector.disk), noted.disk, noted.atMs);
+  }
+
+  /** The last entry of the room's copy of the key log. */
+  #roomLogEnd(): { readonly seq: number; readonly line: string } | undefined {
+    const [row] = this.room.db.all("SELECT seq, line FROM key_log ORDER BY seq DESC LIMIT 1");
+    return row === undefined ? undefined : { seq: Number(row["seq"]), line: String(row["line"]) };
+  }
+
+  #machineOf(disk: Disk): Machine {
+    const machine = this.#machines.find((each) => each.disk === disk);
+    if (machine === undefined) throw new Error("a disk of no machine");
+    return machine;
   }
 
   #owner(actor: Actor): ConnectorProcess | null {
