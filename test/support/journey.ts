@@ -31,6 +31,20 @@ export async function ask(page: Page, origin: string): Promise<string> {
   return (await page.locator("#digits").textContent()) ?? "";
 }
 
+/**
+ * Types an address into a page that may be showing a decision. Such a page leads back by itself after a pause, and the two would cross at some
+ * moment on some machine, so it is told to stay first.
+ */
+export async function leaveFor(page: Page, url: string): Promise<void> {
+  // It may be on its way already: then the address comes after it.
+  await page
+    .evaluate(() => {
+      for (const button of document.querySelectorAll("button")) if (button.textContent === "Stay here") button.click();
+    })
+    .catch(() => undefined);
+  await page.goto(url);
+}
+
 /** On the dashboard: opens the waiting card. */
 export async function review(page: Page): Promise<void> {
   await page.getByRole("link", { name: "Review" }).click();

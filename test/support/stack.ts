@@ -1,4 +1,5 @@
 /** Everything on one machine, for the end-to-end tests: control plane, gateway, connector, each a real process of its own. */
+import { cpSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -30,6 +31,11 @@ export function canary(): string {
 
 export async function scratch(): Promise<string> {
   return mkdtemp(path.join(os.tmpdir(), "gatehouse-test-"));
+}
+
+/** Copies the state of a connector that runs: without its socket, and without a file that it is writing and renames at any moment. */
+export function copyState(from: string, to: string): void {
+  cpSync(from, to, { recursive: true, filter: (file) => !/\.(?:sock|tmp)$/.test(file) });
 }
 
 /** Starts the built connector against a gateway; `args` follow the command. */
