@@ -14,9 +14,7 @@ let takeLaptopAway: () => Promise<void>;
 let codes: string[] = [];
 
 async function newPage(): Promise<Page> {
-  const page = await (await profile(browser)).newPage();
-  page.setDefaultTimeout(20_000);
-  return page;
+  return await (await profile(browser)).newPage();
 }
 
 function heading(page: Page, name: string): Promise<void> {

@@ -53,7 +53,7 @@ async function clean(): Promise<void> {
     if ((await button.count()) > 0) await button.first().click({ timeout: 2_000 }).catch(() => undefined); // prettier-ignore
     return button.count();
   };
-  await expect.poll(answered, { timeout: 60_000 }).toBe(0);
+  await expect.poll(answered).toBe(0);
 }
 
 beforeAll(async () => {
@@ -73,14 +73,14 @@ test("[PG1] doctor shows the hash of the page that is served beside the one of t
   const before = readFileSync(PAGE);
   try {
     writeFileSync(PAGE, before.toString("utf8").replace("</body>", "<!-- more --></body>"));
-    await expect.poll(page, { timeout: 30_000 }).toEqual({ code: 0, found: expect.objectContaining({ warning: true }) });
+    await expect.poll(page).toEqual({ code: 0, found: expect.objectContaining({ warning: true }) });
     const { found } = await page();
     expect(found?.["served"]).not.toBe(hash);
     expect(found?.["text"]).toContain("Use no passkey there");
   } finally {
     writeFileSync(PAGE, before);
   }
-  await expect.poll(page, { timeout: 30_000 }).toEqual({ code: 0, found: expect.objectContaining({ warning: false }) });
+  await expect.poll(page).toEqual({ code: 0, found: expect.objectContaining({ warning: false }) });
 });
 
 test("[PG1] [PG2] on the approval page neither a script, a style nor markup that came from elsewhere takes effect; ours does", async () => {
@@ -180,7 +180,7 @@ test("[PG2] [PG3] [case 49] no other page frames the approval page, holds a hand
   expect(await opened.evaluate(() => window.opener === null)).toBe(true);
   const isClosed = (): Promise<boolean | undefined> =>
     page.evaluate(() => (globalThis as unknown as { opened: Window | null }).opened?.closed);
-  await expect.poll(isClosed, { timeout: 30_000 }).toBe(true);
+  await expect.poll(isClosed).toBe(true);
   const askFor = (): Promise<string> =>
     page.evaluate(async (rpId) => {
       const publicKey = { challenge: new Uint8Array(32), rpId, userVerification: "required" as const, timeout: 1_000 };

@@ -38,9 +38,7 @@ function focused(): Promise<string> {
 }
 
 async function newDevice(): Promise<Page> {
-  const page = await (await profile(browser, { width: 360, height: 740 })).newPage();
-  page.setDefaultTimeout(30_000);
-  return page;
+  return await (await profile(browser, { width: 360, height: 740 })).newPage();
 }
 
 beforeAll(async () => {
@@ -48,7 +46,6 @@ beforeAll(async () => {
   const context = await profile(browser);
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   owner = await context.newPage();
-  owner.setDefaultTimeout(30_000);
   await withPasskeys(owner);
   connector = connect(["up", "--yes"], await scratch());
 });
@@ -262,7 +259,6 @@ test("Rename gives the focus to the field, and back to its button: after saving,
 test("without WebSockets the list is asked for; without a network the page says so, and not any more when it is back", async () => {
   const context = owner.context();
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
   await page.addInitScript(() => {
     // A network that lets no WebSocket through.
     globalThis.WebSocket = class extends EventTarget {

@@ -21,9 +21,7 @@ let gatewayPath: string;
 let origin: string;
 
 async function newDevice(): Promise<Page> {
-  const page = await (await profile(browser)).newPage();
-  page.setDefaultTimeout(60_000);
-  return page;
+  return await (await profile(browser)).newPage();
 }
 
 interface Served {
@@ -141,7 +139,7 @@ test("[EC3] a cut device gets nothing more from the edge after its page was refu
   expect(asset).toMatch(/^\/assets\//);
   expect((await get(asset, { cookie })).status).toBe(200);
   // Kept a moment after the first answer's end.
-  await expect.poll(async () => (await get(asset, { cookie })).cacheStatus, { timeout: 60_000 }).toBe("gatehouse; hit");
+  await expect.poll(async () => (await get(asset, { cookie })).cacheStatus).toBe("gatehouse; hit");
   expect((await get(asset, {})).status).toBe(401);
   await leaveFor(owner, stack.control.appOrigin + gatewayPath);
   await owner.getByRole("button", { name: "Cut now" }).first().click();

@@ -37,7 +37,6 @@ async function addGateway(name: string): Promise<string> {
 beforeAll(async () => {
   [stack, browser, gateway] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
   owner = await (await profile(browser)).newPage();
-  owner.setDefaultTimeout(30_000);
   await withPasskeys(owner);
   await owner.goto(stack.control.appOrigin);
   await owner.getByRole("button", { name: "Sign in" }).click();

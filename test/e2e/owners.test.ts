@@ -58,9 +58,7 @@ async function carry(key: VirtualKey, to: Page): Promise<void> {
 }
 
 async function newPage(context = profile(home.browser)): Promise<Page> {
-  const page = await (await context).newPage();
-  page.setDefaultTimeout(30_000);
-  return page;
+  return await (await context).newPage();
 }
 
 async function toAccount(page: Page): Promise<void> {
@@ -102,7 +100,7 @@ test("[KL9] [case 29] a passkey that was removed on the account page decides no 
   await asideOnceMade(laptop, ring);
   await laptop.getByRole("button", { name: "Add a passkey" }).click();
   await laptop.getByRole("button", { name: "Rename Passkey 2" }).waitFor();
-  await expect.poll(() => laptop.getByText("Decides for “Home”.").count(), { timeout: 30_000 }).toBe(2);
+  await expect.poll(() => laptop.getByText("Decides for “Home”.").count()).toBe(2);
   const [first, second] = await trustedOnMachine();
   expect(second).toBeTypeOf("string");
 
@@ -221,6 +219,6 @@ test("[KL12] neither passkey nor recovery key: the gateway's machine lets a new 
     await heading(tablet, "Ada Owner");
     return tablet.getByText("Decides within limits, set on the machine, for “Home”.").count();
   };
-  await expect.poll(shown, { timeout: 60_000 }).toBe(1);
+  await expect.poll(shown).toBe(1);
   await look(tablet, "account-approver");
 });

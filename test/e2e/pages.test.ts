@@ -76,7 +76,6 @@ beforeAll(async () => {
   });
   owner = await (await profile(browser)).newPage();
   device = await (await profile(browser)).newPage();
-  for (const page of [owner, device]) page.setDefaultTimeout(30_000);
   await withPasskeys(owner);
 });
 

@@ -13,7 +13,6 @@ let ann: Page;
 
 async function newPage(): Promise<Page> {
   const page = await (await profile(home.browser)).newPage();
-  page.setDefaultTimeout(60_000);
   await withPasskeys(page);
   return page;
 }
@@ -200,7 +199,6 @@ test("[PE5] a removed approver loses the open dashboard and the open decision at
   await toGateway(ann);
   await review(ann);
   const watching = await ann.context().newPage();
-  watching.setDefaultTimeout(60_000);
   await toGateway(watching);
   await toGateway(owner);
   await owner.getByRole("link", { name: "Remove", exact: true }).click();

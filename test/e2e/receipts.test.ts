@@ -37,7 +37,6 @@ beforeAll(async () => {
     token: SECRET,
   });
   owner = await (await profile(browser)).newPage();
-  owner.setDefaultTimeout(60_000);
   await withPasskeys(owner);
   const link = await connector.until((event) => event.event === "claim-link", "claim link");
   gatewayUrl = stack.control.appOrigin + (await claim(owner, String(link["url"]), "Home"));
@@ -84,7 +83,6 @@ test("[CUT3] [CUT5] [case 26] a cut of a connected Control UI: both ticks, the s
   const client = await control();
   const before = await pairedIds(client);
   const device = await (await profile(browser)).newPage();
-  device.setDefaultTimeout(60_000);
   const hello = nextHello(device);
   const digits = await ask(device, origin);
   await leaveFor(owner, gatewayUrl);

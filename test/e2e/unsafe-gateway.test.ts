@@ -27,9 +27,7 @@ function connect(args: readonly string[], stateDir: string): RunningConnector {
 }
 
 async function newPage(): Promise<Page> {
-  const page = await (await profile(browser)).newPage();
-  page.setDefaultTimeout(60_000);
-  return page;
+  return await (await profile(browser)).newPage();
 }
 
 function reported(reason: string): (event: Event) => boolean {

@@ -78,9 +78,7 @@ export async function claimedHome(
       return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort, token });
     };
     const newPage = async (viewport?: { width: number; height: number }): Promise<Page> => {
-      const page = await (await profile(browser, viewport)).newPage();
-      page.setDefaultTimeout(30_000);
-      return page;
+      return await (await profile(browser, viewport)).newPage();
     };
     const newDevice = (): Promise<Page> => newPage({ width: 360, height: 740 });
     const connector = connect(["up", "--yes", ...args], await scratch());
