@@ -37,7 +37,7 @@ export default defineConfig({
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           globalSetup: ["./test/e2e/global-setup.ts"],
-          // Some walk through a dozen states, each of which is looked at in six pictures.
+          // Some walk through a dozen states, each of which is looked at in light and dark.
           testTimeout: 300_000,
           hookTimeout: 300_000,
           expect: { poll: { timeout: HANGS_MS } },

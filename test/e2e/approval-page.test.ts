@@ -228,6 +228,42 @@ test("[PG3] what the passkey signs is on the screen first: a device that asks, w
   await device.context().close();
 });
 
+test("Deny has the focus from the first moment on, whoever types before the sentence is ready keeps it, and an earlier choice's sentence comes too late", async () => {
+  const device = await newDevice();
+  await ask(device, origin);
+  const page = await owner.context().newPage();
+  await page.addInitScript(() => {
+    // The first digest, which the first sentence needs, takes as long as the test wants; later ones take none.
+    const plain = crypto.subtle.digest.bind(crypto.subtle);
+    const first = new Promise<void>((resolve) => Object.assign(globalThis, { goOn: resolve }));
+    let calls = 0;
+    crypto.subtle.digest = async (algorithm, data) => {
+      calls += 1;
+      if (calls === 1) await first;
+      return plain(algorithm, data);
+    };
+  });
+  await page.goto(home.stack.control.appOrigin);
+  await review(page);
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("Deny");
+  const words = page.locator(".words");
+  expect(await words.textContent()).toBe("");
+  await page.getByLabel("Look only").check();
+  await words.getByText("with “Look only” until").waitFor();
+  await page.getByLabel("Four digits on the device").focus();
+  await page.evaluate(async () => {
+    (globalThis as unknown as { goOn(): void }).goOn();
+    // Everything that waited has had its turn after these.
+    for (let i = 0; i < 20; i += 1) await crypto.subtle.digest("SHA-256", new Uint8Array(1));
+  });
+  expect(await words.textContent()).toContain("with “Look only” until");
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe("code");
+  await page.getByRole("button", { name: "Deny" }).click();
+  await heading(page, "Denied");
+  await page.close();
+  await device.context().close();
+});
+
 test("[NT1] [NT2] every open dashboard shows the grant with whose passkey it was, on every view; Keep answers for all of them", async () => {
   await clean();
   const second = await owner.context().newPage();

@@ -80,7 +80,7 @@ const QUIET_MS = 500;
  * Watches what the page asks for. Call before it loads. Playwright's `networkidle` waits for bodies as well, and the stock page leaves that of a
  * missing picture unread, which then never ends.
  *
- * @returns waits until every request has its answer and none came for half a second
+ * @returns waits until every request has its answer, what was found also its body, and nothing was asked for half a second
  */
 export function watchRequests(page: Page): () => Promise<void> {
   const open = new Set<Request>();
@@ -98,7 +98,10 @@ export function watchRequests(page: Page): () => Promise<void> {
     open.delete(request);
     look();
   };
-  page.on("response", (response) => answered(response.request()));
+  page.on("response", (response) => {
+    if (response.status() !== 200) answered(response.request());
+  });
+  page.on("requestfinished", answered);
   page.on("requestfailed", answered);
   return () =>
     new Promise((resolve) => {

@@ -99,10 +99,15 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+/** Names the variable that holds a state folder with an empty, migrated database, made once for all files of a run (e2e/global-setup.ts). */
+export const MIGRATED = "GATEHOUSE_TEST_MIGRATED";
+
 export async function startStack(vars: Readonly<Record<string, string>> = {}): Promise<Stack> {
   const dir = await scratch();
   const port = await freePort();
-  let control = await startControlPlane({ port, stateDir: dir, vars });
+  const migrated = process.env[MIGRATED];
+  if (migrated !== undefined) cpSync(migrated, dir, { recursive: true });
+  let control = await startControlPlane({ port, stateDir: dir, vars, isMigrated: migrated !== undefined });
   return {
     get control() {
       return control;
@@ -110,7 +115,7 @@ export async function startStack(vars: Readonly<Record<string, string>> = {}): P
     dir,
     restartControl: async () => {
       await control.stop();
-      control = await startControlPlane({ port, stateDir: dir, vars });
+      control = await startControlPlane({ port, stateDir: dir, vars, isMigrated: true });
     },
     stop: async () => {
       await control.stop();
