@@ -8,6 +8,8 @@ const migrations = await readD1Migrations(path.join(import.meta.dirname, "migrat
 
 /** Ends what hangs. No test measures time, and a busy machine is slow: the runner's own 5 s would. */
 const HANGS_MS = 60_000;
+/** The same for what is asked until it is true: the runner's own 1 s would. */
+const POLLS = { poll: { timeout: HANGS_MS / 2 } };
 
 // Every folder that a test, workerd or Chromium makes lies in this one and is gone with it: the thousands of a run would stay on the machine.
 const temporary = mkdtempSync(path.join(realpathSync(os.tmpdir()), "gatehouse-tests-"));
@@ -17,8 +19,8 @@ process.on("exit", () => rmSync(temporary, { recursive: true, force: true, maxRe
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: HANGS_MS } },
-      { test: { name: "simulator", include: ["test/simulator/**/*.test.ts"], testTimeout: 600_000 } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: HANGS_MS, expect: POLLS } },
+      { test: { name: "simulator", include: ["test/simulator/**/*.test.ts"], testTimeout: 600_000, expect: POLLS } },
       {
         plugins: [
           cloudflareTest({
@@ -29,15 +31,23 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "worker", include: ["test/worker/**/*.test.ts"], setupFiles: ["./test/worker/setup.ts"], testTimeout: HANGS_MS },
+        test: {
+          name: "worker",
+          include: ["test/worker/**/*.test.ts"],
+          setupFiles: ["./test/worker/setup.ts"],
+          testTimeout: HANGS_MS,
+          expect: POLLS,
+        },
       },
       {
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           globalSetup: ["./test/e2e/global-setup.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
+          // Some walk through a dozen states, each of which is looked at in light and dark.
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          expect: { poll: { timeout: HANGS_MS } },
           fileParallelism: false,
         },
       },

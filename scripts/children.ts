@@ -16,6 +16,8 @@ export interface Child {
   readonly process: ChildProcess;
   /** Rejects with the last lines of output when the process ends first. */
   line(matches: (line: string) => boolean, what: string): Promise<string>;
+  /** @returns the exit code, or null after a signal, once every line of output has been seen: a process ends before what it printed is read */
+  ended(): Promise<number | null>;
   stop(): Promise<void>;
   /** Last lines, newest last. */
   tail(): string;
@@ -52,7 +54,8 @@ export function start(options: StartOptions): Child {
       for (const see of waiting) see(line);
     });
   }
-  const ended = once(child, "exit");
+  const exited = once(child, "exit");
+  const closed = once(child, "close");
   return {
     process: child,
     tail: () => last.join("\n"),
@@ -60,20 +63,23 @@ export function start(options: StartOptions): Child {
       new Promise((resolve, reject) => {
         const seen = last.find(matches);
         if (seen !== undefined) return resolve(seen);
-        if (child.exitCode !== null) return reject(new Error(`${what}: the process has ended\n${last.join("\n")}`));
         const see = (line: string): void => {
           if (!matches(line)) return;
           waiting.delete(see);
           resolve(line);
         };
         waiting.add(see);
-        void ended.then(() => reject(new Error(`${what}: the process ended first\n${last.join("\n")}`)));
+        void closed.then(() => reject(new Error(`${what}: the process ended first\n${last.join("\n")}`)));
       }),
+    ended: async () => {
+      await closed;
+      return child.exitCode;
+    },
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS);
-      await ended;
+      await exited;
       clearTimeout(timer);
     },
   };

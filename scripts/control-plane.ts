@@ -79,8 +79,19 @@ export interface ControlPlaneOptions {
   readonly publicPort?: number;
   /** Holds D1, rooms and the secret; survives restarts. */
   readonly stateDir: string;
+  /** Whether `migrate` has been through this state folder: wrangler takes seconds to find nothing to do. */
+  readonly isMigrated?: boolean;
   readonly vars?: Readonly<Record<string, string>>;
   readonly onLine?: (line: string) => void;
+}
+
+/** Brings the local D1 of a state folder up to date. @throws Error with wrangler's last lines */
+export async function migrate(stateDir: string): Promise<void> {
+  const persist = ["--persist-to", path.join(path.resolve(stateDir), "workerd")];
+  await run("Migrating the local D1", {
+    args: [...wrangler, "d1", "migrations", "apply", "gatehouse", "--local", ...persist],
+    env: quietEnv(),
+  });
 }
 
 /**
@@ -93,16 +104,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { port } = options;
   const stateDir = path.resolve(options.stateDir);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const persist = ["--persist-to", path.join(stateDir, "workerd")];
-  const env = quietEnv();
-  await run("Migrating the local D1", { args: [...wrangler, "d1", "migrations", "apply", "gatehouse", "--local", ...persist], env });
+  if (options.isMigrated !== true) await migrate(stateDir);
   const host = `localhost:${options.publicPort ?? port}`;
   const appOrigin = `http://${host}`;
   const approveOrigin = `http://approve.${host}`;
   const vars = { APP_ORIGIN: appOrigin, APPROVE_ORIGIN: approveOrigin, GATEWAY_DOMAIN: host, ...options.vars };
   const child = start({
     args: [path.join(root, "scripts/local-runtime.ts"), String(port), path.join(stateDir, "workerd"), JSON.stringify(vars)],
-    env: { ...env, GATEHOUSE_SECRET: await secret(stateDir) },
+    env: { ...quietEnv(), GATEHOUSE_SECRET: await secret(stateDir) },
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
   });
   await untilHealthy(`http://127.0.0.1:${port}/healthz`, host, child);

@@ -105,8 +105,13 @@ function signGrant(person: Me, act: Act) {
 
 /** The sentence that the passkey will sign, renewed with every choice; call after the choices are on the screen. */
 async function showWords(words: HTMLElement, act: () => Promise<Act>): Promise<void> {
+  let newest = 0;
   const renew = async (): Promise<void> => {
-    words.textContent = actWords(await act());
+    newest += 1;
+    const mine = newest;
+    const text = actWords(await act());
+    // Two choices in quick succession: the earlier one's sentence may be ready last.
+    if (mine === newest) words.textContent = text;
   };
   for (const input of document.querySelectorAll('input[type="radio"]')) input.addEventListener("change", () => void renew());
   await renew();
@@ -210,9 +215,9 @@ export async function decide(person: Me, gateway: string, request: string, back:
     words,
     h("div", { class: "row" }, denyButton, button(TEXTS.allow, "primary", allow)),
   );
-  await showWords(words, act);
-  // The safe answer is the one that a stray Enter gives.
+  // The safe answer is the one that a stray Enter gives. At once: a moment later the person may be typing the digits.
   denyButton.focus();
+  await showWords(words, act);
 }
 
 interface OwnGateway {

@@ -107,8 +107,7 @@ function Ways({ command }: { readonly command: string }) {
 }
 
 /** A code's remaining time: shown every second, spoken only when it is short and when it is over. */
-function CodeLife({ endsAtMs }: { readonly endsAtMs: number }) {
-  const leftMs = endsAtMs - useNow(1_000);
+function CodeLife({ leftMs }: { readonly leftMs: number }) {
   const notice = expiryNotice(leftMs);
   return (
     <>
@@ -123,7 +122,9 @@ function CodeLife({ endsAtMs }: { readonly endsAtMs: number }) {
 function CodeCard({ code, renew }: { readonly code: KeptCode; readonly renew: () => Promise<void> }) {
   const ceremony = useCeremony(code.enrolment, null);
   const state = ceremony.view?.state ?? "open";
-  const isOver = code.endsAtMs <= useNow(state === "open" ? 1_000 : null);
+  // One clock for all of the card: the command goes in the moment that says so.
+  const leftMs = code.endsAtMs - useNow(state === "open" ? 1_000 : null);
+  const isOver = leftMs <= 0;
   const isUsable = state === "open" && !isOver;
   return (
     <div class="card">
@@ -133,7 +134,7 @@ function CodeCard({ code, renew }: { readonly code: KeptCode; readonly renew: ()
           <Ways command={code.command} />
         </>
       )}
-      {state === "open" && <CodeLife endsAtMs={code.endsAtMs} />}
+      {state === "open" && <CodeLife leftMs={leftMs} />}
       {!(state === "open" && isOver) && <Progress ceremony={ceremony} isClaim={false} />}
       <Failure problem={ceremony.problem} />
       <div class="row">

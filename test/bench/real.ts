@@ -44,9 +44,7 @@ async function pageLoad(page: Page, url: string): Promise<PageLoad> {
 }
 
 async function newDevice(browser: Browser): Promise<Page> {
-  const page = await (await profile(browser)).newPage();
-  page.setDefaultTimeout(30_000);
-  return page;
+  return await (await profile(browser)).newPage();
 }
 
 function spread(values: readonly number[], digits = 0): string {

@@ -14,9 +14,7 @@ let takeLaptopAway: () => Promise<void>;
 let codes: string[] = [];
 
 async function newPage(): Promise<Page> {
-  const page = await (await profile(browser)).newPage();
-  page.setDefaultTimeout(20_000);
-  return page;
+  return await (await profile(browser)).newPage();
 }
 
 function heading(page: Page, name: string): Promise<void> {
@@ -65,8 +63,17 @@ test("the first person signs up and comes to the dashboard, which says how to be
   await look(ada, "overview-empty");
 });
 
-test("a server that fails once is asked again, and the page says so", async () => {
+/** A page whose clock stands still until a test moves it: what stands there for half a second is there for as long as the test looks. */
+async function newStillPage(): Promise<Page> {
   const page = await newPage();
+  const startMs = Date.now();
+  await page.clock.install({ time: startMs });
+  await page.clock.pauseAt(startMs + 1_000);
+  return page;
+}
+
+test("a server that fails once is asked again, and the page says so", async () => {
+  const page = await newStillPage();
   let failures = 0;
   await page.route("**/api/auth/nonce", (route) => {
     if (failures > 0) return route.continue();
@@ -75,23 +82,24 @@ test("a server that fails once is asked again, and the page says so", async () =
   });
   await page.goto(`${stack.control.approveOrigin}/account`);
   await page.getByText("Trying again").waitFor();
+  await page.clock.runFor(500);
   await page.getByRole("button", { name: "Sign in with a passkey" }).waitFor();
   expect(failures).toBe(1);
   await page.context().close();
 });
 
 test("a server that keeps failing is reported in words, with a way to try again that works", async () => {
-  const page = await newPage();
-  await page.clock.install();
+  const page = await newStillPage();
   await page.route("**/api/auth/**", (route) =>
     route.fulfill({ status: 503, json: { error: { code: "unavailable", message: "The database does not answer." } } }),
   );
   await page.goto(`${stack.control.approveOrigin}/account#x`);
   for (const waitMs of [500, 1_500, 4_000]) {
     await page.getByText("Trying again").waitFor();
-    await page.clock.fastForward(waitMs);
+    await page.clock.runFor(waitMs);
   }
   await heading(page, "That did not work");
+  await page.clock.resume();
   await look(page, "approve-failed");
   await page.unroute("**/api/auth/**");
   await page.getByRole("button", { name: "Try again" }).click();

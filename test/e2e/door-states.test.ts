@@ -132,8 +132,8 @@ test("Stay here stops the way back; the digits' third error, a denial and a deci
   await owner.getByRole("link", { name: "Back to Gatehouse" }).click();
   await review(owner);
   await owner.getByRole("button", { name: "Deny" }).click();
-  await heading(device, "The owner said no");
   await owner.getByText("You go back to Gatehouse in 5 seconds.").waitFor();
+  await heading(device, "The owner said no");
   await owner.waitForURL(home.stack.control.appOrigin + home.gatewayPath);
   await device.context().close();
 });

@@ -1,6 +1,5 @@
 /** Enrolment by code, as on a machine elsewhere and without a terminal; settings refused; the tarball that the control plane serves. */
 import { execFile } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import os from "node:os";
@@ -27,12 +26,6 @@ function connect(args: readonly string[], stateDir: string): RunningConnector {
   return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort: gateway.port, token: TOKEN });
 }
 
-async function exitCode(connector: RunningConnector): Promise<number | null> {
-  const { process } = connector.child;
-  if (process.exitCode === null) await once(process, "exit");
-  return process.exitCode;
-}
-
 /** Presses Add gateway. @returns the command that the page shows */
 async function addGateway(name: string): Promise<string> {
   await owner.goto(`${stack.control.appOrigin}/gateways/new`);
@@ -44,7 +37,6 @@ async function addGateway(name: string): Promise<string> {
 beforeAll(async () => {
   [stack, browser, gateway] = await Promise.all([startStack(), launch(), startDemoGateway({ port: 0, token: TOKEN })]);
   owner = await (await profile(browser)).newPage();
-  owner.setDefaultTimeout(30_000);
   await withPasskeys(owner);
   await owner.goto(stack.control.appOrigin);
   await owner.getByRole("button", { name: "Sign in" }).click();
@@ -63,7 +55,7 @@ test("without a terminal `up <code>` stops with 3; the page's words confirm; the
   expect(command).toMatch(new RegExp(`^npx -y ${stack.control.appOrigin}/connector-[\\d.]+\\.tgz up gthc_\\w{60}$`));
   const code = command.split(" ").at(-1) ?? "";
   const stateDir = await scratch();
-  expect(await exitCode(connect(["up", code, "--yes"], stateDir))).toBe(3);
+  expect(await connect(["up", code, "--yes"], stateDir).child.ended()).toBe(3);
   const words = (await owner.locator(".words").textContent()) ?? "";
   expect(words).toMatch(/^\w+ \w+ \w+ \w+$/);
   const connector = connect(["up", "--yes", "--check-words", words], stateDir);
@@ -71,7 +63,7 @@ test("without a terminal `up <code>` stops with 3; the page's words confirm; the
   await owner.getByRole("link", { name: "Go on" }).click();
   await owner.getByText("Online", { exact: true }).waitFor();
   const thief = connect(["up", code, "--yes"], await scratch());
-  expect(await exitCode(thief)).toBe(4);
+  expect(await thief.child.ended()).toBe(4);
   expect(thief.events.at(-1)).toMatchObject({ event: "code-invalid" });
   await connector.stop();
 });
@@ -80,7 +72,7 @@ test("wrong words burn the code and pin nothing", async () => {
   const code = (await addGateway("Attic")).split(" ").at(-1) ?? "";
   const stateDir = await scratch();
   const refused = connect(["up", code, "--yes", "--check-words", "anchor anchor anchor anchor"], stateDir);
-  expect(await exitCode(refused)).toBe(4);
+  expect(await refused.child.ended()).toBe(4);
   expect(refused.events.at(-1)).toMatchObject({ event: "words-differ" });
   expect(existsSync(path.join(stateDir, "gateway.json"))).toBe(false);
   await owner.getByText("The words were not confirmed in the terminal").waitFor();
@@ -89,7 +81,7 @@ test("wrong words burn the code and pin nothing", async () => {
 test("[case 43] without a yes to the settings nothing is served: the owner and the door say so", async () => {
   const code = (await addGateway("Barn")).split(" ").at(-1) ?? "";
   const stateDir = await scratch();
-  expect(await exitCode(connect(["up", code], stateDir))).toBe(3);
+  expect(await connect(["up", code], stateDir).child.ended()).toBe(3);
   const words = (await owner.locator(".words").textContent()) ?? "";
   const fresh = await startDemoGateway({ port: 0, token: TOKEN });
   const connector = startConnector({

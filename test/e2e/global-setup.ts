@@ -1,17 +1,23 @@
-/** Builds once when somebody runs the end-to-end tests by themselves (`npm test` has built already), and afterwards reads what every process printed. */
+/** Builds and migrates once when somebody runs the end-to-end tests by themselves (`npm test` has built already), and afterwards reads what every process printed. */
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { buildAll } from "../../scripts/build.ts";
 import { root } from "../../scripts/children.ts";
+import { migrate } from "../../scripts/control-plane.ts";
 import { ON_A_TERMINAL, leaksIn } from "../support/secrets.ts";
+import { MIGRATED } from "../support/stack.ts";
 
 let recorded: string;
+let migrated: string;
 
 export async function setup(): Promise<void> {
   recorded = mkdtempSync(path.join(os.tmpdir(), "gatehouse-output-"));
   process.env["GATEHOUSE_RECORD_OUTPUT"] = recorded;
   if (isStale()) await buildAll();
+  migrated = mkdtempSync(path.join(os.tmpdir(), "gatehouse-migrated-"));
+  await migrate(migrated);
+  process.env[MIGRATED] = migrated;
 }
 
 /** A bundle older than any source would prove yesterday's program. */
@@ -26,6 +32,7 @@ function isStale(): boolean {
 
 /** [case 44] No process of the whole suite may print a secret. */
 export function teardown(): void {
+  rmSync(migrated, { recursive: true, force: true });
   const leaks: string[] = [];
   const files = readdirSync(recorded);
   for (const name of files)

@@ -133,8 +133,7 @@ test("up <code>: 3 until the words are confirmed, then the gateway is served and
   gateway = id;
   const first = connect(["up", code, "--yes"]);
   const words = await person.checkWords(enrolment);
-  const [exit] = first.child.process.exitCode === null ? ((await once(first.child.process, "exit")) as [number]) : [first.child.process.exitCode]; // prettier-ignore
-  expect(exit).toBe(3);
+  expect(await first.child.ended()).toBe(3);
   expect(first.events.find((event) => event.event === "check-words")).toMatchObject({ words });
   connector = connect(["up", "--yes", "--check-words", words]);
   await connector.until(isOnline, "online");
@@ -316,7 +315,10 @@ test("doctor: a wrong secret, missing settings, a gateway that does not run, eac
   expect(missing.code).toBe(5);
   expect(missing.text).toContain("+ gateway.nodes.pairing.autoApproveLocal: false");
   connector = connect(["run"]);
-  await connector.until((event) => event.event === "settings-refused", "settings refused");
+  await connector.until(
+    (event) => event.event === "openclaw" && (event["report"] as { reason?: string }).reason === "settings-refused",
+    "settings refused",
+  );
   const unsafe = await host(["doctor"]);
   expect([unsafe.code, unsafe.text]).toEqual([5, expect.stringContaining("FAIL self-test: unsafe: ")]);
   await connector.stop();

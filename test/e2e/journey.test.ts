@@ -8,7 +8,7 @@ import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { gatewayRpc, pairedDevices } from "../support/gateway-rpc.ts";
-import { allow, ask, claim, nextHello, recordFrames, review } from "../support/journey.ts";
+import { allow, ask, claim, leaveFor, nextHello, recordFrames, review } from "../support/journey.ts";
 import { canary, isLinkUp, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
@@ -28,15 +28,11 @@ function connect(args: readonly string[], stateDir: string): RunningConnector {
 }
 
 async function newDevice(): Promise<Page> {
-  const page = await (await profile(browser)).newPage();
-  page.setDefaultTimeout(30_000);
-  return page;
+  return await (await profile(browser)).newPage();
 }
 
-async function toDashboard(where = gatewayPath): Promise<void> {
-  // A decided page leads back by itself after a pause: an address typed at that moment would cross with it.
-  if (new URL(owner.url()).pathname === "/decide") await owner.waitForURL((url) => url.pathname !== "/decide");
-  await owner.goto(stack.control.appOrigin + where);
+function toDashboard(where = gatewayPath): Promise<void> {
+  return leaveFor(owner, stack.control.appOrigin + where);
 }
 
 beforeAll(async () => {
@@ -164,6 +160,8 @@ test("[CUT1] [CUT3] Cut now ends the device here and on the gateway, and shows b
   const before = await pairedDevices(openclaw.port, openclaw.token);
   await toDashboard();
   const card = owner.getByRole("listitem").filter({ hasText: "connected now" });
+  // The others' pages are closed, and their sockets with them, a moment later.
+  await expect.poll(() => card.count()).toBe(1);
   await card.getByRole("button", { name: "Cut now" }).click();
   await owner.getByRole("dialog").getByRole("button", { name: "Cut now" }).click();
   await owner.getByText(/✓ Connections ended: [1-9]/).waitFor();
@@ -235,7 +233,7 @@ test("[ST6] [case 1] gateway restart, connector killed, control plane restarted:
   const isUpAgain = connector.events.filter(isLinkUp).length;
   await stack.restartControl();
   await afterControl;
-  expect(connector.events.filter(isLinkUp).length).toBeGreaterThan(isUpAgain);
+  await expect.poll(() => connector.events.filter(isLinkUp).length).toBeGreaterThan(isUpAgain);
   expect(await pairedDevices(openclaw.port, openclaw.token)).toHaveLength(paired);
   await page.context().close();
 });

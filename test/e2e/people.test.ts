@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { profile, withPasskeys } from "../support/browser.ts";
 import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
-import { allow, ask, review, signUp } from "../support/journey.ts";
+import { allow, ask, leaveFor, review, signUp } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 
 let home: ClaimedHome;
@@ -13,13 +13,12 @@ let ann: Page;
 
 async function newPage(): Promise<Page> {
   const page = await (await profile(home.browser)).newPage();
-  page.setDefaultTimeout(60_000);
   await withPasskeys(page);
   return page;
 }
 
 async function toGateway(page: Page): Promise<void> {
-  await page.goto(home.stack.control.appOrigin + home.gatewayPath);
+  await leaveFor(page, home.stack.control.appOrigin + home.gatewayPath);
   await heading(page, "Home");
 }
 
@@ -135,6 +134,7 @@ test("[PE1] [PE4] the approver allows a device within the ceiling, and is offere
   await allow(owner, digits);
   await heading(owner, "This request is over");
   await owner.getByText("Somebody else has already allowed this device.").waitFor();
+  await owner.getByRole("button", { name: "Stay here" }).click();
   await look(owner, "people-already-allowed");
   await owner.goto(home.stack.control.appOrigin);
   await owner.getByText(/Allowed .* on “Home”: chat, by Ann\./).waitFor();
@@ -199,7 +199,6 @@ test("[PE5] a removed approver loses the open dashboard and the open decision at
   await toGateway(ann);
   await review(ann);
   const watching = await ann.context().newPage();
-  watching.setDefaultTimeout(60_000);
   await toGateway(watching);
   await toGateway(owner);
   await owner.getByRole("link", { name: "Remove", exact: true }).click();

@@ -34,9 +34,14 @@ export async function launch(): Promise<Browser> {
   });
 }
 
+/** Ends what hangs. A door whose gateway was away looks again after 20 s, and that much later still where the machine is busy. */
+const HANGS_MS = 60_000;
+
 /** A browser profile of its own. */
 export async function profile(browser: Browser, viewport = { width: 1280, height: 900 }): Promise<BrowserContext> {
-  return browser.newContext({ viewport });
+  const context = await browser.newContext({ viewport });
+  context.setDefaultTimeout(HANGS_MS);
+  return context;
 }
 
 /** Gives one page a platform authenticator with user verification, as a phone or laptop has. It follows the page, not the profile. */

@@ -4,7 +4,7 @@ import { freePort } from "../../scripts/control-plane.ts";
 import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "./browser.ts";
-import { claim } from "./journey.ts";
+import { claim, leaveFor } from "./journey.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "./stack.ts";
 import type { RunningConnector, Stack } from "./stack.ts";
 
@@ -78,9 +78,7 @@ export async function claimedHome(
       return startConnector({ args, stateDir, appOrigin: stack.control.appOrigin, gatewayPort, token });
     };
     const newPage = async (viewport?: { width: number; height: number }): Promise<Page> => {
-      const page = await (await profile(browser, viewport)).newPage();
-      page.setDefaultTimeout(30_000);
-      return page;
+      return await (await profile(browser, viewport)).newPage();
     };
     const newDevice = (): Promise<Page> => newPage({ width: 360, height: 740 });
     const connector = connect(["up", "--yes", ...args], await scratch());
@@ -92,7 +90,7 @@ export async function claimedHome(
     const gatewayPath = await claim(owner, String(link["url"]), "Home");
     await connector.until(isOnline, "self-test passed");
     const origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
-    const toDashboard = async (): Promise<void> => void (await owner.goto(stack.control.appOrigin + gatewayPath));
+    const toDashboard = (): Promise<void> => leaveFor(owner, stack.control.appOrigin + gatewayPath);
     return Object.assign(home, { stack, browser, connector, owner, gatewayPath, origin, connect, newDevice, toDashboard, stop });
   } catch (error) {
     await stop();

@@ -1,5 +1,5 @@
 /** Real processes with a fault proxy on each leg, and streams whose both ends write down what they send and see. */
-import { cpSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { WebSocket } from "ws";
 import { freePort, startControlPlane } from "../../scripts/control-plane.ts";
@@ -12,7 +12,7 @@ import { Recorder } from "./history.ts";
 import type { Direction } from "./history.ts";
 import { newPerson, untilOnline } from "./person.ts";
 import type { AdmittedDevice, Person } from "./person.ts";
-import { isLinkUp, scratch, startConnector } from "./stack.ts";
+import { copyState, isLinkUp, scratch, startConnector } from "./stack.ts";
 import type { RunningConnector } from "./stack.ts";
 
 const TOKEN = "demo-token-of-the-fault-tests";
@@ -210,7 +210,7 @@ export class FaultWorld {
   }
 
   copyOfState(to: string): void {
-    cpSync(this.stateDir, to, { recursive: true, filter: (file) => !file.endsWith(".sock") });
+    copyState(this.stateDir, to);
   }
 
   /** What the connector has written down as its generation. */

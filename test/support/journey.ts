@@ -31,6 +31,20 @@ export async function ask(page: Page, origin: string): Promise<string> {
   return (await page.locator("#digits").textContent()) ?? "";
 }
 
+/**
+ * Types an address into a page that may be showing a decision. Such a page leads back by itself after a pause, and the two would cross at some
+ * moment on some machine, so it is told to stay first.
+ */
+export async function leaveFor(page: Page, url: string): Promise<void> {
+  // It may be on its way already: then the address comes after it.
+  await page
+    .evaluate(() => {
+      for (const button of document.querySelectorAll("button")) if (button.textContent === "Stay here") button.click();
+    })
+    .catch(() => undefined);
+  await page.goto(url);
+}
+
 /** On the dashboard: opens the waiting card. */
 export async function review(page: Page): Promise<void> {
   await page.getByRole("link", { name: "Review" }).click();
@@ -66,7 +80,7 @@ const QUIET_MS = 500;
  * Watches what the page asks for. Call before it loads. Playwright's `networkidle` waits for bodies as well, and the stock page leaves that of a
  * missing picture unread, which then never ends.
  *
- * @returns waits until every request has its answer and none came for half a second
+ * @returns waits until every request has its answer, what was found also its body, and nothing was asked for half a second
  */
 export function watchRequests(page: Page): () => Promise<void> {
   const open = new Set<Request>();
@@ -84,7 +98,10 @@ export function watchRequests(page: Page): () => Promise<void> {
     open.delete(request);
     look();
   };
-  page.on("response", (response) => answered(response.request()));
+  page.on("response", (response) => {
+    if (response.status() !== 200) answered(response.request());
+  });
+  page.on("requestfinished", answered);
   page.on("requestfailed", answered);
   return () =>
     new Promise((resolve) => {
