@@ -3,13 +3,13 @@ import http from "node:http";
 import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import type { Piece } from "../core/message-frames.ts";
-import { ReceiveCredit } from "../core/stream-credit.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
-import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../protocol/frame.ts";
+import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { GATEWAY_STILL_MS_PER_STEP, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
+import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
 import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
 import type { Stream, StreamParts } from "./stream.ts";
@@ -19,7 +19,7 @@ export class HttpStream implements Stream {
   readonly expiresAtMs: number;
   readonly #parts: StreamParts & { readonly agent: http.Agent };
   readonly #out: Outgoing;
-  readonly #receive = new ReceiveCredit();
+  readonly #in: Incoming;
   readonly #drain = new DrainWatch(GATEWAY_STILL_MS_PER_STEP);
   #request: http.ClientRequest | null = null;
   #response: http.IncomingMessage | null = null;
@@ -33,9 +33,10 @@ export class HttpStream implements Stream {
     this.expiresAtMs = parts.expiresAtMs;
     const length = parts.headers["content-length"];
     this.#bodyLeft = !parts.open.hasBody ? 0 : length === undefined ? Infinity : Number(length);
+    this.#in = new Incoming(parts);
     this.#out = new Outgoing(
       { ...parts, forget: () => this.#done() },
-      this.#receive,
+      this.#in,
       () => this.#response?.resume(),
       () => this.end(CLOSE_TOO_SLOW, brokenAt("device-room", "too slow"), true),
     );
@@ -87,7 +88,7 @@ export class HttpStream implements Stream {
     switch (frame.type) {
       case FRAME_DATA: {
         const bytes = frame.payload.byteLength;
-        if (!this.#receive.receive(bytes)) return this.end(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"), true);
+        if (!this.#in.receive(bytes)) return this.end(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"), true);
         this.#bodyLeft -= bytes;
         if (this.#bodyLeft < 0) return this.end(CLOSE_PROTOCOL, brokenAt("device-room", "body longer than stated"), true);
         this.#request?.write(frame.payload, () => this.#consumed(bytes));
@@ -102,10 +103,8 @@ export class HttpStream implements Stream {
       case FRAME_CREDIT:
         return this.#out.granted(decodeU32(frame.payload) ?? 0);
       case FRAME_PROBE: {
-        if (this.#unsentBytes > PAUSE_ABOVE_BYTES) return this.#credit(0);
-        const grant = this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
-        if (grant > 0) this.#credit(grant);
-        return;
+        if (this.#unsentBytes > PAUSE_ABOVE_BYTES) return this.#in.withhold();
+        return this.#in.probed(decodeU32(frame.payload) ?? 0);
       }
       default:
         return this.end(1001, "ended", false);
@@ -119,17 +118,13 @@ export class HttpStream implements Stream {
 
   #consumed(bytes: number): void {
     if (this.#isOver) return;
-    const grant = this.#receive.consume(bytes);
-    if (grant > 0) this.#credit(grant);
-  }
-
-  #credit(bytes: number): void {
-    this.#parts.sendFrame(FRAME_CREDIT, 0, this.#parts.id, encodeU32(bytes));
+    this.#in.consumed(bytes);
   }
 
   #done(): void {
     this.#isOver = true;
     this.#out.stop();
+    this.#in.stop();
     // An answer before the upload's end: the connection waits for the rest, which nobody sends any more.
     if (this.#request?.writableEnded === false) this.#request.destroy();
     this.#parts.forget();
@@ -141,6 +136,10 @@ export class HttpStream implements Stream {
     if (tell) this.#parts.sendFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason));
     this.#request?.destroy();
     this.#response?.destroy();
+  }
+
+  remind(): void {
+    if (!this.#isOver) this.#in.remind();
   }
 
   tick(): void {

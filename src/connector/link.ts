@@ -24,6 +24,7 @@ import { ROOM_PONG } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import { AuditAnchor } from "./audit-anchor.ts";
 import { Cuts } from "./cuts.ts";
+import { PacedDownlink } from "./downlink.ts";
 import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
@@ -76,6 +77,7 @@ export class Link {
       if (this.#isUp) this.hops.beat.markData();
     },
   });
+  readonly #downlink: PacedDownlink;
   readonly #streams: Streams;
   readonly #audit: AuditAnchor;
   readonly #cuts: Cuts;
@@ -99,11 +101,17 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    const clock = options.clock ?? (() => performance.now());
+    const beat = (): void => {
+      if (this.#isUp) this.hops.beat.markData();
+    };
+    this.#downlink = new PacedDownlink({ clock, beat, streams: () => this.#streams.count });
     this.#streams = new Streams({
       gateway: options.gateway,
       admitted: options.admitted,
       now: options.now,
       uplink: this.#frames,
+      downlink: this.#downlink,
       sendFrame: (type, flags, streamId, payload) => this.#frames.send(type, flags, streamId, payload),
       sendData: (streamId, pieces, back) => this.#frames.sendData(streamId, pieces, back),
       isHeard: async () => this.#isUp && (await this.hops.beat.once()) !== null,
@@ -120,11 +128,20 @@ export class Link {
     this.#commands = new LinkCommands({ ...options, ...parts, welcomed: (message) => this.#welcomed(message) });
     this.hops = new LinkHops({
       gateway,
-      clock: options.clock ?? (() => performance.now()),
+      clock,
       isUp: () => this.#isUp,
       sendText: (text) => this.#socket?.send(text),
       send,
-      sender: this.#frames,
+      sender: {
+        mark: () => {
+          this.#downlink.beatSent();
+          return this.#frames.mark();
+        },
+        answered: (mark, ms) => {
+          this.#downlink.beatAnswered();
+          this.#frames.answered(mark, ms);
+        },
+      },
       dead: () => this.#socket?.terminate(),
     });
     options.gateway.onReport((report) => {
@@ -227,7 +244,10 @@ export class Link {
       // Beside the commands: one that takes its time must not be what is measured.
       if (message.type === "probe" || message.type === "hops") return this.hops.take(message, () => this.#socket === socket);
       // At once: frames may follow in the same turn.
-      if (message.type === "welcome") this.#frames.isBatching = message.batch ?? false;
+      if (message.type === "welcome") {
+        this.#frames.isBatching = message.batch ?? false;
+        this.#downlink.canSplit = message.split ?? false;
+      }
       this.#commands.take(message, () => this.#socket === socket);
     });
     socket.on("unexpected-response", (_request, response) => {
@@ -251,6 +271,7 @@ export class Link {
     this.#isUp = false;
     this.#frames.reset();
     this.#streams.endAll();
+    this.#downlink.reset();
     if (this.#isStopped) return;
     const { onStatus, now } = this.#options;
     const final = {

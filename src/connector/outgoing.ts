@@ -2,7 +2,7 @@
 import { splitPiece } from "../core/message-frames.ts";
 import type { Piece } from "../core/message-frames.ts";
 import { SendCredit } from "../core/stream-credit.ts";
-import type { ReceiveCredit } from "../core/stream-credit.ts";
+import type { CreditAlong } from "../core/stream-credit.ts";
 import { FRAME_PROBE, encodeU32 } from "../protocol/frame.ts";
 import type { FrameType } from "../protocol/frame.ts";
 import type { StreamParts } from "./stream.ts";
@@ -12,7 +12,7 @@ export class Outgoing {
   readonly #credit = new SendCredit();
   #queue: Piece[] = [];
   #final: { readonly type: FrameType; readonly payload: Uint8Array | undefined } | null = null;
-  readonly #back: ReceiveCredit;
+  readonly #back: CreditAlong;
   readonly #onDrain: () => void;
   readonly #onStall: () => void;
   /** The line has no room for what waits here; credit is not what it lacks. */
@@ -25,7 +25,7 @@ export class Outgoing {
   readonly #turn = (): void => this.#leave(1);
 
   /** @param back credit of the other direction, which goes along with what leaves here */
-  constructor(parts: StreamParts, back: ReceiveCredit, onDrain: () => void, onStall: () => void) {
+  constructor(parts: StreamParts, back: CreditAlong, onDrain: () => void, onStall: () => void) {
     this.#parts = parts;
     this.#back = back;
     this.#onDrain = onDrain;

@@ -1,6 +1,6 @@
 /** What one stream is to the table of streams, and what each kind is made of. */
 import type { Piece } from "../core/message-frames.ts";
-import type { ReceiveCredit } from "../core/stream-credit.ts";
+import type { CreditAlong } from "../core/stream-credit.ts";
 import type { Frame, FrameType } from "../protocol/frame.ts";
 import type { StreamOpen } from "../protocol/link-messages.ts";
 import type { GatewayTarget } from "./openclaw/openclaw-port.ts";
@@ -14,6 +14,8 @@ export interface Stream {
   /** Ends the gateway's side; `tell` also ends the room's. */
   end(code: number, reason: string, tell: boolean): void;
   tick(): void;
+  /** Tells a room that waits for credit that only the line is slow. */
+  remind(): void;
 }
 
 /** The line to the room, for what is large: it waits in its stream while the line is full (PROTOCOL.md CR10). */
@@ -33,13 +35,39 @@ export interface Uplink {
   hasArrived(handedBytes: number): boolean;
 }
 
+/** The line from the room: where it is slow, credit is granted in turns (PROTOCOL.md CR12). */
+export interface Downlink {
+  /** Whether streams ask before they grant. */
+  readonly isSlow: boolean;
+  /** Whether what is under way comes late just now. */
+  readonly isLate: boolean;
+  /** Whether the room cuts its pieces to what credit it has. */
+  readonly canSplit: boolean;
+  /** Most that one turn grants. */
+  readonly pieceBytes: number;
+  /** A stream whose sender has less left than this may ask before it is out of credit. */
+  readonly lowBytes: number;
+  /** Data of a stream came. */
+  received(stream: number, bytes: number): void;
+  /** `turn` is called once, when the line has room and its turn has come; perhaps at once. */
+  waitForTurn(turn: () => void): void;
+  isWaiting(turn: () => void): boolean;
+  /** That much was granted in a turn. */
+  lent(stream: number, bytes: number): void;
+  /** The stream is over. */
+  leave(stream: number, turn: () => void): void;
+  /** Asked every second: whether senders that wait should hear now that somebody is there. */
+  isReminding(): boolean;
+}
+
 /** Where the frames of every stream go. */
 export interface FrameSink {
   readonly uplink: Uplink;
+  readonly downlink: Downlink;
   /** One frame; arguments as `encodeFrame`'s. */
   readonly sendFrame: (type: FrameType, flags: number, streamId: number, payload?: Uint8Array) => void;
   /** Pieces as DATA; credit of the direction back goes along where it can. */
-  readonly sendData: (streamId: number, pieces: readonly Piece[], back: ReceiveCredit) => void;
+  readonly sendData: (streamId: number, pieces: readonly Piece[], back: CreditAlong) => void;
 }
 
 /** What every stream gets from the table that holds it. */

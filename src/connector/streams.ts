@@ -96,6 +96,11 @@ export class Streams {
       if (stream.expiresAtMs <= nowMs) stream.end(CLOSE_SESSION_OVER, "session over", true);
       else stream.tick();
     }
+    const { downlink, uplink } = this.#options;
+    if (!downlink.isReminding()) return;
+    uplink.together(() => {
+      for (const stream of this.#streams.values()) stream.remind();
+    });
   }
 
   #reset(id: number, code: number, reason: string): void {
@@ -126,6 +131,7 @@ export class Streams {
       expiresAtMs: admission.expiresAtMs,
       target: gateway.target,
       uplink: this.#options.uplink,
+      downlink: this.#options.downlink,
       sendFrame: this.#options.sendFrame,
       sendData: this.#options.sendData,
       now: this.#options.now,

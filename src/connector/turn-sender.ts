@@ -6,7 +6,7 @@ import { FrameSender } from "../core/frame-sender.ts";
 import { LinkWindow } from "../core/link-window.ts";
 import type { LinkMark } from "../core/link-window.ts";
 import type { Piece } from "../core/message-frames.ts";
-import type { ReceiveCredit } from "../core/stream-credit.ts";
+import type { CreditAlong } from "../core/stream-credit.ts";
 import type { FrameType } from "../protocol/frame.ts";
 import { LINK_UNSENT_HIGH_BYTES, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { Uplink } from "./stream.ts";
@@ -95,7 +95,7 @@ export class TurnSender implements Uplink {
   }
 
   /** Sends pieces as DATA, and credit of the direction back with them. */
-  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit): void {
+  sendData(streamId: number, pieces: readonly Piece[], back: CreditAlong): void {
     let credit = this.isBatching ? back.goAlong() : 0;
     for (const piece of pieces) {
       this.#frames.putData(streamId, piece, credit);

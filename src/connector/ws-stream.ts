@@ -4,20 +4,9 @@ import { WebSocket } from "ws";
 import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
-import { ReceiveCredit } from "../core/stream-credit.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
-import {
-  FRAME_CLOSE,
-  FRAME_CREDIT,
-  FRAME_DATA,
-  FRAME_END,
-  FRAME_OPENED,
-  FRAME_PROBE,
-  FRAME_RESET,
-  decodeU32,
-  encodeU32,
-} from "../protocol/frame.ts";
+import { FRAME_CLOSE, FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
 import {
   CHALLENGE_WAIT_MS,
@@ -30,6 +19,7 @@ import {
 import { utf8 } from "../protocol/statement-encoding.ts";
 import type { HandshakeWatch } from "./openclaw/openclaw-port.ts";
 import type { HandshakePlaces } from "./handshake-places.ts";
+import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
 import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
 import type { Stream, StreamParts } from "./stream.ts";
@@ -44,7 +34,7 @@ export class WsStream implements Stream {
   readonly expiresAtMs: number;
   readonly #parts: WsStreamParts;
   readonly #out: Outgoing;
-  readonly #receive = new ReceiveCredit();
+  readonly #in: Incoming;
   readonly #assembler = new MessageAssembler();
   readonly #drain = new DrainWatch(GATEWAY_STILL_MS_PER_STEP);
   /** Taken from the room while the gateway is behind with an earlier message: granted when it has caught up. */
@@ -61,9 +51,10 @@ export class WsStream implements Stream {
     this.#parts = parts;
     this.device = parts.open.device;
     this.expiresAtMs = parts.expiresAtMs;
+    this.#in = new Incoming(parts);
     this.#out = new Outgoing(
       parts,
-      this.#receive,
+      this.#in,
       () => {
         if (this.#socket?.isPaused === true) this.#socket.resume();
       },
@@ -183,10 +174,8 @@ export class WsStream implements Stream {
         return this.#out.granted(decodeU32(frame.payload) ?? 0);
       case FRAME_PROBE: {
         // Nothing for now: whether the gateway stands still is this end's to say, and the room must not take it for a link that does.
-        if (this.#isGatewayBehind) return this.#credit(0);
-        const grant = this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
-        if (grant > 0) this.#credit(grant);
-        return;
+        if (this.#isGatewayBehind) return this.#in.withhold();
+        return this.#in.probed(decodeU32(frame.payload) ?? 0);
       }
       case FRAME_CLOSE:
       case FRAME_RESET: {
@@ -200,8 +189,7 @@ export class WsStream implements Stream {
 
   #fromRoom(frame: Frame): void {
     if (!this.#isOpened) return this.end(CLOSE_PROTOCOL, brokenAt("room-connector", "data before opened"), true);
-    if (!this.#receive.receive(frame.payload.byteLength))
-      return this.end(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"), true);
+    if (!this.#in.receive(frame.payload.byteLength)) return this.end(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"), true);
     const bytes = frame.payload.byteLength;
     const message = this.#assembler.push(frame);
     if (typeof message === "string")
@@ -245,12 +233,7 @@ export class WsStream implements Stream {
 
   #consumed(bytes: number): void {
     if (this.#isOver) return;
-    const grant = this.#receive.consume(bytes);
-    if (grant > 0) this.#credit(grant);
-  }
-
-  #credit(bytes: number): void {
-    this.#parts.sendFrame(FRAME_CREDIT, 0, this.#parts.id, encodeU32(bytes));
+    this.#in.consumed(bytes);
   }
 
   end(code: number, reason: string, tell: boolean): void {
@@ -258,6 +241,7 @@ export class WsStream implements Stream {
     this.#release();
     this.#isOver = true;
     this.#out.stop();
+    this.#in.stop();
     this.#parts.forget();
     if (tell) this.#parts.sendFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason));
     const socket = this.#socket;
@@ -266,6 +250,10 @@ export class WsStream implements Stream {
     const clean = sendableClose(code, reason);
     socket.resume();
     socket.close(clean.code, clean.reason);
+  }
+
+  remind(): void {
+    if (this.#isOpened && !this.#isOver) this.#in.remind();
   }
 
   tick(): void {

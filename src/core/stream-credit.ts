@@ -78,8 +78,14 @@ export class SendCredit {
   }
 }
 
+/** Credit that may go along with a frame of the other direction. */
+export interface CreditAlong {
+  /** @returns bytes to grant with it; 0 for none */
+  goAlong(): number;
+}
+
 /** The receiving end: what it owes the sender. */
-export class ReceiveCredit {
+export class ReceiveCredit implements CreditAlong {
   #open = INITIAL_CREDIT_BYTES;
   #consumed = 0;
   #isCountKnown: boolean;
@@ -119,11 +125,31 @@ export class ReceiveCredit {
     return this.#consumed < CREDIT_ALONG_BYTES ? 0 : this.#grantConsumed();
   }
 
-  #grantConsumed(): number {
-    const grant = this.#consumed;
-    this.#consumed = 0;
+  /** Granted and not come yet. */
+  get openBytes(): number {
+    return this.#open;
+  }
+
+  /** Consumed and not granted yet. */
+  get owedBytes(): number {
+    return this.#consumed;
+  }
+
+  /** The final consumer took bytes; whoever paces the line says when they are granted (CR12). */
+  keep(bytes: number): void {
+    this.#consumed += bytes;
+  }
+
+  /** @returns credit to grant now: what is owed, and no more than `mostBytes` */
+  grant(mostBytes: number): number {
+    const grant = Math.min(this.#consumed, mostBytes);
+    this.#consumed -= grant;
     this.#open += grant;
     return grant;
+  }
+
+  #grantConsumed(): number {
+    return this.grant(this.#consumed);
   }
 
   /**

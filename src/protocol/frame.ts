@@ -33,6 +33,9 @@ export const FLAG_FIN = 1;
 /** The message is text (on its every frame). */
 export const FLAG_TEXT = 2;
 
+/** On CREDIT: the line is slow, so the sender cuts its next piece to what it has, instead of waiting for credit for the whole of it (CR12). */
+export const FLAG_SPLIT = 1;
+
 export interface Frame {
   readonly type: FrameType;
   readonly flags: number;
@@ -53,13 +56,13 @@ export type FrameError =
   | "batch_empty"
   | "batch_truncated";
 
-const ALLOWED_FLAGS: readonly number[] = [0, 0, 0, FLAG_FIN | FLAG_TEXT, 0, 0, 0, 0, 0];
+const ALLOWED_FLAGS: readonly number[] = [0, 0, 0, FLAG_FIN | FLAG_TEXT, FLAG_SPLIT, 0, 0, 0, 0];
 
 /**
  * Builds one frame.
  *
  * @param type one of the FRAME_ constants
- * @param flags FLAG_ bits; 0 except for DATA
+ * @param flags FLAG_ bits; 0 except for DATA and CREDIT
  * @param streamId 1 to 2^32-1
  * @param payload 0 to MAX_FRAME_PAYLOAD_BYTES bytes; copied
  * @returns the bytes to send

@@ -73,6 +73,18 @@ export const LINK_WINDOW_MAX_BYTES = 8 * MIB;
 export const LINK_MARK_BYTES = 256 * KIB;
 /** DATA is not cut finer than this, however narrow the window. */
 export const LINK_PIECE_MIN_BYTES = 1 * KIB;
+/** Credit that is lent on a slow line down, all streams together, at the least: 0.4 s at 10 KiB/s (PROTOCOL.md CR12). */
+export const LENT_WINDOW_MIN_BYTES = 4 * KIB;
+/** Credit is not cut finer than this, however narrow the window: each grant is a message that the room pays for. */
+export const LENT_PIECE_MIN_BYTES = 2 * KIB;
+/** A stream keeps at most so much and one piece, which is its window. */
+export const LENT_LOW_MAX_BYTES = INITIAL_CREDIT_BYTES - CREDIT_STEP_BYTES;
+/** A heartbeat that is late with less than this behind it says nothing about the line. */
+export const LENT_LATE_BYTES = 4 * KIB;
+/** Where data comes slowly enough for a full line, a heartbeat goes this often. */
+export const MARK_EVERY_MS = 1_000;
+/** A sender that waits because the line is slow hears so this often, well within STALLED_STREAM_MS. */
+export const LENT_REMIND_MS = 4_000;
 /** The same for a gateway, which is on the connector's machine: 25 MiB may stand for 35 s. */
 export const GATEWAY_STILL_MS_PER_STEP = 62;
 /** Handshakes in flight to the gateway at once: OpenClaw answers 503 at 32 unauthenticated sockets per client address. */

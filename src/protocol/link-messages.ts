@@ -47,6 +47,8 @@ export const linkWelcomeSchema = z.object({
   head: keyLogHeadSchema.nullable().optional(),
   /** The room reads messages of several frames (PROTOCOL.md FR5). */
   batch: z.boolean().optional(),
+  /** This room cuts a piece to what credit it has, when CREDIT says so (PROTOCOL.md CR12). */
+  split: z.boolean().optional(),
 });
 /** Asks for a fresh nonce of the connector, to go into a session statement. */
 export const nonceRequestSchema = z.object({ type: z.literal("nonce-request"), id: idSchema });

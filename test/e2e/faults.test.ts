@@ -9,10 +9,16 @@ import { FaultWorld, flowing, until } from "../support/fault-world.ts";
 import type { RecordedStream } from "../support/fault-world.ts";
 import { violations } from "../support/history.ts";
 import type { EndName, Recorder } from "../support/history.ts";
+import type { AdmittedDevice } from "../support/person.ts";
+import { INITIAL_CREDIT_BYTES } from "../../src/protocol/limits.ts";
 import { isLinkUp, scratch } from "../support/stack.ts";
 
 const STREAMS = 6;
 const BURST_BYTES = 25 * 1024 * 1024;
+const UPLOADS = 8;
+/** Of each upload: all of them together are less than a room holds. */
+const UPLOAD_PARTS = 48;
+const UPLOAD_PART_BYTES = 64 * 1024;
 
 let world: FaultWorld;
 let history: Recorder;
@@ -238,6 +244,61 @@ test("[CR10] [CUT6] [case 20] over an uplink of 10 KiB/s with bursts of 25 MiB a
   await until(() => neighbour.isWhole);
   for (const { device: socket } of [large, neighbour]) socket.close(1000, "done");
   await judged([large, neighbour]);
+}); // prettier-ignore
+
+test("[CR12] [CUT6] [case 20] over a downlink of 256 KiB/s that eight uploads fill, a cut passes ahead of most of their windows, its link stays, and neighbours talk on", async () => {
+  history = world.newHistory();
+  const device = await world.owner.admit(world.gatewayId, 92);
+  const ups = world.linkUps();
+  world.linkProxy.onConnection = (connection) => {
+    connection.down.rate = 256 * 1024;
+  };
+  world.link().reset();
+  await until(() => world.linkUps() > ups);
+  const losses = world.linkLosses();
+  const open = async (of: AdmittedDevice): Promise<RecordedStream> => {
+    let stream: RecordedStream | null = null;
+    await until(async () => (stream = await world.open(of)) !== null);
+    return stream as unknown as RecordedStream;
+  };
+  const cut = await open(device);
+  const neighbour = await open(world.devices[0] ?? expect.unreachable());
+  const large: RecordedStream[] = [];
+  for (let each = 1; each < UPLOADS; each += 1) large.push(await open(world.devices[each % world.devices.length] ?? expect.unreachable()));
+  neighbour.talk(["up", "down"], 20);
+  const link = world.link();
+  const passed = link.down.passedBytes;
+  const part = Buffer.alloc(UPLOAD_PART_BYTES, 7);
+  for (const { name, device: socket } of [cut, ...large])
+    for (let sent = 0; sent < UPLOAD_PARTS; sent += 1) {
+      history.add({ stream: name, direction: "up", what: "sent" }, part, false);
+      socket.send(part);
+    }
+  // The first windows are late once.
+  await until(() => link.down.passedBytes > passed + (UPLOADS + 4) * INITIAL_CREDIT_BYTES);
+  let passedAtEnd: number | null = null;
+  cut.gateway.on("close", () => {
+    passedAtEnd = link.down.passedBytes;
+  });
+  const passedAtCut = link.down.passedBytes;
+  let receipt = await world.owner.cut(world.gatewayId, device.id);
+  expect(receipt.edge.socketsClosed).toBe(1);
+  await until(async () => {
+    receipt = await world.owner.get(`/api/gateways/${world.gatewayId}/devices/${device.id}/cut`);
+    return receipt.gateway.state === "done";
+  });
+  await until(() => cut.isOver);
+  console.log("AHEAD", (passedAtEnd ?? Infinity) - passedAtCut);
+  expect((passedAtEnd ?? Infinity) - passedAtCut).toBeLessThan((UPLOADS * INITIAL_CREDIT_BYTES) / 2);
+  await flowing([neighbour]);
+  expect([world.linkLosses(), history.endings.filter(({ stream }) => stream !== cut.name)]).toEqual([losses, []]);
+  world.linkProxy.onConnection = () => undefined;
+  link.down.rate = null;
+  await until(() => large.every((stream) => stream.received("up") === UPLOAD_PARTS));
+  neighbour.rest();
+  await until(() => neighbour.isWhole);
+  for (const { device: socket } of [...large, neighbour]) socket.close(1000, "done");
+  await judged([...large, neighbour]);
 }); // prettier-ignore
 
 test("[CR4] [case 6] a browser whose network went silent while its gateway sends: given up at the gateway, its neighbours lose nothing", async () => {

@@ -21,6 +21,8 @@ export class ProxiedLane {
   readonly #onReset: () => void;
   readonly #queue: { readonly bytes: Buffer; readonly dueMs: number }[] = [];
   #queuedBytes = 0;
+  #budget = 0;
+  #budgetAtMs = 0;
   #isHeld = false;
   #hasEnded = false;
   #timer: NodeJS.Timeout | undefined;
@@ -77,7 +79,9 @@ export class ProxiedLane {
       }
       const waitMs = head.dueMs - Date.now();
       if (waitMs > 0) return this.#later(waitMs);
-      const most = Math.min(this.resetAfterBytes ?? Infinity, this.rate === null ? Infinity : Math.max(1, (this.rate * SLICE_MS) / 1_000));
+      const rated = this.rate === null ? Infinity : this.#mayPass(this.rate);
+      if (rated < 1) return this.#later(SLICE_MS);
+      const most = Math.min(this.resetAfterBytes ?? Infinity, rated);
       const slice = head.bytes.subarray(0, most);
       if (slice.byteLength === head.bytes.byteLength) this.#queue.shift();
       else this.#queue[0] = { bytes: head.bytes.subarray(slice.byteLength), dueMs: head.dueMs };
@@ -89,8 +93,19 @@ export class ProxiedLane {
         // The bytes before it must be on their way, or the reset takes them along.
         if (this.resetAfterBytes <= 0) return void setImmediate(this.#onReset);
       }
-      if (this.rate !== null) this.#later(SLICE_MS);
+      this.#budget -= slice.byteLength;
     }
+  }
+
+  /** Bytes that a line of that rate takes now: what it took none of for a moment, up to one slice, however many pieces it comes in. */
+  #mayPass(rate: number): number {
+    const nowMs = Date.now();
+    this.#budget = Math.min(
+      Math.max(1, (rate * SLICE_MS) / 1_000),
+      Math.max(0, this.#budget) + (rate * (nowMs - this.#budgetAtMs)) / 1_000,
+    );
+    this.#budgetAtMs = nowMs;
+    return Math.floor(this.#budget);
   }
 
   #later(ms: number): void {

@@ -22,6 +22,8 @@ export class PlayedRoom {
   readonly #server: WebSocketServer;
   #socket: WebSocket | null = null;
   #generation = 0;
+  /** Added to `welcome`. */
+  also: Partial<Extract<ToConnector, { type: "welcome" }>> = {};
 
   static async start(): Promise<PlayedRoom> {
     const server = new WebSocketServer({ host: "127.0.0.1", port: 0 });
@@ -84,6 +86,13 @@ export class PlayedRoom {
     this.hellos.put(message);
     this.#generation += 1;
     const where = { gateway: TEST_GATEWAY, origin: TEST_ORIGIN, approveOrigin: "http://approve.localhost:8787", rpId: "approve.localhost" };
-    this.say({ type: "welcome", ...where, generation: this.#generation, serverTimeMs: Date.now(), head: message.head ?? null });
+    this.say({
+      type: "welcome",
+      ...where,
+      generation: this.#generation,
+      serverTimeMs: Date.now(),
+      head: message.head ?? null,
+      ...this.also,
+    });
   }
 }

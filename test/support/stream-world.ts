@@ -2,6 +2,7 @@
 import { frameOf } from "../../src/core/message-frames.ts";
 import { encodeFrame } from "../../src/protocol/frame.ts";
 import { vi } from "vitest";
+import { PacedDownlink } from "../../src/connector/downlink.ts";
 import { Streams } from "../../src/connector/streams.ts";
 import { MAX_FRAME_PAYLOAD_BYTES, PROBE_INTERVAL_MS } from "../../src/protocol/limits.ts";
 import type { StreamOpen } from "../../src/protocol/link-messages.ts";
@@ -30,6 +31,9 @@ export class StreamWorld {
     isArrived: true,
     hasArrived: (): boolean => this.uplink.isArrived,
   };
+  readonly downlink: PacedDownlink;
+  /** Heartbeats that the line down asked for. */
+  beats = 0;
   readonly device: AllowedDevice;
   /** What the room answers when it is asked for a sign of life. */
   isHeard: () => Promise<boolean> = () => Promise.resolve(true);
@@ -42,10 +46,16 @@ export class StreamWorld {
     this.device = device;
     this.openclaw = new StubOpenclaw(gateway.port);
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "setTimeout", "clearTimeout"] });
+    this.downlink = new PacedDownlink({
+      clock: () => state.nowMs,
+      beat: () => this.beat(),
+      streams: () => this.streams.count,
+    });
     this.streams = new Streams({
       gateway: this.openclaw,
       admitted: state.admitted,
       uplink: this.uplink,
+      downlink: this.downlink,
       sendFrame: (type, flags, streamId, payload) => this.room.received(encodeFrame(type, flags, streamId, payload)),
       sendData: (streamId, pieces) => {
         for (const piece of pieces) this.room.received(frameOf(streamId, piece));
@@ -60,6 +70,12 @@ export class StreamWorld {
   static async start(): Promise<StreamWorld> {
     const state = await ConnectorState.create();
     return new StreamWorld(state, await LocalGateway.start(), await state.allow());
+  }
+
+  /** A heartbeat leaves; the test says when it is answered. */
+  beat(): void {
+    this.beats += 1;
+    this.downlink.beatSent();
   }
 
   /** A visitor comes: the room opens one more stream. */

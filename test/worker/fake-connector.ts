@@ -134,10 +134,10 @@ export class FakeStream {
     this.#link.frame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#credit.probeValue())));
   }
 
-  /** Grants by hand. */
-  grant(bytes: number): void {
+  /** Grants by hand. @param flags FLAG_SPLIT as over a slow line */
+  grant(bytes: number, flags = 0): void {
     this.#receive.consume(bytes);
-    this.#link.frame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(bytes)));
+    this.#link.frame(encodeFrame(FRAME_CREDIT, flags, this.id, encodeU32(bytes)));
   }
 
   get isBlocked(): boolean {

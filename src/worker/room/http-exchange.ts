@@ -3,7 +3,7 @@ import { brokenAt, encodeClose, legOf } from "../../core/close-code.ts";
 import { fromGateway } from "../../core/header-filter.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
-import { FRAME_CREDIT, FRAME_END, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
+import { FLAG_SPLIT, FRAME_CREDIT, FRAME_END, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import type { StreamOpened } from "../../protocol/link-messages.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/limits.ts";
@@ -25,6 +25,8 @@ export class HttpExchange {
   #writer: WritableStreamDefaultWriter<Uint8Array> | null = null;
   /** Wakes the request body's pump after a grant, or with false when the exchange is over. */
   #onCredit: ((go: boolean) => void) | null = null;
+  /** The last grant said that the line is slow: what there is credit for leaves, and not only whole pieces. */
+  #isSplitting = false;
   #isOver = false;
   #isAnswered = false;
   /** Body that the visitor has not taken yet. */
@@ -54,9 +56,13 @@ export class HttpExchange {
           this.#host.sendFrame(FRAME_END, 0, this.id);
           return;
         }
-        for (let at = 0; at < part.value.byteLength; at += MAX_FRAME_PAYLOAD_BYTES) {
-          const payload = part.value.subarray(at, at + MAX_FRAME_PAYLOAD_BYTES);
-          while (!this.#upstream.spend(payload.byteLength)) if (!(await this.#credit())) return;
+        for (let at = 0; at < part.value.byteLength;) {
+          let payload = part.value.subarray(at, at + MAX_FRAME_PAYLOAD_BYTES);
+          while (!this.#upstream.spend(payload.byteLength)) {
+            if (!(await this.#credit())) return;
+            if (this.#isSplitting && this.#upstream.left > 0) payload = payload.subarray(0, this.#upstream.left);
+          }
+          at += payload.byteLength;
           this.#host.sendData(this.id, [{ payload, flags: 0 }], this.#downstream);
         }
       }
@@ -117,6 +123,7 @@ export class HttpExchange {
     const bytes = decodeU32(frame.payload);
     if (bytes === null) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad credit"));
     this.#upstream.grant(bytes);
+    this.#isSplitting = (frame.flags & FLAG_SPLIT) !== 0;
     this.#wake(true);
   }
 

@@ -304,6 +304,7 @@ export class LinkLeg {
       serverTimeMs: this.#options.now(),
       ...(protocol < 2 ? {} : { head: identity.head }),
       batch: true,
+      split: true,
     });
     admission.linkChanged({ up: true, report: hello.report, version: hello.version });
     this.#options.onReady();

@@ -1,5 +1,5 @@
 /** One relayed browser WebSocket in the room: synchronous, no storage, no timer (PROTOCOL.md ST, CR). */
-import { MessageAssembler, piecesOf } from "../../core/message-frames.ts";
+import { MessageAssembler, piecesOf, splitPiece } from "../../core/message-frames.ts";
 import type { Message, Piece } from "../../core/message-frames.ts";
 import { brokenAt, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
 import { DrainWatch } from "../../core/drain-watch.ts";
@@ -9,7 +9,7 @@ import type { TokenBucket } from "../../core/token-bucket.ts";
 import { WaitingBytes } from "../../core/waiting-bytes.ts";
 import { CLOSE_CUT, CLOSE_TOO_SLOW, TOO_MUCH_AT_ONCE } from "../../protocol/close-codes.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
-import { FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
+import { FLAG_SPLIT, FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame, FrameType } from "../../protocol/frame.ts";
 import {
   BROWSER_BUFFER_HIGH_BYTES,
@@ -208,6 +208,15 @@ export class WsStream {
     const bytes = decodeU32(frame.payload);
     if (bytes === null) return this.reset(1002, brokenAt("room-connector", "bad credit"));
     this.#upstream.grant(bytes);
+    const [first] = this.#queue;
+    // Over a slow line a grant is less than a piece: waiting for the rest would leave the line idle.
+    if (
+      (frame.flags & FLAG_SPLIT) !== 0 &&
+      first !== undefined &&
+      this.#upstream.left > 0 &&
+      first.payload.byteLength > this.#upstream.left
+    )
+      this.#queue.splice(0, 1, ...splitPiece(first, this.#upstream.left));
     let count = 0;
     for (const piece of this.#queue) {
       if (!this.#upstream.spend(piece.payload.byteLength)) break;
