@@ -3,10 +3,21 @@ import http from "node:http";
 import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import type { Piece } from "../core/message-frames.ts";
+import { ReceiveOrder } from "../core/frame-order.ts";
 import { ReceiveCredit } from "../core/stream-credit.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
-import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../protocol/frame.ts";
+import {
+  FRAME_CREDIT,
+  FRAME_DATA,
+  FRAME_END,
+  FRAME_OPENED,
+  FRAME_PROBE,
+  FRAME_RESET,
+  NO_PLACE,
+  decodeU32,
+  encodeU32,
+} from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { GATEWAY_STILL_MS_PER_STEP, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
@@ -17,6 +28,7 @@ import type { Stream, StreamParts } from "./stream.ts";
 export class HttpStream implements Stream {
   readonly device: string;
   readonly expiresAtMs: number;
+  readonly order = new ReceiveOrder();
   readonly #parts: StreamParts & { readonly agent: http.Agent };
   readonly #out: Outgoing;
   readonly #receive = new ReceiveCredit();
@@ -104,7 +116,7 @@ export class HttpStream implements Stream {
       case FRAME_PROBE: {
         if (this.#unsentBytes > PAUSE_ABOVE_BYTES) return this.#credit(0);
         const grant = this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
-        if (grant > 0) this.#credit(grant);
+        if (grant > 0 || (frame.place !== NO_PLACE && this.#receive.isAskedAgain)) this.#credit(grant);
         return;
       }
       default:

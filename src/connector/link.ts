@@ -104,8 +104,8 @@ export class Link {
       admitted: options.admitted,
       now: options.now,
       uplink: this.#frames,
-      sendFrame: (type, flags, streamId, payload) => this.#frames.send(type, flags, streamId, payload),
-      sendData: (streamId, pieces, back) => this.#frames.sendData(streamId, pieces, back),
+      sendFrame: (type, flags, streamId, payload, order) => this.#frames.send(type, flags, streamId, payload, order),
+      sendData: (streamId, pieces, back, order) => this.#frames.sendData(streamId, pieces, back, order),
       isHeard: async () => this.#isUp && (await this.hops.beat.once()) !== null,
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
@@ -227,7 +227,10 @@ export class Link {
       // Beside the commands: one that takes its time must not be what is measured.
       if (message.type === "probe" || message.type === "hops") return this.hops.take(message, () => this.#socket === socket);
       // At once: frames may follow in the same turn.
-      if (message.type === "welcome") this.#frames.isBatching = message.batch ?? false;
+      if (message.type === "welcome") {
+        this.#frames.isBatching = message.batch ?? false;
+        this.#frames.hasPlaces = message.places ?? false;
+      }
       this.#commands.take(message, () => this.#socket === socket);
     });
     socket.on("unexpected-response", (_request, response) => {
@@ -276,14 +279,15 @@ export class Link {
 
   #binary(socket: WebSocket, data: Buffer): void {
     const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-    if (!isBatch(bytes) || !this.#frames.isBatching) {
-      const frame = decodeFrame(bytes);
+    const { isBatching, hasPlaces } = this.#frames;
+    if (!isBatch(bytes) || !isBatching) {
+      const frame = decodeFrame(bytes, hasPlaces);
       return typeof frame === "string" ? socket.close(CLOSE_PROTOCOL, frame) : this.#streams.frame(frame);
     }
-    const error = batchError(bytes);
+    const error = batchError(bytes, hasPlaces);
     if (error !== null) return socket.close(CLOSE_PROTOCOL, error);
     this.#frames.together(() => {
-      for (const frame of framesOf(bytes)) this.#streams.frame(frame);
+      for (const frame of framesOf(bytes, hasPlaces)) this.#streams.frame(frame);
     });
   }
 
@@ -312,6 +316,7 @@ export class Link {
       ...(protocol < 2 ? {} : { head }),
       ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
       batch: true,
+      places: true,
     };
     socket.send(JSON.stringify(inWordsOf(protocol, hello)));
   }

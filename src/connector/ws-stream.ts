@@ -4,6 +4,7 @@ import { WebSocket } from "ws";
 import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
+import { ReceiveOrder } from "../core/frame-order.ts";
 import { ReceiveCredit } from "../core/stream-credit.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
@@ -15,6 +16,7 @@ import {
   FRAME_OPENED,
   FRAME_PROBE,
   FRAME_RESET,
+  NO_PLACE,
   decodeU32,
   encodeU32,
 } from "../protocol/frame.ts";
@@ -42,6 +44,7 @@ export interface WsStreamParts extends StreamParts {
 export class WsStream implements Stream {
   readonly device: string;
   readonly expiresAtMs: number;
+  readonly order = new ReceiveOrder();
   readonly #parts: WsStreamParts;
   readonly #out: Outgoing;
   readonly #receive = new ReceiveCredit();
@@ -185,7 +188,7 @@ export class WsStream implements Stream {
         // Nothing for now: whether the gateway stands still is this end's to say, and the room must not take it for a link that does.
         if (this.#isGatewayBehind) return this.#credit(0);
         const grant = this.#receive.answerProbe(decodeU32(frame.payload) ?? 0);
-        if (grant > 0) this.#credit(grant);
+        if (grant > 0 || (frame.place !== NO_PLACE && this.#receive.isAskedAgain)) this.#credit(grant);
         return;
       }
       case FRAME_CLOSE:

@@ -85,10 +85,17 @@ export class ReceiveCredit {
   #isCountKnown: boolean;
   /** A frame of the other direction left since the last grant of its own: the next ones may take grants along. */
   #hasCompany = false;
+  /** Probes since the last grant. */
+  #asked = 0;
 
   /** @param afterWake the room lost its memory of this stream (CR5) */
   constructor(afterWake = false) {
     this.#isCountKnown = !afterWake;
+  }
+
+  /** Whether the sender asked twice since the last grant: that one is late, or it is lost, and then any frame after it tells (CR4, FR6). */
+  get isAskedAgain(): boolean {
+    return this.#asked > 1;
   }
 
   /**
@@ -122,6 +129,7 @@ export class ReceiveCredit {
   #grantConsumed(): number {
     const grant = this.#consumed;
     this.#consumed = 0;
+    this.#asked = 0;
     this.#open += grant;
     return grant;
   }
@@ -141,6 +149,7 @@ export class ReceiveCredit {
     this.#open = isLost ? INITIAL_CREDIT_BYTES : this.#open + grant;
     this.#consumed = 0;
     this.#isCountKnown = true;
+    this.#asked = grant > 0 ? 0 : this.#asked + 1;
     return grant;
   }
 }

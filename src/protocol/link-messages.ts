@@ -47,6 +47,8 @@ export const linkWelcomeSchema = z.object({
   head: keyLogHeadSchema.nullable().optional(),
   /** The room reads messages of several frames (PROTOCOL.md FR5). */
   batch: z.boolean().optional(),
+  /** The room's frames say their place, and it reads that of others (PROTOCOL.md FR6). */
+  places: z.boolean().optional(),
 });
 /** Asks for a fresh nonce of the connector, to go into a session statement. */
 export const nonceRequestSchema = z.object({ type: z.literal("nonce-request"), id: idSchema });
@@ -169,6 +171,8 @@ export const linkHelloSchema = z.object({
   rotations: z.array(z.string().max(MAX_ROTATION_LINE_CHARS)).max(MAX_ROTATIONS_SHOWN).optional(),
   /** The connector reads messages of several frames (PROTOCOL.md FR5). */
   batch: z.boolean().optional(),
+  /** The connector's frames say their place, and it reads that of others (PROTOCOL.md FR6). */
+  places: z.boolean().optional(),
 });
 /** The generation of `welcome` is on disk. */
 export const linkAckSchema = z.object({ type: z.literal("ack"), generation: z.int() });
