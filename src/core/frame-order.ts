@@ -1,6 +1,6 @@
 /**
- * Whether the frames of one direction of one stream arrive as they were sent, each once (PROTOCOL.md FR6). A frame's place is the number of payload
- * bytes and of frames before it, in 16 bits: it stands in two bytes of the header that are there anyway, and costs an addition.
+ * Whether the frames of one direction of one stream arrive as they were sent, each once and whole (PROTOCOL.md FR6). A frame's place is the number of
+ * payload bytes and of frames up to its end, in 16 bits: it stands in two bytes of the header that are there anyway, and costs an addition.
  */
 import { FLAG_ANEW, NO_PLACE } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
@@ -11,24 +11,24 @@ export const BYTES_TWICE = "bytes came twice";
 
 const PLACES = 0x1_0000;
 
-function placeAfter(place: number, bytes: number): number {
-  return (place + bytes + 1) % PLACES;
+function placeAfter(count: number, bytes: number): number {
+  return (count + bytes + 1) % PLACES;
 }
 
-/** The sending end: where the next frame stands. */
+/** The sending end: how much went before. */
 export class SendOrder {
-  #next: number;
+  #count: number;
   #isAnew: boolean;
 
-  /** @param next place of the first frame @param isAnew the count of what was sent before is lost (CR5): the first frame says so */
-  constructor(next = 0, isAnew = false) {
-    this.#next = next;
+  /** @param count place of the last frame; 0: none @param isAnew what was sent before is not known (CR5): the first frame says that the count begins anew */
+  constructor(count = 0, isAnew = false) {
+    this.#count = count;
     this.#isAnew = isAnew;
   }
 
-  /** Place of the next frame. */
-  get next(): number {
-    return this.#next;
+  /** Place of the last frame, or null while it is not known. */
+  get count(): number | null {
+    return this.#isAnew ? null : this.#count;
   }
 
   /** The flag of the next frame: FLAG_ANEW while no frame has begun the count anew, else 0. */
@@ -38,27 +38,27 @@ export class SendOrder {
 
   /** A frame leaves, with `flag` as it was before. @param bytes of its payload @returns its place */
   take(bytes: number): number {
-    const place = this.#next;
-    this.#next = placeAfter(place, bytes);
+    this.#count = placeAfter(this.#count, bytes);
     this.#isAnew = false;
-    return place;
+    return this.#count;
   }
 }
 
-/** The receiving end: where the next frame must stand. */
+/** The receiving end: how much came. */
 export class ReceiveOrder {
-  #next: number | null;
+  #count: number | null;
+  /** Place of the last frame that this object saw. */
   #last = NO_PLACE;
-  #lastAnew = NO_PLACE;
+  #begin = NO_PLACE;
 
-  /** @param next place of the first frame; null: the count of what came before is lost, and the first frame tells it (CR5) */
-  constructor(next: number | null = 0) {
-    this.#next = next;
+  /** @param count place of the last frame; 0: none; null: not known (CR5), and the first frame tells it */
+  constructor(count: number | null = 0) {
+    this.#count = count;
   }
 
-  /** Place of the next frame, or null while it is not known. */
-  get next(): number | null {
-    return this.#next;
+  /** Place of the last frame, or null while it is not known. */
+  get count(): number | null {
+    return this.#count;
   }
 
   /**
@@ -69,13 +69,15 @@ export class ReceiveOrder {
   take(frame: Pick<Frame, "flags" | "place" | "payload">): typeof BYTES_MISSING | typeof BYTES_TWICE | null {
     const { place } = frame;
     if (place === NO_PLACE) return null;
+    const bytes = frame.payload.byteLength;
     if ((frame.flags & FLAG_ANEW) !== 0) {
-      // Each beginning has a place of its own.
-      if (place === this.#lastAnew) return BYTES_TWICE;
-      this.#lastAnew = place;
-    } else if (this.#next !== null && place !== this.#next) return place === this.#last ? BYTES_TWICE : BYTES_MISSING;
+      // Each sender that begins anew begins with another count.
+      const begin = (place - bytes - 1 + 2 * PLACES) % PLACES;
+      if (begin === this.#begin) return BYTES_TWICE;
+      this.#begin = begin;
+    } else if (this.#count !== null && place !== placeAfter(this.#count, bytes)) return place === this.#last ? BYTES_TWICE : BYTES_MISSING;
     this.#last = place;
-    this.#next = placeAfter(place, frame.payload.byteLength);
+    this.#count = place;
     return null;
   }
 }

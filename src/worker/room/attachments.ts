@@ -40,7 +40,7 @@ export const streamAttachmentSchema = z.object({
   expiresAtMs: z.int(),
   /** Memory holds part of a message: an instance that wakes without it must reset the stream (PROTOCOL.md ST6). */
   holding: z.boolean(),
-  /** Where its next frames stand: sent, received (null: not kept), and where a count that is lost begins anew (PROTOCOL.md FR6). */
+  /** Place of the last frame sent, and received (null: not kept), and what a count that is lost begins anew with (PROTOCOL.md FR6). */
   order: z.tuple([z.int().nullable(), z.int().nullable(), z.int()]).optional(),
   /** When the device was cut and this socket's close was sent; it has not been answered yet. */
   cutAtMs: z.int().optional(),

@@ -28,7 +28,7 @@ import type { StreamAttachment } from "./attachments.ts";
 const CLOSE_POLICY = 1008;
 /** Frames of a stream after a wake for which its order is kept. A tick of a gateway, or a person's message and the first of its answer. */
 const KEPT_ORDERS = 8;
-const ORDER_PLACES = 0x1_0000;
+const BEGINS = 0x1_0000;
 const CLOSE_ABNORMAL = 1006;
 const TEXT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -72,8 +72,8 @@ export class WsStream {
   readonly #downstream: ReceiveCredit;
   readonly #sent: SendOrder;
   readonly #received: ReceiveOrder;
-  /** Where the next instance begins anew, if it has to: each at another place, so that such a frame is not taken for the one before. */
-  readonly #nextAnewAt: number;
+  /** What the next instance begins to count with, if it has to begin anew: each with another number, so that its first frame is not taken for the last one's. */
+  readonly #nextBegin: number;
   /** How often this instance may still keep where frames stand. */
   #ordersToKeep = KEPT_ORDERS;
   readonly #assembler = new MessageAssembler();
@@ -100,7 +100,7 @@ export class WsStream {
     this.#downstream = new ReceiveCredit(afterWake);
     this.#sent = afterWake ? sendOrderOf(attachment) : new SendOrder();
     this.#received = new ReceiveOrder(afterWake ? (attachment.order?.[1] ?? null) : 0);
-    this.#nextAnewAt = ((attachment.order?.[2] ?? 0) + 1) % ORDER_PLACES;
+    this.#nextBegin = ((attachment.order?.[2] ?? 0) + 1) % BEGINS;
     this.#pace = new Pace(BROWSER_MESSAGES, MAX_HELD_MESSAGES, host.nowMs(), host.sharedPace);
   }
 
@@ -244,8 +244,8 @@ export class WsStream {
     if (this.#ordersToKeep === 0 || !this.#host.hasPlaces || this.ws.readyState !== WebSocket.OPEN) return;
     this.#ordersToKeep -= 1;
     const isKept = this.#ordersToKeep > 0;
-    const sent = isKept && this.#sent.flag === 0 ? this.#sent.next : null;
-    this.#attachment = { ...this.#attachment, order: [sent, isKept ? this.#received.next : null, this.#nextAnewAt] };
+    const order: StreamAttachment["order"] = [isKept ? this.#sent.count : null, isKept ? this.#received.count : null, this.#nextBegin];
+    this.#attachment = { ...this.#attachment, order };
     this.ws.serializeAttachment(this.#attachment);
   }
 
