@@ -1,6 +1,7 @@
 /** Bugs that are put in on purpose, one at a time: a checker that never finds anything proves nothing. Some are bugs that were really there. */
 import { BYTES_MISSING, BYTES_TWICE } from "../../src/core/frame-order.ts";
 import type { Plant } from "./build.ts";
+import { START_MS } from "./sim.ts";
 
 const NOTHING = "";
 
@@ -8,10 +9,13 @@ function plant(name: string, file: string, find: string, replace: string): Plant
   return { name, edits: [{ file, find, replace }] };
 }
 
+/** Until then: what is lost last of all shows with the next frame, and none comes. */
+const BAD_UNTIL_MS = 85_000;
+
 /** A line that lost, doubled or changed frames on their way, now and then: after they said their place. */
 function badLine(name: string, happens: string): Plant {
   const put = `    this.#waiting.push({ type, flags: allFlags, streamId, payload, place: isPlaced ? order.take(payloadBytes) : 0 });\n`;
-  return plant(name, "core/frame-sender.ts", put, `${put}    const all = this.#waiting;\n    if (isPlaced && ${happens};\n`);
+  return plant(name, "core/frame-sender.ts", put, `${put}    const all = this.#waiting;\n    if (isPlaced && Date.now() < ${START_MS + BAD_UNTIL_MS} && ${happens};\n`);
 }
 
 export const PLANTS: readonly Plant[] = [

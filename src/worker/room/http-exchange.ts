@@ -158,7 +158,7 @@ export class HttpExchange {
     if (this.#isOver) return;
     this.broke(code, reason);
     this.#host.sendFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason));
-    this.abort(refusalForClose(code));
+    this.abort(refusalForClose(code, reason));
   }
 
   /** For the audit, when the reason names a leg; a visitor that went away is no break: pages do that all the time. */
