@@ -15,7 +15,12 @@ const BAD_UNTIL_MS = 85_000;
 /** A line that lost, doubled or changed frames on their way, now and then: after they said their place. */
 function badLine(name: string, happens: string): Plant {
   const put = `    this.#waiting.push({ type, flags: allFlags, streamId, payload, place: isPlaced ? order.take(payloadBytes) : 0 });\n`;
-  return plant(name, "core/frame-sender.ts", put, `${put}    const all = this.#waiting;\n    if (isPlaced && Date.now() < ${START_MS + BAD_UNTIL_MS} && ${happens};\n`);
+  return plant(
+    name,
+    "core/frame-sender.ts",
+    put,
+    `${put}    const all = this.#waiting;\n    if (isPlaced && Date.now() < ${START_MS + BAD_UNTIL_MS} && ${happens};\n`,
+  );
 }
 
 export const PLANTS: readonly Plant[] = [

@@ -88,12 +88,16 @@ test("[FR6] [CR5] a sender that lost its count begins anew with any frame, and w
 
 test("[FR6] [CR5] [case 31] a first frame after a loss of count that comes twice is found; one of the next loss never is taken for it", () => {
   fc.assert(
-    fc.property(fc.nat({ max: 0xffff }), fc.array(fc.nat({ max: MAX_FRAME_PAYLOAD_BYTES }), { minLength: 1, maxLength: 20 }), (start, all) => {
-      const receiver = new ReceiveOrder();
-      const begins = all.map((bytes, wake) => send(new SendOrder((start + wake) % 0x1_0000, true), bytes));
-      expect(heard(begins, receiver)).toEqual(all.map(() => null));
-      expect(receiver.take(begins.at(-1) as Placed)).toBe(BYTES_TWICE);
-    }),
+    fc.property(
+      fc.nat({ max: 0xffff }),
+      fc.array(fc.nat({ max: MAX_FRAME_PAYLOAD_BYTES }), { minLength: 1, maxLength: 20 }),
+      (start, all) => {
+        const receiver = new ReceiveOrder();
+        const begins = all.map((bytes, wake) => send(new SendOrder((start + wake) % 0x1_0000, true), bytes));
+        expect(heard(begins, receiver)).toEqual(all.map(() => null));
+        expect(receiver.take(begins.at(-1) as Placed)).toBe(BYTES_TWICE);
+      },
+    ),
   );
 });
 

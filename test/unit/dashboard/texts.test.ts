@@ -54,7 +54,9 @@ test("[FR6] [ST9] bytes that were lost or came twice between room and connector 
   expect(told("bytes are missing")).toBe(
     "Connection broke between Gatehouse and the gateway's machine: something that was sent did not arrive, or not in order",
   );
-  expect(told("bytes came twice")).toBe("Connection broke between Gatehouse and the gateway's machine: something that was sent arrived twice");
+  expect(told("bytes came twice")).toBe(
+    "Connection broke between Gatehouse and the gateway's machine: something that was sent arrived twice",
+  );
 });
 
 test("whatever is recorded has words in the activity", () => {
