@@ -3,6 +3,7 @@ import http from "node:http";
 import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import type { Piece } from "../core/message-frames.ts";
+import { ReceiveOrder } from "../core/frame-order.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
 import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
@@ -17,6 +18,7 @@ import type { Stream, StreamParts } from "./stream.ts";
 export class HttpStream implements Stream {
   readonly device: string;
   readonly expiresAtMs: number;
+  readonly order = new ReceiveOrder();
   readonly #parts: StreamParts & { readonly agent: http.Agent };
   readonly #out: Outgoing;
   readonly #in: Incoming;
@@ -104,7 +106,7 @@ export class HttpStream implements Stream {
         return this.#out.granted(decodeU32(frame.payload) ?? 0);
       case FRAME_PROBE: {
         if (this.#unsentBytes > PAUSE_ABOVE_BYTES) return this.#in.withhold();
-        return this.#in.probed(decodeU32(frame.payload) ?? 0);
+        return this.#in.probed(frame);
       }
       default:
         return this.end(1001, "ended", false);

@@ -1,7 +1,8 @@
 /** Credit of the direction from the room (PROTOCOL.md CR); the same for both kinds of stream. */
 import { ReceiveCredit } from "../core/stream-credit.ts";
 import type { CreditAlong } from "../core/stream-credit.ts";
-import { FLAG_SPLIT, FRAME_CREDIT, encodeU32 } from "../protocol/frame.ts";
+import { FLAG_SPLIT, FRAME_CREDIT, NO_PLACE, decodeU32, encodeU32 } from "../protocol/frame.ts";
+import type { Frame } from "../protocol/frame.ts";
 import { PROBE_COUNT_LOST } from "../protocol/limits.ts";
 import type { StreamParts } from "./stream.ts";
 
@@ -32,14 +33,17 @@ export class Incoming implements CreditAlong {
     this.#grant(this.#credit.consume(bytes));
   }
 
-  /** The room asks, and the gateway can take more. @param left credit that the room says it has, or PROBE_COUNT_LOST */
-  probed(left: number): void {
-    if (this.#parts.downlink.isSlow && left !== PROBE_COUNT_LOST) {
+  /** PROBE of the room, and the gateway can take more. */
+  probed({ payload, place }: Frame): void {
+    const left = decodeU32(payload) ?? 0;
+    if (!this.#parts.downlink.isSlow || left === PROBE_COUNT_LOST) this.#grant(this.#credit.answerProbe(left));
+    else {
       this.#isAsked = true;
-      this.#ask();
-      return;
+      if (this.#credit.owedBytes === 0) this.#credit.askedInVain();
+      else this.#ask();
     }
-    this.#grant(this.#credit.answerProbe(left));
+    // Where this frame stands tells the room whether a grant was lost (FR6).
+    if (place !== NO_PLACE && this.#credit.isAskedAgain) this.withhold();
   }
 
   /** Nothing for now, but somebody is there. */

@@ -112,8 +112,8 @@ export class Link {
       now: options.now,
       uplink: this.#frames,
       downlink: this.#downlink,
-      sendFrame: (type, flags, streamId, payload) => this.#frames.send(type, flags, streamId, payload),
-      sendData: (streamId, pieces, back) => this.#frames.sendData(streamId, pieces, back),
+      sendFrame: (type, flags, streamId, payload, order) => this.#frames.send(type, flags, streamId, payload, order),
+      sendData: (streamId, pieces, back, order) => this.#frames.sendData(streamId, pieces, back, order),
       isHeard: async () => this.#isUp && (await this.hops.beat.once()) !== null,
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
@@ -247,6 +247,7 @@ export class Link {
       if (message.type === "welcome") {
         this.#frames.isBatching = message.batch ?? false;
         this.#downlink.canSplit = message.split ?? false;
+        this.#frames.hasPlaces = message.places ?? false;
       }
       this.#commands.take(message, () => this.#socket === socket);
     });
@@ -297,14 +298,15 @@ export class Link {
 
   #binary(socket: WebSocket, data: Buffer): void {
     const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-    if (!isBatch(bytes) || !this.#frames.isBatching) {
-      const frame = decodeFrame(bytes);
+    const { isBatching, hasPlaces } = this.#frames;
+    if (!isBatch(bytes) || !isBatching) {
+      const frame = decodeFrame(bytes, hasPlaces);
       return typeof frame === "string" ? socket.close(CLOSE_PROTOCOL, frame) : this.#streams.frame(frame);
     }
-    const error = batchError(bytes);
+    const error = batchError(bytes, hasPlaces);
     if (error !== null) return socket.close(CLOSE_PROTOCOL, error);
     this.#frames.together(() => {
-      for (const frame of framesOf(bytes)) this.#streams.frame(frame);
+      for (const frame of framesOf(bytes, hasPlaces)) this.#streams.frame(frame);
     });
   }
 
@@ -333,6 +335,7 @@ export class Link {
       ...(protocol < 2 ? {} : { head }),
       ...(log.rotations().length === 0 ? {} : { rotations: [...log.rotations()] }),
       batch: true,
+      places: true,
     };
     socket.send(JSON.stringify(inWordsOf(protocol, hello)));
   }

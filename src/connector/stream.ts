@@ -1,4 +1,5 @@
 /** What one stream is to the table of streams, and what each kind is made of. */
+import type { ReceiveOrder, SendOrder } from "../core/frame-order.ts";
 import type { Piece } from "../core/message-frames.ts";
 import type { CreditAlong } from "../core/stream-credit.ts";
 import type { Frame, FrameType } from "../protocol/frame.ts";
@@ -8,6 +9,8 @@ import type { GatewayTarget } from "./openclaw/openclaw-port.ts";
 export interface Stream {
   readonly device: string;
   readonly expiresAtMs: number;
+  /** Where the room's next frame must stand. */
+  readonly order: ReceiveOrder;
   /** Turns to the gateway; called once, when the table holds the stream. */
   start(): void;
   frame(frame: Frame): void;
@@ -64,10 +67,10 @@ export interface Downlink {
 export interface FrameSink {
   readonly uplink: Uplink;
   readonly downlink: Downlink;
-  /** One frame; arguments as `encodeFrame`'s. */
-  readonly sendFrame: (type: FrameType, flags: number, streamId: number, payload?: Uint8Array) => void;
+  /** One frame; arguments as `encodeFrame`'s, and the order of its stream, if it has one. */
+  readonly sendFrame: (type: FrameType, flags: number, streamId: number, payload?: Uint8Array, order?: SendOrder) => void;
   /** Pieces as DATA; credit of the direction back goes along where it can. */
-  readonly sendData: (streamId: number, pieces: readonly Piece[], back: CreditAlong) => void;
+  readonly sendData: (streamId: number, pieces: readonly Piece[], back: CreditAlong, order?: SendOrder) => void;
 }
 
 /** What every stream gets from the table that holds it. */

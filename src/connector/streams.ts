@@ -1,6 +1,7 @@
 /** The data leg: the table of streams, and what may be opened. */
 import http from "node:http";
 import { brokenAt, encodeClose } from "../core/close-code.ts";
+import { BYTES_TWICE, SendOrder } from "../core/frame-order.ts";
 import { mayReach } from "../core/gateway-paths.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_NOT_FOUND, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../protocol/close-codes.ts";
 import { FRAME_DATA, FRAME_OPEN, FRAME_RESET } from "../protocol/frame.ts";
@@ -13,7 +14,7 @@ import { forwardedHeaders } from "./forwarded-headers.ts";
 import { HandshakePlaces } from "./handshake-places.ts";
 import { HttpStream } from "./http-stream.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
-import type { FrameSink, Stream } from "./stream.ts";
+import type { FrameSink, Stream, StreamParts } from "./stream.ts";
 import { StreamCounts } from "./stream-counts.ts";
 import { WsStream } from "./ws-stream.ts";
 
@@ -42,9 +43,9 @@ export class Streams {
   constructor(options: StreamsOptions) {
     this.#options = {
       ...options,
-      sendFrame: (type, flags, streamId, payload) => {
+      sendFrame: (type, flags, streamId, payload, order) => {
         this.counts.took(type, streamId, payload);
-        options.sendFrame(type, flags, streamId, payload);
+        options.sendFrame(type, flags, streamId, payload, order);
       },
     };
     this.#timer = setInterval(() => this.#tick(), PROBE_INTERVAL_MS);
@@ -60,7 +61,10 @@ export class Streams {
     if (frame.type === FRAME_OPEN) return this.#open(frame);
     const stream = this.#streams.get(frame.streamId);
     this.counts.took(frame.type, frame.streamId, frame.payload);
-    if (stream !== undefined) return stream.frame(frame);
+    if (stream !== undefined) {
+      const wrong = stream.order.take(frame);
+      return wrong === null ? stream.frame(frame) : stream.end(CLOSE_GATEWAY_GONE, brokenAt("room-connector", wrong), true);
+    }
     if (frame.type === FRAME_DATA) this.#reset(frame.streamId, 1001, "unknown stream");
   }
 
@@ -109,6 +113,9 @@ export class Streams {
 
   #open(frame: Frame): void {
     const id = frame.streamId;
+    // An id is used once (FR4): what the first one began would stay behind unseen.
+    const known = this.#streams.get(id);
+    if (known !== undefined) return known.end(CLOSE_GATEWAY_GONE, brokenAt("room-connector", BYTES_TWICE), true);
     let open: StreamOpen;
     try {
       open = openSchema.parse(JSON.parse(new TextDecoder().decode(frame.payload)));
@@ -124,7 +131,9 @@ export class Streams {
       return this.#reset(id, CLOSE_NOT_FOUND, "not found");
     const headers = forwardedHeaders(open, admission.access);
     if (headers === null) return this.#reset(id, CLOSE_PROTOCOL, brokenAt("device-room", "no sound address"));
-    const parts = {
+    const { sendFrame, sendData } = this.#options;
+    const order = new SendOrder();
+    const parts: StreamParts = {
       id,
       open,
       headers,
@@ -132,8 +141,8 @@ export class Streams {
       target: gateway.target,
       uplink: this.#options.uplink,
       downlink: this.#options.downlink,
-      sendFrame: this.#options.sendFrame,
-      sendData: this.#options.sendData,
+      sendFrame: (type, flags, streamId, payload) => sendFrame(type, flags, streamId, payload, order),
+      sendData: (streamId, pieces, back) => sendData(streamId, pieces, back, order),
       now: this.#options.now,
       forget: () => this.#forget(id),
     };

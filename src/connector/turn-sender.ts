@@ -2,6 +2,7 @@
  * Frames to the room: the first of a turn of the event loop leaves at once, those that follow in the same turn leave together (PROTOCOL.md FR5).
  * Data of many bytes waits in its stream until the line has room for it, and streams take turns; what is small goes ahead of it (CR10).
  */
+import type { SendOrder } from "../core/frame-order.ts";
 import { FrameSender } from "../core/frame-sender.ts";
 import { LinkWindow } from "../core/link-window.ts";
 import type { LinkMark } from "../core/link-window.ts";
@@ -63,6 +64,15 @@ export class TurnSender implements Uplink {
     this.#frames.isBatching = isBatching;
   }
 
+  /** Whether both ends said that frames say their place. */
+  get hasPlaces(): boolean {
+    return this.#frames.hasPlaces;
+  }
+
+  set hasPlaces(hasPlaces: boolean) {
+    this.#frames.hasPlaces = hasPlaces;
+  }
+
   get freeBytes(): number {
     return this.#waiting.size > 0 ? 0 : this.#lineBytes;
   }
@@ -88,17 +98,17 @@ export class TurnSender implements Uplink {
     this.#waiting.delete(turn);
   }
 
-  /** Sends one frame at once; arguments as `encodeFrame`'s. */
-  send(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void {
-    this.#frames.put(type, flags, streamId, payload);
+  /** Sends one frame at once; arguments as `encodeFrame`'s. @param order of its stream, if it has one */
+  send(type: FrameType, flags: number, streamId: number, payload?: Uint8Array, order?: SendOrder): void {
+    this.#frames.put(type, flags, streamId, payload, order);
     this.#leave();
   }
 
   /** Sends pieces as DATA, and credit of the direction back with them. */
-  sendData(streamId: number, pieces: readonly Piece[], back: CreditAlong): void {
+  sendData(streamId: number, pieces: readonly Piece[], back: CreditAlong, order?: SendOrder): void {
     let credit = this.isBatching ? back.goAlong() : 0;
     for (const piece of pieces) {
-      this.#frames.putData(streamId, piece, credit);
+      this.#frames.putData(streamId, piece, credit, order);
       credit = 0;
     }
     this.#leave();
@@ -135,6 +145,7 @@ export class TurnSender implements Uplink {
   reset(): void {
     this.#frames.clear();
     this.#frames.isBatching = false;
+    this.#frames.hasPlaces = false;
     this.#waiting.clear();
     this.#window = new LinkWindow();
     this.#unsent = 0;

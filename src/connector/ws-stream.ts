@@ -4,6 +4,7 @@ import { WebSocket } from "ws";
 import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
+import { ReceiveOrder } from "../core/frame-order.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
@@ -32,6 +33,7 @@ export interface WsStreamParts extends StreamParts {
 export class WsStream implements Stream {
   readonly device: string;
   readonly expiresAtMs: number;
+  readonly order = new ReceiveOrder();
   readonly #parts: WsStreamParts;
   readonly #out: Outgoing;
   readonly #in: Incoming;
@@ -175,7 +177,7 @@ export class WsStream implements Stream {
       case FRAME_PROBE: {
         // Nothing for now: whether the gateway stands still is this end's to say, and the room must not take it for a link that does.
         if (this.#isGatewayBehind) return this.#in.withhold();
-        return this.#in.probed(decodeU32(frame.payload) ?? 0);
+        return this.#in.probed(frame);
       }
       case FRAME_CLOSE:
       case FRAME_RESET: {

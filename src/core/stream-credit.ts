@@ -91,10 +91,17 @@ export class ReceiveCredit implements CreditAlong {
   #isCountKnown: boolean;
   /** A frame of the other direction left since the last grant of its own: the next ones may take grants along. */
   #hasCompany = false;
+  /** Probes since the last grant. */
+  #asked = 0;
 
   /** @param afterWake the room lost its memory of this stream (CR5) */
   constructor(afterWake = false) {
     this.#isCountKnown = !afterWake;
+  }
+
+  /** Whether the sender asked twice since the last grant: that one is late, or it is lost, and then any frame after it tells (CR4, FR6). */
+  get isAskedAgain(): boolean {
+    return this.#asked > 1;
   }
 
   /**
@@ -144,12 +151,18 @@ export class ReceiveCredit implements CreditAlong {
   grant(mostBytes: number): number {
     const grant = Math.min(this.#consumed, mostBytes);
     this.#consumed -= grant;
+    if (grant > 0) this.#asked = 0;
     this.#open += grant;
     return grant;
   }
 
   #grantConsumed(): number {
     return this.grant(this.#consumed);
+  }
+
+  /** The sender asks, and nothing is owed: what it waits for is under way, or lost. */
+  askedInVain(): void {
+    this.#asked += 1;
   }
 
   /**
@@ -167,6 +180,8 @@ export class ReceiveCredit implements CreditAlong {
     this.#open = isLost ? INITIAL_CREDIT_BYTES : this.#open + grant;
     this.#consumed = 0;
     this.#isCountKnown = true;
+    if (grant > 0) this.#asked = 0;
+    else this.askedInVain();
     return grant;
   }
 }

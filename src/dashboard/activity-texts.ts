@@ -1,4 +1,5 @@
 /** What the activity list says of one event. */
+import { BYTES_MISSING, BYTES_TWICE } from "../core/frame-order.ts";
 import { LEG_TEXT } from "../core/leg-text.ts";
 import type { AuditEvent } from "../protocol/api.ts";
 import { TOO_MUCH_AT_ONCE } from "../protocol/close-codes.ts";
@@ -95,13 +96,21 @@ const ACTIONS: Readonly<Record<string, string>> = {
 /** Where a connection broke, by leg; what the audit says is any text. */
 const BROKEN: Readonly<Record<string, string>> = LEG_TEXT;
 
+/** What was found on the way, by what a stream's reason says (PROTOCOL.md FR6). */
+const ALTERED: Readonly<Record<string, string>> = {
+  [BYTES_MISSING]: ": something that was sent did not arrive, or not in order",
+  [BYTES_TWICE]: ": something that was sent arrived twice",
+};
+
 /** @returns what happened: an action without a text of its own is shown by its name */
 export function actionText(event: AuditEvent): string {
   const { leg, why } = event.detail;
   if (event.action === "stream-broken") {
     if (why === TOO_MUCH_AT_ONCE) return "A device sent too much at once: its connection was ended";
     const where = typeof leg === "string" ? BROKEN[leg] : undefined;
-    return where === undefined ? "A connection broke" : `Connection broke ${where}`;
+    if (where === undefined) return "A connection broke";
+    const what = typeof why === "string" ? (ALTERED[why] ?? "") : "";
+    return `Connection broke ${where}${what}`;
   }
   const text = ACTIONS[event.action] ?? event.action;
   const { whom } = event.detail;

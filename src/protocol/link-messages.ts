@@ -49,6 +49,8 @@ export const linkWelcomeSchema = z.object({
   batch: z.boolean().optional(),
   /** This room cuts a piece to what credit it has, when CREDIT says so (PROTOCOL.md CR12). */
   split: z.boolean().optional(),
+  /** The room's frames say their place, and it reads that of others (PROTOCOL.md FR6). */
+  places: z.boolean().optional(),
 });
 /** Asks for a fresh nonce of the connector, to go into a session statement. */
 export const nonceRequestSchema = z.object({ type: z.literal("nonce-request"), id: idSchema });
@@ -171,6 +173,8 @@ export const linkHelloSchema = z.object({
   rotations: z.array(z.string().max(MAX_ROTATION_LINE_CHARS)).max(MAX_ROTATIONS_SHOWN).optional(),
   /** The connector reads messages of several frames (PROTOCOL.md FR5). */
   batch: z.boolean().optional(),
+  /** The connector's frames say their place, and it reads that of others (PROTOCOL.md FR6). */
+  places: z.boolean().optional(),
 });
 /** The generation of `welcome` is on disk. */
 export const linkAckSchema = z.object({ type: z.literal("ack"), generation: z.int() });

@@ -15,7 +15,8 @@ import {
   isBatch,
 } from "../../src/protocol/frame.ts";
 import type { Frame } from "../../src/protocol/frame.ts";
-import { decodeClose } from "../../src/core/close-code.ts";
+import { decodeClose, legOf } from "../../src/core/close-code.ts";
+import { BYTES_MISSING, BYTES_TWICE } from "../../src/core/frame-order.ts";
 import { readSession } from "../../src/core/statement.ts";
 import {
   INITIAL_CREDIT_BYTES,
@@ -38,8 +39,14 @@ import type { RoomTaps } from "./worker-socket.ts";
 const NEVER = new Set([
   "more than granted", "bad credit", "bad probe", "unexpected frame", "message kind changed", "message_kind_changed", "text is not UTF-8", "bad answer",
   "unexpected answer", "body before answer", "end before answer", "data before opened", "internal error", "unknown socket", "bad open",
-  "no sound address", "body longer than stated", "body shorter than stated", "malformed control message", "control message too large", "no frames here",
+  "no sound address", BYTES_MISSING, BYTES_TWICE, "body longer than stated", "body shorter than stated", "malformed control message", "control message too large", "no frames here",
 ]); // prettier-ignore
+
+/** @param reason with its leg or without */
+function isNever(reason: string): boolean {
+  const leg = legOf(reason);
+  return NEVER.has(leg === null ? reason : reason.slice(leg.length + 2));
+}
 
 /** What an instance that is not the object any more must not tell a connector: it takes it for the room, or changes who may come in. */
 const FROM_THE_ONE_ROOM = new Set(["welcome", "grant", "cut"]);
@@ -143,7 +150,7 @@ export class Oracle implements RoomTaps {
     if (reason.includes("too much at once") && held !== undefined && upBesideLargest(held) <= MAX_QUEUED_PER_STREAM_BYTES && this.#heldInAll() <= MAX_QUEUED_PER_ROOM_BYTES)
       sim.fail("CR6", `a stream was ended for ${held.up} bytes upwards (${this.#heldInAll()} in all)`); // prettier-ignore
     this.#held.delete(socket);
-    if (NEVER.has(reason) && socket.instance?.isStale !== true)
+    if (isNever(reason) && socket.instance?.isStale !== true)
       sim.fail("honest", `the room closed a ${socket.tags[0] ?? ""} socket: ${code} ${reason}`);
     this.#checkSlow(code, reason);
   }
@@ -197,17 +204,17 @@ export class Oracle implements RoomTaps {
   /** Several in one message only where both ends said that they read that. */
   #framesIn(data: Uint8Array<ArrayBuffer>, by: "room" | "connector"): Iterable<Frame> {
     if (!isBatch(data)) {
-      const frame = decodeFrame(data);
+      const frame = decodeFrame(data, sim.hasPlaces);
       if (typeof frame !== "string") return [frame];
       sim.fail("FR1", `the ${by} sent ${frame}`);
       return [];
     }
-    const error = sim.hasBatches ? batchError(data) : "a batch to an older end";
+    const error = sim.hasBatches ? batchError(data, sim.hasPlaces) : "a batch to an older end";
     if (error !== null) {
       sim.fail("FR5", `the ${by} sent ${error}`);
       return [];
     }
-    const frames = [...framesOf(data)];
+    const frames = [...framesOf(data, sim.hasPlaces)];
     this.batches[by] += 1;
     if (frames.length < 2) sim.fail("FR5", `the ${by} sent a batch of ${frames.length}`);
     return frames;
@@ -251,7 +258,8 @@ export class Oracle implements RoomTaps {
       sim.trace(`room < ${message.type}${message.type === "result" ? ` ${message.ok ? "ok" : (message.refusal ?? "")}` : ""}`);
       return;
     }
-    for (const frame of isBatch(data) ? framesOf(data) : this.#framesIn(data, "connector")) this.#frameFromConnector(link, frame);
+    for (const frame of isBatch(data) ? framesOf(data, sim.hasPlaces) : this.#framesIn(data, "connector"))
+      this.#frameFromConnector(link, frame);
   }
 
   #frameFromConnector(link: WorkerSocket, frame: Frame): void {
@@ -306,7 +314,7 @@ export class Oracle implements RoomTaps {
   #ended(type: number, payload: Uint8Array<ArrayBuffer>, by: string): void {
     const { code, reason } = decodeClose(payload) ?? { code: 0, reason: "" };
     if (type === FRAME_RESET) sim.trace(`${by} > RESET ${code} ${reason}`);
-    if (NEVER.has(reason)) sim.fail("honest", `the ${by} ended a stream: ${code} ${reason}`);
+    if (isNever(reason)) sim.fail("honest", `the ${by} ended a stream: ${code} ${reason}`);
     this.#checkSlow(code, reason);
   }
 

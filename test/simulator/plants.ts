@@ -1,10 +1,26 @@
 /** Bugs that are put in on purpose, one at a time: a checker that never finds anything proves nothing. Some are bugs that were really there. */
+import { BYTES_MISSING, BYTES_TWICE } from "../../src/core/frame-order.ts";
 import type { Plant } from "./build.ts";
+import { START_MS } from "./sim.ts";
 
 const NOTHING = "";
 
 function plant(name: string, file: string, find: string, replace: string): Plant {
   return { name, edits: [{ file, find, replace }] };
+}
+
+/** Until then: what is lost last of all shows with the next frame, and none comes. */
+const BAD_UNTIL_MS = 85_000;
+
+/** A line that lost, doubled or changed frames on their way, now and then: after they said their place. */
+function badLine(name: string, happens: string): Plant {
+  const put = `    this.#waiting.push({ type, flags: allFlags, streamId, payload, place: isPlaced ? order.take(payloadBytes) : 0 });\n`;
+  return plant(
+    name,
+    "core/frame-sender.ts",
+    put,
+    `${put}    const all = this.#waiting;\n    if (isPlaced && Date.now() < ${START_MS + BAD_UNTIL_MS} && ${happens};\n`,
+  );
 }
 
 export const PLANTS: readonly Plant[] = [
@@ -126,6 +142,17 @@ export const PLANTS: readonly Plant[] = [
   plant("what the disk refused is applied from memory later", "connector/link-commands.ts", `this.#askAgain(isCurrent);`, `setTimeout(() => isCurrent() && this.take(message, isCurrent), ASK_AGAIN_MS);`), // prettier-ignore
   plant("a receipt goes out with what is kept beside it", "connector/cuts.ts", `receipt: signedOf(done) };`, `receipt: done };`),
   plant("a full disk ends the connector", "connector/ws-stream.ts", `      try {\n        data = watch.firstFromBrowser(text);\n      } catch {\n        return this.#unkept();\n      }`, `      data = watch.firstFromBrowser(text);`), // prettier-ignore
+  badLine("a frame of data is lost", `type === FRAME_DATA && Math.random() < 0.02) return void all.pop()`),
+  badLine(
+    "a frame of data comes twice",
+    `type === FRAME_DATA && this.isBatching && Math.random() < 0.02) this.#bytes += 0 * all.push(all.at(-1)!) + bytes`,
+  ),
+  badLine("two frames of data change places", `all.length > 1 && Math.random() < 0.2 && [-1, -2].every((i) => all.at(i)!.type === FRAME_DATA)) all.splice(-2, 2, all.at(-1)!, all.at(-2)!)`), // prettier-ignore
+  badLine("a frame of data is cut short", `type === FRAME_DATA && payloadBytes > 0 && Math.random() < 0.02) this.#bytes -= 1 + 0 * all.push({ ...all.pop()!, payload: payload!.subarray(1) })`), // prettier-ignore
+  badLine("granted credit is lost", `type === FRAME_CREDIT && Math.random() < 0.2) return void all.pop()`),
+  plant("where frames stand is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, order };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, order };`), // prettier-ignore
+  plant("a count that begins anew does not say so", "core/frame-order.ts", `return this.#isAnew ? FLAG_ANEW : 0;`, `return 0 * FLAG_ANEW;`),
+  plant("where frames stand is not kept, and nobody notes so", "worker/room/ws-stream.ts", `const isKept = this.#ordersToKeep > 0;`, `const isKept = true;`), // prettier-ignore
   {
     // Storage is what tells an old instance that it is not the object any more.
     name: "a stream is opened without a look at storage",
@@ -146,6 +173,15 @@ export const PLANTS: readonly Plant[] = [
     ],
   },
 ];
+
+/** What the first thing that a checker finds must say, where the name is what counts. */
+export const SAID_OF: Readonly<Record<string, string>> = {
+  "a frame of data is lost": BYTES_MISSING,
+  "a frame of data comes twice": BYTES_TWICE,
+  "two frames of data change places": BYTES_MISSING,
+  "a frame of data is cut short": BYTES_MISSING,
+  "granted credit is lost": BYTES_MISSING,
+};
 
 /** A seed that showed the rarer ones, tried first. */
 export const SHOWN_BY: Readonly<Record<string, number>> = {

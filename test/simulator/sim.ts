@@ -39,6 +39,11 @@ export class Sim {
     return this.seed % 4 !== 0;
   }
 
+  /** Whether both ends say that frames say their place (PROTOCOL.md FR6); in another quarter one is older. */
+  get hasPlaces(): boolean {
+    return this.seed % 4 !== 1;
+  }
+
   /** One line of the trace; the trace of a seed is always the same. */
   trace(text: string): void {
     const line = `${this.scheduler.nowMs - START_MS} ${text}`;

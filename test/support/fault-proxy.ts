@@ -15,6 +15,8 @@ export class ProxiedLane {
   resetAfterBytes: number | null = null;
   /** Sees what is about to pass; may hold this lane or the other one from here on. */
   onBytes: (bytes: Buffer) => void = () => undefined;
+  /** What passes in the place of what came. */
+  alter: (bytes: Buffer) => Buffer = (bytes) => bytes;
   passedBytes = 0;
   readonly #from: Socket;
   readonly #to: Socket;
@@ -31,8 +33,10 @@ export class ProxiedLane {
     this.#from = from;
     this.#to = to;
     this.#onReset = onReset;
-    from.on("data", (bytes: Buffer) => {
-      this.onBytes(bytes);
+    from.on("data", (came: Buffer) => {
+      this.onBytes(came);
+      const bytes = this.alter(came);
+      if (bytes.byteLength === 0) return;
       this.#queue.push({ bytes, dueMs: Date.now() + this.latencyMs });
       this.#queuedBytes += bytes.byteLength;
       if (this.#queuedBytes > QUEUE_BYTES) from.pause();

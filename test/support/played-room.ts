@@ -19,6 +19,8 @@ export class PlayedRoom {
   onPing: () => void = () => undefined;
   /** Every binary message of the connector. */
   onFrames: (message: Uint8Array<ArrayBuffer>) => void = () => undefined;
+  /** Whether it says that frames say their place. */
+  places: boolean | undefined;
   readonly #server: WebSocketServer;
   #socket: WebSocket | null = null;
   #generation = 0;
@@ -86,9 +88,11 @@ export class PlayedRoom {
     this.hellos.put(message);
     this.#generation += 1;
     const where = { gateway: TEST_GATEWAY, origin: TEST_ORIGIN, approveOrigin: "http://approve.localhost:8787", rpId: "approve.localhost" };
+    const places = this.places === undefined ? {} : { places: this.places };
     this.say({
       type: "welcome",
       ...where,
+      ...places,
       generation: this.#generation,
       serverTimeMs: Date.now(),
       head: message.head ?? null,

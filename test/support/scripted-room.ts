@@ -1,6 +1,7 @@
 /** The room's end of a connector's streams: frames in by hand, frames out in order. */
 import { decodeClose, encodeClose } from "../../src/core/close-code.ts";
 import type { Close } from "../../src/core/close-code.ts";
+import type { SendOrder } from "../../src/core/frame-order.ts";
 import {
   FLAG_FIN,
   FLAG_TEXT,
@@ -12,10 +13,12 @@ import {
   FRAME_OPENED,
   FRAME_PROBE,
   FRAME_RESET,
+  NO_PLACE,
   decodeFrame,
   decodeU32,
   encodeFrame,
   encodeU32,
+  hasPlace,
 } from "../../src/protocol/frame.ts";
 import type { Frame } from "../../src/protocol/frame.ts";
 import { openedSchema } from "../../src/protocol/link-messages.ts";
@@ -77,6 +80,8 @@ export class ScriptedStream {
   readonly #room: ScriptedRoom;
   /** Everything that the connector sent on this stream and nobody took yet. */
   readonly frames = new Arrivals<FromConnector>();
+  /** Set: frames say their place (PROTOCOL.md FR6). A test that takes one without sending it has lost a frame. */
+  order: SendOrder | null = null;
 
   constructor(room: ScriptedRoom, id: number) {
     this.#room = room;
@@ -129,9 +134,11 @@ export class ScriptedStream {
     this.raw(FRAME_RESET, encodeClose(code, reason));
   }
 
-  raw(type: number, payload: Uint8Array, flags = 0): void {
+  /** @param times how often it arrives */
+  raw(type: number, payload: Uint8Array, flags = 0, times = 1): void {
     const frame = decodeFrame(encodeFrame(type as Frame["type"], flags, this.id, payload));
     if (typeof frame === "string") throw new Error(frame);
-    this.#room.deliver(frame);
+    const place = this.order !== null && hasPlace(frame.type) ? this.order.take(payload.byteLength) : NO_PLACE;
+    for (let time = 0; time < times; time += 1) this.#room.deliver({ ...frame, place });
   }
 }

@@ -2,10 +2,12 @@
 import { decodeClose, encodeClose } from "../../src/core/close-code.ts";
 import type { Close } from "../../src/core/close-code.ts";
 import { linkProofFields } from "../../src/core/key-log.ts";
-import { MessageAssembler, frameOf, piecesOf } from "../../src/core/message-frames.ts";
+import { MessageAssembler, piecesOf } from "../../src/core/message-frames.ts";
 import type { Message, Piece } from "../../src/core/message-frames.ts";
+import { ReceiveOrder, SendOrder } from "../../src/core/frame-order.ts";
 import { ReceiveCredit, SendCredit } from "../../src/core/stream-credit.ts";
 import {
+  FLAG_ANEW,
   FRAME_CLOSE,
   FRAME_CREDIT,
   FRAME_DATA,
@@ -18,12 +20,13 @@ import {
   decodeFrame,
   decodeU32,
   framesOf,
+  hasPlace,
   isBatch,
-  encodeFrame,
   encodeU32,
+  writeFrame,
 } from "../../src/protocol/frame.ts";
-import type { Frame } from "../../src/protocol/frame.ts";
-import { MAX_FRAME_PAYLOAD_BYTES } from "../../src/protocol/limits.ts";
+import type { Frame, FrameType } from "../../src/protocol/frame.ts";
+import { FRAME_HEADER_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../src/protocol/limits.ts";
 import type { KeyLogHead } from "../../src/protocol/key-log.ts";
 import { openSchema, toConnectorSchema } from "../../src/protocol/link-messages.ts";
 import type { GatewayReport, StreamOpen, ToConnector, ToRoom } from "../../src/protocol/link-messages.ts";
@@ -87,6 +90,12 @@ export class FakeStream {
   ignoresCredit = false;
   /** Bytes of DATA that came. */
   receivedBytes = 0;
+  /** Places of what this end sends, on a link that has them: a test that takes one without sending it has lost a frame. */
+  readonly sent = new SendOrder();
+  /** What was wrong with places of the room, and those with which its count began anew. */
+  readonly wrong: string[] = [];
+  readonly anew: number[] = [];
+  readonly #order = new ReceiveOrder();
   readonly #link: FakeConnector;
   readonly #credit = new SendCredit();
   readonly #receive = new ReceiveCredit();
@@ -99,8 +108,20 @@ export class FakeStream {
     this.open = open;
   }
 
+  #put(type: FrameType, flags: number, payload: Uint8Array = new Uint8Array()): void {
+    this.#link.frame(this.framed(type, flags, payload));
+  }
+
+  /** @returns a frame that may be sent now, with its place */
+  framed(type: FrameType, flags: number, payload: Uint8Array): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(FRAME_HEADER_BYTES + payload.byteLength);
+    const place = this.#link.hasPlaces && hasPlace(type) ? this.sent.take(payload.byteLength) : 0;
+    writeFrame(bytes, 0, type, flags, this.id, payload, place);
+    return bytes;
+  }
+
   opened(status = 101, headers: readonly (readonly [string, string])[] = []): void {
-    this.#link.frame(encodeFrame(FRAME_OPENED, 0, this.id, utf8(JSON.stringify({ status, headers }))));
+    this.#put(FRAME_OPENED, 0, utf8(JSON.stringify({ status, headers })));
   }
 
   /** @returns when the last frame left this end; that takes the room's credit */
@@ -118,26 +139,26 @@ export class FakeStream {
   }
 
   end(): void {
-    this.#link.frame(encodeFrame(FRAME_END, 0, this.id));
+    this.#put(FRAME_END, 0);
   }
 
   close(code: number, reason: string): void {
-    this.#link.frame(encodeFrame(FRAME_CLOSE, 0, this.id, encodeClose(code, reason)));
+    this.#put(FRAME_CLOSE, 0, encodeClose(code, reason));
   }
 
   reset(code: number, reason: string): void {
-    this.#link.frame(encodeFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason)));
+    this.#put(FRAME_RESET, 0, encodeClose(code, reason));
   }
 
   /** Asks for credit, as a connector does every second. */
   probe(): void {
-    this.#link.frame(encodeFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#credit.probeValue())));
+    this.#put(FRAME_PROBE, 0, encodeU32(this.#credit.probeValue()));
   }
 
   /** Grants by hand. @param flags FLAG_SPLIT as over a slow line */
   grant(bytes: number, flags = 0): void {
     this.#receive.consume(bytes);
-    this.#link.frame(encodeFrame(FRAME_CREDIT, flags, this.id, encodeU32(bytes)));
+    this.#put(FRAME_CREDIT, flags, encodeU32(bytes));
   }
 
   get isBlocked(): boolean {
@@ -155,7 +176,7 @@ export class FakeStream {
     let sent = 0;
     for (const { piece, sent: tell } of this.#queue) {
       if (!this.ignoresCredit && !this.#credit.spend(piece.payload.byteLength)) break;
-      this.#link.frame(frameOf(this.id, piece));
+      this.#put(FRAME_DATA, piece.flags, piece.payload);
       tell();
       sent += 1;
     }
@@ -163,6 +184,9 @@ export class FakeStream {
   }
 
   received(frame: Frame): void {
+    const wrong = this.#order.take(frame);
+    if (wrong !== null) this.wrong.push(wrong);
+    if ((frame.flags & FLAG_ANEW) !== 0) this.anew.push(frame.place - frame.payload.byteLength - 1);
     switch (frame.type) {
       case FRAME_DATA: {
         if (!this.#receive.receive(frame.payload.byteLength)) throw new Error("the room sent more than it was granted");
@@ -174,7 +198,7 @@ export class FakeStream {
         }
         if (!this.isGranting) return;
         const grant = this.#receive.consume(frame.payload.byteLength);
-        if (grant > 0) this.#link.frame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+        if (grant > 0) this.#put(FRAME_CREDIT, 0, encodeU32(grant));
         return;
       }
       case FRAME_CREDIT:
@@ -185,7 +209,7 @@ export class FakeStream {
         const left = decodeU32(frame.payload) ?? 0;
         this.probes.put(left);
         const grant = this.isGranting ? this.#receive.answerProbe(left) : 0;
-        if (grant > 0) this.#link.frame(encodeFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant)));
+        if (grant > 0) this.#put(FRAME_CREDIT, 0, encodeU32(grant));
         return;
       }
       case FRAME_END:
@@ -213,6 +237,8 @@ export interface HelloChanges {
   readonly signature?: string;
   /** Says that it reads several frames in one message. */
   readonly batch?: boolean;
+  /** Says that its frames say their place. */
+  readonly places?: boolean;
 }
 
 export class FakeConnector {
@@ -229,6 +255,8 @@ export class FakeConnector {
   generation = 0;
   /** Whether it said that it reads several frames in one message. */
   isBatching = false;
+  /** Whether it said that its frames say their place. */
+  hasPlaces = false;
   /** Such messages of the room so far, and the sizes of all its binary ones. */
   batchCount = 0;
   readonly messageSizes: number[] = [];
@@ -262,6 +290,7 @@ export class FakeConnector {
   async hello(gateway: string, identity: ConnectorIdentity, changes: HelloChanges = {}): Promise<void> {
     const challenge = await this.#challenge.next();
     this.isBatching = changes.batch ?? false;
+    this.hasPlaces = changes.places ?? false;
     const connectorNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
     const protocol = changes.protocol ?? LINK_PROTOCOL;
     const generation = changes.generation ?? 0;
@@ -281,6 +310,7 @@ export class FakeConnector {
       report: changes.report ?? { state: "online" },
       ...(changes.head === undefined ? {} : { head: changes.head }),
       ...(changes.batch === undefined ? {} : { batch: changes.batch }),
+      ...(changes.places === undefined ? {} : { places: changes.places }),
       ...(changes.rotations === undefined ? {} : { rotations: [...changes.rotations] }),
     });
   }
@@ -313,13 +343,13 @@ export class FakeConnector {
     const bytes = new Uint8Array(data);
     this.messageSizes.push(bytes.byteLength);
     if (isBatch(bytes)) {
-      const error = batchError(bytes);
+      const error = batchError(bytes, this.hasPlaces);
       if (error !== null || !this.isBatching) throw new Error(`the room sent a batch: ${error ?? "not asked for"}`);
       this.batchCount += 1;
-      for (const frame of framesOf(bytes)) this.#frame(frame);
+      for (const frame of framesOf(bytes, this.hasPlaces)) this.#frame(frame);
       return;
     }
-    const frame = decodeFrame(bytes);
+    const frame = decodeFrame(bytes, this.hasPlaces);
     if (typeof frame === "string") throw new Error(`the room sent ${frame}`);
     this.#frame(frame);
   }

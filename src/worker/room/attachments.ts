@@ -18,6 +18,8 @@ export const linkAttachmentSchema = z.object({
   report: gatewayReportSchema.nullable(),
   /** The connector reads messages of several frames (PROTOCOL.md FR5). */
   batch: z.boolean().optional(),
+  /** The connector's frames say their place, and it reads that of others (PROTOCOL.md FR6). */
+  places: z.boolean().optional(),
   /** Upper 24 bits of the stream ids that the next instance may use (PROTOCOL.md FR4). */
   nextBlock: z.int(),
   /** Since when the connector knows that somebody waits or streams; null when nobody does. */
@@ -38,6 +40,8 @@ export const streamAttachmentSchema = z.object({
   expiresAtMs: z.int(),
   /** Memory holds part of a message: an instance that wakes without it must reset the stream (PROTOCOL.md ST6). */
   holding: z.boolean(),
+  /** Place of the last frame sent, and received (null: not kept), and what a count that is lost begins anew with (PROTOCOL.md FR6). */
+  order: z.tuple([z.int().nullable(), z.int().nullable(), z.int()]).optional(),
   /** When the device was cut and this socket's close was sent; it has not been answered yet. */
   cutAtMs: z.int().optional(),
 });

@@ -1,9 +1,10 @@
 /** One relayed HTTP exchange in the room: both bodies streamed, never held whole (PROTOCOL.md ST4). */
 import { brokenAt, encodeClose, legOf } from "../../core/close-code.ts";
+import { ReceiveOrder, SendOrder } from "../../core/frame-order.ts";
 import { fromGateway } from "../../core/header-filter.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
-import { CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
-import { FLAG_SPLIT, FRAME_CREDIT, FRAME_END, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
+import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
+import { FLAG_SPLIT, FRAME_CREDIT, FRAME_END, FRAME_PROBE, FRAME_RESET, NO_PLACE, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import type { StreamOpened } from "../../protocol/link-messages.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/limits.ts";
@@ -20,6 +21,8 @@ export class HttpExchange {
   readonly #host: StreamHost;
   readonly #upstream = new SendCredit();
   readonly #downstream = new ReceiveCredit();
+  readonly #sent = new SendOrder();
+  readonly #received = new ReceiveOrder();
   readonly #answer: (response: Response) => void;
   readonly #method: string;
   #writer: WritableStreamDefaultWriter<Uint8Array> | null = null;
@@ -53,7 +56,7 @@ export class HttpExchange {
         if (this.#isOver) break;
         if (!this.#mayCross()) return;
         if (part.done) {
-          this.#host.sendFrame(FRAME_END, 0, this.id);
+          this.#host.sendFrame(FRAME_END, 0, this.id, undefined, this.#sent);
           return;
         }
         for (let at = 0; at < part.value.byteLength;) {
@@ -63,7 +66,7 @@ export class HttpExchange {
             if (this.#isSplitting && this.#upstream.left > 0) payload = payload.subarray(0, this.#upstream.left);
           }
           at += payload.byteLength;
-          this.#host.sendData(this.id, [{ payload, flags: 0 }], this.#downstream);
+          this.#host.sendData(this.id, [{ payload, flags: 0 }], this.#downstream, this.#sent);
         }
       }
     } catch {
@@ -71,6 +74,13 @@ export class HttpExchange {
     } finally {
       if (this.#isOver) await reader?.cancel().catch(() => undefined);
     }
+  }
+
+  /** First for every frame of the connector. @returns false when frames before it are missing, or it came before: that ended the exchange (PROTOCOL.md FR6) */
+  isInOrder(frame: Frame): boolean {
+    const wrong = this.#received.take(frame);
+    if (wrong !== null) this.reset(CLOSE_GATEWAY_GONE, brokenAt("room-connector", wrong));
+    return wrong === null;
   }
 
   /** OPENED: answers the visitor with status and headers; the body follows. */
@@ -133,7 +143,8 @@ export class HttpExchange {
     if (left === null) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad probe"));
     if (this.#unwrittenBytes > 0) return;
     const grant = this.#downstream.answerProbe(left);
-    if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
+    if (grant > 0 || (frame.place !== NO_PLACE && this.#downstream.isAskedAgain))
+      this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant), this.#sent);
   }
 
   /** The connector, the link or a guard ended it. The visitor sees an error status, or a body that breaks off. */
@@ -154,7 +165,7 @@ export class HttpExchange {
     if (this.#isOver) return;
     this.broke(code, reason);
     this.#host.sendFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason));
-    this.abort(refusalForClose(code));
+    this.abort(refusalForClose(code, reason));
   }
 
   /** For the audit, when the reason names a leg; a visitor that went away is no break: pages do that all the time. */
@@ -166,7 +177,7 @@ export class HttpExchange {
   #grant(bytes: number): void {
     if (this.#isOver) return;
     const grant = this.#downstream.consume(bytes);
-    if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
+    if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant), this.#sent);
   }
 
   /** The visitor goes on sending when its session is over, and the alarm that ends it may be late (PROTOCOL.md ST7). */
@@ -179,7 +190,7 @@ export class HttpExchange {
   #credit(): Promise<boolean> {
     if (this.#isOver) return Promise.resolve(false);
     if (this.#upstream.blocked(this.#host.nowMs()) === "probe") {
-      this.#host.sendFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue()));
+      this.#host.sendFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue()), this.#sent);
     }
     return new Promise((resolve) => {
       this.#onCredit = resolve;

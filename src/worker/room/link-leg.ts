@@ -1,6 +1,7 @@
 /** The room's end of the connector's one link: who has it, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
 import type { Piece } from "../../core/message-frames.ts";
 import type { ReceiveCredit } from "../../core/stream-credit.ts";
+import type { SendOrder } from "../../core/frame-order.ts";
 import { FrameSender } from "../../core/frame-sender.ts";
 import type { FrameType } from "../../protocol/frame.ts";
 import {
@@ -94,17 +95,22 @@ export class LinkLeg {
     return this.#frames.isBatching;
   }
 
-  /** Sends one frame (arguments as `encodeFrame`'s); dropped when there is no link. */
-  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void {
-    this.#frames.put(type, flags, streamId, payload);
+  /** Whether frames of the link that is up say their place. */
+  get hasPlaces(): boolean {
+    return this.#frames.hasPlaces;
+  }
+
+  /** Sends one frame (arguments as `encodeFrame`'s, and the order of its stream); dropped when there is no link. */
+  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array, order?: SendOrder): void {
+    this.#frames.put(type, flags, streamId, payload, order);
     if (!this.#isCollecting) this.#frames.flush();
   }
 
   /** Sends pieces as DATA, in as few messages as the connector takes, and credit of the direction back with them. */
-  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit): void {
+  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit, order: SendOrder): void {
     let credit = this.#frames.isBatching ? back.goAlong() : 0;
     for (const piece of pieces) {
-      this.#frames.putData(streamId, piece, credit);
+      this.#frames.putData(streamId, piece, credit, order);
       credit = 0;
     }
     if (!this.#isCollecting) this.#frames.flush();
@@ -254,6 +260,7 @@ export class LinkLeg {
   #up(link: { readonly ws: WebSocket; attachment: LinkAttachment }): void {
     this.#current = link;
     this.#frames.isBatching = link.attachment.batch ?? false;
+    this.#frames.hasPlaces = link.attachment.places ?? false;
   }
 
   #note(link: { readonly ws: WebSocket; attachment: LinkAttachment }, change: Partial<LinkAttachment>): void {
@@ -290,6 +297,7 @@ export class LinkLeg {
       version: hello.version,
       report: hello.report,
       batch: hello.batch ?? false,
+      places: hello.places ?? false,
     };
     ws.serializeAttachment(ready);
     this.#up({ ws, attachment: ready });
@@ -305,6 +313,7 @@ export class LinkLeg {
       ...(protocol < 2 ? {} : { head: identity.head }),
       batch: true,
       split: true,
+      places: true,
     });
     admission.linkChanged({ up: true, report: hello.report, version: hello.version });
     this.#options.onReady();

@@ -1,5 +1,5 @@
 /** Answers of the room in the gateway's place: short, plain, never cached. */
-import { decodeClose } from "../../core/close-code.ts";
+import { decodeClose, legOf } from "../../core/close-code.ts";
 import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { dayEndsMs } from "../../core/usage.ts";
 import type { Frame } from "../../protocol/frame.ts";
@@ -25,16 +25,18 @@ function usedUp(nowMs: number): Response {
   return answer;
 }
 
-/** What a visitor gets whose exchange or upgrade ends with this close before the gateway answered. */
-export function refusalForClose(code: number | null): Response {
+/** What a visitor gets whose exchange or upgrade ends with this close before the gateway answered. @param reason names the leg, if one broke */
+export function refusalForClose(code: number | null, reason = ""): Response {
   if (code === CLOSE_SESSION_OVER) return refusal(401, "Open this address in a browser to sign this device in.\n");
   if (code === CLOSE_CUT) return refusal(403, "This device may no longer connect.\n");
   if (code === CLOSE_BUDGET) return usedUp(Date.now());
   if (code === CLOSE_NOT_FOUND) return refusal(404, "Not found.\n");
+  if (legOf(reason) === "room-connector") return refusal(502, "The gateway's connection broke (room-connector).\n", true);
   return refusal(502, "The gateway did not answer (connector-gateway).\n", true);
 }
 
 /** The same for a CLOSE or RESET frame of the connector. */
 export function refusalFor(frame: Frame): Response {
-  return refusalForClose(decodeClose(frame.payload)?.code ?? null);
+  const close = decodeClose(frame.payload);
+  return refusalForClose(close?.code ?? null, close?.reason);
 }

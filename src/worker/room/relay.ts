@@ -1,5 +1,6 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
 import { brokenAt, decodeClose, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
+import type { SendOrder } from "../../core/frame-order.ts";
 import type { Piece } from "../../core/message-frames.ts";
 import type { ReceiveCredit } from "../../core/stream-credit.ts";
 import { TokenBucket } from "../../core/token-bucket.ts";
@@ -33,7 +34,7 @@ import { exchangeFrame, socketFrame } from "./stream-frames.ts";
 import { StreamTable } from "./stream-table.ts";
 import type { Holdings, PendingUpgrade } from "./stream-table.ts";
 import { Stragglers } from "./stragglers.ts";
-import { WsStream } from "./ws-stream.ts";
+import { WsStream, sendOrderOf } from "./ws-stream.ts";
 import type { Break, StreamHost } from "./ws-stream.ts";
 
 export type RelayOptions = Omit<LinkLegOptions, "onGone" | "onReady">;
@@ -78,14 +79,18 @@ export class Relay implements RelayForAdmission, StreamHost {
     this.#options.wakeBy(atMs);
   }
 
-  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void {
+  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array, order?: SendOrder): void {
     this.#options.admission.meter.bytes += FRAME_HEADER_BYTES + (payload?.byteLength ?? 0);
-    this.#link.sendFrame(type, flags, streamId, payload);
+    this.#link.sendFrame(type, flags, streamId, payload, order);
   }
 
-  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit): void {
+  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit, order: SendOrder): void {
     for (const { payload } of pieces) this.#options.admission.meter.bytes += FRAME_HEADER_BYTES + payload.byteLength;
-    this.#link.sendData(streamId, pieces, back);
+    this.#link.sendData(streamId, pieces, back, order);
+  }
+
+  get hasPlaces(): boolean {
+    return this.#link.hasPlaces;
   }
 
   upstreamLeg(): Leg {
@@ -254,26 +259,27 @@ export class Relay implements RelayForAdmission, StreamHost {
     if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;
     // What the room held of its messages is lost: then the close is not the browser's.
     if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");
-    else this.sendFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason));
+    else this.sendFrame(FRAME_CLOSE, 0, attachment.stream, encodeClose(code, reason), sendOrderOf(attachment));
   }
 
   // --- frames ------------------------------------------------------------------------------------------------------------------
 
   #linkBytes(bytes: Uint8Array<ArrayBuffer>): void {
     this.#link.sawFrame(this.nowMs());
-    if (!isBatch(bytes) || !this.#link.isBatching) {
-      const frame = decodeFrame(bytes);
+    const { isBatching, hasPlaces } = this.#link;
+    if (!isBatch(bytes) || !isBatching) {
+      const frame = decodeFrame(bytes, hasPlaces);
       return typeof frame === "string" ? this.#link.end(CLOSE_PROTOCOL, frame) : this.#frame(frame);
     }
-    const error = batchError(bytes);
+    const error = batchError(bytes, hasPlaces);
     if (error !== null) return this.#link.end(CLOSE_PROTOCOL, error);
-    for (const frame of framesOf(bytes)) this.#frame(frame);
+    for (const frame of framesOf(bytes, hasPlaces)) this.#frame(frame);
   }
 
   #frame(frame: Frame): void {
     const stream = this.#streams.sockets.get(frame.streamId);
     if (stream !== undefined) {
-      if (!this.#guard(stream)) return;
+      if (!this.#guard(stream) || !stream.isInOrder(frame)) return;
       if (frame.type !== FRAME_DATA) return socketFrame(stream, frame);
       if (this.#unsettled !== stream) this.#settle();
       this.#unsettled = stream;
@@ -282,7 +288,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     }
     const exchange = this.#streams.exchanges.get(frame.streamId);
     if (exchange !== undefined) {
-      if (!this.#guardExchange(exchange)) return;
+      if (!this.#guardExchange(exchange) || !exchange.isInOrder(frame)) return;
       exchangeFrame(exchange, frame);
       if (frame.type === FRAME_DATA) this.#keepWithinRoom(exchange.heldBytes);
       return;

@@ -3,13 +3,14 @@ import { MessageAssembler, piecesOf, splitPiece } from "../../core/message-frame
 import type { Message, Piece } from "../../core/message-frames.ts";
 import { brokenAt, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
 import { DrainWatch } from "../../core/drain-watch.ts";
+import { ReceiveOrder, SendOrder } from "../../core/frame-order.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { Pace } from "../../core/token-bucket.ts";
 import type { TokenBucket } from "../../core/token-bucket.ts";
 import { WaitingBytes } from "../../core/waiting-bytes.ts";
-import { CLOSE_CUT, CLOSE_TOO_SLOW, TOO_MUCH_AT_ONCE } from "../../protocol/close-codes.ts";
+import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_TOO_SLOW, TOO_MUCH_AT_ONCE } from "../../protocol/close-codes.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
-import { FLAG_SPLIT, FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, decodeU32, encodeU32 } from "../../protocol/frame.ts";
+import { FLAG_SPLIT, FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, NO_PLACE, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame, FrameType } from "../../protocol/frame.ts";
 import {
   BROWSER_BUFFER_HIGH_BYTES,
@@ -25,6 +26,9 @@ import { closeQuietly } from "./attachments.ts";
 import type { StreamAttachment } from "./attachments.ts";
 
 const CLOSE_POLICY = 1008;
+/** Frames of a stream after a wake for which its order is kept. A tick of a gateway, or a person's message and the first of its answer. */
+const KEPT_ORDERS = 8;
+const BEGINS = 0x1_0000;
 const CLOSE_ABNORMAL = 1006;
 const TEXT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -39,10 +43,12 @@ export interface Break {
 
 /** What a stream needs of its relay. */
 export interface StreamHost {
-  /** Sends one frame on the link (arguments as `encodeFrame`'s); dropped when there is none. */
-  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array): void;
+  /** Sends one frame on the link (arguments as `encodeFrame`'s, and the order of its stream); dropped when there is none. */
+  sendFrame(type: FrameType, flags: number, streamId: number, payload?: Uint8Array, order?: SendOrder): void;
+  /** Whether frames of the link say their place (PROTOCOL.md FR6). */
+  readonly hasPlaces: boolean;
   /** Sends pieces as DATA; credit of the direction back goes along where it can. */
-  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit): void;
+  sendData(streamId: number, pieces: readonly Piece[], back: ReceiveCredit, order: SendOrder): void;
   /** Of all browsers' messages together (PROTOCOL.md CR7). */
   readonly sharedPace: TokenBucket;
   /** Whether this stream's message may grow beyond the first megabyte: one at a time (PROTOCOL.md CR6). */
@@ -64,6 +70,12 @@ export class WsStream {
   readonly #host: StreamHost;
   readonly #upstream: SendCredit;
   readonly #downstream: ReceiveCredit;
+  readonly #sent: SendOrder;
+  readonly #received: ReceiveOrder;
+  /** What the next instance begins to count with, if it has to begin anew: each with another number, so that its first frame is not taken for the last one's. */
+  readonly #nextBegin: number;
+  /** How often this instance may still keep where frames stand. */
+  #ordersToKeep = KEPT_ORDERS;
   readonly #assembler = new MessageAssembler();
   /** Messages that came faster than a browser of ours ever sends wait here (PROTOCOL.md CR7). */
   readonly #pace: Pace<string | ArrayBuffer>;
@@ -86,6 +98,9 @@ export class WsStream {
     this.#host = host;
     this.#upstream = new SendCredit(afterWake);
     this.#downstream = new ReceiveCredit(afterWake);
+    this.#sent = afterWake ? sendOrderOf(attachment) : new SendOrder();
+    this.#received = new ReceiveOrder(afterWake ? (attachment.order?.[1] ?? null) : 0);
+    this.#nextBegin = ((attachment.order?.[2] ?? 0) + 1) % BEGINS;
     this.#pace = new Pace(BROWSER_MESSAGES, MAX_HELD_MESSAGES, host.nowMs(), host.sharedPace);
   }
 
@@ -146,7 +161,7 @@ export class WsStream {
         waitingBytes += piece.payload.byteLength;
       }
     }
-    if (ready.length > 0) this.#host.sendData(this.id, ready, this.#downstream);
+    if (ready.length > 0) this.#sendData(ready);
     if (this.#queue.length === 0) return;
     this.#waiting.came(bytes.byteLength, waitingBytes);
     // A browser cannot be held back: what it sends faster than credit comes waits here, one large message and what is beside it.
@@ -166,7 +181,7 @@ export class WsStream {
       this.#closeAfterQueue = close;
       return;
     }
-    this.#host.sendFrame(FRAME_CLOSE, 0, this.id, close);
+    this.#send(FRAME_CLOSE, close);
     this.#host.forget(this.id);
   }
 
@@ -188,7 +203,7 @@ export class WsStream {
     if (this.#mayTakeMore(unsentBytes)) {
       const grant = this.#downstream.consume(this.#withheldBytes);
       this.#withheldBytes = 0;
-      if (grant > 0) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
+      if (grant > 0) this.#send(FRAME_CREDIT, encodeU32(grant));
     }
     return this.#waiting.bytes + this.#pacedBytes + this.#assembler.heldBytes + unsentBytes;
   }
@@ -201,6 +216,37 @@ export class WsStream {
   /** The event is over, or goes on with other streams: what is held now must survive in the attachment. */
   settle(): void {
     if (!this.#isOver) this.#markHolding();
+  }
+
+  /** First for every frame of the connector. @returns false when frames before it are missing, or it came before: that ended the stream (PROTOCOL.md FR6) */
+  isInOrder(frame: Frame): boolean {
+    const wrong = this.#received.take(frame);
+    if (wrong === null && frame.place !== NO_PLACE) this.#keepOrder();
+    else if (wrong !== null) this.reset(CLOSE_GATEWAY_GONE, brokenAt("room-connector", wrong));
+    return wrong === null;
+  }
+
+  #send(type: FrameType, payload: Uint8Array): void {
+    this.#host.sendFrame(type, 0, this.id, payload, this.#sent);
+    this.#keepOrder();
+  }
+
+  #sendData(pieces: readonly Piece[]): void {
+    this.#host.sendData(this.id, pieces, this.#downstream, this.#sent);
+    this.#keepOrder();
+  }
+
+  /**
+   * Where frames stand must survive a sleep. A room that sleeps often does little in between: then it is exact. One that does much notes once that it
+   * is not kept, and the next instance begins anew. Whoever counts must keep it in the same event.
+   */
+  #keepOrder(): void {
+    if (this.#ordersToKeep === 0 || !this.#host.hasPlaces || this.ws.readyState !== WebSocket.OPEN) return;
+    this.#ordersToKeep -= 1;
+    const isKept = this.#ordersToKeep > 0;
+    const order: StreamAttachment["order"] = [isKept ? this.#sent.count : null, isKept ? this.#received.count : null, this.#nextBegin];
+    this.#attachment = { ...this.#attachment, order };
+    this.ws.serializeAttachment(this.#attachment);
   }
 
   /** CREDIT of the connector. */
@@ -223,10 +269,10 @@ export class WsStream {
       this.#waiting.left(piece.payload.byteLength);
       count += 1;
     }
-    if (count > 0) this.#host.sendData(this.id, this.#queue.splice(0, count), this.#downstream);
+    if (count > 0) this.#sendData(this.#queue.splice(0, count));
     if (this.#queue.length > 0) this.#probe();
     else if (this.#closeAfterQueue !== null) {
-      this.#host.sendFrame(FRAME_CLOSE, 0, this.id, this.#closeAfterQueue);
+      this.#send(FRAME_CLOSE, this.#closeAfterQueue);
       this.#host.forget(this.id);
       return;
     }
@@ -243,7 +289,7 @@ export class WsStream {
       this.#withheldBytes = 0;
       this.#unsentAtProbe = Number.POSITIVE_INFINITY;
       // All of it was granted before the probe came, and is on its way.
-      if (grant === 0) return;
+      if (grant === 0 && (frame.place === NO_PLACE || !this.#downstream.isAskedAgain)) return;
     } else {
       // Nothing for a browser that stands still: its sender gives up. One that is only slow is waited for.
       const unsent = this.ws.bufferedAmount;
@@ -251,7 +297,7 @@ export class WsStream {
       this.#unsentAtProbe = Math.min(unsent, this.#unsentAtProbe);
       if (!isMoving) return;
     }
-    this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant));
+    this.#send(FRAME_CREDIT, encodeU32(grant));
   }
 
   /** CLOSE or RESET of the connector: the browser hears it as the gateway said it. @param isReset the connector's own words, not the gateway's */
@@ -324,7 +370,7 @@ export class WsStream {
     // Without a timer: asked again with every message that has to wait, and the connector grants by itself when the gateway reads.
     const what = this.#upstream.blocked(this.#host.nowMs());
     if (what === "stalled") this.#gatewayTooSlow();
-    else if (what === "probe") this.#host.sendFrame(FRAME_PROBE, 0, this.id, encodeU32(this.#upstream.probeValue()));
+    else if (what === "probe") this.#send(FRAME_PROBE, encodeU32(this.#upstream.probeValue()));
   }
 
   #gatewayTooSlow(): void {
@@ -350,6 +396,12 @@ export class WsStream {
     this.#attachment = { ...this.#attachment, holding };
     this.ws.serializeAttachment(this.#attachment);
   }
+}
+
+/** @returns the order of what a room sends on after it woke (PROTOCOL.md FR6) */
+export function sendOrderOf({ order }: StreamAttachment): SendOrder {
+  const sent = order?.[0] ?? null;
+  return sent === null ? new SendOrder(order?.[2] ?? 0, true) : new SendOrder(sent);
 }
 
 /** Bytes that a message holds in memory, near enough: text counts by UTF-16 units. */

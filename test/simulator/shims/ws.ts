@@ -143,10 +143,11 @@ export class WebSocket extends EventEmitter {
   }
 }
 
-/** Without what an older end does not say (PROTOCOL.md FR5), in the runs that have one. */
+/** Without what an older end does not say (PROTOCOL.md FR5, FR6), in the runs that have one. */
 function asOlder(data: Data): Data {
-  if (sim.hasBatches || typeof data !== "string" || !/^\{"type":"(?:hello|welcome)"/.test(data)) return data;
-  const message = JSON.parse(data) as { batch?: boolean };
-  delete message.batch;
+  if ((sim.hasBatches && sim.hasPlaces) || typeof data !== "string" || !/^\{"type":"(?:hello|welcome)"/.test(data)) return data;
+  const message = JSON.parse(data) as { batch?: boolean; places?: boolean };
+  if (!sim.hasBatches) delete message.batch;
+  if (!sim.hasPlaces) delete message.places;
   return JSON.stringify(message);
 }

@@ -4,7 +4,8 @@ import { PacedDownlink } from "../../../src/connector/downlink.ts";
 import { Incoming } from "../../../src/connector/incoming.ts";
 import type { Downlink, StreamParts } from "../../../src/connector/stream.ts";
 import { SendCredit } from "../../../src/core/stream-credit.ts";
-import { FLAG_SPLIT, decodeU32 } from "../../../src/protocol/frame.ts";
+import { FLAG_SPLIT, FRAME_PROBE, NO_PLACE, decodeU32, encodeU32 } from "../../../src/protocol/frame.ts";
+import type { Frame } from "../../../src/protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, INITIAL_CREDIT_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_MESSAGE_BYTES, PROBE_INTERVAL_MS } from "../../../src/protocol/limits.ts"; // prettier-ignore
 
 const STEP_MS = 10;
@@ -197,11 +198,12 @@ class Line {
     upload.untaken += bytes;
   }
 
-  #probe(_id: number, upload: Upload): void {
+  #probe(id: number, upload: Upload): void {
     const what = upload.credit.blocked(this.nowMs);
     if (what === "stalled") upload.isStalled = true;
     const left = upload.credit.probeValue();
-    if (what === "probe") this.#put(12, () => upload.incoming.probed(left));
+    const frame: Frame = { type: FRAME_PROBE, flags: 0, streamId: id, place: NO_PLACE, payload: encodeU32(left) };
+    if (what === "probe") this.#put(12, () => upload.incoming.probed(frame));
   }
 }
 

@@ -48,6 +48,17 @@ test("[ST9] [CR6] a broken connection is told by its leg; one that was ended for
   expect(told("too much at once")).toBe("A device sent too much at once: its connection was ended");
 });
 
+test("[FR6] [ST9] bytes that were lost or came twice between room and connector are told by that", () => {
+  const event = { id: "e", atMs: 1, gateway: null, gatewayName: null, device: null, actor: "gateway", action: "stream-broken" };
+  const told = (why: string): string => actionText({ ...event, detail: { leg: "room-connector", why } });
+  expect(told("bytes are missing")).toBe(
+    "Connection broke between Gatehouse and the gateway's machine: something that was sent did not arrive, or not in order",
+  );
+  expect(told("bytes came twice")).toBe(
+    "Connection broke between Gatehouse and the gateway's machine: something that was sent arrived twice",
+  );
+});
+
 test("whatever is recorded has words in the activity", () => {
   const folder = path.resolve(import.meta.dirname, "../../../src/worker");
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());

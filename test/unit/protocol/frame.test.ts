@@ -3,21 +3,27 @@ import { expect, test } from "vitest";
 import { FrameSender } from "../../../src/core/frame-sender.ts";
 import { MessageAssembler, frameOf, piecesOf } from "../../../src/core/message-frames.ts";
 import {
+  FLAG_ANEW,
   FLAG_FIN,
   FLAG_TEXT,
   FRAME_BATCH,
   FRAME_CLOSE,
   FRAME_CREDIT,
   FRAME_DATA,
+  FRAME_END,
   FRAME_OPEN,
+  FRAME_PROBE,
   FRAME_RESET,
+  NO_PLACE,
   batchError,
   decodeFrame,
   decodeU32,
   encodeFrame,
   encodeU32,
   framesOf,
+  hasPlace,
   isBatch,
+  writeFrame,
 } from "../../../src/protocol/frame.ts";
 import type { FrameType } from "../../../src/protocol/frame.ts";
 import { MAX_BATCH_BYTES, MAX_FRAME_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";
@@ -36,6 +42,29 @@ test.each([
   ["frame_stream_id", Uint8Array.of(FRAME_CLOSE, 0, 0, 0, 0, 0, 0, 0)],
 ])("[FR2] %s", (error, bytes) => {
   expect(decodeFrame(bytes)).toBe(error);
+});
+
+test("[FR6] between ends with places bytes 2 and 3 say the place, big endian, and flag 4 that the count begins anew; between others they are errors", () => {
+  const bytes = new Uint8Array(9);
+  writeFrame(bytes, 0, FRAME_DATA, FLAG_FIN | FLAG_ANEW, 7, Uint8Array.of(9), 0xabcd);
+  expect([...bytes]).toEqual([3, 5, 0xab, 0xcd, 0, 0, 0, 7, 9]);
+  expect(decodeFrame(bytes, true)).toMatchObject({ type: FRAME_DATA, flags: FLAG_FIN | FLAG_ANEW, streamId: 7, place: 0xabcd });
+  expect(decodeFrame(bytes)).toBe("frame_flags");
+  bytes[1] = FLAG_FIN;
+  expect(decodeFrame(bytes)).toBe("frame_reserved");
+  expect(batchError(batch(bytes.byteLength, bytes))).toBe("frame_reserved");
+  expect(batchError(batch(bytes.byteLength, bytes), true)).toBe(null);
+  expect([...framesOf(batch(bytes.byteLength, bytes), true)]).toMatchObject([{ place: 0xabcd }]);
+});
+
+test("[FR6] what begins a stream, answers it or ends it at once has no place", () => {
+  const types: FrameType[] = [1, 2, 3, 4, 5, 6, 7, 8];
+  expect(types.filter(hasPlace)).toEqual([FRAME_DATA, FRAME_CREDIT, FRAME_END, FRAME_CLOSE, FRAME_PROBE]);
+  for (const type of types.filter((each) => !hasPlace(each))) {
+    expect(decodeFrame(encodeFrame(type, 0, 1), true)).toMatchObject({ place: NO_PLACE });
+    expect(decodeFrame(Uint8Array.of(type, 0, 0, 1, 0, 0, 0, 1), true)).toBe("frame_reserved");
+    expect(decodeFrame(Uint8Array.of(type, FLAG_ANEW, 0, 0, 0, 0, 0, 1), true)).toBe("frame_flags");
+  }
 });
 
 test("[FR1] [case 21] a frame of exactly 64 KiB passes, one byte more does not", () => {
@@ -156,7 +185,7 @@ test.each([true, false])(
         frames.flush();
         expect(frames.waitingBytes).toBe(0);
         expect(readAll(messages).map((frame) => ({ ...frame, payload: Buffer.from(frame.payload) }))).toEqual(
-          sent.map((frame) => ({ ...frame, payload: Buffer.from(frame.payload) })),
+          sent.map((frame) => ({ ...frame, place: NO_PLACE, payload: Buffer.from(frame.payload) })),
         );
         for (const message of messages)
           expect(message.byteLength).toBeLessThanOrEqual(isBatch(message) ? MAX_BATCH_BYTES : MAX_FRAME_BYTES);
