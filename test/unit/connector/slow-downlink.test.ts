@@ -48,7 +48,7 @@ class Upload {
   }
 }
 
-test("[CR12] [CUT2] sixteen uploads fill a line of 512 KiB/s: a cut comes after a second's worth of them, not after sixteen windows", async () => {
+test("[CR12] [CUT2] [case 20] sixteen uploads fill a line of 512 KiB/s: a cut comes after a second's worth of them, not after sixteen windows", async () => {
   const room = await PlayedRoom.start();
   room.also = { split: true };
   let connection = null as ProxiedConnection | null;
