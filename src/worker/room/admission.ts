@@ -61,8 +61,8 @@ export class Admission implements AdmissionForRelay {
   readonly keyLog: KeyLogCopy;
   readonly meter: Meter;
   readonly hops: Hops;
-  /** Cut and suspended devices, asked for every frame; the rows are the truth. */
-  readonly #cut: Set<string>;
+  /** Whether a device is cut or suspended: asked for every frame, so a row is read once and again when it changes. */
+  readonly #stopped = new Map<string, boolean>();
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
   #farewell: (row: PersonRow) => Promise<void> = () => Promise.resolve();
@@ -77,12 +77,6 @@ export class Admission implements AdmissionForRelay {
     this.notices = new Notices(options.ctx, options.env, this.storage, () => this.meter.count("calls"));
     this.keyLog = new KeyLogCopy(this);
     this.hops = new Hops(this);
-    this.#cut = new Set(
-      this.storage
-        .all<DeviceRow>("devices")
-        .filter((row) => row.state === "cut" || row.suspendedAtMs !== undefined)
-        .map((row) => row.id),
-    );
     let kept: number[] | null = null;
     for (const ws of options.ctx.getWebSockets("link")) {
       const attachment = attachmentOf(ws);
@@ -104,7 +98,7 @@ export class Admission implements AdmissionForRelay {
   attach(relay: RelayForAdmission, farewell: (row: PersonRow) => Promise<void>): void {
     this.#relay = relay;
     this.#farewell = farewell;
-    relay.setWaiting(this.storage.all("requests").length > 0);
+    relay.setWaiting(null);
   }
 
   get relay(): RelayForAdmission {
@@ -175,7 +169,18 @@ export class Admission implements AdmissionForRelay {
   }
 
   isCut(device: string): boolean {
-    return this.#cut.has(device);
+    const known = this.#stopped.get(device);
+    if (known !== undefined) return known;
+    const row = this.device(device);
+    // Strangers ask with as many names as they like: only what has a row is kept.
+    if (row === null) return false;
+    const isStopped = row.state === "cut" || row.suspendedAtMs !== undefined;
+    this.#stopped.set(device, isStopped);
+    return isStopped;
+  }
+
+  isAnybodyWaiting(): boolean {
+    return this.storage.hasAny("requests");
   }
 
   mayStream(device: string): boolean {
@@ -304,8 +309,8 @@ export class Admission implements AdmissionForRelay {
 
   saveDevice(row: DeviceRow): void {
     this.storage.put("devices", row.id, row);
-    if (row.state === "cut" || row.suspendedAtMs !== undefined) this.#cut.add(row.id);
-    else this.#cut.delete(row.id);
+    // Read again when it is asked for: a transaction that fails takes the row back.
+    this.#stopped.delete(row.id);
     for (const event of deviceEvents(this.mustMeta().gateway, row)) this.outbox.add(event);
   }
 
