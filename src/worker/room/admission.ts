@@ -11,7 +11,7 @@ import { toBase64url } from "../../protocol/statement-encoding.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
-import { attachmentOf } from "./attachments.ts";
+import type { ReadyLink } from "./attachments.ts";
 import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
 import { budgetReached, mayStream } from "./budget.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
@@ -39,6 +39,8 @@ export interface AdmissionOptions {
   readonly now: () => number;
   readonly random: (bytes: number) => Uint8Array;
   readonly wakeBy: (atMs: number) => void;
+  /** The link that this instance wakes with. */
+  readonly link: ReadyLink | null;
 }
 
 /** @returns the leg that a change of the link broke, or null: it broke none */
@@ -77,18 +79,11 @@ export class Admission implements AdmissionForRelay {
     this.notices = new Notices(options.ctx, options.env, this.storage, () => this.meter.count("calls"));
     this.keyLog = new KeyLogCopy(this);
     this.hops = new Hops(this);
-    let kept: number[] | null = null;
-    for (const ws of options.ctx.getWebSockets("link")) {
-      const attachment = attachmentOf(ws);
-      // Also one that is closing: its close comes next, and then everybody is told.
-      if (attachment?.kind !== "link" || attachment.phase !== "ready") continue;
-      this.#link = { up: true, report: attachment.report };
-      kept = attachment.usage ?? kept;
-    }
+    if (options.link !== null) this.#link = { up: true, report: options.link.attachment.report };
     this.meter = new Meter({
       now: options.now,
       storage: this.storage,
-      kept,
+      kept: options.link?.attachment.usage ?? null,
       keep: (usage) => this.#relay?.keepUsage(usage),
       reached: (level) => budgetReached(this, level),
     });
