@@ -7,7 +7,7 @@ import { accessSchema } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import { ownerActionSchemas, performOwnerAction } from "./owner-actions.ts";
-import type { StateFiles } from "./state-files.ts";
+import type { RaisedAlarm, StateFiles } from "./state-files.ts";
 
 export const hostActionSchema = z.discriminatedUnion("do", [
   z.object({
@@ -49,13 +49,45 @@ function told(problem: KeyLogProblem | null, text: string): HostAnswer {
   return problem === null ? { ok: true, text } : { ok: false, problem: PROBLEM_TEXTS[problem] ?? `Refused: ${problem}.` };
 }
 
+/** What of a running connector a word of the host changes beside what is on disk. */
+export interface RunningParts {
+  readonly log: KeyLog;
+  readonly files: StateFiles;
+  readonly admitted: { alarm(): RaisedAlarm | null; alarmSettled(): void };
+  readonly link: { cutAllOnHost(): Promise<unknown>; readonly keyLog: { sayAlarm(): void } };
+}
+
 /**
- * Carries one action out: judged, appended and on disk before it returns.
+ * The same in a running connector, which may know more than the disk: an alarm that a full disk refused, links and streams.
  *
  * @param nowMs this machine's clock
  * @throws LogWriteError nothing changed
  */
-export async function performOnHost(log: KeyLog, files: StateFiles, action: HostAction, nowMs: number): Promise<HostAnswer> {
+export async function performInRunning(running: RunningParts, action: HostAction, nowMs: number): Promise<HostAnswer> {
+  const { log, files, admitted, link } = running;
+  const answer = await performOnHost(log, files, action, nowMs, () => admitted.alarm());
+  if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
+  if (answer.ok && action.do === "resume") {
+    admitted.alarmSettled();
+    link.keyLog.sayAlarm();
+  }
+  return answer;
+}
+
+/**
+ * Carries one action out: judged, appended and on disk before it returns.
+ *
+ * @param nowMs this machine's clock
+ * @param standing the alarm that stands; what the disk says unless somebody knows more
+ * @throws LogWriteError nothing changed
+ */
+export async function performOnHost(
+  log: KeyLog,
+  files: StateFiles,
+  action: HostAction,
+  nowMs: number,
+  standing: () => RaisedAlarm | null = () => files.read("alarm"),
+): Promise<HostAnswer> {
   switch (action.do) {
     case "policy": {
       const { policy: before } = log.state;
@@ -84,7 +116,7 @@ export async function performOnHost(log: KeyLog, files: StateFiles, action: Host
         `This machine has a new key (${log.state.key.x.slice(0, 12)}…). The old one is worth nothing any more.`,
       );
     case "resume": {
-      const alarm = files.read("alarm");
+      const alarm = standing();
       if (alarm === null) return { ok: true, text: "There is no alarm." };
       files.remove("alarm");
       // Whatever the room says next is the new beginning; it cannot be told apart from the old story any more.

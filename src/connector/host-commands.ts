@@ -9,6 +9,7 @@ import { loadIdentity } from "./identity.ts";
 import { KeyLog, lookAtLog } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
 import type { Options } from "./options.ts";
+import type { RaisedAlarm } from "./state-files.ts";
 
 /** What a running connector says of itself. */
 export interface RunningStatus {
@@ -22,8 +23,15 @@ export interface RunningStatus {
   readonly streams: number;
   readonly head: KeyLogHead;
   readonly alarm: KeyLogAlarm | null;
+  /** Since when, epoch ms; connectors of an older version do not say it. */
+  readonly alarmAtMs?: number | null;
   readonly auditHead: AuditHead | null;
   readonly version: string;
+}
+
+/** @returns what `status` says of the alarm that stands, or that none does */
+export function alarmStatus(alarm: RaisedAlarm | null): Pick<RunningStatus, "alarm" | "alarmAtMs"> {
+  return { alarm: alarm?.alarm ?? null, alarmAtMs: alarm?.atMs ?? null };
 }
 
 /** @returns the running connector's own word, or null when none runs with this state folder */

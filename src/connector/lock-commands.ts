@@ -6,10 +6,11 @@ import type { KeyLogState } from "../core/key-log.ts";
 import { EXIT } from "./exit-codes.ts";
 import { heldBack, hostActionSchema, performOnHost, policyText } from "./host-actions.ts";
 import type { HostAction, HostAnswer } from "./host-actions.ts";
+import { runningStatus } from "./host-commands.ts";
 import { loadIdentity } from "./identity.ts";
 import { KeyLog, keyLogPath, lookAtLog, splitLog } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
-import type { StateFiles } from "./state-files.ts";
+import type { RaisedAlarm, StateFiles } from "./state-files.ts";
 import type { Terminal } from "./terminal.ts";
 
 interface Host {
@@ -41,6 +42,14 @@ export async function act(host: Pick<Host, "terminal" | "files">, action: HostAc
   return answer.ok ? EXIT.done : EXIT.failed;
 }
 
+/** The alarm that stands: on disk, or only in the memory of the connector that runs, when the disk refused it. */
+async function standingAlarm(files: StateFiles): Promise<RaisedAlarm | null> {
+  const running = await runningStatus(files.dir);
+  const kept = files.read("alarm");
+  if (kept !== null || running === null || running.alarm === null) return kept;
+  return { alarm: running.alarm, atMs: running.alarmAtMs ?? Date.now() };
+}
+
 /** `lock show`, `lock verify [file]`, `lock resume`. @returns the exit code */
 export async function lock(host: Host, what: string | undefined, file: string | undefined): Promise<number> {
   const { terminal, files } = host;
@@ -51,7 +60,7 @@ export async function lock(host: Host, what: string | undefined, file: string | 
     return EXIT.usage;
   }
   const state = await lookAtLog(files);
-  const alarm = files.read("alarm");
+  const alarm = await standingAlarm(files);
   terminal.say("lock", summary(state), { ...facts(state), alarm: alarm?.alarm ?? null });
   if (alarm !== null) {
     const when = new Date(alarm.atMs).toISOString();

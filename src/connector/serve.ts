@@ -5,7 +5,8 @@ import { anchoredHead } from "./audit-anchor.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
 import { collectLess } from "./garbage.ts";
-import { performOnHost } from "./host-actions.ts";
+import { performInRunning } from "./host-actions.ts";
+import { alarmStatus } from "./host-commands.ts";
 import { hopLines } from "./hop-lines.ts";
 import { enrolmentIdentity, loadIdentity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
@@ -175,7 +176,7 @@ async function serveOwned(options: Options): Promise<number> {
         openclaw: gateway.report,
         streams: link.streamCount,
         head: log.state.head,
-        alarm: admitted.alarm()?.alarm ?? null,
+        ...alarmStatus(admitted.alarm()),
         auditHead: anchoredHead(files, file.gateway),
         version: VERSION,
       }),
@@ -185,15 +186,7 @@ async function serveOwned(options: Options): Promise<number> {
       },
       cut: (device) =>
         admitted.grants().some((grant) => grant.statement.device === device) ? link.cutOnHost(device) : Promise.resolve({ unknown: true }),
-      host: async (action) => {
-        const answer = await performOnHost(log, files, action, now());
-        if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
-        if (answer.ok && action.do === "resume") {
-          admitted.alarmSettled();
-          link.keyLog.sayAlarm();
-        }
-        return answer;
-      },
+      host: (action) => performInRunning({ log, files, admitted, link }, action, now()),
     });
     let metrics: { readonly close: () => Promise<void> } | null = null;
     const end = async (code: number): Promise<void> => {

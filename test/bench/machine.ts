@@ -44,6 +44,17 @@ export function fileLimit(): string {
   }
 }
 
+/** @returns milliseconds that the main threads of these processes have run, to the microsecond, or null where the system does not tell (Linux does) */
+export function threadMs(pids: readonly number[]): number | null {
+  let sum = 0;
+  for (const pid of pids) {
+    const file = `/proc/${pid}/schedstat`;
+    if (!existsSync(file)) return null;
+    sum += Number(readFileSync(file, "utf8").split(" ", 1)[0]) / 1e6;
+  }
+  return sum;
+}
+
 /** @returns resident MiB of these processes and their children together, or null where the system does not tell */
 export function residentMib(pids: readonly number[]): number | null {
   let bytes = 0;

@@ -40,8 +40,13 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "worker/room/admission.ts",
-        find: `.filter((row) => row.state === "cut" || row.suspendedAtMs !== undefined)`,
-        replace: `.filter(() => false)`,
+        find: `const isStopped = row.state === "cut" || row.suspendedAtMs !== undefined;`,
+        replace: `const isStopped = false;`,
+      },
+      {
+        file: "worker/room/admission.ts",
+        find: `    // Read again when it is asked for: a transaction that fails takes the row back.\n    this.#stopped.delete(row.id);`,
+        replace: `    this.#stopped.set(row.id, row.state === "cut");`,
       },
       {
         file: "worker/room/admission.ts",

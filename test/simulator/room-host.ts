@@ -250,6 +250,15 @@ export class RoomHost {
     };
     const storage = {
       sql: { exec },
+      kv: {
+        get: (key: string): unknown => {
+          const [row] = exec("SELECT value FROM _cf_KV WHERE key = ?", key).toArray();
+          return row === undefined ? undefined : (JSON.parse(String(row["value"])) as unknown);
+        },
+        put: (key: string, value: unknown): void => {
+          exec("INSERT INTO _cf_KV (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, JSON.stringify(value)); // prettier-ignore
+        },
+      },
       transactionSync: <T>(work: () => T): T => {
         check();
         instance.wrote();

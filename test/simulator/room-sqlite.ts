@@ -20,6 +20,8 @@ interface Table {
 }
 
 const database = new DatabaseSync(":memory:");
+// The platform's own, behind `storage.kv`: in the same transactions as every other row.
+database.exec("CREATE TABLE _cf_KV (key TEXT PRIMARY KEY, value TEXT NOT NULL)");
 const prepared = new Map<string, Prepared>();
 const tables = new Map<string, Table>();
 

@@ -135,19 +135,24 @@ export class CutWorld {
     return writeReceipt(body, (bytes) => by.sign(bytes));
   }
 
-  /** Opens a relayed WebSocket of a device. @param accept false: a browser that never answers anything, closes included */
-  async stream(
-    connector: CuttingConnector,
-    device: { readonly id: string; readonly grant: string },
-    accept = true,
-  ): Promise<{ readonly stream: FakeStream; readonly ws: WebSocket; readonly browser: FakeBrowser | null }> {
+  /** Puts a session of a device into the room. @returns its cookie */
+  async session(device: { readonly id: string; readonly grant: string }): Promise<string> {
     const session = `session-${crypto.randomUUID()}`;
     const expiresAtMs = Date.now() + 3_600_000;
     await this.inRoom((storage) =>
       storage.put("sessions", session, { id: session, device: device.id, grant: device.grant, access: "full", expiresAtMs }),
     );
     const sealed = await sealSessionCookie(env, { session, gateway: this.gateway.gateway, device: device.id, expiresAtMs }, Date.now());
-    const answered = ask(`${this.gateway.origin}/`, { cookie: sealed.split(";", 1)[0] ?? "", headers: { upgrade: "websocket" } });
+    return sealed.split(";", 1)[0] ?? "";
+  }
+
+  /** Opens a relayed WebSocket of a device. @param accept false: a browser that never answers anything, closes included */
+  async stream(
+    connector: CuttingConnector,
+    device: { readonly id: string; readonly grant: string },
+    accept = true,
+  ): Promise<{ readonly stream: FakeStream; readonly ws: WebSocket; readonly browser: FakeBrowser | null }> {
+    const answered = ask(`${this.gateway.origin}/`, { cookie: await this.session(device), headers: { upgrade: "websocket" } });
     const stream = await connector.link.streams.next();
     stream.opened();
     const response = await answered;

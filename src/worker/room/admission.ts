@@ -11,7 +11,7 @@ import { toBase64url } from "../../protocol/statement-encoding.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
-import { attachmentOf } from "./attachments.ts";
+import type { ReadyLink } from "./attachments.ts";
 import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
 import { budgetReached, mayStream } from "./budget.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
@@ -39,6 +39,8 @@ export interface AdmissionOptions {
   readonly now: () => number;
   readonly random: (bytes: number) => Uint8Array;
   readonly wakeBy: (atMs: number) => void;
+  /** The link that this instance wakes with. */
+  readonly link: ReadyLink | null;
 }
 
 /** @returns the leg that a change of the link broke, or null: it broke none */
@@ -61,8 +63,8 @@ export class Admission implements AdmissionForRelay {
   readonly keyLog: KeyLogCopy;
   readonly meter: Meter;
   readonly hops: Hops;
-  /** Cut and suspended devices, asked for every frame; the rows are the truth. */
-  readonly #cut: Set<string>;
+  /** Whether a device is cut or suspended: asked for every frame, so a row is read once and again when it changes. */
+  readonly #stopped = new Map<string, boolean>();
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
   #relay: RelayForAdmission | null = null;
   #farewell: (row: PersonRow) => Promise<void> = () => Promise.resolve();
@@ -77,24 +79,11 @@ export class Admission implements AdmissionForRelay {
     this.notices = new Notices(options.ctx, options.env, this.storage, () => this.meter.count("calls"));
     this.keyLog = new KeyLogCopy(this);
     this.hops = new Hops(this);
-    this.#cut = new Set(
-      this.storage
-        .all<DeviceRow>("devices")
-        .filter((row) => row.state === "cut" || row.suspendedAtMs !== undefined)
-        .map((row) => row.id),
-    );
-    let kept: number[] | null = null;
-    for (const ws of options.ctx.getWebSockets("link")) {
-      const attachment = attachmentOf(ws);
-      // Also one that is closing: its close comes next, and then everybody is told.
-      if (attachment?.kind !== "link" || attachment.phase !== "ready") continue;
-      this.#link = { up: true, report: attachment.report };
-      kept = attachment.usage ?? kept;
-    }
+    if (options.link !== null) this.#link = { up: true, report: options.link.attachment.report };
     this.meter = new Meter({
       now: options.now,
       storage: this.storage,
-      kept,
+      kept: options.link?.attachment.usage ?? null,
       keep: (usage) => this.#relay?.keepUsage(usage),
       reached: (level) => budgetReached(this, level),
     });
@@ -104,7 +93,7 @@ export class Admission implements AdmissionForRelay {
   attach(relay: RelayForAdmission, farewell: (row: PersonRow) => Promise<void>): void {
     this.#relay = relay;
     this.#farewell = farewell;
-    relay.setWaiting(this.storage.all("requests").length > 0);
+    relay.setWaiting(null);
   }
 
   get relay(): RelayForAdmission {
@@ -175,7 +164,18 @@ export class Admission implements AdmissionForRelay {
   }
 
   isCut(device: string): boolean {
-    return this.#cut.has(device);
+    const known = this.#stopped.get(device);
+    if (known !== undefined) return known;
+    const row = this.device(device);
+    // Strangers ask with as many names as they like: only what has a row is kept.
+    if (row === null) return false;
+    const isStopped = row.state === "cut" || row.suspendedAtMs !== undefined;
+    this.#stopped.set(device, isStopped);
+    return isStopped;
+  }
+
+  isAnybodyWaiting(): boolean {
+    return this.storage.hasAny("requests");
   }
 
   mayStream(device: string): boolean {
@@ -304,8 +304,8 @@ export class Admission implements AdmissionForRelay {
 
   saveDevice(row: DeviceRow): void {
     this.storage.put("devices", row.id, row);
-    if (row.state === "cut" || row.suspendedAtMs !== undefined) this.#cut.add(row.id);
-    else this.#cut.delete(row.id);
+    // Read again when it is asked for: a transaction that fails takes the row back.
+    this.#stopped.delete(row.id);
     for (const event of deviceEvents(this.mustMeta().gateway, row)) this.outbox.add(event);
   }
 

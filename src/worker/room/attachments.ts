@@ -70,6 +70,22 @@ export function attachmentOf(ws: WebSocket): Attachment | null {
   return parsed.success ? parsed.data : null;
 }
 
+/** The connector's proven link, as an instance that wakes finds it. */
+export interface ReadyLink {
+  readonly ws: WebSocket;
+  attachment: LinkAttachment;
+}
+
+/** @returns the link that was proven and not ended, also one that is closing: its close comes next, and then everybody is told; null: there is none */
+export function readyLinkOf(ctx: DurableObjectState): ReadyLink | null {
+  let ready: ReadyLink | null = null;
+  for (const ws of ctx.getWebSockets("link")) {
+    const attachment = attachmentOf(ws);
+    if (attachment?.kind === "link" && attachment.phase === "ready") ready = { ws, attachment };
+  }
+  return ready;
+}
+
 /** Closes without ever throwing: the platform refuses some codes, long reasons and closed sockets. */
 export function closeQuietly(ws: WebSocket, code = 1000, reason = ""): void {
   try {

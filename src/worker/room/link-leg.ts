@@ -20,13 +20,15 @@ import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
 import { LinkHandshake } from "./link-handshake.ts";
 import type { Hello } from "./link-handshake.ts";
 import { LinkQuestions } from "./link-questions.ts";
-import { attachmentOf, closeQuietly } from "./attachments.ts";
-import type { LinkAttachment } from "./attachments.ts";
+import { closeQuietly } from "./attachments.ts";
+import type { LinkAttachment, ReadyLink } from "./attachments.ts";
 import type { AdmissionForRelay, ConnectorNonce } from "./parts.ts";
 
 export interface LinkLegOptions {
   readonly ctx: DurableObjectState;
   readonly admission: AdmissionForRelay;
+  /** The link that this instance wakes with. */
+  readonly link: ReadyLink | null;
   readonly now: () => number;
   readonly random: (bytes: number) => Uint8Array;
   /** Where owner assertions are made; goes into `welcome`. */
@@ -65,11 +67,7 @@ export class LinkLeg {
     this.#options = options;
     this.#questions = new LinkQuestions({ ...options, send: (message) => this.send(message) });
     this.#handshake = new LinkHandshake(options);
-    for (const ws of options.ctx.getWebSockets("link")) {
-      const attachment = attachmentOf(ws);
-      // Also one that is closing: its close is the event that woke the room, and streams must hear of it.
-      if (attachment?.kind === "link" && attachment.phase === "ready") this.#up({ ws, attachment });
-    }
+    if (options.link !== null) this.#up(options.link);
   }
 
   get isUp(): boolean {

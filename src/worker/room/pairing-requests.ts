@@ -30,7 +30,7 @@ export function endRequest(admission: Admission, row: RequestRow, outcome: Outco
     admission.audit(isDecided ? (who?.role ?? "owner") : "device", `request-${outcome}`, row.device, byWhom(who));
   });
   notices.device(row.device, tell);
-  admission.relay.setWaiting(storage.all("requests").length > 0);
+  admission.relay.setWaiting(admission.isAnybodyWaiting());
   void notices.inboxes("decide", (inbox) => inbox.drop({ gateway, request: row.id }));
 }
 

@@ -48,8 +48,10 @@ export interface AdmissionForRelay {
   acknowledged(generation: number): void;
   /** Looked up once per stream. */
   session(session: string, nowMs: number): AdmittedSession | null;
-  /** Memory only: asked for every frame. */
+  /** Asked for every frame: one row is read at the first of a device, and when that row has changed. */
   isCut(device: string): boolean;
+  /** Whether a device waits at the door for the owner's word. */
+  isAnybodyWaiting(): boolean;
   /** Asked once per stream: the day's budget may be used up, then only the owner's devices may. */
   mayStream(device: string): boolean;
   readonly meter: Meter;
@@ -87,8 +89,8 @@ export interface RelayForAdmission {
   connectedDevices(): ReadonlySet<string>;
   /** Ends the link and with it every stream. */
   endLink(code: number, reason: string): void;
-  /** A device waits at the door or not: decides the heartbeat together with open streams. */
-  setWaiting(waiting: boolean): void;
+  /** A device waits at the door or not: decides the heartbeat together with open streams. Null: to be looked up where no stream decides it. */
+  setWaiting(waiting: boolean | null): void;
 }
 
 /**

@@ -47,7 +47,8 @@ export class Relay implements RelayForAdmission, StreamHost {
   readonly #stragglers: Stragglers;
   /** What the room passes on of all browsers together before their own shares count. */
   readonly sharedPace: TokenBucket;
-  #isWaiting = false;
+  /** Whether a device waits at the door; null: to be looked up when it matters. */
+  #isWaiting: boolean | null = null;
   /** Time of the event that is being handled; the clock stands still meanwhile. */
   #eventMs: number | null = null;
   /** The stream that got DATA last in this event: whether it holds part of a message shows when no more follows. */
@@ -162,7 +163,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     this.#link.end(code, reason);
   }
 
-  setWaiting(waiting: boolean): void {
+  setWaiting(waiting: boolean | null): void {
     this.#isWaiting = waiting;
     this.#tellBusy();
   }
@@ -417,6 +418,6 @@ export class Relay implements RelayForAdmission, StreamHost {
   }
 
   #tellBusy(): void {
-    this.#link.setBusy(this.#isWaiting || this.#streams.size > 0);
+    this.#link.setBusy(this.#streams.size > 0 || (this.#isWaiting ??= this.#options.admission.isAnybodyWaiting()));
   }
 }

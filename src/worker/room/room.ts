@@ -13,7 +13,7 @@ import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { Admission } from "./admission.ts";
-import { attachmentOf, closeQuietly } from "./attachments.ts";
+import { attachmentOf, closeQuietly, readyLinkOf } from "./attachments.ts";
 import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
 import { cut, endUnanswered } from "./cuts.ts";
 import { exportReceipt, receiptView } from "./receipts.ts";
@@ -72,9 +72,11 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     const wakeBy = (atMs: number): void => this.#clock.wakeBy(atMs);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ROOM_PING, ROOM_PONG));
     void ctx.blockConcurrencyWhile(() => this.#clock.learn());
-    this.#admission = new Admission({ ctx, env, config, now, random, wakeBy });
+    const link = readyLinkOf(ctx);
+    this.#admission = new Admission({ ctx, env, config, now, random, wakeBy, link });
     this.#relay = new Relay({
       ctx,
+      link,
       admission: this.#admission,
       now,
       random,

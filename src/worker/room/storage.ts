@@ -14,6 +14,18 @@ const DOCUMENTS = [
 ] as const; // prettier-ignore
 type DocumentTable = (typeof DOCUMENTS)[number];
 
+const TABLES: readonly string[] = [
+  ...DOCUMENTS.map((table) => `${table} (id TEXT PRIMARY KEY, json TEXT NOT NULL)`),
+  "blocked (device TEXT PRIMARY KEY)",
+  "nonces (nonce TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL)",
+  "key_log (seq INTEGER PRIMARY KEY, hash TEXT NOT NULL, line TEXT NOT NULL, grant_id TEXT)",
+  "audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hash TEXT NOT NULL, digest TEXT NOT NULL, line TEXT NOT NULL)",
+  "outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL)",
+];
+const SCHEMA = TABLES.join("; ");
+/** Under this key a room keeps the schema that its tables were made by. Not in a table: the first look must not need one. */
+const SCHEMA_KEY = "gatehouse-schema";
+
 /** What receipts of an older version do not say. */
 const NOT_SAID = { deniedAtMs: null, why: null } as const;
 
@@ -24,14 +36,20 @@ export class RoomStorage {
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
-    for (const table of DOCUMENTS) storage.sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY, json TEXT NOT NULL)`);
-    storage.sql.exec("CREATE TABLE IF NOT EXISTS blocked (device TEXT PRIMARY KEY)");
-    storage.sql.exec("CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL)");
-    storage.sql.exec("CREATE TABLE IF NOT EXISTS key_log (seq INTEGER PRIMARY KEY, hash TEXT NOT NULL, line TEXT NOT NULL, grant_id TEXT)");
-    storage.sql.exec(
-      "CREATE TABLE IF NOT EXISTS audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hash TEXT NOT NULL, digest TEXT NOT NULL, line TEXT NOT NULL)",
-    );
-    storage.sql.exec("CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL)");
+    this.#makeTables();
+  }
+
+  /**
+   * Once for each schema, all or nothing. A wake only looks: SQLite takes even a `CREATE TABLE IF NOT EXISTS` that does nothing for a write, and what
+   * a room sends waits for its writes.
+   */
+  #makeTables(): void {
+    const { kv, sql } = this.#storage;
+    if (kv.get<string>(SCHEMA_KEY) === SCHEMA) return;
+    this.transaction(() => {
+      for (const table of TABLES) sql.exec(`CREATE TABLE IF NOT EXISTS ${table}`);
+      kv.put(SCHEMA_KEY, SCHEMA);
+    });
   }
 
   /** @returns bytes of the whole database */
@@ -62,6 +80,11 @@ export class RoomStorage {
       .exec<{ json: string }>(`SELECT json FROM ${table} ORDER BY rowid`)
       .toArray()
       .map((row) => JSON.parse(row.json) as T);
+  }
+
+  /** Whether the table has any row at all. */
+  hasAny(table: DocumentTable): boolean {
+    return this.#storage.sql.exec(`SELECT 1 FROM ${table} LIMIT 1`).toArray().length > 0;
   }
 
   put(table: DocumentTable, id: string, value: object): void {

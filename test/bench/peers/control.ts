@@ -11,6 +11,8 @@ import { processTree } from "../machine.ts";
 export interface BenchControl extends ControlPlane {
   /** Takes every room out of memory and closes its sockets, as a platform that moves an object does. @returns when all are gone */
   evictRooms(): Promise<void>;
+  /** Takes every room out of memory and leaves its sockets open, as the platform does with one that is idle. @returns when all are gone */
+  hibernateRooms(): Promise<void>;
   /** SIGKILL to workerd and what started it. @returns starts it again on the same disk; fulfilled when it answers */
   crash(): Promise<() => Promise<BenchControl>>;
 }
@@ -46,16 +48,18 @@ async function runBenchControl(options: Required<ControlOptions>): Promise<Bench
   const child = start({ args, env, onLine: (line) => void (line === "evicted" && evicted()) });
   child.process.once("exit", () => failed(new Error(`the control plane ended instead\n${child.tail()}`)));
   await child.line((line) => line === "ready", "The control plane");
+  const evict = (signal: NodeJS.Signals): Promise<void> =>
+    new Promise((resolve, reject) => {
+      [evicted, failed] = [resolve, reject];
+      child.process.kill(signal);
+    });
   return {
     appOrigin: `http://localhost:${publicPort}`,
     approveOrigin: `http://approve.localhost:${publicPort}`,
     port,
     child,
-    evictRooms: () =>
-      new Promise((resolve, reject) => {
-        [evicted, failed] = [resolve, reject];
-        child.process.kill("SIGUSR2");
-      }),
+    evictRooms: () => evict("SIGUSR2"),
+    hibernateRooms: () => evict("SIGWINCH"),
     crash: async () => {
       const ended = once(child.process, "exit");
       for (const pid of processTree(child.process.pid ?? 0).toReversed()) process.kill(pid, "SIGKILL");

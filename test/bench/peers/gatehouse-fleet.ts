@@ -72,6 +72,7 @@ export async function gatehouseFleet({ rooms, devicesPerRoom, gatewayPort, token
       devices: devices.length,
       target: (socket) => ({ url, headers: devices[socket % devices.length]?.headers ?? {} }),
       memory,
+      relayPids: () => workerdPids(control.child.process.pid ?? 0),
       grown: { empty, rooms: withRooms, devices: withDevices },
       linkUps: () => connectors.map(ups),
       linkUp: async (room, times) => {
@@ -81,6 +82,7 @@ export async function gatehouseFleet({ rooms, devicesPerRoom, gatewayPort, token
         while (ups(connector) <= times) await once(lines, "data");
         return performance.now();
       },
+      hibernate: () => control.hibernateRooms(),
       crash: async () => {
         const again = await control.crash();
         return async () => {

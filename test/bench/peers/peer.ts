@@ -37,6 +37,9 @@ export interface Fleet {
   /** Where the n-th socket dials: one room after the other. */
   target(socket: number): Target;
   memory(): Memory;
+  relayPids(): readonly number[];
+  /** Takes every room out of memory, its sockets stay open; fulfilled when all are. Where the bench can. */
+  hibernate?(): Promise<void>;
   /** Memory before the first room, with all rooms, and with their devices. */
   readonly grown: { readonly empty: Memory; readonly rooms: Memory; readonly devices: Memory };
   stop(): Promise<void>;

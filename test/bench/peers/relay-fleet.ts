@@ -34,6 +34,7 @@ export async function relayFleet({ rooms, port, relay, relayPids, connect }: Par
       devices: null,
       target: (socket) => ({ url: `ws://127.0.0.1:${port}/rooms/${socket % rooms}`, headers: BROWSER_HEADERS }),
       memory,
+      relayPids,
       grown: { empty, rooms: withRooms, devices: withRooms },
       stop,
     };

@@ -1,6 +1,6 @@
 /**
  * One workerd with one Worker, as a process: `workerd.ts gatehouse <port> <state folder> <checkout> <public port>` or `workerd.ts mux <port> <state folder>`.
- * SIGUSR2 takes every room out of memory and closes its sockets. Without the second workerd that `wrangler dev` puts in front for its own purposes: on Cloudflare there is none either, and it would hide what relays cost.
+ * SIGUSR2 takes every room out of memory and closes its sockets, SIGWINCH does so and leaves them open, as the platform does with an idle one. Without the second workerd that `wrangler dev` puts in front for its own purposes: on Cloudflare there is none either, and it would hide what relays cost.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -60,19 +60,20 @@ const own =
 const runtime = new Miniflare(convertV4MiniflareOptions({ ...common, ...own } as V4Options));
 await runtime.ready;
 process.stdout.write("ready\n");
-if (kind !== "mux")
-  process.on("SIGUSR2", () => {
-    void (async () => {
-      for (const id of await runtime.listDurableObjectIds("ROOM")) await evict(id);
-      process.stdout.write("evicted\n");
-    })();
-  });
+if (kind !== "mux") {
+  const all = async (webSockets: "close" | "hibernate"): Promise<void> => {
+    for (const id of await runtime.listDurableObjectIds("ROOM")) await evict(id, webSockets);
+    process.stdout.write("evicted\n");
+  };
+  process.on("SIGUSR2", () => void all("close"));
+  process.on("SIGWINCH", () => void all("hibernate"));
+}
 
 /** A room that is just answering somebody is not taken out at once: the runtime waits a moment for it, and gives up. */
-async function evict(id: string): Promise<void> {
+async function evict(id: string, webSockets: "close" | "hibernate"): Promise<void> {
   for (let tries = 1; ; tries += 1)
     try {
-      return await runtime.unsafeEvictDurableObject(WORKER, "Room", { id, webSockets: "close" });
+      return await runtime.unsafeEvictDurableObject(WORKER, "Room", { id, webSockets });
     } catch (error) {
       if (tries === EVICTION_TRIES) throw error;
     }

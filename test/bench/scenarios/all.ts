@@ -12,6 +12,6 @@ import { slowReader } from "./slow-reader.ts";
 import { LARGE, LARGEST, SMALL } from "./trips.ts";
 import { wake } from "./wake.ts";
 
-export const SCENARIOS: readonly Scenario[] = [...SMALL, ...LARGE, ...FAR, slowReader, oneRoom, LARGEST, ...FLEET];
+export const SCENARIOS: readonly Scenario[] = [...SMALL, ...LARGE, ...FAR, slowReader, oneRoom, LARGEST, ...FLEET, wake];
 
-export const OWN_SCENARIOS: readonly OwnScenario[] = [herd, cut, cutToken, recover, wake, api];
+export const OWN_SCENARIOS: readonly OwnScenario[] = [herd, cut, cutToken, recover, api];

@@ -1,0 +1,110 @@
+/** `gatehouse lock` beside a running connector: an alarm that a full disk refused stands in its memory alone, and is told and settled as any other. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { performInRunning } from "../../../src/connector/host-actions.ts";
+import { alarmStatus } from "../../../src/connector/host-commands.ts";
+import { Link } from "../../../src/connector/link.ts";
+import { listenLocally } from "../../../src/connector/local-control.ts";
+import { lock } from "../../../src/connector/lock-commands.ts";
+import { Terminal } from "../../../src/connector/terminal.ts";
+import { ConnectorState } from "../../support/connector-state.ts";
+import { StubOpenclaw } from "../../support/local-gateway.ts";
+import { PlayedRoom } from "../../support/played-room.ts";
+
+/** Remembers instead of printing. */
+class QuietTerminal extends Terminal {
+  said: string[] = [];
+
+  constructor() {
+    super({ json: false });
+  }
+
+  override say(_event: string, text: string): void {
+    this.said.push(text);
+  }
+
+  override fail(_event: string, text: string): void {
+    this.said.push(text);
+  }
+}
+
+let room: PlayedRoom;
+let state: ConnectorState;
+let link: Link;
+let terminal: QuietTerminal;
+let local: ReturnType<typeof listenLocally>;
+
+beforeEach(async () => {
+  room = await PlayedRoom.start();
+  state = await ConnectorState.create(room.origin);
+  terminal = new QuietTerminal();
+  const { files, identity, admitted, log } = state;
+  const gateway = new StubOpenclaw(1);
+  link = new Link({
+    files,
+    identity,
+    admitted,
+    log,
+    gateway,
+    version: "0.0.0-test",
+    now: () => state.nowMs,
+    onStatus: () => undefined,
+    onAlarm: () => undefined,
+  });
+  const never = (): Promise<never> => Promise.reject(new Error("nobody asks for this"));
+  local = listenLocally(files.dir, {
+    status: () => alarmStatus(admitted.alarm()),
+    hops: never,
+    cut: never,
+    host: (action) => performInRunning({ log, files, admitted, link }, action, state.nowMs),
+  });
+  await local.ready;
+  link.start();
+  await room.next("ack");
+  const write = files.write.bind(files) as (name: string, content: unknown) => void;
+  vi.spyOn(files, "write").mockImplementation((name, content) => {
+    if (name === "alarm") throw new Error("ENOSPC");
+    write(name, content);
+  });
+});
+
+afterEach(async () => {
+  link.stop();
+  await local.close();
+  await room.stop();
+  vi.restoreAllMocks();
+});
+
+/** What `gatehouse lock …` says, in a process that sees the disk and the running connector's socket. */
+async function said(what?: string): Promise<{ readonly code: number; readonly text: string }> {
+  terminal.said = [];
+  const code = await lock({ terminal, files: state.files, yes: false }, what, undefined);
+  return { code, text: terminal.said.join("\n") };
+}
+
+/** The next that the room hears of alarms: each link ends what it says by itself with whether one stands. */
+async function alarmWord(): Promise<string> {
+  for (;;) {
+    const message = await room.said.next();
+    if (message.type === "alarm") return message.alarm;
+    if (message.type === "alarm-over") return "none";
+  }
+}
+
+test("[KL6] [case 47] an alarm that the disk refuses: `lock` shows it, `lock resume` names it and settles it whole, and the next link raises none", async () => {
+  expect(await alarmWord()).toBe("none");
+  // The room has forgotten what it had acknowledged.
+  state.files.write("roomHead", { seq: 9, hash: "A".repeat(43) });
+  room.drop();
+  expect([await alarmWord(), await alarmWord()]).toEqual(["room-rolled-back", "room-rolled-back"]);
+  expect(state.files.read("alarm")).toBe(null);
+  expect(await said()).toMatchObject({ code: 1, text: expect.stringContaining(`ALARM since ${new Date(state.nowMs).toISOString()}`) as unknown }); // prettier-ignore
+  expect(await said("resume")).toEqual({ code: 0, text: "The alarm (room-rolled-back) is settled. New devices are admitted again." });
+  expect(await alarmWord()).toBe("none");
+  expect(state.admitted.alarm()).toBe(null);
+  expect(await said()).toMatchObject({ code: 0, text: expect.not.stringContaining("ALARM") as unknown });
+  expect(await said("resume")).toEqual({ code: 0, text: "There is no alarm." });
+  expect(await alarmWord()).toBe("none");
+  room.drop();
+  expect(await alarmWord()).toBe("none");
+  expect(state.admitted.alarm()).toBe(null);
+});
