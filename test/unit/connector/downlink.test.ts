@@ -99,7 +99,7 @@ class Line {
       sendFrame: (_type, flags, _id, payload) => {
         this.credits += 1;
         const bytes = decodeU32((payload ?? expect.unreachable()) as Uint8Array<ArrayBuffer>) ?? expect.unreachable();
-        this.#after(this.tripMs / 2, () => this.#granted(id, upload, bytes, (flags & FLAG_SPLIT) !== 0));
+        this.#after(this.tripMs / 2, () => this.#granted(upload, bytes, (flags & FLAG_SPLIT) !== 0));
       },
     } satisfies Partial<StreamParts> as unknown as StreamParts;
     const upload = new Upload(new Incoming(parts));
@@ -111,7 +111,7 @@ class Line {
   send(id: number, bytes: number): void {
     const upload = this.uploads.get(id) ?? expect.unreachable();
     upload.waiting.push(bytes);
-    this.#leave(id, upload, false);
+    this.#leave(upload, false);
   }
 
   async until(holds: () => boolean, withinMs: number): Promise<void> {
@@ -150,7 +150,7 @@ class Line {
   #tick(): void {
     if (this.downlink.isReminding()) for (const { incoming } of this.uploads.values()) incoming.remind();
     // A browser goes on sending, so the room looks again.
-    for (const [id, upload] of this.uploads) if (upload.waiting.length > 0) this.#probe(id, upload);
+    for (const upload of this.uploads.values()) if (upload.waiting.length > 0) this.#probe(upload);
   }
 
   #take(id: number, upload: Upload): void {
@@ -168,21 +168,21 @@ class Line {
     this.#items.push({ left: bytes, arrive });
   }
 
-  #granted(id: number, upload: Upload, bytes: number, isSplitting: boolean): void {
+  #granted(upload: Upload, bytes: number, isSplitting: boolean): void {
     upload.credit.grant(bytes);
     upload.longestWithoutWordMs = Math.max(upload.longestWithoutWordMs, this.nowMs - upload.lastGrantMs);
     upload.lastGrantMs = this.nowMs;
-    this.#leave(id, upload, isSplitting);
+    this.#leave(upload, isSplitting);
   }
 
   /** As `src/worker/room/ws-stream.ts` does. */
-  #leave(id: number, upload: Upload, isSplitting: boolean): void {
+  #leave(upload: Upload, isSplitting: boolean): void {
     let mayCut = isSplitting;
     for (let left = upload.waiting[0]; left !== undefined; [left] = upload.waiting) {
       let bytes = Math.min(left, MAX_FRAME_PAYLOAD_BYTES);
       if (mayCut && upload.credit.left > 0) bytes = Math.min(bytes, upload.credit.left);
       mayCut = false;
-      if (!upload.credit.spend(bytes)) return this.#probe(id, upload);
+      if (!upload.credit.spend(bytes)) return this.#probe(upload);
       const isLast = bytes === left;
       if (isLast) upload.waiting.shift();
       else upload.waiting[0] = left - bytes;
@@ -197,7 +197,7 @@ class Line {
     upload.untaken += bytes;
   }
 
-  #probe(_id: number, upload: Upload): void {
+  #probe(upload: Upload): void {
     const what = upload.credit.blocked(this.nowMs);
     if (what === "stalled") upload.isStalled = true;
     const left = upload.credit.probeValue();
