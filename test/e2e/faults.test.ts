@@ -288,7 +288,6 @@ test("[CR12] [CUT6] [case 20] over a downlink of 256 KiB/s that eight uploads fi
     return receipt.gateway.state === "done";
   });
   await until(() => cut.isOver);
-  console.log("AHEAD", (passedAtEnd ?? Infinity) - passedAtCut);
   expect((passedAtEnd ?? Infinity) - passedAtCut).toBeLessThan((UPLOADS * INITIAL_CREDIT_BYTES) / 2);
   await flowing([neighbour]);
   expect([world.linkLosses(), history.endings.filter(({ stream }) => stream !== cut.name)]).toEqual([losses, []]);

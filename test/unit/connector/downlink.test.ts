@@ -360,3 +360,22 @@ test("[CR12] [CR4] whoever waits only because the line is slow hears a word ever
     expect(isStalled).toBe(false);
   }
 });
+
+test("[CR12] a stream that ends while it waits for its turn has none; what it was lent is the others'", () => {
+  let nowMs = 0;
+  const downlink: PacedDownlink = new PacedDownlink({ clock: () => nowMs, beat: () => downlink.beatSent(), streams: () => 3 });
+  downlink.beatSent();
+  downlink.received(1, INITIAL_CREDIT_BYTES);
+  nowMs = 2_000;
+  downlink.beatAnswered();
+  expect(downlink.isSlow).toBe(true);
+  downlink.lent(1, INITIAL_CREDIT_BYTES);
+  const turns: string[] = [];
+  const [ended, other] = [() => turns.push("ended"), () => turns.push("other")];
+  downlink.waitForTurn(ended);
+  downlink.waitForTurn(other);
+  expect([turns, downlink.isWaiting(ended)]).toEqual([[], true]);
+  downlink.leave(2, ended);
+  downlink.leave(1, () => undefined);
+  expect(turns).toEqual(["other"]);
+});

@@ -95,10 +95,13 @@ test("[CR12] answers that come at once while the window is used double it, until
 test("[CR12] a quick answer to a heartbeat that left before the window was what it is says nothing about it", () => {
   const credit = lending();
   const window = credit.freeBytes(3_000);
-  for (let each = 0; each < 3; each += 1) credit.beat(3_000);
-  credit.lend(1, window);
+  credit.beat(3_000);
+  credit.beat(3_005);
+  credit.received(1, window, 3_010, 1);
+  credit.answered(3_010);
+  expect(credit.freeBytes(3_010)).toBe(2 * window);
   credit.received(1, 2 * window, 3_030, 1);
-  for (let each = 0; each < 3; each += 1) credit.answered(3_030);
+  credit.answered(3_030);
   expect(credit.freeBytes(3_030)).toBe(2 * window);
 });
 
