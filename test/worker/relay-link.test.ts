@@ -167,7 +167,7 @@ test.each([
   ["unknown type", frameFor(9, 0, 1)],
   ["type 0", frameFor(0, 0, 1)],
   ["unknown flag", frameFor(3, 4, 1)],
-  ["flag on CREDIT", frameFor(4, 1, 1)],
+  ["unknown flag on CREDIT", frameFor(4, 2, 1)],
   ["reserved bytes", new Uint8Array([3, 0, 1, 0, 0, 0, 0, 1])],
   ["stream 0", frameFor(3, 0, 0)],
   ["one byte more than 64 KiB", new Uint8Array(65_537).fill(3, 0, 1).fill(1, 7, 8)],

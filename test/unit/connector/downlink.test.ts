@@ -100,7 +100,7 @@ class Line {
       sendFrame: (_type, flags, _id, payload) => {
         this.credits += 1;
         const bytes = decodeU32((payload ?? expect.unreachable()) as Uint8Array<ArrayBuffer>) ?? expect.unreachable();
-        this.#after(this.tripMs / 2, () => this.#granted(id, upload, bytes, (flags & FLAG_SPLIT) !== 0));
+        this.#after(this.tripMs / 2, () => this.#granted(upload, bytes, (flags & FLAG_SPLIT) !== 0));
       },
     } satisfies Partial<StreamParts> as unknown as StreamParts;
     const upload = new Upload(new Incoming(parts));
@@ -112,7 +112,7 @@ class Line {
   send(id: number, bytes: number): void {
     const upload = this.uploads.get(id) ?? expect.unreachable();
     upload.waiting.push(bytes);
-    this.#leave(id, upload, false);
+    this.#leave(upload, false);
   }
 
   async until(holds: () => boolean, withinMs: number): Promise<void> {
@@ -151,7 +151,7 @@ class Line {
   #tick(): void {
     if (this.downlink.isReminding()) for (const { incoming } of this.uploads.values()) incoming.remind();
     // A browser goes on sending, so the room looks again.
-    for (const [id, upload] of this.uploads) if (upload.waiting.length > 0) this.#probe(id, upload);
+    for (const upload of this.uploads.values()) if (upload.waiting.length > 0) this.#probe(upload);
   }
 
   #take(id: number, upload: Upload): void {
@@ -169,21 +169,21 @@ class Line {
     this.#items.push({ left: bytes, arrive });
   }
 
-  #granted(id: number, upload: Upload, bytes: number, isSplitting: boolean): void {
+  #granted(upload: Upload, bytes: number, isSplitting: boolean): void {
     upload.credit.grant(bytes);
     upload.longestWithoutWordMs = Math.max(upload.longestWithoutWordMs, this.nowMs - upload.lastGrantMs);
     upload.lastGrantMs = this.nowMs;
-    this.#leave(id, upload, isSplitting);
+    this.#leave(upload, isSplitting);
   }
 
   /** As `src/worker/room/ws-stream.ts` does. */
-  #leave(id: number, upload: Upload, isSplitting: boolean): void {
+  #leave(upload: Upload, isSplitting: boolean): void {
     let mayCut = isSplitting;
     for (let left = upload.waiting[0]; left !== undefined; [left] = upload.waiting) {
       let bytes = Math.min(left, MAX_FRAME_PAYLOAD_BYTES);
       if (mayCut && upload.credit.left > 0) bytes = Math.min(bytes, upload.credit.left);
       mayCut = false;
-      if (!upload.credit.spend(bytes)) return this.#probe(id, upload);
+      if (!upload.credit.spend(bytes)) return this.#probe(upload);
       const isLast = bytes === left;
       if (isLast) upload.waiting.shift();
       else upload.waiting[0] = left - bytes;
@@ -198,11 +198,11 @@ class Line {
     upload.untaken += bytes;
   }
 
-  #probe(id: number, upload: Upload): void {
+  #probe(upload: Upload): void {
     const what = upload.credit.blocked(this.nowMs);
     if (what === "stalled") upload.isStalled = true;
     const left = upload.credit.probeValue();
-    const frame: Frame = { type: FRAME_PROBE, flags: 0, streamId: id, place: NO_PLACE, payload: encodeU32(left) };
+    const frame: Frame = { type: FRAME_PROBE, flags: 0, streamId: 1, place: NO_PLACE, payload: encodeU32(left) };
     if (what === "probe") this.#put(12, () => upload.incoming.probed(frame));
   }
 }
@@ -361,4 +361,23 @@ test("[CR12] [CR4] whoever waits only because the line is slow hears a word ever
     expect(longestWithoutWordMs).toBeLessThan(10_000);
     expect(isStalled).toBe(false);
   }
+});
+
+test("[CR12] a stream that ends while it waits for its turn has none; what it was lent is the others'", () => {
+  let nowMs = 0;
+  const downlink: PacedDownlink = new PacedDownlink({ clock: () => nowMs, beat: () => downlink.beatSent(), streams: () => 3 });
+  downlink.beatSent();
+  downlink.received(1, INITIAL_CREDIT_BYTES);
+  nowMs = 2_000;
+  downlink.beatAnswered();
+  expect(downlink.isSlow).toBe(true);
+  downlink.lent(1, INITIAL_CREDIT_BYTES);
+  const turns: string[] = [];
+  const [ended, other] = [() => turns.push("ended"), () => turns.push("other")];
+  downlink.waitForTurn(ended);
+  downlink.waitForTurn(other);
+  expect([turns, downlink.isWaiting(ended)]).toEqual([[], true]);
+  downlink.leave(2, ended);
+  downlink.leave(1, () => undefined);
+  expect(turns).toEqual(["other"]);
 });

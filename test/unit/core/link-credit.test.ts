@@ -92,6 +92,19 @@ test("[CR12] answers that come at once while the window is used double it, until
   expect(credit.freeBytes(nowMs)).toBe(Infinity);
 });
 
+test("[CR12] a quick answer to a heartbeat that left before the window was what it is says nothing about it", () => {
+  const credit = lending();
+  const window = credit.freeBytes(3_000);
+  credit.beat(3_000);
+  credit.beat(3_005);
+  credit.received(1, window, 3_010, 1);
+  credit.answered(3_010);
+  expect(credit.freeBytes(3_010)).toBe(2 * window);
+  credit.received(1, 2 * window, 3_030, 1);
+  credit.answered(3_030);
+  expect(credit.freeBytes(3_030)).toBe(2 * window);
+});
+
 test("[CR12] few bytes that come at once prove nothing: the window stays", () => {
   const credit = lending();
   const before = credit.freeBytes(3_000);
