@@ -10,7 +10,8 @@ import type { Child } from "./children.ts";
 export const OPENCLAW_VERSION = "2026.9.6";
 
 const POLL_MS = 200;
-const READY_WITHIN_MS = 120_000;
+/** Ends what hangs: on an idle machine it takes ten seconds, on a busy one a dozen times as long. */
+const READY_WITHIN_MS = 240_000;
 
 function nodeFirst(): NodeJS.ProcessEnv {
   // OpenClaw's install and command line refuse other Node versions than the one that leads the PATH.
