@@ -11,10 +11,13 @@ const HANGS_MS = 60_000;
 /** The same for what is asked until it is true: the runner's own 1 s would. */
 const POLLS = { poll: { timeout: HANGS_MS / 2 } };
 
-// Every folder that a test, workerd or Chromium makes lies in this one and is gone with it: the thousands of a run would stay on the machine.
-const temporary = mkdtempSync(path.join(realpathSync(os.tmpdir()), "gatehouse-tests-"));
-process.env["TMPDIR"] = temporary;
-process.on("exit", () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
+// Every folder that a test, workerd or Chromium makes lies in one and is gone with it: the thousands of a run would stay on the machine.
+// This file is read more than once in a run.
+if (!path.basename(os.tmpdir()).startsWith("gatehouse-tests-")) {
+  const temporary = mkdtempSync(path.join(realpathSync(os.tmpdir()), "gatehouse-tests-"));
+  process.env["TMPDIR"] = temporary;
+  process.on("exit", () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
+}
 
 export default defineConfig({
   test: {

@@ -20,6 +20,7 @@ import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
 import { serve, up } from "./serve.ts";
 import { DamagedStateError, StateFiles } from "./state-files.ts";
+import { MAX_STATE_PATH_BYTES } from "./state-lock.ts";
 import { Terminal } from "./terminal.ts";
 
 function bakedOrigin(): string | undefined {
@@ -98,6 +99,11 @@ async function main(argv: readonly string[]): Promise<number> {
   };
   const run = commands[command];
   const files = new StateFiles(values.state ?? process.env["GATEHOUSE_STATE"] ?? path.join(os.homedir(), ".gatehouse"));
+  const pathBytes = Buffer.byteLength(files.dir);
+  if (pathBytes > MAX_STATE_PATH_BYTES)
+    throw new UsageError(
+      `The path of the state folder has ${pathBytes} bytes, and sockets in it allow ${MAX_STATE_PATH_BYTES}. Name a shorter one with --state <dir> or GATEHOUSE_STATE.`,
+    );
   const app = values.app ?? process.env["GATEHOUSE_APP_ORIGIN"] ?? bakedOrigin();
   try {
     return await run({

@@ -25,6 +25,12 @@ export interface HeldElsewhere {
 const LINK = /^lock\.(\d{1,9})$/;
 const SOCKET = /^lock-[0-9a-f]{12}\.sock$/;
 
+/** Path of a socket, without its end: 108 bytes on Linux, 104 on macOS and the BSDs (`sun_path`, unix(7) and unix(4)). */
+const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
+/** The longest path of a state folder that leaves room for the sockets in it, in bytes; Windows has pipes, which do not lie in it. */
+export const MAX_STATE_PATH_BYTES =
+  process.platform === "win32" ? Number.POSITIVE_INFINITY : MAX_SOCKET_PATH_BYTES - "/lock-0123456789ab.sock".length;
+
 /** Nobody listens; `ECONNRESET`: whoever did is ending in this very moment. */
 const NOBODY: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOENT", "ECONNRESET"]);
 
@@ -100,7 +106,8 @@ export async function takeState(dir: string): Promise<StateLock | HeldElsewhere>
     if (process.platform !== "win32") chmodSync(path.join(dir, name), 0o600);
     for (;;) {
       const top = newest(dir);
-      const holder = top === null ? null : await dial(pathOf(dir, top.socket));
+      // A folder that was copied may name a socket elsewhere: whoever holds that one does not hold this folder.
+      const holder = top === null || !SOCKET.test(top.socket) ? null : await dial(pathOf(dir, top.socket));
       if (holder !== null) {
         await close(null);
         holder.unref();

@@ -35,7 +35,7 @@ export async function scratch(): Promise<string> {
 
 /** Copies the state of a connector that runs: without its socket, and without a file that it is writing and renames at any moment. */
 export function copyState(from: string, to: string): void {
-  cpSync(from, to, { recursive: true, filter: (file) => !/\.(?:sock|tmp)$/.test(file) });
+  cpSync(from, to, { recursive: true, verbatimSymlinks: true, filter: (file) => !/\.(?:sock|tmp)$/.test(file) });
 }
 
 /** Starts the built connector against a gateway; `args` follow the command. */

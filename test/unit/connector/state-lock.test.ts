@@ -1,11 +1,11 @@
 /** One connector per state folder: races for it, holders that die, and standbys that hear of it. */
-import { mkdtempSync, readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, symlinkSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { root, start } from "../../../scripts/children.ts";
 import type { Child } from "../../../scripts/children.ts";
-import { takeState } from "../../../src/connector/state-lock.ts";
+import { MAX_STATE_PATH_BYTES, takeState } from "../../../src/connector/state-lock.ts";
 import type { StateLock } from "../../../src/connector/state-lock.ts";
 
 const children: Child[] = [];
@@ -43,6 +43,36 @@ test("[LINK11] the second is told that the first has it, and gets it when that o
   await first.release(null);
   expect(second.isMine ? null : await second.gone()).toBe(null);
   await (await mine(dir)).release(null);
+});
+
+test("[LINK11] a copied folder whose lock names a socket elsewhere is nobody's, however long that name", async () => {
+  const original = folder();
+  const first = await mine(original);
+  const [lock] = readdirSync(original).filter((entry) => entry.startsWith("lock."));
+  const socket = readlinkSync(path.join(original, lock ?? ""));
+  for (const elsewhere of [original, `/${"y".repeat(200)}`]) {
+    const copy = folder();
+    symlinkSync(path.join(elsewhere, socket), path.join(copy, "lock.1"));
+    await (await mine(copy)).release(null);
+  }
+  await first.release(null);
+});
+
+test("a folder whose path is as long as allowed can be had; one byte more is refused in words before anything is made", async () => {
+  const base = folder();
+  const longest = path.join(base, "z".repeat(MAX_STATE_PATH_BYTES - Buffer.byteLength(base) - 1));
+  await (await mine(longest)).release(null);
+  let said = "";
+  const child = start({
+    args: [path.join(root, "src/connector/main.ts"), "status", "--json", "--state", `${longest}z`],
+    onLine: (line) => {
+      said += line;
+    },
+  });
+  children.push(child);
+  expect(await child.ended()).toBe(2);
+  expect(JSON.parse(said)).toMatchObject({ event: "usage", error: expect.stringContaining("Name a shorter one with --state") });
+  expect(readdirSync(base)).toEqual([path.basename(longest)]);
 });
 
 test("[LINK11] a holder that was refused for good says so to its standby", async () => {
