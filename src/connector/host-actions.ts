@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { KeyLogProblem } from "../core/key-log.ts";
 import type { HeldGrant } from "../core/judge.ts";
-import type { OwnerPolicy } from "../protocol/key-log.ts";
+import type { KeyLogAlarm, OwnerPolicy } from "../protocol/key-log.ts";
 import { accessSchema } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import type { KeyLog } from "./key-log-file.ts";
@@ -55,6 +55,14 @@ export interface RunningParts {
   readonly files: StateFiles;
   readonly admitted: { alarm(): RaisedAlarm | null; alarmSettled(): void };
   readonly link: { cutAllOnHost(): Promise<unknown>; readonly keyLog: { sayAlarm(): void } };
+}
+
+const BACK_AT_NEXT_LINK =
+  " It comes back with the next connection: the two histories stay different. To end that, connect this machine again from the gateway's page: it gets a new key and a new log.";
+
+/** Whether its reason is still there when a person has settled it: neither end takes entries of the other's history (KL6). */
+function staysDifferent(alarm: KeyLogAlarm): boolean {
+  return alarm === "log-rolled-back" || alarm === "fork";
 }
 
 /**
@@ -122,7 +130,10 @@ export async function performOnHost(
       // Whatever the room says next is the new beginning; it cannot be told apart from the old story any more.
       files.remove("roomHead");
       if (alarm.alarm === "audit-rewound") files.remove("auditHead");
-      return { ok: true, text: `The alarm (${alarm.alarm}) is settled. New devices are admitted again.` };
+      return {
+        ok: true,
+        text: `The alarm (${alarm.alarm}) is settled. New devices are admitted again.${staysDifferent(alarm.alarm) ? BACK_AT_NEXT_LINK : ""}`,
+      };
     }
   }
 }

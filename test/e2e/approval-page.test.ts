@@ -1,20 +1,17 @@
-/** The approval page and what follows from its yes, in a real browser: what may run there, what is signed, who hears of it, and what the gateway's machine says. */
+/** The approval page and what follows from its yes, in a real browser: what may run there, what is signed and who hears of it. */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { root } from "../../scripts/children.ts";
-import { verifyLog } from "../../src/core/key-log.ts";
 import { addAuthenticator, withPasskeys } from "../support/browser.ts";
 import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
-import { cli } from "../support/cli.ts";
+import { askAndAllow, clean, onHost } from "../support/decisions.ts";
 import { challengeOf, watchSigning } from "../support/signing.ts";
 import { allow, ask, leaveFor, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
-import { isLinkUp, isOnline } from "../support/stack.ts";
-import type { Event } from "../support/stack.ts";
 
 const PAGE = path.join(root, "dist/pages/approve/index.html");
 
@@ -23,37 +20,9 @@ let owner: Page;
 let origin: string;
 const newDevice = (): Promise<Page> => home.newDevice();
 
-/** One command on the gateway's machine. @returns exit code and JSON lines */
-async function onHost(...args: readonly string[]): Promise<{ readonly code: number | null; readonly events: readonly Event[] }> {
-  const env = { OPENCLAW_URL: `ws://127.0.0.1:${home.gateway.port}`, OPENCLAW_GATEWAY_TOKEN: home.gateway.token };
-  const ran = await cli([...args, "--json", "--state", home.connector.stateDir], env);
-  return { code: ran.code, events: ran.json<Event>() };
-}
-
 async function toDashboard(): Promise<void> {
   await home.toDashboard();
   await heading(owner, "Home");
-}
-
-/** A device asks and the owner allows it as the page offers it. */
-async function askAndAllow(device: Page): Promise<void> {
-  const digits = await ask(device, origin);
-  await toDashboard();
-  await review(owner);
-  await allow(owner, digits);
-}
-
-/** Cuts what is allowed, and answers what is asked: each test begins with an empty list. */
-async function clean(): Promise<void> {
-  await onHost("revoke", "--all");
-  await toDashboard();
-  const button = owner.getByRole("button", { name: /^(?:Understood|Keep)$/ });
-  const answered = async (): Promise<number> => {
-    // One may go by itself in between: what it tells of was ended a moment ago.
-    if ((await button.count()) > 0) await button.first().click({ timeout: 2_000 }).catch(() => undefined); // prettier-ignore
-    return button.count();
-  };
-  await expect.poll(answered).toBe(0);
 }
 
 beforeAll(async () => {
@@ -66,7 +35,7 @@ afterAll(() => home?.stop());
 test("[PG1] doctor shows the hash of the page that is served beside the one of the build; a changed page is a warning, not a failure", async () => {
   const hash = `sha256-${createHash("sha256").update(readFileSync(PAGE)).digest("base64")}`;
   const page = async () => {
-    const { code, events } = await onHost("doctor");
+    const { code, events } = await onHost(home, "doctor");
     return { code, found: events.find((event) => event["check"] === "approval page") };
   };
   expect(await page()).toEqual({ code: 0, found: expect.objectContaining({ warning: false, built: hash, served: hash }) });
@@ -265,12 +234,12 @@ test("Deny has the focus from the first moment on, whoever types before the sent
 });
 
 test("[NT1] [NT2] every open dashboard shows the grant with whose passkey it was, on every view; Keep answers for all of them", async () => {
-  await clean();
+  await clean(home);
   const second = await owner.context().newPage();
   await second.goto(`${home.stack.control.appOrigin}/activity`);
   await heading(second, "Activity");
   const device = await newDevice();
-  await askAndAllow(device);
+  await askAndAllow(home, device);
   await second
     .getByRole("region", { name: /was allowed on Home$/ })
     .getByText(/^Allowed .* on “Home”: full control, by First passkey\./)
@@ -288,9 +257,9 @@ test("[NT1] [NT2] every open dashboard shows the grant with whose passkey it was
 });
 
 test("[NT2] [CUT1] Cut beside the question ends the device with one press", async () => {
-  await clean();
+  await clean(home);
   const device = await newDevice();
-  await askAndAllow(device);
+  await askAndAllow(home, device);
   await device.getByText("Connected. This device may").waitFor();
   await leaveFor(owner, home.stack.control.appOrigin);
   await owner.getByRole("button", { name: "Cut", exact: true }).click();
@@ -302,7 +271,7 @@ test("[NT2] [CUT1] Cut beside the question ends the device with one press", asyn
 });
 
 test("[PG3] [case 48] an approval link that somebody else sent: the victim reads whose device it is, the sender's key never opens", async () => {
-  await clean();
+  await clean(home);
   const attacker = await newDevice();
   await attacker.goto(origin);
   await attacker.getByRole("button", { name: "I am the owner" }).click();
@@ -361,85 +330,4 @@ test("[PG3] a further passkey, and its end: the page says what the earlier one s
   await owner.getByRole("button", { name: "Continue" }).click();
   await owner.getByRole("button", { name: "Add a passkey" }).waitFor();
   await owner.unroute("**/api/auth/passkeys");
-});
-
-test("[KL4] a policy that wants a word on the machine: door, approval page and dashboard say so, and the word lets the device in", async () => {
-  await clean();
-  expect((await onHost("policy", "--confirm", "full")).code).toBe(0);
-  const device = await newDevice();
-  await askAndAllow(device);
-  await heading(owner, "Allowed, one more word needed");
-  const command = (await owner.getByText("gatehouse confirm").textContent()) ?? "";
-  await look(owner, "allowed-needs-host");
-  await heading(device, "Waiting for a word on the gateway's machine");
-  await look(device, "door-needs-host");
-  await device.reload();
-  await heading(device, "Waiting for a word on the gateway's machine");
-  await toDashboard();
-  await owner.getByText("Allowed, waits for a word on the gateway's machine").waitFor();
-  await look(owner, "gateway-needs-host");
-  const id = /gatehouse confirm ([a-z2-7]{26})/.exec(command)?.[1] ?? "";
-  expect(await owner.locator("pre").allTextContents()).toContain(`gatehouse confirm ${id}`);
-  expect((await onHost("confirm", id)).code).toBe(0);
-  await device.getByText("Connected. This device may").waitFor();
-  await owner.getByText("Allowed, waits for a word on the gateway's machine").waitFor({ state: "detached" });
-  expect((await onHost("policy", "--confirm", "never")).code).toBe(0);
-  await device.context().close();
-});
-
-test("[KL4] more than the policy gives is refused in words, at the door, on the approval page and in the dashboard", async () => {
-  await clean();
-  expect((await onHost("policy", "--max-access", "chat")).code).toBe(0);
-  const device = await newDevice();
-  await askAndAllow(device);
-  await heading(owner, "The gateway's machine said no");
-  await owner.getByText("Its owner policy does not give that much access").waitFor();
-  await look(owner, "refused-by-machine");
-  await heading(device, "The gateway's machine said no");
-  await look(device, "door-over-ceiling");
-  await toDashboard();
-  await owner.getByText("The gateway's machine refused").waitFor();
-  await look(owner, "gateway-refused");
-  expect((await onHost("policy", "--max-access", "full")).code).toBe(0);
-  await device.context().close();
-});
-
-test("[KL6] [case 29] an alarm of the machine: a banner says what it means and what to type, and goes when it is settled", async () => {
-  await clean();
-  const { stateDir } = home.connector;
-  await home.connector.stop();
-  writeFileSync(path.join(stateDir, "alarm.json"), JSON.stringify({ alarm: "room-rolled-back", atMs: Date.now() }), { mode: 0o600 });
-  home.connector = home.connect(["run"], stateDir);
-  await home.connector.until(isLinkUp, "link");
-  await home.connector.until(isOnline, "online");
-  await toDashboard();
-  await owner.getByRole("alert").getByText("Alarm: nobody new is admitted").waitFor();
-  await look(owner, "gateway-alarm");
-  await leaveFor(owner, home.stack.control.appOrigin);
-  await owner.getByText("Alarm: nobody new is admitted").waitFor();
-  await look(owner, "overview-alarm");
-  const device = await newDevice();
-  await askAndAllow(device);
-  await heading(owner, "The gateway's machine said no");
-  await heading(device, "The gateway admits nobody new");
-  await look(device, "door-alarm");
-  await toDashboard();
-  await owner.getByText("Alarm: nobody new is admitted").waitFor();
-  expect((await onHost("lock", "resume")).code).toBe(0);
-  await owner.getByText("Alarm: nobody new is admitted").waitFor({ state: "detached" });
-  expect(existsSync(path.join(stateDir, "alarm.json"))).toBe(false);
-  await device.context().close();
-});
-
-test("[KL1] [AU6] the buttons on the gateway's page give a key log and an audit chain that verify", async () => {
-  await toDashboard();
-  const keyLog = owner.waitForEvent("download");
-  await owner.getByRole("link", { name: "Download the key log" }).click();
-  const file = await (await keyLog).path();
-  const lines = readFileSync(file, "utf8").trim().split("\n");
-  expect(await verifyLog(lines)).toMatchObject({ gateway: new URL(origin).hostname.split(".")[0] });
-  expect((await onHost("lock", "verify", file)).code).toBe(0);
-  const audit = owner.waitForEvent("download");
-  await owner.getByRole("link", { name: "Download the audit chain" }).click();
-  expect((await onHost("audit", "verify", await (await audit).path())).code).toBe(0);
 });

@@ -108,3 +108,17 @@ test("[KL6] [case 47] an alarm that the disk refuses: `lock` shows it, `lock res
   expect(await alarmWord()).toBe("none");
   expect(state.admitted.alarm()).toBe(null);
 });
+
+test.each([
+  ["log-rolled-back", 9],
+  ["fork", 0],
+])("[KL6] %s: `lock resume` says that the next link raises it again, which it does, and what ends it", async (alarm, seq) => {
+  expect(await alarmWord()).toBe("none");
+  room.also = { head: { seq, hash: "A".repeat(43) } };
+  room.drop();
+  expect([await alarmWord(), await alarmWord()]).toEqual([alarm, alarm]);
+  expect((await said("resume")).text).toContain("comes back with the next connection");
+  expect(await alarmWord()).toBe("none");
+  room.drop();
+  expect(await alarmWord()).toBe(alarm);
+});

@@ -1,0 +1,110 @@
+/** What the gateway's machine has to say to an owner's yes, as the door, the approval page and the dashboard tell it: its policy, its alarm, and its records. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { verifyLog } from "../../src/core/key-log.ts";
+import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
+import type { ClaimedHome } from "../support/claimed-home.ts";
+import { askAndAllow, clean, onHost } from "../support/decisions.ts";
+import { leaveFor } from "../support/journey.ts";
+import { look } from "../support/look.ts";
+import { isLinkUp, isOnline } from "../support/stack.ts";
+
+let home: ClaimedHome;
+let owner: Page;
+let origin: string;
+const newDevice = (): Promise<Page> => home.newDevice();
+
+async function toDashboard(): Promise<void> {
+  await home.toDashboard();
+  await heading(owner, "Home");
+}
+
+beforeAll(async () => {
+  home = await claimedHome(demoGateway);
+  ({ owner, origin } = home);
+});
+
+afterAll(() => home?.stop());
+
+test("[KL4] a policy that wants a word on the machine: door, approval page and dashboard say so, and the word lets the device in", async () => {
+  await clean(home);
+  expect((await onHost(home, "policy", "--confirm", "full")).code).toBe(0);
+  const device = await newDevice();
+  await askAndAllow(home, device);
+  await heading(owner, "Allowed, one more word needed");
+  const command = (await owner.getByText("gatehouse confirm").textContent()) ?? "";
+  await look(owner, "allowed-needs-host");
+  await heading(device, "Waiting for a word on the gateway's machine");
+  await look(device, "door-needs-host");
+  await device.reload();
+  await heading(device, "Waiting for a word on the gateway's machine");
+  await toDashboard();
+  await owner.getByText("Allowed, waits for a word on the gateway's machine").waitFor();
+  await look(owner, "gateway-needs-host");
+  const id = /gatehouse confirm ([a-z2-7]{26})/.exec(command)?.[1] ?? "";
+  expect(await owner.locator("pre").allTextContents()).toContain(`gatehouse confirm ${id}`);
+  expect((await onHost(home, "confirm", id)).code).toBe(0);
+  await device.getByText("Connected. This device may").waitFor();
+  await owner.getByText("Allowed, waits for a word on the gateway's machine").waitFor({ state: "detached" });
+  expect((await onHost(home, "policy", "--confirm", "never")).code).toBe(0);
+  await device.context().close();
+});
+
+test("[KL4] more than the policy gives is refused in words, at the door, on the approval page and in the dashboard", async () => {
+  await clean(home);
+  expect((await onHost(home, "policy", "--max-access", "chat")).code).toBe(0);
+  const device = await newDevice();
+  await askAndAllow(home, device);
+  await heading(owner, "The gateway's machine said no");
+  await owner.getByText("Its owner policy does not give that much access").waitFor();
+  await look(owner, "refused-by-machine");
+  await heading(device, "The gateway's machine said no");
+  await look(device, "door-over-ceiling");
+  await toDashboard();
+  await owner.getByText("The gateway's machine refused").waitFor();
+  await look(owner, "gateway-refused");
+  expect((await onHost(home, "policy", "--max-access", "full")).code).toBe(0);
+  await device.context().close();
+});
+
+test("[KL6] [case 29] an alarm of the machine: a banner says what it means and what to type, and goes when it is settled", async () => {
+  await clean(home);
+  const { stateDir } = home.connector;
+  await home.connector.stop();
+  writeFileSync(path.join(stateDir, "alarm.json"), JSON.stringify({ alarm: "room-rolled-back", atMs: Date.now() }), { mode: 0o600 });
+  home.connector = home.connect(["run"], stateDir);
+  await home.connector.until(isLinkUp, "link");
+  await home.connector.until(isOnline, "online");
+  await toDashboard();
+  await owner.getByRole("alert").getByText("Alarm: nobody new is admitted").waitFor();
+  await look(owner, "gateway-alarm");
+  await leaveFor(owner, home.stack.control.appOrigin);
+  await owner.getByText("Alarm: nobody new is admitted").waitFor();
+  await look(owner, "overview-alarm");
+  const device = await newDevice();
+  await askAndAllow(home, device);
+  await heading(owner, "The gateway's machine said no");
+  await heading(device, "The gateway admits nobody new");
+  await look(device, "door-alarm");
+  await toDashboard();
+  await owner.getByText("Alarm: nobody new is admitted").waitFor();
+  expect((await onHost(home, "lock", "resume")).code).toBe(0);
+  await owner.getByText("Alarm: nobody new is admitted").waitFor({ state: "detached" });
+  expect(existsSync(path.join(stateDir, "alarm.json"))).toBe(false);
+  await device.context().close();
+});
+
+test("[KL1] [AU6] the buttons on the gateway's page give a key log and an audit chain that verify", async () => {
+  await toDashboard();
+  const keyLog = owner.waitForEvent("download");
+  await owner.getByRole("link", { name: "Download the key log" }).click();
+  const file = await (await keyLog).path();
+  const lines = readFileSync(file, "utf8").trim().split("\n");
+  expect(await verifyLog(lines)).toMatchObject({ gateway: new URL(origin).hostname.split(".")[0] });
+  expect((await onHost(home, "lock", "verify", file)).code).toBe(0);
+  const audit = owner.waitForEvent("download");
+  await owner.getByRole("link", { name: "Download the audit chain" }).click();
+  expect((await onHost(home, "audit", "verify", await (await audit).path())).code).toBe(0);
+});
