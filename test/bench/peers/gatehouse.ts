@@ -77,6 +77,7 @@ async function started(
     startConnector({ args, stateDir, appOrigin: control.appOrigin, gatewayPort, token, checkout });
   let connector = connect(["up", "--yes"]);
   const others: Peer[] = [];
+  let fleets = 0;
   const stop = async (): Promise<void> => {
     for (const other of others) await other.stop();
     await connector.stop();
@@ -117,7 +118,10 @@ async function started(
         return targetOf(device);
       },
       admitAll: (count) => each(Math.max(0, count - devices.length), ADMIT_AT_ONCE, async () => void devices.push(await admitOne())),
-      fleet: (size) => gatehouseFleet({ ...size, gatewayPort, token, dir: path.join(dir, "fleet"), checkout }),
+      fleet: (size) => {
+        fleets += 1;
+        return gatehouseFleet({ ...size, gatewayPort, token, dir: path.join(dir, `fleet-${fleets}`), checkout });
+      },
       relayPids: () => workerdPids(control.child.process.pid ?? 0),
       connectorPids: () => pidsOf(connector.child),
       faulty: async (count) => {
