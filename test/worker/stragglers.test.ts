@@ -1,6 +1,7 @@
 /** Sockets of cut devices that do not answer their close: nothing of theirs crosses, and the room gets rid of them without being at their mercy. */
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
+import { CLOSE_CUT } from "../../src/protocol/close-codes.ts";
 import { ABORT_PAUSE_MS, CLOSE_ANSWER_MS, MAX_BYTES_AFTER_CUT, MAX_FRAMES_AFTER_CUT } from "../../src/protocol/limits.ts";
 import type { Room } from "../../src/worker/room/room.ts";
 import { Stragglers } from "../../src/worker/room/stragglers.ts";
@@ -60,6 +61,28 @@ test("[CUT6] [case 27] a cut client that ignores its close and sends on: dropped
   });
   expect(asked()).toBeGreaterThan(1);
   expect(second.stream.receivedBytes).toBe(0);
+});
+
+test("[CUT6] [case 27] one that was cut on the gateway's machine is watched the same way; the gateway's own 4403 is only a close", async () => {
+  const world = await CutWorld.create();
+  const connector = await world.connect();
+  const asked = restarts();
+  const isClosing = (): Promise<boolean> =>
+    world.inRoom((_storage, state) => state.getWebSockets("stream").some((ws) => ws.readyState === WebSocket.CLOSING));
+  const byGateway = await world.stream(connector, await world.allow(), false);
+  byGateway.stream.close(CLOSE_CUT, "the gateway's own");
+  await expect.poll(isClosing).toBe(true);
+  await goOn(world, MAX_FRAMES_AFTER_CUT + 1, "still here");
+  expect(asked()).toBe(0);
+  byGateway.ws.accept();
+  await expect.poll(isClosing).toBe(false);
+  const onHost = await world.stream(connector, await world.allow(), false);
+  onHost.stream.reset(CLOSE_CUT, "device cut");
+  await expect.poll(isClosing).toBe(true);
+  await goOn(world, MAX_FRAMES_AFTER_CUT, "still here");
+  expect(asked()).toBe(0);
+  await goOn(world, 1, "still here");
+  expect(asked()).toBe(1);
 });
 
 test("[CUT6] [case 27] a silent one is ended once nobody else streams, at the latest after ten minutes; one that answered is not waited for", async () => {

@@ -308,6 +308,8 @@ export class WsStream {
     const clean = sendableClose(code, reason);
     this.#isOver = true;
     this.#leaveLink();
+    // The device was cut on the gateway's machine; the gateway's own 4403 says nothing about that.
+    if (isReset && code === CLOSE_CUT) this.#watchClose();
     closeQuietly(this.ws, clean.code, clean.reason);
     this.#host.forget(this.id);
   }
@@ -317,14 +319,17 @@ export class WsStream {
     this.#isOver = true;
     this.#broke(code, reason);
     this.#leaveLink();
-    if (code === CLOSE_CUT) {
-      const cutAtMs = this.#host.nowMs();
-      this.ws.serializeAttachment({ ...this.#attachment, cutAtMs });
-      this.#host.wakeBy(cutAtMs + CLOSE_ANSWER_MS);
-    }
+    if (code === CLOSE_CUT) this.#watchClose();
     this.#host.sendFrame(FRAME_RESET, 0, this.id, encodeClose(code, reason));
     closeQuietly(this.ws, code, reason);
     this.#host.forget(this.id);
+  }
+
+  /** A cut device that does not answer its close, or sends on, is found (PROTOCOL.md CUT6). */
+  #watchClose(): void {
+    const cutAtMs = this.#host.nowMs();
+    this.ws.serializeAttachment({ ...this.#attachment, cutAtMs });
+    this.#host.wakeBy(cutAtMs + CLOSE_ANSWER_MS);
   }
 
   /** The gateway's side is over: when the browser's close comes, also after a sleep, nobody there needs to hear of it. */
