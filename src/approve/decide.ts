@@ -24,6 +24,8 @@ function done(title: string, text: string, back: string): void {
   const timer = setTimeout(() => location.assign(back), RETURN_SECONDS * 1000);
   const stay = button(TEXTS.stay, "", () => {
     clearTimeout(timer);
+    // Over a slow line the dashboard may be on its way already.
+    window.stop();
     stay.remove();
     say(TEXTS.staying);
   });

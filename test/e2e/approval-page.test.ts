@@ -10,7 +10,7 @@ import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
 import { askAndAllow, clean, onHost } from "../support/decisions.ts";
 import { challengeOf, watchSigning } from "../support/signing.ts";
-import { allow, ask, leaveFor, review } from "../support/journey.ts";
+import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 
 const PAGE = path.join(root, "dist/pages/approve/index.html");
@@ -53,7 +53,7 @@ test("[PG1] doctor shows the hash of the page that is served beside the one of t
 });
 
 test("[PG1] [PG2] on the approval page neither a script, a style nor markup that came from elsewhere takes effect; ours does", async () => {
-  await leaveFor(owner, `${home.stack.control.approveOrigin}/account`);
+  await owner.goto(`${home.stack.control.approveOrigin}/account`);
   await owner.getByRole("heading", { level: 2, name: "Passkeys" }).waitFor();
   const outcome = await owner.evaluate(async (app) => {
     const broken: string[] = [];
@@ -261,7 +261,7 @@ test("[NT2] [CUT1] Cut beside the question ends the device with one press", asyn
   const device = await newDevice();
   await askAndAllow(home, device);
   await device.getByText("Connected. This device may").waitFor();
-  await leaveFor(owner, home.stack.control.appOrigin);
+  await owner.goto(home.stack.control.appOrigin);
   await owner.getByRole("button", { name: "Cut", exact: true }).click();
   await owner.getByRole("status").getByText("is cut.").waitFor();
   await owner.getByText("Was this you?").waitFor({ state: "detached" });
@@ -278,7 +278,7 @@ test("[PG3] [case 48] an approval link that somebody else sent: the victim reads
   await attacker.waitForURL((url) => url.pathname === "/owner");
   const trap = attacker.url();
   const signing = await watchSigning(owner);
-  await leaveFor(owner, trap);
+  await owner.goto(trap);
   await owner.getByText("Do this only if you just pressed I am the owner in this browser.").waitFor();
   await owner
     .locator(".words")
@@ -303,7 +303,7 @@ test("[PG3] [case 48] an approval link that somebody else sent: the victim reads
 
 test("[PG3] a further passkey, and its end: the page says what the earlier one signs", async () => {
   const signing = await watchSigning(owner);
-  await leaveFor(owner, `${home.stack.control.approveOrigin}/account`);
+  await owner.goto(`${home.stack.control.approveOrigin}/account`);
   await owner.getByRole("button", { name: "Add a passkey" }).waitFor();
   const takeAway = await addAuthenticator(owner, "usb");
   // The new key is put aside before the earlier passkey is asked: touched as well, it would answer that it knows nothing.

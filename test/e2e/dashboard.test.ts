@@ -253,7 +253,7 @@ test("a waiting device: announced once without its ticking age, the heading firs
   expect(inLive).toBe(0);
   expect(await owner.locator(".primary").allTextContents()).toEqual(["Review"]);
   await look(owner, "gateway-one-waiting");
-  await review(owner);
+  await review(owner, { leads: true });
   await allow(owner, digits);
   await owner.getByText("You go back to Gatehouse in 5 seconds.").waitFor();
   await owner.waitForURL(stack.control.appOrigin + gatewayPath);

@@ -1,5 +1,5 @@
 /** The door in browsers and moments that are not the usual ones: old browsers, blocked storage, an owner who looks, a gateway that restarts or is away. */
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
@@ -114,7 +114,7 @@ test("Stay here stops the way back; the digits' third error, a denial and a deci
   const device = await newDevice();
   const digits = await ask(device, origin);
   await toDashboard();
-  await review(owner);
+  await review(owner, { leads: true });
   for (const left of ["2 tries left", "1 try left"]) {
     await allow(owner, digits === "0000" ? "1111" : "0000");
     await owner.getByText(left).waitFor();
@@ -130,11 +130,39 @@ test("Stay here stops the way back; the digits' third error, a denial and a deci
   await device.getByRole("button", { name: "Ask again" }).click();
   await device.locator("#digits:not([hidden])").waitFor();
   await owner.getByRole("link", { name: "Back to Gatehouse" }).click();
-  await review(owner);
+  await review(owner, { leads: true });
   await owner.getByRole("button", { name: "Deny" }).click();
   await owner.getByText("You go back to Gatehouse in 5 seconds.").waitFor();
   await heading(device, "The owner said no");
   await owner.waitForURL(home.stack.control.appOrigin + home.gatewayPath);
+  await device.context().close();
+});
+
+test("Stay here holds even when the page is on its way already: a dashboard that is slow to come does not come", async () => {
+  const device = await newDevice();
+  await ask(device, origin);
+  await toDashboard();
+  await review(owner, { leads: true });
+  const dashboard = home.stack.control.appOrigin + home.gatewayPath;
+  const held = new Promise<Route>((resolve, reject) => {
+    owner.route(dashboard, resolve).catch(reject);
+  });
+  await owner.getByRole("button", { name: "Deny" }).click();
+  // Focused now: once the page is on its way, Playwright waits for the next one before it looks for a button.
+  await owner.getByRole("button", { name: "Stay here" }).focus();
+  const late = await held;
+  const ended = new Promise<string>((resolve) => {
+    owner.once("requestfailed", () => resolve("given up"));
+    owner.once("domcontentloaded", () => resolve("shown"));
+  });
+  await owner.keyboard.press("Enter");
+  await late.continue().catch(() => undefined);
+  expect(await ended).toBe("given up");
+  await owner.getByText("You stay on this page.").waitFor();
+  await heading(owner, "Denied");
+  await owner.unroute(dashboard);
+  await owner.getByRole("link", { name: "Back to Gatehouse" }).click();
+  await owner.waitForURL(dashboard);
   await device.context().close();
 });
 

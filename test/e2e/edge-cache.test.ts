@@ -7,7 +7,7 @@ import { freePort } from "../../scripts/control-plane.ts";
 import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, leaveFor, nextHello, review, watchRequests } from "../support/journey.ts";
+import { allow, ask, claim, nextHello, review, watchRequests } from "../support/journey.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
@@ -101,7 +101,7 @@ beforeAll(async () => {
   const hello = nextHello(device);
   const quiet = watchRequests(device);
   const digits = await ask(device, origin);
-  await leaveFor(owner, stack.control.appOrigin + gatewayPath);
+  await owner.goto(stack.control.appOrigin + gatewayPath);
   await review(owner);
   await allow(owner, digits);
   await hello;
@@ -141,7 +141,7 @@ test("[EC3] a cut device gets nothing more from the edge after its page was refu
   // Kept a moment after the first answer's end.
   await expect.poll(async () => (await get(asset, { cookie })).cacheStatus).toBe("gatehouse; hit");
   expect((await get(asset, {})).status).toBe(401);
-  await leaveFor(owner, stack.control.appOrigin + gatewayPath);
+  await owner.goto(stack.control.appOrigin + gatewayPath);
   await owner.getByRole("button", { name: "Cut now" }).first().click();
   await owner.getByRole("dialog").getByRole("button", { name: "Cut now" }).click();
   await owner.getByText("✓ Connections ended").waitFor();

@@ -8,7 +8,7 @@ import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { gatewayRpc, pairedDevices } from "../support/gateway-rpc.ts";
-import { allow, ask, claim, leaveFor, nextHello, recordFrames, review } from "../support/journey.ts";
+import { allow, ask, claim, nextHello, recordFrames, review } from "../support/journey.ts";
 import { canary, isLinkUp, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
@@ -31,8 +31,8 @@ async function newDevice(): Promise<Page> {
   return await (await profile(browser)).newPage();
 }
 
-function toDashboard(where = gatewayPath): Promise<void> {
-  return leaveFor(owner, stack.control.appOrigin + where);
+async function toDashboard(where = gatewayPath): Promise<void> {
+  await owner.goto(stack.control.appOrigin + where);
 }
 
 beforeAll(async () => {

@@ -7,7 +7,6 @@ import { verifyLog } from "../../src/core/key-log.ts";
 import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
 import { askAndAllow, clean, onHost } from "../support/decisions.ts";
-import { leaveFor } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 import { isLinkUp, isOnline } from "../support/stack.ts";
 
@@ -80,7 +79,7 @@ test("[KL6] [case 29] an alarm of the machine: a banner says what it means and w
   await toDashboard();
   await owner.getByRole("alert").getByText("Alarm: nobody new is admitted").waitFor();
   await look(owner, "gateway-alarm");
-  await leaveFor(owner, home.stack.control.appOrigin);
+  await owner.goto(home.stack.control.appOrigin);
   await owner.getByText("Alarm: nobody new is admitted").waitFor();
   await look(owner, "overview-alarm");
   const device = await newDevice();

@@ -8,7 +8,7 @@ import path from "node:path";
 import { GatewayClient, newKey } from "../support/gateway-client.ts";
 import type { OpenclawKey } from "../support/gateway-client.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, claim, leaveFor, nextHello, review } from "../support/journey.ts";
+import { allow, ask, claim, nextHello, review } from "../support/journey.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
@@ -85,13 +85,13 @@ test("[CUT3] [CUT5] [case 26] a cut of a connected Control UI: both ticks, the s
   const device = await (await profile(browser)).newPage();
   const hello = nextHello(device);
   const digits = await ask(device, origin);
-  await leaveFor(owner, gatewayUrl);
+  await owner.goto(gatewayUrl);
   await review(owner);
   await allow(owner, digits);
   await hello;
   const added = (await pairedIds(client)).filter((id) => !before.includes(id));
   expect(added).toHaveLength(1);
-  await leaveFor(owner, gatewayUrl);
+  await owner.goto(gatewayUrl);
   await owner.getByText("agrees with what is allowed here").waitFor();
   await owner.getByRole("button", { name: "Cut now" }).click();
   await owner.getByRole("dialog").getByRole("button", { name: "Cut now" }).click();
@@ -117,7 +117,7 @@ test("[CUT3] [CUT5] [case 26] a cut of a connected Control UI: both ticks, the s
 test("[DR1] [DR2] a device that was paired on the gateway itself is named on the dashboard, and one press removes it there", async () => {
   const client = await control();
   const before = await pairedIds(client);
-  await leaveFor(owner, gatewayUrl);
+  await owner.goto(gatewayUrl);
   const key = await pairLocally(client);
   const named = owner.getByRole("listitem").filter({ hasText: "paired on the gateway itself" });
   await named.waitFor();

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { cli } from "../support/cli.ts";
 import { claimedHome, demoGateway } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
-import { allow, ask, leaveFor, review } from "../support/journey.ts";
+import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 
 let home: ClaimedHome;
@@ -75,7 +75,7 @@ test("[OB7] the status page of an allowed device follows the gateway by itself; 
 });
 
 test("[OB2] with its machine away the page names the broken hop, and measures what is in front of it", async () => {
-  await leaveFor(owner, home.stack.control.appOrigin + home.gatewayPath);
+  await owner.goto(home.stack.control.appOrigin + home.gatewayPath);
   await owner.getByText("Machine offline").waitFor();
   await owner.getByRole("button", { name: "Measure" }).click();
   await owner.getByRole("status").filter({ hasText: "Broken: Room – gateway's machine." }).waitFor();

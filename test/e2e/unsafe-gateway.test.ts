@@ -9,7 +9,7 @@ import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { cli } from "../support/cli.ts";
 import { gatewayRpc, pairedDevices } from "../support/gateway-rpc.ts";
-import { allow, ask, claim, leaveFor, nextHello, review } from "../support/journey.ts";
+import { allow, ask, claim, nextHello, review } from "../support/journey.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { Event, RunningConnector, Stack } from "../support/stack.ts";
 
@@ -68,11 +68,11 @@ beforeAll(async () => {
   laptop = await newPage();
   const hello = nextHello(laptop);
   const digits = await ask(laptop, origin);
-  await leaveFor(owner, stack.control.appOrigin + gatewayPath);
+  await owner.goto(stack.control.appOrigin + gatewayPath);
   await review(owner);
   await allow(owner, digits);
   await hello;
-  await leaveFor(owner, stack.control.appOrigin + gatewayPath);
+  await owner.goto(stack.control.appOrigin + gatewayPath);
   await owner.getByText("Online", { exact: true }).waitFor();
 });
 

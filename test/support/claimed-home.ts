@@ -4,7 +4,7 @@ import { freePort } from "../../scripts/control-plane.ts";
 import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "./browser.ts";
-import { claim, leaveFor } from "./journey.ts";
+import { claim } from "./journey.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "./stack.ts";
 import type { RunningConnector, Stack } from "./stack.ts";
 
@@ -90,7 +90,9 @@ export async function claimedHome(
     const gatewayPath = await claim(owner, String(link["url"]), "Home");
     await connector.until(isOnline, "self-test passed");
     const origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
-    const toDashboard = (): Promise<void> => leaveFor(owner, stack.control.appOrigin + gatewayPath);
+    const toDashboard = async (): Promise<void> => {
+      await owner.goto(stack.control.appOrigin + gatewayPath);
+    };
     return Object.assign(home, { stack, browser, connector, owner, gatewayPath, origin, connect, newDevice, toDashboard, stop });
   } catch (error) {
     await stop();

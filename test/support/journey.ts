@@ -32,23 +32,21 @@ export async function ask(page: Page, origin: string): Promise<string> {
 }
 
 /**
- * Types an address into a page that may be showing a decision. Such a page leads back by itself after a pause, and the two would cross at some
- * moment on some machine, so it is told to stay first.
+ * On the dashboard: opens the waiting card. Once it is answered, the page stays, as for a person who presses "Stay here": it would lead back by
+ * itself after a pause, and an address that the test types at that very moment loses against it, sometimes without a word.
+ *
+ * @param leads the page leads back by itself
  */
-export async function leaveFor(page: Page, url: string): Promise<void> {
-  // It may be on its way already: then the address comes after it.
-  await page
-    .evaluate(() => {
-      for (const button of document.querySelectorAll("button")) if (button.textContent === "Stay here") button.click();
-    })
-    .catch(() => undefined);
-  await page.goto(url);
-}
-
-/** On the dashboard: opens the waiting card. */
-export async function review(page: Page): Promise<void> {
+export async function review(page: Page, { leads = false } = {}): Promise<void> {
   await page.getByRole("link", { name: "Review" }).click();
   await page.getByLabel("Four digits on the device").waitFor();
+  if (leads) return;
+  await page.evaluate(() => {
+    const stay = (): void => {
+      for (const button of document.querySelectorAll("button")) if (button.textContent === "Stay here") button.click();
+    };
+    new MutationObserver(stay).observe(document.body, { subtree: true, childList: true });
+  });
 }
 
 export async function allow(page: Page, digits: string): Promise<void> {
