@@ -66,7 +66,7 @@ function staysDifferent(alarm: KeyLogAlarm): boolean {
 }
 
 /**
- * The same in a running connector, which may know more than the disk: an alarm that a full disk refused, links and streams.
+ * `performOnHost` in a running connector, which may know more than the disk: an alarm that a full disk refused, links and streams.
  *
  * @param nowMs this machine's clock
  * @throws LogWriteError nothing changed

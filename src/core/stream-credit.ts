@@ -184,4 +184,16 @@ export class ReceiveCredit implements CreditAlong {
     else this.askedInVain();
     return grant;
   }
+
+  /**
+   * What to answer to a probe: as `answerProbe`, and where nothing is owed for the second time a grant of nothing, whose place tells the sender
+   * whether the grant before it is only late (FR6).
+   *
+   * @param hasPlace frames of this stream say their place
+   * @returns bytes for CREDIT; null: no answer
+   */
+  creditForProbe(left: number, hasPlace: boolean, consumedBytes = 0): number | null {
+    const grant = this.answerProbe(left, consumedBytes);
+    return grant > 0 || (hasPlace && this.isAskedAgain) ? grant : null;
+  }
 }

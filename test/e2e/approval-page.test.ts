@@ -8,7 +8,7 @@ import { root } from "../../scripts/children.ts";
 import { addAuthenticator, withPasskeys } from "../support/browser.ts";
 import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
-import { askAndAllow, clean, onHost } from "../support/decisions.ts";
+import { askAndAllow, clean, onHost, toHome } from "../support/decisions.ts";
 import { challengeOf, watchSigning } from "../support/signing.ts";
 import { allow, ask, review } from "../support/journey.ts";
 import { look } from "../support/look.ts";
@@ -20,10 +20,7 @@ let owner: Page;
 let origin: string;
 const newDevice = (): Promise<Page> => home.newDevice();
 
-async function toDashboard(): Promise<void> {
-  await home.toDashboard();
-  await heading(owner, "Home");
-}
+const toDashboard = (): Promise<void> => toHome(home);
 
 beforeAll(async () => {
   home = await claimedHome(demoGateway);

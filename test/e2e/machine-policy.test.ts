@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { verifyLog } from "../../src/core/key-log.ts";
 import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
-import { askAndAllow, clean, onHost } from "../support/decisions.ts";
+import { askAndAllow, clean, onHost, toHome } from "../support/decisions.ts";
 import { look } from "../support/look.ts";
 import { isLinkUp, isOnline } from "../support/stack.ts";
 
@@ -15,10 +15,7 @@ let owner: Page;
 let origin: string;
 const newDevice = (): Promise<Page> => home.newDevice();
 
-async function toDashboard(): Promise<void> {
-  await home.toDashboard();
-  await heading(owner, "Home");
-}
+const toDashboard = (): Promise<void> => toHome(home);
 
 beforeAll(async () => {
   home = await claimedHome(demoGateway);

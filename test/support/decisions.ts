@@ -17,11 +17,16 @@ export async function onHost(
   return { code: ran.code, events: ran.json<Event>() };
 }
 
+/** The gateway's page in the owner's browser, loaded. */
+export async function toHome(home: ClaimedHome): Promise<void> {
+  await home.toDashboard();
+  await heading(home.owner, "Home");
+}
+
 /** A device asks and the owner allows it as the page offers it. */
 export async function askAndAllow(home: ClaimedHome, device: Page): Promise<void> {
   const digits = await ask(device, home.origin);
-  await home.toDashboard();
-  await heading(home.owner, "Home");
+  await toHome(home);
   await review(home.owner);
   await allow(home.owner, digits);
 }
@@ -29,8 +34,7 @@ export async function askAndAllow(home: ClaimedHome, device: Page): Promise<void
 /** Cuts what is allowed, and answers what is asked: each test begins with an empty list. */
 export async function clean(home: ClaimedHome): Promise<void> {
   await onHost(home, "revoke", "--all");
-  await home.toDashboard();
-  await heading(home.owner, "Home");
+  await toHome(home);
   const button = home.owner.getByRole("button", { name: /^(?:Understood|Keep)$/ });
   const answered = async (): Promise<number> => {
     // One may go by itself in between: what it tells of was ended a moment ago.

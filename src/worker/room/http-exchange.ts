@@ -142,9 +142,8 @@ export class HttpExchange {
     const left = decodeU32(frame.payload);
     if (left === null) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "bad probe"));
     if (this.#unwrittenBytes > 0) return;
-    const grant = this.#downstream.answerProbe(left);
-    if (grant > 0 || (frame.place !== NO_PLACE && this.#downstream.isAskedAgain))
-      this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant), this.#sent);
+    const grant = this.#downstream.creditForProbe(left, frame.place !== NO_PLACE);
+    if (grant !== null) this.#host.sendFrame(FRAME_CREDIT, 0, this.id, encodeU32(grant), this.#sent);
   }
 
   /** The connector, the link or a guard ended it. The visitor sees an error status, or a body that breaks off. */

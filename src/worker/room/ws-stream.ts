@@ -283,13 +283,13 @@ export class WsStream {
   probed(frame: Frame): void {
     const left = decodeU32(frame.payload);
     if (left === null) return this.reset(1002, brokenAt("room-connector", "bad probe"));
-    let grant = 0;
+    let grant: number | null = 0;
     if (this.#mayTakeMore(this.ws.bufferedAmount)) {
-      grant = this.#downstream.answerProbe(left, this.#withheldBytes);
+      grant = this.#downstream.creditForProbe(left, frame.place !== NO_PLACE, this.#withheldBytes);
       this.#withheldBytes = 0;
       this.#unsentAtProbe = Number.POSITIVE_INFINITY;
       // All of it was granted before the probe came, and is on its way.
-      if (grant === 0 && (frame.place === NO_PLACE || !this.#downstream.isAskedAgain)) return;
+      if (grant === null) return;
     } else {
       // Nothing for a browser that stands still: its sender gives up. One that is only slow is waited for.
       const unsent = this.ws.bufferedAmount;

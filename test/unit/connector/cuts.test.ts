@@ -1,9 +1,8 @@
-/** Cuts on the gateway's machine: denied and signed for, whatever is away; the same cut once; differences named and removed. */
+/** Cuts on the gateway's machine: denied and signed for, whatever is away; the same cut once. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Cuts } from "../../../src/connector/cuts.ts";
-import { DriftWatch } from "../../../src/connector/drift-watch.ts";
 import { LogWriteError } from "../../../src/connector/key-log-file.ts";
 import { receipt as receiptCommand } from "../../../src/connector/receipt-commands.ts";
 import { Terminal } from "../../../src/connector/terminal.ts";
@@ -327,56 +326,6 @@ test("[KL3] [case 47] a cut on the host that came true before a grant is not mad
   await vi.advanceTimersByTimeAsync(60_000);
   vi.useRealTimers();
   expect(state.admitted.grant(later.id)?.isRevoked).toBe(false);
-});
-
-const OTHER = { id: "f".repeat(64), name: "Own laptop", platform: "Linux", client: "cli", roles: ["operator"], scopes: ["operator.admin"], approvedVia: "owner", approvedAtMs: 1 } as const; // prettier-ignore
-
-test("[DR1] differences are told at a link and when they change, not again otherwise, and not while the gateway is away", async () => {
-  const watch = new DriftWatch({ admitted: state.admitted, gateway, now: () => 1, send: (each) => sent.push(each) });
-  await watch.linkUp();
-  expect(sent).toEqual([{ type: "drift", atMs: 1, differences: [] }]);
-  await watch.compare();
-  gateway.isAway = true;
-  gateway.list = [OTHER];
-  await watch.compare();
-  expect(sent).toHaveLength(1);
-  gateway.isAway = false;
-  for (const listener of gateway.pairing) listener();
-  await vi.waitFor(() => expect(sent[1]).toMatchObject({ differences: [{ kind: "local", entry: OTHER.id, name: "Own laptop" }] }));
-  await watch.linkUp();
-  expect(sent).toHaveLength(3);
-  watch.stop();
-});
-
-test("[DR2] [case 29] the room has only named differences removed: anything else on the gateway is refused and stays", async () => {
-  const device = await state.allow();
-  const own = { ...OTHER, id: "b".repeat(64), scopes: ["operator.read"] };
-  state.admitted.bind(device.device, own.id);
-  gateway.list = [OTHER, own];
-  const watch = new DriftWatch({ admitted: state.admitted, gateway, now: () => 1, send: (each) => sent.push(each) });
-  expect(await watch.remove(OTHER.id)).toBe("no-difference");
-  await watch.compare();
-  expect(await watch.remove(own.id)).toBe("no-difference");
-  expect(gateway.list).toHaveLength(2);
-  expect(await watch.remove(OTHER.id)).toBe("done");
-  expect(gateway.list).toEqual([own]);
-  expect(sent.at(-1)).toMatchObject({ differences: [] });
-  // Named a moment ago, ours since: it differs no more, so it stays.
-  gateway.list = [own, OTHER];
-  await watch.compare();
-  state.admitted.bind(device.device, OTHER.id);
-  expect(await watch.remove(OTHER.id)).toBe("done");
-  expect(gateway.list).toHaveLength(2);
-  state.admitted.unbind(device.device, OTHER.id);
-  gateway.list = [own];
-  await state.admitted.revokeDevice(device.device, "relay");
-  await watch.compare();
-  expect(sent.at(-1)).toMatchObject({ differences: [{ kind: "left", entry: own.id, device: device.device }] });
-  gateway.isAway = true;
-  expect(await watch.remove(own.id)).toBe("not-serving");
-  gateway.isAway = false;
-  expect(await watch.remove(own.id)).toBe("done");
-  expect(state.admitted.bound(device.device)).toEqual([]);
 });
 
 test("[CUT5] gatehouse receipt verify: says what it says and which log it belongs to; another machine's log and a changed file do not verify", async () => {

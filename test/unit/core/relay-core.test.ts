@@ -101,6 +101,14 @@ test("[CR4] [CR5] a full window when either end lost its count, and only once", 
   expect(woken.answerProbe(0)).toBe(0);
 });
 
+test("[CR4] [FR6] asked twice in vain: a grant of nothing where frames say their place, no answer to an older end", () => {
+  const [newer, older] = [new ReceiveCredit(), new ReceiveCredit()];
+  expect([newer.creditForProbe(0, true), newer.creditForProbe(0, true)]).toEqual([null, 0]);
+  expect([older.creditForProbe(0, false), older.creditForProbe(0, false)]).toEqual([null, null]);
+  expect(newer.creditForProbe(0, true, 10)).toBe(10);
+  expect(newer.creditForProbe(0, true)).toBe(null);
+});
+
 test("[CR2] [CR4] probes that cross grants on the way never let credit grow beyond what was consumed", () => {
   const sender = new SendCredit();
   const receiver = new ReceiveCredit();
