@@ -16,6 +16,8 @@ export const CLOSE_TOO_SLOW = 4413;
 export const CLOSE_BUDGET = 4429;
 /** The connector is gone, or the gateway behind it. */
 export const CLOSE_GATEWAY_GONE = 4502;
+/** The room failed in the middle of an event of this socket. */
+export const CLOSE_INTERNAL = 1011;
 /** Peer broke the protocol. */
 export const CLOSE_PROTOCOL = 1002;
 /** Connector is not, or no longer, this gateway's connector: do not retry. */

@@ -66,4 +66,6 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [1017366, "the simulator: a copy that was killed at once and started again after the machine that it was made of had written a cut"],
   [1086723, "a cut on the machine that a full disk refused was never tried again, and the room never heard of it"],
   [1089536, "the simulator: a hash in the audit chain that by chance holds the letters of a token"],
+  [4001234, "the simulator: a session that ended ten seconds after another's, in the moment of the second look"],
+  [4012222, "the simulator: what a stale instance says as it fails was taken for the room's word"],
 ];

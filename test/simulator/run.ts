@@ -102,12 +102,13 @@ async function run(make: (ctx: object, env: object) => RoomPort, template: Templ
     await until(FAULTS_END_MS);
     heal(world);
     await until(FAULTS_END_MS + 60_000);
-    // A session may end in this very moment; its page is back in a few seconds.
-    if (world.devices.some((device) => device.isWanted && !device.isStranger && !device.isConnected)) await until(FAULTS_END_MS + 70_000);
+    const back = new Set(world.devices.filter((device) => device.isConnected));
+    // A session may end in this very moment; its page is back in a few seconds, in which another's may end.
+    if (world.devices.some((device) => device.isWanted && !device.isStranger && !back.has(device))) await until(FAULTS_END_MS + 70_000);
     const idleMs = idleLinkBackMs(world);
     if (idleMs !== null) await until(FAULTS_END_MS + idleMs);
     if (world.isForked) return resultOf(current, plan, world);
-    if (!isOver()) checkBack(world);
+    if (!isOver()) checkBack(world, back);
     for (const device of world.devices) {
       device.main?.sendUp({ bytes: 300, isText: true });
       device.main?.sendDown({ bytes: 70_000, isText: false });

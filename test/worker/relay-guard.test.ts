@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { FRAME_RESET } from "../../src/protocol/frame.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
 import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
+import { Admission } from "../../src/worker/room/admission.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { FakeConnector, frameFor } from "./fake-connector.ts";
 import { ACCOUNT, allowDevice, connected, env, newBench, openStream, upgrade, visit } from "./room-bench.ts";
@@ -178,4 +179,20 @@ test("a socket whose note is not ours is closed, and only that one", async () =>
   expect((await odd.browser.closed).code).toBe(1011);
   browser.ws.send("I know");
   expect((await stream.messages.next()).isText).toBe(true);
+});
+
+test("[ST9] a room that fails in the middle of a device's message ends that stream by its leg at both ends, and no other", async () => {
+  const { bench, connector, device } = await connected();
+  const failing = await openStream(bench, connector, device);
+  const other = await openStream(bench, connector, device);
+  const broken = vi.spyOn(Admission.prototype, "isCut").mockImplementationOnce(() => {
+    throw new Error("disk I/O error");
+  });
+  failing.browser.ws.send("one");
+  const said = { code: 1011, reason: "device-room: internal error" };
+  expect(await failing.browser.closed).toMatchObject(said);
+  broken.mockRestore();
+  expect(await failing.stream.endings.next()).toMatchObject(said);
+  other.browser.ws.send("two");
+  expect((await other.stream.messages.next()).isText).toBe(true);
 });

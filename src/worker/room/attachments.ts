@@ -1,5 +1,7 @@
 /** What a room keeps on each socket across hibernation; a socket whose attachment does not parse is closed, nothing else. */
 import { z } from "zod";
+import { brokenAt } from "../../core/close-code.ts";
+import { CLOSE_INTERNAL } from "../../protocol/close-codes.ts";
 import { gatewayReportSchema } from "../../protocol/link-messages.ts";
 import { accessSchema, digestIdSchema, nonceSchema } from "../../protocol/statements.ts";
 
@@ -97,4 +99,10 @@ export function closeQuietly(ws: WebSocket, code = 1000, reason = ""): void {
       // Already gone.
     }
   }
+}
+
+/** The room failed in the middle of an event of this socket: ended by the name of its leg where it is a device's (PROTOCOL.md ST9). */
+export function closeFailed(ws: WebSocket): void {
+  const isStream = attachmentOf(ws)?.kind === "stream";
+  closeQuietly(ws, CLOSE_INTERNAL, isStream ? brokenAt("device-room", "internal error") : "internal error");
 }

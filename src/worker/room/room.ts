@@ -13,7 +13,7 @@ import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { Admission } from "./admission.ts";
-import { attachmentOf, closeQuietly, readyLinkOf } from "./attachments.ts";
+import { attachmentOf, closeFailed, closeQuietly, readyLinkOf } from "./attachments.ts";
 import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
 import { cut, endUnanswered } from "./cuts.ts";
 import { exportReceipt, receiptView } from "./receipts.ts";
@@ -38,10 +38,10 @@ import type { DeviceRow, RequestRow } from "./room-rows.ts";
 import { statusFor } from "./status.ts";
 import { renameDevice, resume, suspend } from "./device-changes.ts";
 import { sweep } from "./sweep.ts";
+import { CLOSE_INTERNAL } from "../../protocol/close-codes.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
-const CLOSE_INTERNAL = 1011;
 const SWEEP_AGAIN_MS = 60_000;
 /** Lines of a key log in one answer: each is at most 40 KiB, an RPC answer at most 32 MiB. */
 const KEY_LOG_PAGE = 200;
@@ -120,7 +120,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     try {
       if (this.#relay.fastMessage(ws, data)) return this.#admission.meter.relayed(typeof data === "string" ? data.length : data.byteLength);
     } catch {
-      return closeQuietly(ws, CLOSE_INTERNAL, "internal error");
+      return closeFailed(ws);
     }
     return this.#slowMessage(ws, data);
   }
@@ -134,7 +134,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       else if (attachment.kind === "wait") await this.#door.message(ws, attachment, data);
       else this.#relay.strayMessage(ws, data);
     } catch {
-      closeQuietly(ws, CLOSE_INTERNAL, "internal error");
+      closeFailed(ws);
     }
   }
 
@@ -444,7 +444,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         if (attachment?.kind === "wait") this.#door.closed(attachment);
       }
     } catch {
-      closeQuietly(ws, CLOSE_INTERNAL, "internal error");
+      closeFailed(ws);
     }
   }
 }
