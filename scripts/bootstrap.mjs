@@ -29,13 +29,12 @@ const lock = createHash("sha256")
   .digest("hex");
 if (!existsSync(node) || !existsSync(stamp) || readFileSync(stamp, "utf8") !== lock) {
   console.error("Installing what Gatehouse needs (about a minute, once) …");
-  // Not `npm ci`: it refuses a lock file that lacks other platforms' optional binaries, which a partial registry leaves out.
-  const npm = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"], {
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd: root,
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (npm.status !== 0 || !existsSync(node)) {
-    console.error("npm install did not finish. Check the network and the disk, then run the same command again.");
+    console.error("npm ci did not finish. Check the network and the disk, then run the same command again.");
     process.exit(1);
   }
   writeFileSync(stamp, lock);

@@ -87,6 +87,11 @@ test("the door carries no schema library: its values come from files that do not
   visit(path.join(source, "door/door.ts"));
 });
 
+test("zod is imported as a namespace: a named import brings the error texts of every language into the bundle", () => {
+  const wrong = all.filter((file) => /import\s+(?:type\s+)?\{[^}]*\}\s+from "zod"/.test(readFileSync(file, "utf8")));
+  expect(wrong.map((file) => path.relative(source, file))).toEqual([]);
+});
+
 test("every path that README and PROTOCOL name exists", () => {
   for (const [document, base] of [
     ["README.md", root],
@@ -99,4 +104,27 @@ test("every path that README and PROTOCOL name exists", () => {
       expect(existsSync(full), named).toBe(true);
     }
   }
+});
+
+test("the lock file is complete: every entry has a hash and names no host, and every optional dependency is in it", () => {
+  interface Entry {
+    readonly integrity?: string;
+    readonly resolved?: string;
+    readonly link?: boolean;
+    readonly optionalDependencies?: Record<string, string>;
+  }
+  const { packages } = JSON.parse(readFileSync(path.join(root, "package-lock.json"), "utf8")) as { packages: Record<string, Entry> };
+  const entries = Object.entries(packages).filter(([name]) => name !== "");
+  expect(entries.filter(([, entry]) => entry.integrity === undefined || entry.resolved !== undefined).map(([name]) => name)).toEqual([]);
+  const missing = entries.flatMap(([name, entry]) =>
+    Object.keys(entry.optionalDependencies ?? {}).filter((wanted) => {
+      // npm looks beside the dependent first, then in every folder above it.
+      const folders = name.split("/node_modules/");
+      return (
+        !folders.some((_, depth) => packages[[...folders.slice(0, folders.length - depth), wanted].join("/node_modules/")] !== undefined) &&
+        packages[`node_modules/${wanted}`] === undefined
+      );
+    }),
+  );
+  expect(missing).toEqual([]);
 });
