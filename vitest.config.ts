@@ -22,7 +22,17 @@ if (!path.basename(os.tmpdir()).startsWith("gatehouse-tests-")) {
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: HANGS_MS, expect: POLLS } },
+      {
+        test: {
+          name: "unit",
+          // A module registry of its own for each file is most of the time that such a file takes; setup.ts fails what a file leaves behind.
+          isolate: false,
+          include: ["test/unit/**/*.test.ts"],
+          setupFiles: ["./test/unit/setup.ts"],
+          testTimeout: HANGS_MS,
+          expect: POLLS,
+        },
+      },
       { test: { name: "simulator", include: ["test/simulator/**/*.test.ts"], testTimeout: 600_000, expect: POLLS } },
       {
         plugins: [
@@ -36,6 +46,7 @@ export default defineConfig({
         ],
         test: {
           name: "worker",
+          isolate: false,
           include: ["test/worker/**/*.test.ts"],
           setupFiles: ["./test/worker/setup.ts"],
           testTimeout: HANGS_MS,

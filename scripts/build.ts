@@ -15,6 +15,9 @@ const KIB = 1024;
 /** What a page may ship, gzip (issue: dashboard ≤ 60 KB; the others are ours). */
 const BUDGET_BYTES: Readonly<Record<string, number>> = { "door/door.js": 16 * KIB, "approve/index.html": 40 * KIB, "app/app.js": 60 * KIB };
 
+/** What every connector and every cold isolate loads, bytes minified. */
+const PROGRAM_BUDGET_BYTES: Readonly<Record<string, number>> = { "connector/gatehouse.mjs": 360_000, "worker/index.js": 840_000 };
+
 const common: BuildOptions = { bundle: true, minify: true, legalComments: "none", logLevel: "warning", absWorkingDir: root };
 const page: BuildOptions = {
   ...common,
@@ -125,13 +128,21 @@ async function checkBudgets(): Promise<void> {
   }
 }
 
+async function checkProgramBudgets(): Promise<void> {
+  for (const [file, budget] of Object.entries(PROGRAM_BUDGET_BYTES)) {
+    const size = (await readFile(path.join(dist, file))).byteLength;
+    if (size > budget) throw new Error(`${file} is ${size} bytes, more than its budget of ${budget}`);
+    process.stdout.write(`  ${file} ${size} bytes\n`);
+  }
+}
+
 /** What the Worker's bundle must be told about the approval page. */
 export function workerDefines(approval: ApprovalPage): readonly string[] {
   const { script, style } = approval;
   return ["--define", `APPROVE_SCRIPT_HASH:${JSON.stringify(script)}`, "--define", `APPROVE_STYLE_HASH:${JSON.stringify(style)}`];
 }
 
-/** Builds into dist/. @returns the approval page's hashes; throws Error naming what failed, or a page over its budget */
+/** Builds into dist/. @returns the approval page's hashes; throws Error naming what failed, or a file over its budget */
 export async function buildAll(): Promise<ApprovalPage> {
   await rm(dist, { recursive: true, force: true });
   const approval = await buildApprovalPage();
@@ -146,6 +157,7 @@ export async function buildAll(): Promise<ApprovalPage> {
   // The same bundle that a deployment uploads; running it prebuilt keeps a local run from restarting when a source file changes.
   const bundle = [...wrangler, "deploy", "--dry-run", "--outdir", path.join(dist, "worker"), ...workerDefines(approval)];
   await run("Bundling the Worker", { args: bundle, env: quietEnv() });
+  await checkProgramBudgets();
   return approval;
 }
 

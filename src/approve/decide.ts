@@ -1,5 +1,5 @@
 /** The page where an owner decides: facts, four digits, access, expiry, Allow or Deny; and the same-device way. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { belongsTogether, grantBody, offeredAccess, offeredExpiry } from "../core/decision-view.ts";
 import type { Expiry, GrantChoice, OwnerTrip } from "../core/decision-view.ts";
 import { activationHash } from "../core/digests.ts";

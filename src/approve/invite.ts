@@ -6,7 +6,7 @@ import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { PersonRole } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import type { Access } from "../protocol/words.ts";
-import type { z } from "zod";
+import type * as z from "zod";
 import { chosen, radios } from "./decide.ts";
 import { keepSecret } from "./invitation-secrets.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";

@@ -1,5 +1,5 @@
 /** Sign-up, sign-in and recovery, and the way back to whoever asked for it. */
-import type { z } from "zod";
+import type * as z from "zod";
 import type { meSchema, signedInSchema } from "../protocol/approval-api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import { addPasskey } from "./passkeys.ts";

@@ -1,7 +1,7 @@
 /** Turns this machine into a gateway's connector: commit, reveal, check words, pin the owner's passkeys (reference: security.md 5). */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import os from "node:os";
-import type { z } from "zod";
+import type * as z from "zod";
 import { checkWords, claimTranscript, enrolmentCommitment, transcriptBytes } from "../core/check-words.ts";
 import type { EnrolmentTranscript } from "../core/check-words.ts";
 import { isSoundKey } from "../core/public-key.ts";

@@ -1,5 +1,5 @@
 /** What the person at the gateway's machine may say to its key log: the root of everything, without any network (reference: security.md 5, 6). */
-import { z } from "zod";
+import * as z from "zod";
 import type { KeyLogProblem } from "../core/key-log.ts";
 import type { HeldGrant } from "../core/judge.ts";
 import type { KeyLogAlarm, OwnerPolicy } from "../protocol/key-log.ts";

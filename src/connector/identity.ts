@@ -1,7 +1,7 @@
 /** The connector's own Ed25519 key: made on this machine, never leaves it. */
 import { createPrivateKey, generateKeyPairSync, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import type { z } from "zod";
+import type * as z from "zod";
 import { rotationBytes } from "../core/key-log.ts";
 import type { KeyLogBody } from "../protocol/key-log.ts";
 import { tagged } from "../protocol/statement-encoding.ts";

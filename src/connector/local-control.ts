@@ -2,7 +2,7 @@
 import { chmodSync, rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { hostActionSchema } from "./host-actions.ts";
 import type { HostAction, HostAnswer } from "./host-actions.ts";
 

@@ -1,5 +1,5 @@
 /** What the person at the gateway's machine says about who may decide: passkeys, their roles, the recovery key. Needs no network. */
-import { z } from "zod";
+import * as z from "zod";
 import type { KeyLogProblem } from "../core/key-log.ts";
 import type { PinnedKey } from "../core/judge.ts";
 import type { OwnerRole } from "../protocol/key-log.ts";

@@ -3,7 +3,7 @@ import {
   chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, rmdirSync, writeSync,
 } from "node:fs"; // prettier-ignore
 import path from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
 import { signedReceiptSchema } from "../protocol/receipt.ts";

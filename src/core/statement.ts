@@ -1,5 +1,5 @@
 /** Reading signed statements: size first, then strict schema, then the same bytes again. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { MAX_STATEMENT_BYTES } from "../protocol/limits.ts";
 import {
   ASK_KEYS,

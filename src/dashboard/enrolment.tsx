@@ -1,6 +1,6 @@
 /** Adding a gateway: the command and its progress, or a claim link from a terminal; check words in both. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { z } from "zod";
+import type * as z from "zod";
 import { ENROLMENT_CODE_MS } from "../protocol/limits.ts";
 import type { Gateway, gatewayCreatedSchema } from "../protocol/api.ts";
 import { Told, call } from "./api.ts";

@@ -1,5 +1,5 @@
 /** What every error of the API says: the app origin's and the approval origin's. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** Every error body of the API. `message` is for people, in one sentence; `code` is stable. */
 export const apiErrorSchema = z.object({

@@ -1,5 +1,5 @@
 /** The HTTP API of the app origin: bodies in both directions. Routes and OpenAPI come from these. Enrolment has a file of its own. */
-import { z } from "zod";
+import * as z from "zod";
 import { grantRefusalSchema, pairingRequestSchema } from "./approval-api.ts";
 import { lastBreakSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";

@@ -1,5 +1,5 @@
 /** The HTTP API of the approval origin: bodies in both directions. Its routes come from these. */
-import { z } from "zod";
+import * as z from "zod";
 import { claimsSchema } from "./door-messages.ts";
 import { ownerRoleSchema } from "./key-log.ts";
 import {

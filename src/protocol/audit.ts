@@ -1,5 +1,5 @@
 /** Entries of a gateway's audit chain, as the room keeps them, the connector anchors them and the owner exports them: one JSON object on a line. */
-import { z } from "zod";
+import * as z from "zod";
 import { digestIdSchema, hashSchema } from "./statements.ts";
 
 /** One fact: a number, a yes or no, or a short text without content, secrets or whole addresses. */

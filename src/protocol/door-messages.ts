@@ -1,5 +1,5 @@
 /** What the door page and the room say to each other, under /.gatehouse/ of a gateway's origin. */
-import { z } from "zod";
+import * as z from "zod";
 import {
   accessSchema,
   deviceKeySchema,

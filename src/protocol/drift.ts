@@ -1,5 +1,5 @@
 /** Differences between a gateway's own pairing list and the grants, as the connector reports them and the dashboard shows them. */
-import { z } from "zod";
+import * as z from "zod";
 import { MAX_DIFFERENCES } from "./limits.ts";
 import { digestIdSchema } from "./statements.ts";
 

@@ -1,5 +1,5 @@
 /** The HTTP API of enrolment: bodies in both directions, for the page that claims a gateway and for its connector. */
-import { z } from "zod";
+import * as z from "zod";
 import { connectorKeySchema, gatewayIdSchema, hashSchema, nameSchema, nonceSchema, ownerKeySchema, rowIdSchema } from "./statements.ts";
 
 const ms = z.int();

@@ -1,5 +1,5 @@
 /** What is said of the four hops. */
-import { z } from "zod";
+import * as z from "zod";
 import { HOPS } from "./hop-names.ts";
 
 /** Middle of some round trips over one hop, milliseconds. */

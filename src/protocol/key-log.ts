@@ -2,7 +2,7 @@
  * Entries of a gateway's key log, as they stand on the connector's disk, travel to the room and are exported: one JSON object on a line.
  * All strict: an ignored member would be a silent widening. Rules: PROTOCOL.md KL.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { MAX_OWNER_KEYS } from "./limits.ts";
 import {
   accessSchema,

@@ -1,5 +1,5 @@
 /** Control messages on the link: JSON text, one object with `type`. Unknown members are dropped, unknown types counted and ignored. */
-import { z } from "zod";
+import * as z from "zod";
 import { auditHeadSchema } from "./audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
 import { differencesSchema, openclawIdSchema } from "./drift.ts";

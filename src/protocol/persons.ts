@@ -1,5 +1,5 @@
 /** The HTTP API about a gateway's persons and invitations. Rules: PROTOCOL.md PE. */
-import { z } from "zod";
+import * as z from "zod";
 import { ownerPolicySchema } from "./key-log.ts";
 import {
   gatewayIdSchema,

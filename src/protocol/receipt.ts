@@ -1,5 +1,5 @@
 /** What a connector signs about a cut, as it is stored and exported. Strict: an ignored member would be a claim that nobody checks. */
-import { z } from "zod";
+import * as z from "zod";
 import { auditHeadSchema } from "./audit.ts";
 import { keyLogHeadSchema } from "./key-log.ts";
 import { openclawIdSchema } from "./drift.ts";

@@ -1,5 +1,5 @@
 /** Schemas of everything that somebody signs. All strict: an ignored member would be a silent widening. */
-import { z } from "zod";
+import * as z from "zod";
 import { MAX_NAME_CHARS, MAX_OWNER_KEYS } from "./limits.ts";
 import { ACCESS_LEVELS } from "./words.ts";
 

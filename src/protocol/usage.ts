@@ -1,5 +1,5 @@
 /** What a room counts, what that costs, and the budget of a day (PROTOCOL.md BU). */
-import { z } from "zod";
+import * as z from "zod";
 import { MAX_BUDGET_BYTES, MAX_BUDGET_MICRO_USD } from "./limits.ts";
 
 /** What allowed devices cause; the budget is about these. `bytes` are those on the link, both ways. */

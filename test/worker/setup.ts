@@ -2,14 +2,17 @@
 import { applyD1Migrations } from "cloudflare:test";
 import type { D1Migration } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, expect } from "vitest";
+import { afterAll, afterEach, expect } from "vitest";
+import { expectCleanGlobals } from "../support/clean-globals.ts";
 import { IN_A_LOG, leaksIn } from "../support/secrets.ts";
 
 const { DB, TEST_MIGRATIONS } = env as unknown as { DB: D1Database; TEST_MIGRATIONS: D1Migration[] };
 await applyD1Migrations(DB, TEST_MIGRATIONS);
 
 const logged: string[] = [];
-for (const method of ["log", "info", "warn", "error", "debug"] as const) {
+const METHODS = ["log", "info", "warn", "error", "debug"] as const;
+const original = METHODS.map((method) => console[method]);
+for (const method of METHODS) {
   const print = console[method].bind(console);
   console[method] = (...values: unknown[]): void => {
     const line = values.map((value) => (typeof value === "string" ? value : JSON.stringify(value))).join(" ");
@@ -23,3 +26,8 @@ afterEach(() => {
   const lines = logged.splice(0);
   expect(leaksIn(lines, IN_A_LOG)).toEqual([]);
 });
+
+afterAll(() => {
+  for (const [index, method] of METHODS.entries()) console[method] = original[index] ?? console[method];
+});
+expectCleanGlobals();

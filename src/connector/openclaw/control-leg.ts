@@ -1,7 +1,7 @@
 /** The connector's own loopback socket to the gateway: RPC and events as `gateway-client`/`backend` (openclaw.md 1.4, A). No visitor's byte ever crosses it. */
 import { randomUUID } from "node:crypto";
 import { WebSocket } from "ws";
-import { z } from "zod";
+import * as z from "zod";
 import { HOP_ROUND_MS, MAX_BUILD_CHARS } from "../../protocol/limits.ts";
 import type { Discovered } from "./discover.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";

@@ -1,5 +1,5 @@
 /** Reads one stream's OpenClaw handshake, adds the gateway's password where rule R8 allows it, and finishes pairing for exactly that key (openclaw.md 2.1, J4). */
-import { z } from "zod";
+import * as z from "zod";
 import { APPROVABLE_SCOPES } from "../../core/drift.ts";
 import type { HandshakeWatch, WatchEvents } from "./openclaw-port.ts";
 

@@ -1,5 +1,5 @@
 /** Reads the gateway's answer to `device.pair.list` (openclaw.md 4.1): only what a comparison needs, whatever else stands there. */
-import { z } from "zod";
+import * as z from "zod";
 import type { PairedEntry } from "../../core/drift.ts";
 
 const text = z.string().catch("");

@@ -1,7 +1,7 @@
 /** Proves that the gateway takes a visitor of the data leg for a remote stranger; otherwise nothing is served (openclaw.md R4). */
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { WebSocket } from "ws";
-import { z } from "zod";
+import * as z from "zod";
 import type { ControlLeg } from "./control-leg.ts";
 import type { Discovered } from "./discover.ts";
 

@@ -1,5 +1,5 @@
 /** The few OpenClaw settings that Gatehouse needs: planned as a diff, applied through the gateway's own RPC, restored at uninstall (openclaw.md 1.3). */
-import { z } from "zod";
+import * as z from "zod";
 import type { ControlLeg } from "./control-leg.ts";
 import { GatewayRefusedError } from "./control-leg.ts";
 

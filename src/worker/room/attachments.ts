@@ -1,5 +1,5 @@
 /** What a room keeps on each socket across hibernation; a socket whose attachment does not parse is closed, nothing else. */
-import { z } from "zod";
+import * as z from "zod";
 import { brokenAt } from "../../core/close-code.ts";
 import { CLOSE_INTERNAL } from "../../protocol/close-codes.ts";
 import { gatewayReportSchema } from "../../protocol/link-messages.ts";

@@ -1,5 +1,5 @@
 /** App origin: session, the signed-in person, what waits for them, invitations. */
-import { z } from "zod";
+import * as z from "zod";
 import { appMeSchema, sessionFromHandoffSchema, waitingSchema } from "../../protocol/api.ts";
 import { sha256 } from "../../core/digests.ts";
 import { INVITATION_MS, MAX_OPEN_INVITATIONS } from "../../protocol/limits.ts";

@@ -1,5 +1,5 @@
 /** Approval origin: sign-up, sign-in, recovery, passkeys, hand-off to the dashboard. */
-import type { z } from "zod";
+import type * as z from "zod";
 import {
   addPasskeySchema,
   handoffRequestSchema,

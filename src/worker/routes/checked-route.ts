@@ -1,7 +1,7 @@
 /** How every API route is declared: origin checked, body parsed, account known, errors mapped. The same table makes the OpenAPI text. */
 import { Hono } from "hono";
 import type { Context } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import { addressGroup } from "../../core/client-ip.ts";
 import { apiErrorSchema } from "../../protocol/api-errors.ts";
 import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";

@@ -1,5 +1,5 @@
 /** Approval origin: the owner's decisions. The room judges; this only says who asks. */
-import type { z } from "zod";
+import type * as z from "zod";
 import {
   allowSchema,
   decisionSchema,

@@ -1,5 +1,5 @@
 /** App origin: the devices of one gateway, and the differences between its own list and ours. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { differenceMendSchema, gatewayNameSchema, receiptSchema, suspendedSchema } from "../../protocol/api.ts";
 import { receiptFileSchema } from "../../protocol/receipt.ts";
 import { receiptDownload } from "../services/receipt-download.ts";

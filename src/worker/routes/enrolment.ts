@@ -1,5 +1,5 @@
 /** The enrolment ceremony between connector and page: commit, page nonce, reveal, confirm. Every step happens once. */
-import { z } from "zod";
+import * as z from "zod";
 import { gatewayNameSchema, gatewaySchema } from "../../protocol/api.ts";
 import {
   claimStartSchema,

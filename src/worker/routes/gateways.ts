@@ -1,5 +1,5 @@
 /** App origin: the gateways of an account, their enrolment, budget, measurements and files. */
-import { z } from "zod";
+import * as z from "zod";
 import { gatewayCreatedSchema, gatewayDetailSchema, gatewayNameSchema, gatewaySchema, hopsSchema } from "../../protocol/api.ts";
 import { budgetSchema, usageSchema } from "../../protocol/usage.ts";
 import { ENROLMENT_CODE_MS, MAX_GATEWAYS_PER_ACCOUNT, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../protocol/limits.ts";

@@ -1,5 +1,5 @@
 /** Approval origin: who may decide for the account's gateways. Every change is signed, goes to every room, and each room's answer is told. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { verifyAssertion } from "../../core/assertion.ts";
 import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/statement.ts";
 import {

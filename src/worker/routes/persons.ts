@@ -1,5 +1,5 @@
 /** Persons of a gateway: inviting, accepting, confirming, removing, leaving. The room judges; this only says who asks. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { INVITATION_MS, MAX_OPEN_GATEWAY_INVITATIONS } from "../../protocol/limits.ts";
 import {
   acceptSchema,

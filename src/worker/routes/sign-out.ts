@@ -1,5 +1,5 @@
 /** Signing out: the same on the app origin and on the approval origin, each with its own cookie. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { signOutSchema } from "../../protocol/approval-api.ts";
 import { endAllSessions, endSession, endedCookie } from "../auth/account-session.ts";
 import { route } from "./checked-route.ts";

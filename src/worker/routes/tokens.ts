@@ -1,5 +1,5 @@
 /** App origin: the account's API tokens. Made, listed and revoked with the account's own sign-in only. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { apiTokenMadeSchema, apiTokenRequestSchema, apiTokensSchema } from "../../protocol/api.ts";
 import { MAX_API_TOKENS_PER_ACCOUNT } from "../../protocol/limits.ts";
 import { makeApiToken } from "../auth/api-token.ts";

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import { z } from "zod";
+import * as z from "zod";
 import { Link } from "../../../src/connector/link.ts";
 import type { LinkStatus } from "../../../src/connector/link.ts";
 import { inWordsOf } from "../../../src/core/link-versions.ts";
