@@ -11,7 +11,7 @@ const ALLOWED: Readonly<Record<string, { readonly tiers: readonly string[]; read
   protocol: { tiers: [], packages: [/^zod$/] },
   core: { tiers: ["protocol"], packages: [/^zod$/, /^@noble\/hashes\/sha2\.js$/] },
   worker: { tiers: ["protocol", "core"], packages: [/^(hono|zod|cloudflare:workers)$/, /^drizzle-orm/, /^@simplewebauthn\/server/] },
-  connector: { tiers: ["protocol", "core"], packages: [/^node:/, /^(ws|zod)$/] },
+  connector: { tiers: ["protocol", "core"], packages: [/^node:/, /^(ws|zod)$/, /^json5\/lib\/parse\.js$/] },
   demo: { tiers: ["protocol", "core"], packages: [/^node:/, /^ws$/] },
   door: { tiers: ["protocol", "core"], packages: [] },
   approve: { tiers: ["protocol", "core"], packages: [/^@simplewebauthn\/browser$/] },
