@@ -36,16 +36,13 @@ function done(title: string, text: string, back: string): void {
 
 /** What became of the yes, in words. What needs the person to do something leaves the time to read it. */
 function decided(decision: Decision, name: string, back: string): void {
-  const stays = (title: string, text: string, command?: string): void => {
+  const stays = (title: string, text: string): void => {
     const link = h("a", { class: "button primary", href: back }, TEXTS.back);
-    const typed = command === undefined ? [] : [h("pre", { class: "command", tabindex: "0" }, command)];
-    view(title, h("p", {}, text), ...typed, h("div", { class: "actions" }, link));
+    view(title, h("p", {}, text), h("div", { class: "actions" }, link));
   };
   switch (decision.outcome) {
     case "applied":
       return done(TEXTS.allowedTitle, TEXTS.allowedText(name), back);
-    case "needs-host":
-      return stays(TEXTS.hostTitle, TEXTS.hostText(name), TEXTS.hostCommand(decision.device));
     case "refused":
       return stays(TEXTS.refusedTitle, REFUSAL_TEXTS[decision.refusal ?? "other"]);
     default:

@@ -139,10 +139,6 @@ export const TEXTS = {
   allowedText: (device: string) => `${device} is connecting by itself.`,
   waitingTitle: "Allowed, waiting",
   waitingText: "The gateway is away. The decision takes effect as soon as it is back.",
-  hostTitle: "Allowed, one more word needed",
-  hostText: (device: string) =>
-    `The gateway's machine holds ${device} back, because its owner policy asks for a word there. Until then the device waits. Somebody there types:`,
-  hostCommand: (device: string) => `gatehouse confirm ${device}`,
   refusedTitle: "The gateway's machine said no",
   deniedTitle: "Denied",
   deniedText: "The device was told.",

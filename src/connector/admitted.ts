@@ -156,7 +156,7 @@ export class Admitted implements BindingStore {
     const nowMs = this.#now();
     if (session === undefined || session.device !== open.device || session.expiresAtMs <= nowMs) return "no-session";
     const grant = this.grant(session.grant);
-    if (grant === null || grant.isRevoked || !grant.isConfirmed) return "cut";
+    if (grant === null || grant.isRevoked) return "cut";
     if (grant.statement.notAfterMs <= nowMs) return "no-session";
     return { access: grant.statement.access, expiresAtMs: Math.min(session.expiresAtMs, grant.statement.notAfterMs) };
   }

@@ -11,7 +11,6 @@ export const OPTIONS = {
   all: { type: "boolean" },
   "max-access": { type: "string" },
   "max-days": { type: "string" },
-  confirm: { type: "string" },
   head: { type: "string" },
   log: { type: "string" },
   metrics: { type: "string" },
@@ -93,20 +92,12 @@ For role and remove the beginning of a passkey's id is enough. The last owner st
     group: "decide",
   },
   policy: {
-    usage: "[--max-access <access>] [--max-days <days>] [--confirm <when>]",
-    brief: "what remote approval may give at most, and what it needs here",
+    usage: "[--max-access <access>] [--max-days <days>]",
+    brief: "what remote approval may give at most",
     more: `--max-access full|chat|look   the widest access that the owner can give from elsewhere
---max-days <days>             the longest, up to 90
---confirm never|first|full    what needs \`gatehouse confirm\` on this machine: nothing, the first device, or every full control`,
+--max-days <days>             the longest, up to 90`,
     words: 0,
-    options: ["max-access", "max-days", "confirm"],
-    group: "decide",
-  },
-  confirm: {
-    usage: "[device]",
-    brief: "the word that the policy asks for; without a device: what waits for it",
-    words: 1,
-    options: [],
+    options: ["max-access", "max-days"],
     group: "decide",
   },
   lock: {
@@ -175,7 +166,6 @@ const OPTION_TEXTS: Readonly<Record<OptionName, string>> = {
   all: "--all            every device",
   "max-access": "--max-access full|chat|look",
   "max-days": "--max-days <days>",
-  confirm: "--confirm never|first|full",
   head: "--head <seq>:<hash>",
   log: "--log <file>",
   metrics: "--metrics [host:]<port>   metrics for Prometheus (GATEHOUSE_METRICS); without a host on 127.0.0.1, without it nowhere",

@@ -1,7 +1,6 @@
 /** What the person at the gateway's machine may say to its key log: the root of everything, without any network (reference: security.md 5, 6). */
 import * as z from "zod";
 import type { KeyLogProblem } from "../core/key-log.ts";
-import type { HeldGrant } from "../core/judge.ts";
 import type { KeyLogAlarm, OwnerPolicy } from "../protocol/key-log.ts";
 import { accessSchema } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
@@ -14,9 +13,7 @@ export const hostActionSchema = z.discriminatedUnion("do", [
     do: z.literal("policy"),
     maxAccess: accessSchema.optional(),
     maxDays: z.number().positive().max(90).optional(),
-    confirmOnHost: z.enum(["never", "first", "full"]).optional(),
   }),
-  z.object({ do: z.literal("confirm"), device: z.string().max(64) }),
   ...ownerActionSchemas,
   z.object({ do: z.literal("revoke-all") }),
   z.object({ do: z.literal("resume") }),
@@ -30,14 +27,8 @@ const DAY_MS = 86_400_000;
 
 /** @returns what a policy says, for people */
 export function policyText(policy: OwnerPolicy): string {
-  const confirm = { never: "never", first: "for the first device", full: "for full control" }[policy.confirmOnHost];
   const days = policy.maxExpiryMs / DAY_MS;
-  return `Remote approval gives at most: ${policy.maxAccess} access, ${Number.isInteger(days) ? days : days.toFixed(2)} days. Confirmed here: ${confirm}.`;
-}
-
-/** Devices whose grant waits for a word here. */
-export function heldBack(grants: Iterable<HeldGrant>): readonly HeldGrant[] {
-  return [...grants].filter((grant) => !grant.isConfirmed && !grant.isRevoked);
+  return `Remote approval gives at most: ${policy.maxAccess} access, ${Number.isInteger(days) ? days : days.toFixed(2)} days.`;
 }
 
 const PROBLEM_TEXTS: Partial<Record<KeyLogProblem, string>> = {
@@ -102,14 +93,8 @@ export async function performOnHost(
       const policy: OwnerPolicy = {
         maxAccess: action.maxAccess ?? before.maxAccess,
         maxExpiryMs: action.maxDays === undefined ? before.maxExpiryMs : Math.min(action.maxDays * DAY_MS, EXPIRY_CHOICES_MS.quarter),
-        confirmOnHost: action.confirmOnHost ?? before.confirmOnHost,
       };
       return told(await log.append({ type: "policy", policy }, nowMs), policyText(policy));
-    }
-    case "confirm": {
-      const grant = heldBack(log.state.grants.values()).find((held) => held.statement.device === action.device);
-      if (grant === undefined) return { ok: false, problem: "Nothing of this device waits here. `gatehouse devices` lists what does." };
-      return told(await log.append({ type: "confirm", grant: grant.id }, nowMs), `${grant.statement.name} may come in now.`);
     }
     case "owner-add":
     case "owner-remove":

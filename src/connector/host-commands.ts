@@ -72,8 +72,8 @@ export async function status({ terminal, files }: Options): Promise<number> {
 /** @returns the exit code */
 export async function devices({ terminal, files }: Options): Promise<number> {
   const grants = [...(await lookAtLog(files)).grants.values()];
-  for (const { statement, isRevoked, isConfirmed } of grants) {
-    const state = isRevoked ? "cut" : !isConfirmed ? "waiting" : statement.notAfterMs <= Date.now() ? "expired" : "allowed";
+  for (const { statement, isRevoked } of grants) {
+    const state = isRevoked ? "cut" : statement.notAfterMs <= Date.now() ? "expired" : "allowed";
     terminal.say(
       "device",
       `${statement.device}  ${state.padEnd(8)} ${statement.access.padEnd(5)} until ${new Date(statement.notAfterMs).toISOString()}  ${statement.name}`,

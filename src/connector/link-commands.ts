@@ -62,8 +62,7 @@ export class LinkCommands {
         return this.#parts.send({ type: "nonce", id: message.id, ...(await this.#sessionNonce()) });
       case "grant": {
         const kept = await admitted.keepGrant(message.signed);
-        const needsHost = kept.ok && admitted.grant(message.grant)?.isConfirmed === false;
-        return this.#result(message.id, kept, needsHost ? { needsHost } : kept.ok ? { first: await this.#sessionNonce() } : {});
+        return this.#result(message.id, kept, kept.ok ? { first: await this.#sessionNonce() } : {});
       }
       case "session": {
         if (!gateway.isServing) return this.#result(message.id, { ok: false, refusal: "not-serving" });
@@ -144,7 +143,7 @@ export class LinkCommands {
     this.#again = { timer, isCurrent };
   }
 
-  #result(id: string, judged: Judged<unknown>, more: Pick<LinkResult, "needsHost" | "first"> = {}): void {
+  #result(id: string, judged: Judged<unknown>, more: Pick<LinkResult, "first"> = {}): void {
     this.#parts.send({ type: "result", id, ok: judged.ok, ...(judged.ok ? more : { refusal: judged.refusal }) });
   }
 }

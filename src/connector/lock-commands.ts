@@ -1,10 +1,10 @@
-/** `gatehouse lock|policy|confirm|revoke|rotate-key|reset`: the host's word over its key log, with or without a running connector. */
+/** `gatehouse lock|policy|revoke|rotate-key|reset`: the host's word over its key log, with or without a running connector. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { isOwner } from "../core/key-log-owners.ts";
 import { isFault, verifyLog } from "../core/key-log.ts";
 import type { KeyLogState } from "../core/key-log.ts";
 import { EXIT } from "./exit-codes.ts";
-import { heldBack, hostActionSchema, performOnHost, policyText } from "./host-actions.ts";
+import { hostActionSchema, performOnHost, policyText } from "./host-actions.ts";
 import type { HostAction, HostAnswer } from "./host-actions.ts";
 import { runningStatus } from "./host-commands.ts";
 import { loadIdentity } from "./identity.ts";
@@ -99,24 +99,22 @@ function facts(state: KeyLogState) {
     hasRecoveryKey: state.recovery.key !== null,
     policy: state.policy,
     grants: live.length,
-    waitingHere: heldBack(live).length,
   };
 }
 
 function summary(state: KeyLogState): string {
-  const { entries, head, owners, grants, waitingHere } = facts(state);
-  const waiting = waitingHere === 0 ? "" : `, ${waitingHere} waiting for \`gatehouse confirm\``;
-  return `${entries} entries, head ${head.slice(0, 12)}…; ${owners} owner passkey${owners === 1 ? "" : "s"}; ${grants} grant${grants === 1 ? "" : "s"}${waiting}.\n${policyText(state.policy)}`;
+  const { entries, head, owners, grants } = facts(state);
+  return `${entries} entries, head ${head.slice(0, 12)}…; ${owners} owner passkey${owners === 1 ? "" : "s"}; ${grants} grant${grants === 1 ? "" : "s"}.\n${policyText(state.policy)}`;
 }
 
 /** `policy`, with or without changes. @returns the exit code */
 export async function policy(
   host: Host,
-  wanted: { readonly maxAccess: string | undefined; readonly maxDays: string | undefined; readonly confirm: string | undefined },
+  wanted: { readonly maxAccess: string | undefined; readonly maxDays: string | undefined },
 ): Promise<number> {
   const { terminal, files } = host;
-  const { maxAccess, maxDays, confirm } = wanted;
-  if (maxAccess === undefined && maxDays === undefined && confirm === undefined) {
+  const { maxAccess, maxDays } = wanted;
+  if (maxAccess === undefined && maxDays === undefined) {
     const { policy: current } = await lookAtLog(files);
     terminal.say("policy", policyText(current), { policy: current });
     return EXIT.done;
@@ -125,28 +123,12 @@ export async function policy(
     do: "policy",
     ...(maxAccess === undefined ? {} : { maxAccess }),
     ...(maxDays === undefined ? {} : { maxDays: Number(maxDays) }),
-    ...(confirm === undefined ? {} : { confirmOnHost: confirm }),
   });
   if (!action.success) {
-    terminal.fail("usage", "gatehouse policy [--max-access full|chat|look] [--max-days 0.04-90] [--confirm never|first|full]");
+    terminal.fail("usage", "gatehouse policy [--max-access full|chat|look] [--max-days 0.04-90]");
     return EXIT.usage;
   }
   return act(host, action.data);
-}
-
-/** `confirm <device>`: the word that the policy asks for. @returns the exit code */
-export async function confirm(host: Host, device: string | undefined): Promise<number> {
-  if (device !== undefined) return act(host, { do: "confirm", device });
-  const { terminal, files } = host;
-  const waiting = heldBack((await lookAtLog(files)).grants.values());
-  for (const { statement } of waiting)
-    terminal.say("waiting", `${statement.device}  ${statement.access.padEnd(5)} ${statement.name}`, {
-      device: statement.device,
-      access: statement.access,
-      name: statement.name,
-    });
-  if (waiting.length === 0) terminal.say("waiting", "Nothing waits for a word here.");
-  return EXIT.done;
 }
 
 /** `revoke --all`. @returns the exit code */

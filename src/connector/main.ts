@@ -12,7 +12,7 @@ import type { CommandName, OptionName } from "./help.ts";
 import { cut, devices, status } from "./host-commands.ts";
 import { install, uninstall } from "./install.ts";
 import { LogWriteError } from "./key-log-file.ts";
-import { confirm, lock, policy, reset, revokeAll, rotateKey } from "./lock-commands.ts";
+import { lock, policy, reset, revokeAll, rotateKey } from "./lock-commands.ts";
 import { owners } from "./owner-commands.ts";
 import { receipt } from "./receipt-commands.ts";
 import { DiscoverError } from "./openclaw/discover.ts";
@@ -87,8 +87,7 @@ async function main(argv: readonly string[]): Promise<number> {
     cut: (options) => cut(options, argument),
     revoke: (options) => (values.all === true ? revokeAll(options) : cut(options, argument)),
     owners: (options) => owners(options, positionals.slice(1), { maxAccess: values["max-access"], maxDays: values["max-days"] }),
-    policy: (options) => policy(options, { maxAccess: values["max-access"], maxDays: values["max-days"], confirm: values.confirm }),
-    confirm: (options) => confirm(options, argument),
+    policy: (options) => policy(options, { maxAccess: values["max-access"], maxDays: values["max-days"] }),
     lock: (options) => lock(options, argument, more),
     audit: (options) => audit(options, argument, more, values.head),
     receipt: (options) => receipt(options, argument, more, values.log),

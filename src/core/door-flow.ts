@@ -1,15 +1,15 @@
 /** What the door does next: decisions without page, network or clock, so that each can be tested by itself. */
 import type { ChallengeResponse } from "../protocol/door-messages.ts";
 
-/** `wait-for-host`: allowed, and held back until somebody at the gateway's machine agrees. `code-lost`: a one-time code came back, but no decision of the owner waits for it. */
-export type DoorStep = "open" | "wait-for-gateway" | "wait-for-host" | "blocked" | "code-lost" | "owner-trip" | "offer";
+/** `code-lost`: a one-time code came back, but no decision of the owner waits for it. */
+export type DoorStep = "open" | "wait-for-gateway" | "blocked" | "code-lost" | "owner-trip" | "offer";
 
 /**
  * @param answer the room's answer to this device's challenge
  * @param from how the person came: with a one-time code from the approval page, or through an owner's link
  */
 export function doorStep(
-  answer: Pick<ChallengeResponse, "standing" | "connector" | "grant" | "needsHost">,
+  answer: Pick<ChallengeResponse, "standing" | "connector" | "grant">,
   from: { readonly hasCode: boolean; readonly isOwnerLink: boolean },
 ): DoorStep {
   switch (answer.standing) {
@@ -18,7 +18,7 @@ export function doorStep(
     case "allowed":
       return answer.connector === null || answer.grant === null ? "wait-for-gateway" : "open";
     case "decided":
-      return answer.needsHost === true ? "wait-for-host" : "wait-for-gateway";
+      return "wait-for-gateway";
     case "unknown":
       if (from.hasCode) return "code-lost";
       return from.isOwnerLink ? "owner-trip" : "offer";

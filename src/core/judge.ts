@@ -57,8 +57,6 @@ export interface HeldGrant {
   readonly isRevoked: boolean;
   /** Same-device grants: whether a first session has brought the code. */
   readonly isActivated: boolean;
-  /** False while the owner's policy asks for a word on the gateway's machine first. */
-  readonly isConfirmed: boolean;
 }
 
 export type Judged<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
@@ -90,7 +88,6 @@ export async function judgeGrant(pinned: Pinned, signed: SignedByOwner, nowMs: n
       statement: read.body,
       isRevoked: false,
       isActivated: read.body.kind === "ask",
-      isConfirmed: true,
     },
   };
 }
@@ -124,7 +121,6 @@ export async function judgeSession(pinned: Pinned, input: SessionInput): Promise
   const grant = input.grant(body.grant);
   if (grant === null || grant.statement.device !== body.device) return no("unknown-grant");
   if (grant.isRevoked) return no("revoked");
-  if (!grant.isConfirmed) return no("needs-host");
   const { nowMs } = input;
   const { statement } = grant;
   if (statement.notAfterMs <= nowMs || body.expMs <= body.iatMs) return no("expired");

@@ -34,7 +34,7 @@ export interface KeyLogState extends Pinned {
 }
 
 /** Before anything was said on the host: what the owner may give remotely. */
-export const DEFAULT_POLICY: OwnerPolicy = { maxAccess: "full", maxExpiryMs: EXPIRY_CHOICES_MS.quarter, confirmOnHost: "never" };
+export const DEFAULT_POLICY: OwnerPolicy = { maxAccess: "full", maxExpiryMs: EXPIRY_CHOICES_MS.quarter };
 
 /** Why an entry is not the next one of this log. */
 export type KeyLogProblem =
@@ -184,13 +184,11 @@ async function changeOf(
   switch (body.type) {
     case "grant":
       return addGrant(state, body, entry.atMs);
-    case "activate":
-    case "confirm": {
+    case "activate": {
       const held = state.grants.get(body.grant);
       if (held === undefined) return "unknown-grant";
       if (held.isRevoked) return "revoked";
-      const changed = body.type === "activate" ? { ...held, isActivated: true } : { ...held, isConfirmed: true };
-      return { grants: new Map(state.grants).set(held.id, changed) };
+      return { grants: new Map(state.grants).set(held.id, { ...held, isActivated: true }) };
     }
     case "revoke":
       return {
@@ -235,14 +233,11 @@ async function addGrant(state: KeyLogState, body: Extract<KeyLogBody, { type: "g
   const { id, statement } = judged.value;
   const known = state.grants.get(id);
   if (known !== undefined) return known.isRevoked ? "revoked" : "nothing-changes";
-  const { policy } = state;
-  if (!isBelow(statement, policy)) return "over-ceiling";
+  if (!isBelow(statement, state.policy)) return "over-ceiling";
   if (isStale(state, statement.device, statement.head)) return "stale-head";
-  const isFirst = ![...state.grants.values()].some((grant) => grant.isConfirmed);
-  const isHeldBack = policy.confirmOnHost === "full" ? statement.access === "full" : policy.confirmOnHost === "first" && isFirst;
   // A device has one live grant: a new one takes the place of the old.
   const grants = new Map(revoked(state.grants, (grant) => grant.statement.device === statement.device));
-  return { grants: grants.set(id, { ...judged.value, isConfirmed: !isHeldBack }) };
+  return { grants: grants.set(id, judged.value) };
 }
 
 /**

@@ -74,7 +74,6 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "gateway-removed": "Gateway removed",
   "audit-exported": "Audit chain downloaded",
   "enrolment-code-guessed": "Wrong codes tried for a gateway's machine; the code is void",
-  "log-confirm": "A device was agreed to on the gateway's machine",
   "log-policy": "The owner policy was changed on the gateway's machine",
   "cut-unanswered": "The gateway's machine did not answer a cut; its connection was closed",
   "receipt-refused": "Alarm: a receipt came without the machine's signature",

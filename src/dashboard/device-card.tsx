@@ -5,8 +5,7 @@ import type { Device, Gateway, Receipt } from "../protocol/api.ts";
 import { Told, call } from "./api.ts";
 import { Act, Confirmed } from "./parts.tsx";
 import { Ago, useNow } from "./shared.tsx";
-import { confirmCommand } from "./notice-texts.ts";
-import { ACCESS, DEVICE_STATE, HELD_BACK, TEXTS } from "./texts.ts";
+import { ACCESS, DEVICE_STATE, TEXTS } from "./texts.ts";
 import { ahead, clock } from "./time-texts.ts";
 
 const RECEIPT_POLL_MS = 700;
@@ -101,7 +100,7 @@ export function DeviceCard({
     if (wasLive.current && !isLive && document.activeElement === document.body) rename.current?.focus();
     wasLive.current = isLive;
   }, [isLive]);
-  const [tone, state] = device.needsHost ? HELD_BACK : DEVICE_STATE[device.state];
+  const [tone, state] = DEVICE_STATE[device.state];
   return (
     <li>
       <h3>{device.name}</h3>
@@ -120,12 +119,6 @@ export function DeviceCard({
         <dt>{device.state === "expired" ? TEXTS.ended : TEXTS.ends}</dt>
         <dd>{isLive ? `${ahead(device.notAfterMs, nowMs)} (${clock(device.notAfterMs)})` : clock(device.notAfterMs)}</dd>
       </dl>
-      {device.needsHost && (
-        <div>
-          <p>{TEXTS.needsHost}</p>
-          <pre tabIndex={0}>{confirmCommand(device.id)}</pre>
-        </div>
-      )}
       {receipt !== null && <ReceiptView gateway={gateway} first={receipt} />}
       {receipt === null && device.state === "cut" && (
         <div class="row">

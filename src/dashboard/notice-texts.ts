@@ -28,7 +28,6 @@ export function noticeText(notice: Notice): string {
   const how = `${ACCESS[access].toLowerCase()}${by === null ? "" : `, by ${by}`}`;
   switch (state) {
     case "granted":
-    case "needs-host":
       return `Allowed ${whom}: ${how}.`;
     case "refused":
       return `The gateway's machine refused ${whom}: ${how}.`;
@@ -41,9 +40,4 @@ export function noticeText(notice: Notice): string {
 export function noticeQuestion({ isShared }: Notice, isOverdue: boolean): string {
   const asked = isShared === true ? TEXTS.noticeAskShared : TEXTS.noticeAsk;
   return isOverdue ? `${TEXTS.noticeOverdue} ${asked}` : asked;
-}
-
-/** What to type on the gateway's machine for a device that it holds back. */
-export function confirmCommand(device: string): string {
-  return `gatehouse confirm ${device}`;
 }

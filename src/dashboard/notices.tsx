@@ -5,7 +5,7 @@ import { call } from "./api.ts";
 import { Act } from "./parts.tsx";
 import { Ago, useNow, useShared } from "./shared.tsx";
 import { budgetText } from "./cost-texts.ts";
-import { REFUSAL, confirmCommand, noticeQuestion, noticeText } from "./notice-texts.ts";
+import { REFUSAL, noticeQuestion, noticeText } from "./notice-texts.ts";
 import { TEXTS } from "./texts.ts";
 
 const DAY_MS = 86_400_000;
@@ -15,7 +15,7 @@ function NoticeCard({ notice, done }: { readonly notice: Notice; readonly done: 
   const { answered } = useShared();
   const nowMs = useNow(MINUTE_MS);
   const path = `/api/gateways/${notice.gateway}/devices/${notice.device}`;
-  const isLive = notice.state === "granted" || notice.state === "needs-host";
+  const isLive = notice.state === "granted";
   const keep = async (): Promise<void> => {
     await call("POST", `${path}/keep`);
     done("");
@@ -34,12 +34,6 @@ function NoticeCard({ notice, done }: { readonly notice: Notice; readonly done: 
           <Ago ms={notice.atMs} />
         </span>
       </p>
-      {notice.state === "needs-host" && (
-        <>
-          <p>{TEXTS.needsHost}</p>
-          <pre tabIndex={0}>{confirmCommand(notice.device)}</pre>
-        </>
-      )}
       {notice.state === "refused" && <p>{REFUSAL[notice.refusal ?? "other"]}</p>}
       {isLive && <p>{noticeQuestion(notice, nowMs - notice.atMs > DAY_MS)}</p>}
       <div class="row">

@@ -59,7 +59,6 @@ export const DEVICE_STATE: Readonly<Record<Device["state"], readonly [tone: stri
 };
 
 /** What the owner sees of a device that the gateway's machine holds back. */
-export const HELD_BACK = ["warn", "Allowed, waits for a word on the gateway's machine"] as const;
 
 /** What the ceremony says at each state; `revealed` is said with the words. */
 export const ENROLMENT: Readonly<Record<EnrolmentView["state"], readonly [tone: string, text: string]>> = {
@@ -119,7 +118,6 @@ export const TEXTS = {
   noticeCutNow: "Cut",
   noticeRead: "Understood",
   noticeCut: (device: string) => `${device} is cut.`,
-  needsHost: "The gateway's machine holds it back until somebody there types:",
 
   // Overview
   overviewTitle: "Gateways",

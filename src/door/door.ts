@@ -52,8 +52,6 @@ class Door {
         return this.open(answer);
       case "blocked":
         return show(TEXTS.refusedTitle, TEXTS.blocked);
-      case "wait-for-host":
-        return this.#waitForHost();
       case "wait-for-gateway": {
         const title = answer.gatewayState === "unsafe" ? TEXTS.unsafeTitle : TEXTS.offlineTitle;
         const isDecided = answer.standing === "decided";
@@ -70,12 +68,6 @@ class Door {
       case "offer":
         return this.offer(answer, seen);
     }
-  }
-
-  /** Allowed, and held back until somebody at the gateway's machine agrees. */
-  #waitForHost(): void {
-    show(TEXTS.hostTitle, TEXTS.host, { small: this.#code === undefined ? TEXTS.hostSmall : TEXTS.hostSoon });
-    this.#lookAgain();
   }
 
   #stopLooking(): void {
@@ -205,10 +197,6 @@ class Door {
         return this.#gatewayChanged();
       case "allowed":
         if (message.live) return this.#allowed(message.opening);
-        if (message.needsHost === true) {
-          this.#done();
-          return this.#waitForHost();
-        }
         this.#isAllowedLater = true;
         return show(TEXTS.allowedTitle, this.#allowedLaterText());
       case "refused":
@@ -299,8 +287,6 @@ class Door {
       case "gateway-away":
         show(TEXTS.offlineTitle, stateText("no-link", null));
         return this.#lookAgain();
-      case "needs-host":
-        return this.#waitForHost();
       case "network":
         if (this.#isAsking) return;
         show(TEXTS.networkTitle, TEXTS.network, { isError: true });

@@ -31,11 +31,6 @@ export const TEXTS = {
   wrong: "Wrong digits were typed three times, so the request has ended. Ask again and read the new digits carefully.",
   replaced: "This device asked again from another page. That page shows the current digits.",
   grantRefused: "The gateway's machine did not accept the decision. Ask again; if it repeats, the owner finds the reason in Gatehouse.",
-  hostTitle: "Waiting for a word on the gateway's machine",
-  host: "The owner allowed this device. Somebody at the gateway's machine must still agree, because its settings ask for that.",
-  hostSmall: "Keep this page open: it goes on by itself. The owner sees in Gatehouse what to type on the machine.",
-  hostSoon:
-    "This must happen within two minutes of your passkey; afterwards press I am the owner again. Gatehouse shows what to type on the machine.",
   ceilingTitle: "The gateway's machine said no",
   ceiling: "It does not give as much access, or for as long, as the owner chose. Ask again; the owner sees the reason and can choose less.",
   staleTitle: "The decision came too late",

@@ -36,8 +36,6 @@ export const deviceSchema = z.object({
   lastSeenMs: ms.nullable(),
   notAfterMs: ms,
   connectedNow: z.boolean(),
-  /** Allowed, but the policy asks for a word on the gateway's machine first. */
-  needsHost: z.boolean(),
 });
 export type Device = z.infer<typeof deviceSchema>;
 export const gatewaySchema = z.object({
@@ -123,7 +121,7 @@ export const receiptSchema = z.object({
 /** GET /api/gateways/:id/devices/:device/receipt.json -> receiptFileSchema (receipt.ts), as a download. */
 export type Receipt = z.infer<typeof receiptSchema>;
 /**
- * What every owner device hears of a grant (PROTOCOL.md NT). `granted`: was this you? `needs-host`: the same, and held back on the machine.
+ * What every owner device hears of a grant (PROTOCOL.md NT). `granted`: was this you?
  * `refused`: the machine did not take it. `lapsed`: a same-device grant whose code never came.
  */
 export const noticeSchema = z.object({
@@ -135,7 +133,7 @@ export const noticeSchema = z.object({
   name: z.string(),
   access: accessSchema,
   kind: z.enum(["ask", "owner"]),
-  state: z.enum(["granted", "needs-host", "refused", "lapsed"]),
+  state: z.enum(["granted", "refused", "lapsed"]),
   refusal: grantRefusalSchema.nullable(),
   /** Name of the person who signed, or of the passkey, when the account still knew it. */
   by: z.string().nullable(),

@@ -166,11 +166,11 @@ export const GRANT_REFUSALS = ["over-ceiling", "stale-head", "alarm", "unknown-o
 export const grantRefusalSchema = z.enum(GRANT_REFUSALS);
 export type GrantRefusal = z.infer<typeof grantRefusalSchema>;
 /**
- * `applied`: connector acknowledged. `waiting`: gateway away, applies on return. `needs-host`: kept, and held back until somebody at the
- * gateway's machine agrees. `refused`: the connector said no, `refusal` says why.
+ * `applied`: connector acknowledged. `waiting`: gateway away, applies on return.
+ * `refused`: the connector said no, `refusal` says why.
  */
 export const decisionSchema = z.object({
-  outcome: z.enum(["applied", "waiting", "needs-host", "refused", "denied"]),
+  outcome: z.enum(["applied", "waiting", "refused", "denied"]),
   device: digestIdSchema,
   refusal: grantRefusalSchema.optional(),
 });

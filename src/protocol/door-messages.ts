@@ -34,8 +34,6 @@ export const challengeResponseSchema = z.object({
   standing: z.enum(["unknown", "allowed", "decided", "blocked"]),
   /** For `allowed` and `decided` (signed, but the connector has not applied it yet). */
   grant: z.object({ id: digestIdSchema, access: accessSchema, notAfterMs: z.int() }).nullable(),
-  /** For `decided`: allowed, and held back until somebody at the gateway's machine agrees. */
-  needsHost: z.boolean().optional(),
 });
 export type ChallengeResponse = z.infer<typeof challengeResponseSchema>;
 
@@ -47,7 +45,6 @@ export const sessionRequestSchema = z.object({ signed: signedByDeviceSchema, act
 /** Error codes of the door's JSON endpoints, in `{ "error": { "code", "message" } }`. */
 export const DOOR_ERRORS = [
   "bad-request", "not-allowed", "gateway-away", "token-missing", "token-frozen", "clock", "refused-by-gateway", "too-many",
-  "needs-host",
 ] as const; // prettier-ignore
 export type DoorError = (typeof DOOR_ERRORS)[number];
 
@@ -96,7 +93,6 @@ export const toDoorSchema = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("allowed"),
     live: z.boolean(),
-    needsHost: z.boolean().optional(),
     opening: challengeResponseSchema.optional(),
   }),
   z.object({ type: z.literal("refused"), blocked: z.boolean() }),

@@ -29,12 +29,10 @@ const authoritySchema = z.discriminatedUnion("by", [
   z.strictObject({ by: z.literal("owner"), signed: signedByOwnerSchema }),
 ]);
 
-/** What remote approval may give at most, and what it needs on the host. Raised on the host only. */
+/** What remote approval may give at most. */
 export const ownerPolicySchema = z.strictObject({
   maxAccess: accessSchema,
   maxExpiryMs: msSchema,
-  /** `first`: until a grant was confirmed there once; `full`: each grant of full control. */
-  confirmOnHost: z.enum(["never", "first", "full"]),
 });
 export type OwnerPolicy = z.infer<typeof ownerPolicySchema>;
 
@@ -64,8 +62,6 @@ export const keyLogBodySchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("grant"), signed: signedByOwnerSchema }),
   /** The first session of a same-device grant brought its code. */
   z.strictObject({ type: z.literal("activate"), grant: digestIdSchema }),
-  /** The person at the machine agreed to a grant that the policy holds back. */
-  z.strictObject({ type: z.literal("confirm"), grant: digestIdSchema }),
   /** Only subtracts, so the relay may ask for it, too. */
   z.strictObject({ type: z.literal("revoke"), device: digestIdSchema, by: z.enum(["host", "relay"]) }),
   z.strictObject({ type: z.literal("revoke-all"), by: z.literal("host") }),

@@ -184,7 +184,7 @@ export const nonceSchemaMessage = z.object({ type: z.literal("nonce"), id: idSch
 /** Why the connector refused a command. */
 export const REFUSALS = [
   "bad-statement", "bad-signature", "wrong-gateway", "unknown-owner-key", "expired", "too-late", "unknown-grant", "revoked", "bad-nonce", "bad-activation", "not-serving",
-  "needs-host", "over-ceiling", "stale-head", "alarm", "last-owner-key", "internal", "no-difference",
+  "over-ceiling", "stale-head", "alarm", "last-owner-key", "internal", "no-difference",
 ] as const; // prettier-ignore
 export type Refusal = (typeof REFUSALS)[number];
 
@@ -196,8 +196,6 @@ export const resultSchema = z.object({
     .enum(REFUSALS)
     .or(laterWord.transform((): Refusal => "bad-statement"))
     .optional(),
-  /** For `grant`: kept, but the owner's policy wants a word on the gateway's machine first. */
-  needsHost: z.boolean().optional(),
   /** For `grant`: what the device's first session may begin with, as `nonce` answers, so that nobody has to ask. */
   first: z.object({ nonce: nonceSchema, connectorKey: hashSchema }).optional(),
   /** For `cut`: what happened on the gateway. */

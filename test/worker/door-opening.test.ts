@@ -66,11 +66,6 @@ test("[SE1] a connector that sends no nonce along: every page asks for one", asy
   expect(await Promise.all(pages.map(told))).toEqual(pages.map(() => ({ type: "allowed", live: true })));
 });
 
-test("[SE1] [KL4] a grant that waits for a word on the machine brings no nonce to any page, whatever the connector sends", async () => {
-  const { pages } = await allowed({ first: FIRST, needsHost: true });
-  expect(await Promise.all(pages.map(told))).toEqual(pages.map(() => ({ type: "allowed", live: false, needsHost: true })));
-});
-
 test("[SE1] while the gateway is not served the page gets no nonce of its connector", async () => {
   const { pages } = await allowed({ first: FIRST }, "offline");
   const opening = (await Promise.all(pages.map(told))).find((each) => "opening" in each)?.["opening"];

@@ -197,36 +197,6 @@ test("[NT3] a same-device grant whose code came in time goes on", async () => {
   expect((await gatewayView(world)).devices[0]?.state).toBe("allowed");
 });
 
-test("[KL4] a grant that the machine holds back: owner, dashboard and door are told, and it goes on with the word of the machine", async () => {
-  const world = await newGateway();
-  const connector = await world.connect({ answer: false });
-  const waiting = await askOwner(world);
-  expect((await decide(world, connector, waiting, { needsHost: true })).outcome).toBe("needs-host");
-  expect(await waiting.next("allowed")).toEqual({ type: "allowed", live: false });
-  expect(await waiting.next("allowed")).toEqual({ type: "allowed", live: false, needsHost: true });
-  expect(await noticesOf(world)).toEqual([expect.objectContaining({ state: "needs-host" })]);
-  expect((await gatewayView(world)).devices[0]).toMatchObject({ state: "allowed", needsHost: true });
-  const challenge = await ask(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", body: { key: waiting.device.key } });
-  expect(await challenge.json()).toMatchObject({ standing: "decided", needsHost: true, connector: null });
-});
-
-test("[KL4] a session that the machine still holds back says so at the door, also when the room had forgotten", async () => {
-  const world = await newGateway();
-  const connector = await world.connect({ answer: false });
-  const waiting = await askOwner(world);
-  const grant = await grantFor(world, waiting);
-  const allowed = world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: grant.signed });
-  connector.send({ type: "result", id: (await connector.next("grant")).id, ok: true });
-  await allowed;
-  const device = { id: await deviceId(world.gateway, waiting.device.key), grant: grant.id, device: waiting.device };
-  const nonce = connector.next("nonce-request");
-  const opened = openSession(world, device);
-  connector.send({ type: "nonce", id: (await nonce).id, nonce: "A".repeat(43), connectorKey: "A".repeat(43) });
-  connector.send({ type: "result", id: (await connector.next("session")).id, ok: false, refusal: "needs-host" });
-  expect(await opened).toMatchObject({ status: 403, code: "needs-host", session: null, token: null });
-  expect((await gatewayView(world)).devices[0]).toMatchObject({ needsHost: true });
-});
-
 test.each(["over-ceiling", "stale-head", "alarm", "bad-statement"] as const)(
   "[KL3] [KL4] [KL6] a grant that the machine refuses (%s): owner, other owner devices and door each learn why",
   async (refusal) => {

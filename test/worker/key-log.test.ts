@@ -7,7 +7,6 @@ import { CLOSE_LINK_REFUSED, CLOSE_LINK_VERSION } from "../../src/protocol/close
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { grantId } from "../../src/core/digests.ts";
 import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../src/protocol/version.ts";
-import { grantBytes, newDevice } from "../support/fake-device.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
@@ -181,40 +180,6 @@ test("[KL3] allowing a device again while its cut was not delivered yet settles 
   expect(allowed).toMatchObject({ ok: true, value: { outcome: "waiting" } });
   expect(await inRoom((storage) => storage.owed().map((message) => message.type))).toEqual(["grant"]);
   expect(await world.room.receipt({ account: world.person.id, device: id })).toMatchObject({ value: { gateway: { state: "superseded" } } });
-});
-
-test("[KL4] the word of the machine, in its log, lets a device in that it held back; another grant's word does not", async () => {
-  const connector = await up();
-  const waiting = await askOwner(world);
-  const grant = await grantFor(world, waiting);
-  const allowed = world.room.allow({ account: world.person.id, request: waiting.request, code: waiting.digits, signed: grant.signed });
-  await log.add({ type: "policy", policy: { maxAccess: "full", maxExpiryMs: 7_776_000_000, confirmOnHost: "full" } }, NOW);
-  await log.add({ type: "grant", signed: grant.signed }, Date.now());
-  for (;;) {
-    const message = await connector.control.next();
-    if (message.type !== "grant") continue;
-    connector.say({ type: "result", id: message.id, ok: true, needsHost: true });
-    break;
-  }
-  expect(await allowed).toMatchObject({ ok: true, value: { outcome: "needs-host" } });
-  connector.say({ type: "log", lines: log.lines });
-  await acked(connector);
-  const isHeldBack = (): Promise<boolean | undefined> => inRoom((storage) => storage.all<DeviceRow>("devices")[0]?.needsHost);
-  expect(await isHeldBack()).toBe(true);
-  const { device } = waiting;
-  const standing = async (): Promise<unknown> => (await (await ask(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", body: { key: device.key } })).json<{ standing: string }>()).standing; // prettier-ignore
-  expect(await standing()).toBe("decided");
-  const other = await grantBytes(world.gateway, (await newDevice()).key, Date.now());
-  await log.add({ type: "grant", signed: await world.person.authenticator.sign("grant", other) }, Date.now());
-  await log.add({ type: "confirm", grant: await grantId(other) }, Date.now());
-  connector.say({ type: "log", lines: log.lines.slice(-2) });
-  await acked(connector);
-  expect(await isHeldBack()).toBe(true);
-  await log.add({ type: "confirm", grant: grant.id }, Date.now());
-  connector.say({ type: "log", lines: log.lines.slice(-1) });
-  await acked(connector);
-  expect(await isHeldBack()).toBe(false);
-  for (let live: unknown = false; live !== true;) live = (await waiting.next("allowed"))["live"];
 });
 
 test("[KL6] nobody else's account reads a key log", async () => {

@@ -68,7 +68,7 @@ test("[PE4] [case 29] a confirmation counts for the accepted passkey, in the inv
 test("[PE4] [KL13] a ceiling above the policy of the gateway's machine is neither offered an invitation nor a confirmation", async () => {
   const { id, person } = await invitedPerson(world, APPROVER);
   await inRoom((storage) => {
-    const policy = { maxAccess: "look", maxExpiryMs: HOUR_MS, confirmOnHost: "never" };
+    const policy = { maxAccess: "look", maxExpiryMs: HOUR_MS };
     const line = JSON.stringify({
       v: 1,
       gateway: world.gateway,

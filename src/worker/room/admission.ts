@@ -336,7 +336,7 @@ export class Admission implements AdmissionForRelay {
 
   /** Inside a transaction: the device's grant, sessions and token are over. */
   endAccess(row: DeviceRow): void {
-    this.saveDevice({ ...row, state: "cut", token: null, activation: null, needsHost: false });
+    this.saveDevice({ ...row, state: "cut", token: null, activation: null });
     const grant = this.storage.get<GrantRow>("grants", row.grant);
     if (grant !== null) this.saveGrant({ ...grant, state: "revoked" });
     this.storage.delete("owed", `grant-${row.grant}`);

@@ -22,7 +22,7 @@ export async function challengeAnswer(admission: Admission, device: string, firs
       ? "blocked"
       : !isGood
         ? "unknown"
-        : row.state === "allowed" && row.needsHost !== true
+        : row.state === "allowed"
           ? "allowed"
           : "decided";
   // A stranger's page opens no session: it costs the connector nothing.
@@ -40,7 +40,6 @@ export async function challengeAnswer(admission: Admission, device: string, firs
     device,
     standing,
     grant: isGood ? { id: row.grant, access: row.access, notAfterMs: row.notAfterMs } : null,
-    ...(isGood && row.needsHost === true ? { needsHost: true } : {}),
   };
 }
 

@@ -111,7 +111,7 @@ async function commitGrant(
   admission.tellInbox();
   if (result === null || result.refusal === "internal") return { device: body.device, outcome: "waiting" };
   if (!result.ok) return { device: body.device, outcome: "refused", refusal: refusalOf(result) };
-  return { device: body.device, outcome: result.needsHost === true ? "needs-host" : "applied" };
+  return { device: body.device, outcome: "applied" };
 }
 
 /** A cut that the connector has not heard of yet is answered by the new grant, which revokes the old one there: sent after it, it would undo it. */

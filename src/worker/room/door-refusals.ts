@@ -8,7 +8,6 @@ const STATUS: Readonly<Record<DoorError, number>> = {
   "token-missing": 403,
   "token-frozen": 403,
   clock: 400,
-  "needs-host": 403,
   "refused-by-gateway": 403,
   "too-many": 429,
 };

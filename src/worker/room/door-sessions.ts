@@ -29,7 +29,6 @@ import { boundedText } from "../bounded-body.ts";
 import type { Admission } from "./admission.ts";
 import { challengeAnswer } from "./challenge.ts";
 import { doorRefusal } from "./door-refusals.ts";
-import { heldBackOnHost } from "./owed.ts";
 import type { DeviceRow, GrantRow, SessionRow } from "./room-rows.ts";
 
 /** Devices whose failed proofs are remembered one by one. */
@@ -38,7 +37,6 @@ const MAX_COUNTED_DEVICES = 200;
 /** Refusals of the connector that a person at the door can do something about. */
 const REFUSED_AT_MACHINE: Partial<Record<Refusal, DoorError>> = {
   "not-serving": "gateway-away",
-  "needs-host": "needs-host",
 };
 
 /** What a device showed and what would follow it; the state that it is judged against may change meanwhile. MACs under each live secret, newest first. */
@@ -108,7 +106,6 @@ export class DoorSessions {
     });
     if (result === null) return doorRefusal("gateway-away");
     if (!result.ok) {
-      if (result.refusal === "needs-host") heldBackOnHost(admission, checked);
       return doorRefusal(REFUSED_AT_MACHINE[result.refusal ?? "internal"] ?? "refused-by-gateway");
     }
     // The connector's answer took time: the owner may have cut, blocked or allowed the device anew, or its token may have moved on or been frozen.

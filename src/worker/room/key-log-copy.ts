@@ -6,7 +6,7 @@ import { readGrant, readRecover } from "../../core/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";
-import { confirmedOnHost, deliverAll } from "./owed.ts";
+import { deliverAll } from "./owed.ts";
 import { followRecover, followRecoveryKey } from "./owner-changes.ts";
 import { passkeyLost, roleChanged } from "./person-changes.ts";
 import type { DeviceRow } from "./room-rows.ts";
@@ -110,10 +110,6 @@ export class KeyLogCopy {
           this.#admission.relay.endDevice(row.id, CLOSE_CUT, "cut on the gateway's machine");
         }
         return this.#admission.tellInbox();
-      case "confirm": {
-        const row = storage.all<DeviceRow>("devices").find((device) => device.grant === body.grant);
-        return row === undefined ? undefined : confirmedOnHost(this.#admission, row);
-      }
       case "owner-add":
         return storage.put("owner_keys", body.key.credentialId, body.role === undefined ? body.key : { ...body.key, role: body.role });
       case "owner-role":

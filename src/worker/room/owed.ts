@@ -9,7 +9,7 @@ import { tellAllowed } from "./challenge.ts";
 import { changeNotice } from "./grant-notices.ts";
 import { ownerChangeSettled } from "./owner-changes.ts";
 import { cutAnswered, cutAsked } from "./receipts.ts";
-import type { DeviceRow, GrantRow, Owed } from "./room-rows.ts";
+import type { GrantRow, Owed } from "./room-rows.ts";
 
 /** Sends what is owed and settles it with the connector's answer; stays owed when the link goes first. @returns the answer, or null */
 export async function deliver(admission: Admission, message: Owed): Promise<LinkResult | null> {
@@ -68,24 +68,21 @@ async function grantSettled(admission: Admission, message: Extract<Owed, { type:
   const device = grant === null ? null : admission.device(grant.device);
   if (grant === null || device === null || device.grant !== message.grant || grant.state !== "owed")
     return storage.delete("owed", message.id);
-  const needsHost = result.ok && result.needsHost === true;
   storage.transaction(() => {
     storage.delete("owed", message.id);
     admission.saveGrant({ ...grant, state: result.ok ? "live" : "refused" });
-    if (result.ok) admission.saveDevice({ ...device, state: "allowed", needsHost });
+    if (result.ok) admission.saveDevice({ ...device, state: "allowed" });
     else storage.delete("devices", device.id);
     admission.audit(
       "gateway",
       result.ok ? "grant-applied" : "grant-refused",
       device.id,
-      result.refusal === undefined ? (needsHost ? { needsHost } : {}) : { why: result.refusal },
+      result.refusal === undefined ? {} : { why: result.refusal },
     );
   });
-  if (needsHost) changeNotice(admission, message.grant, { state: "needs-host" });
-  else if (!result.ok) changeNotice(admission, message.grant, { state: "refused", refusal: refusalOf(result) });
+  if (!result.ok) changeNotice(admission, message.grant, { state: "refused", refusal: refusalOf(result) });
   admission.tellInbox();
-  if (needsHost) notices.device(device.id, { type: "allowed", live: false, needsHost });
-  else if (result.ok) await tellAllowed(admission, device.id, result.first);
+  if (result.ok) await tellAllowed(admission, device.id, result.first);
   else notices.device(device.id, { type: "ended", why: endOf(refusalOf(result)) });
 }
 
@@ -104,21 +101,4 @@ export function refusalOf(result: LinkResult): GrantRefusal {
 
 function endOf(refusal: GrantRefusal): Extract<ToDoor, { type: "ended" }>["why"] {
   return refusal === "other" || refusal === "unknown-owner-key" ? "grant-refused" : refusal;
-}
-
-/** Somebody at the gateway's machine agreed to a grant that its policy held back: from here on sessions open. */
-export function confirmedOnHost(admission: Admission, row: DeviceRow): void {
-  if (row.needsHost !== true) return;
-  admission.saveDevice({ ...row, needsHost: false });
-  changeNotice(admission, row.grant, { state: "granted" });
-  admission.notices.device(row.id, { type: "allowed", live: true });
-  admission.tellInbox();
-}
-
-/** The connector said at a session what the room had forgotten: a word on its machine is still missing. */
-export function heldBackOnHost(admission: Admission, row: DeviceRow): void {
-  if (row.needsHost === true) return;
-  admission.saveDevice({ ...row, needsHost: true });
-  changeNotice(admission, row.grant, { state: "needs-host" });
-  admission.tellInbox();
 }

@@ -44,8 +44,6 @@ export interface DeviceRow {
   readonly token: TokenState | null;
   /** Same-device grants: hash of the code that the first session must bring; null once used. */
   readonly activation: string | null;
-  /** The connector keeps the grant, and holds it back until somebody at its machine agrees. */
-  readonly needsHost?: boolean;
   /** Stopped without a signature (device-changes.ts): nothing of it crosses and no session opens until the owner says otherwise. */
   readonly suspendedAtMs?: number;
 }

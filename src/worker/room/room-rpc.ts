@@ -49,7 +49,7 @@ export interface RoomOwners {
 /** What became of a grant, as far as it is known when the owner is answered. */
 export interface Decided {
   readonly device: string;
-  readonly outcome: "applied" | "waiting" | "needs-host" | "refused";
+  readonly outcome: "applied" | "waiting" | "refused";
   readonly refusal?: GrantRefusal;
 }
 

@@ -28,7 +28,6 @@ export function devicesOf({ storage, relay, options }: Admission): Device[] {
     lastSeenMs: row.lastSeenMs,
     notAfterMs: row.notAfterMs,
     connectedNow: connected.has(row.id),
-    needsHost: row.needsHost === true && row.state === "allowed",
   }));
 }
 

@@ -13,13 +13,6 @@ test("only an allowed device with a gateway at hand opens at once", () => {
   expect(doorStep({ standing: "decided", connector, grant }, STRANGER)).toBe("wait-for-gateway");
 });
 
-test("[KL4] a device that the gateway's machine holds back waits for its word, not for the gateway", () => {
-  expect(doorStep({ standing: "decided", connector: null, grant, needsHost: true }, STRANGER)).toBe("wait-for-host");
-  expect(doorStep({ standing: "decided", connector: null, grant, needsHost: true }, { hasCode: true, isOwnerLink: true })).toBe(
-    "wait-for-host",
-  );
-});
-
 test("a blocked device is offered nothing, not even through an owner's link", () => {
   for (const hasCode of [true, false])
     for (const isOwnerLink of [true, false])

@@ -100,7 +100,7 @@ test("[KL13] [case 29] an entry carries exactly the role that was signed: no oth
 });
 
 test("[KL13] a ceiling above the policy of the host is refused, in access and in time", async () => {
-  await log.add({ type: "policy", policy: { maxAccess: "chat", maxExpiryMs: HOUR_MS, confirmOnHost: "never" } }, NOW);
+  await log.add({ type: "policy", policy: { maxAccess: "chat", maxExpiryMs: HOUR_MS } }, NOW);
   expect(await confirm(ann, { kind: "approver", maxAccess: "full", maxExpiryMs: HOUR_MS })).toBe("over-ceiling");
   expect(await confirm(ann, { kind: "approver", maxAccess: "look", maxExpiryMs: HOUR_MS + 1 })).toBe("over-ceiling");
   expect(await confirm(ann, APPROVER)).toBe(null);

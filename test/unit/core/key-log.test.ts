@@ -165,23 +165,6 @@ test.each<[string, Partial<OwnerPolicy>, Partial<GrantStatement>]>([
   expect(await log.attempt({ type: "grant", signed: await grant({ access: "chat", notAfterMs: NOW + 3_600_000 }) }, NOW)).toBe(null);
 });
 
-test("[KL4] confirm on the host: full control always, or the first device once", async () => {
-  const confirmed = () => [...log.state.grants.values()].filter((held) => held.isConfirmed).length;
-  await log.add({ type: "policy", policy: { ...log.state.policy, confirmOnHost: "first" } }, NOW);
-  await log.add({ type: "grant", signed: await grant({ access: "look" }) }, NOW);
-  expect(confirmed()).toBe(0);
-  await log.add({ type: "confirm", grant: [...log.state.grants.keys()][0] ?? "" }, NOW);
-  expect(confirmed()).toBe(1);
-  await log.add({ type: "grant", signed: await grant({}, owner, (await newDevice()).key) }, NOW);
-  expect(confirmed()).toBe(2);
-  await log.add({ type: "policy", policy: { ...log.state.policy, confirmOnHost: "full" } }, NOW);
-  await log.add({ type: "grant", signed: await grant({ access: "chat" }, owner, (await newDevice()).key) }, NOW);
-  expect(confirmed()).toBe(3);
-  await log.add({ type: "grant", signed: await grant({}, owner, (await newDevice()).key) }, NOW);
-  expect(confirmed()).toBe(3);
-  expect(await log.attempt({ type: "confirm", grant: "b".repeat(26) }, NOW)).toBe("unknown-grant");
-});
-
 test("[KL5] a further owner passkey needs one that the log holds, for this account; the host needs none", async () => {
   const second = await newAuthenticator(APPROVE);
   const third = await newAuthenticator(APPROVE);

@@ -46,8 +46,8 @@ function notice(id: string, changes: Partial<Notice> = {}): Notice {
 test("[NT1] the newest notice comes first; a changed one stays in its place; an answered one goes, here or elsewhere", () => {
   const two = applyNotices([notice("a")], { type: "notice", notice: notice("b") });
   expect(two.map((each) => each.id)).toEqual(["b", "a"]);
-  const held = applyNotices(two, { type: "notice", notice: notice("a", { state: "needs-host" }) });
-  expect(held.map((each) => `${each.id} ${each.state}`)).toEqual(["b granted", "a needs-host"]);
+  const held = applyNotices(two, { type: "notice", notice: notice("a", { state: "lapsed" }) });
+  expect(held.map((each) => `${each.id} ${each.state}`)).toEqual(["b granted", "a lapsed"]);
   const one = applyNotices(held, { type: "notice-gone", gateway: "g", id: "b" });
   expect(one.map((each) => each.id)).toEqual(["a"]);
   expect(applyNotices(one, { type: "notice-gone", gateway: "g", id: "b" })).toBe(one);
