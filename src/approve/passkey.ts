@@ -1,6 +1,7 @@
 /** Passkey calls. The page builds every challenge itself from tagged bytes, so that a sign-in can never become a grant (reference: security.md 4). */
 import { browserSupportsWebAuthn, startAuthentication, startRegistration } from "@simplewebauthn/browser";
 import { verifyAssertion } from "../core/assertion.ts";
+import { listChallenge, statementHash } from "../core/trust/statement-list.ts";
 import {
   GRANT_KEYS,
   OWNER_KEY_KEYS,
@@ -8,10 +9,8 @@ import {
   RECOVERY_KEY_KEYS,
   encodeBody,
   fromBase64url,
-  tagged,
   toBase64url,
 } from "../protocol/statement-encoding.ts";
-import type { StatementType } from "../protocol/statement-encoding.ts";
 import type { Assertion, OwnerKey, SignedByOwner } from "../protocol/statements.ts";
 import { Told, patientCall, say } from "./page.ts";
 import { TEXTS } from "./texts.ts";
@@ -23,10 +22,6 @@ export interface NonceAnswer {
   readonly rpId: string;
   readonly signUp: "open" | "invite" | "closed";
   readonly appOrigin: string;
-}
-
-async function challenge(type: StatementType, body: Uint8Array): Promise<string> {
-  return toBase64url(new Uint8Array(await crypto.subtle.digest("SHA-256", tagged(type, body))));
 }
 
 function mustSupport(): void {
@@ -73,7 +68,7 @@ export async function register(name: string, userHandle: string, known: readonly
     optionsJSON: {
       rp: { id: rpId, name: "Gatehouse" },
       user: { id: userHandle, name, displayName: name },
-      challenge: await challenge("register", fromBase64url(nonce) ?? new Uint8Array()),
+      challenge: await statementHash("register", fromBase64url(nonce) ?? new Uint8Array()),
       pubKeyCredParams: [-7, -8, -257].map((alg) => ({ alg, type: "public-key" as const })),
       authenticatorSelection: { residentKey: "required", requireResidentKey: true, userVerification: "required" },
       attestation: "none",
@@ -88,7 +83,7 @@ export async function register(name: string, userHandle: string, known: readonly
 async function login(nonce: Uint8Array, rpId: string, credentials: readonly string[]) {
   mustSupport();
   const optionsJSON = {
-    challenge: await challenge("login", nonce),
+    challenge: await statementHash("login", nonce),
     rpId,
     userVerification: "required" as const,
     timeout: 120_000,
@@ -114,8 +109,8 @@ export async function provenHere(passkeys: readonly OwnerKey[]): Promise<OwnerKe
   const body = crypto.getRandomValues(new Uint8Array(32));
   const ids = passkeys.map((passkey) => passkey.credentialId);
   const assertion = assertionOf(await login(body, location.hostname, ids));
-  const expected = { type: "login", body, origin: location.origin, rpId: location.hostname, ownerKeys: passkeys } as const;
-  const signer = await verifyAssertion(assertion, expected);
+  const expected = { origin: location.origin, rpId: location.hostname, ownerKeys: passkeys };
+  const signer = await verifyAssertion(assertion, await statementHash("login", body), expected);
   return typeof signer === "string" ? null : { credentialId: signer.credentialId, key: signer.key };
 }
 
@@ -138,7 +133,7 @@ function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Says what is signed, then asks for the signature: the challenge is the hash of the statement's tagged bytes.
+ * Says what is signed, then asks for the signature over a list with this one statement.
  *
  * @param credentials which passkeys may, empty for any
  */
@@ -146,14 +141,15 @@ export async function signAct(act: Act, credentials: readonly string[]): Promise
   mustSupport();
   const body = bytesOf(act);
   say(actWords(act));
+  const list = [await statementHash(act.type, body)];
   const response = await startAuthentication({
     optionsJSON: {
-      challenge: await challenge(act.type, body),
+      challenge: (await listChallenge(list)) ?? "",
       rpId: location.hostname,
       userVerification: "required",
       timeout: 120_000,
       allowCredentials: credentials.map((id) => ({ id, type: "public-key" as const })),
     },
   });
-  return { statement: toBase64url(body), assertion: assertionOf(response) };
+  return { statement: toBase64url(body), list, assertion: assertionOf(response) };
 }

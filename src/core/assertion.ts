@@ -1,9 +1,10 @@
 /** Checks a passkey's signature over one of our statements: the same code judges in the room and, last, in the connector. */
-import { fromBase64url, tagged, toBase64url, utf8 } from "../protocol/statement-encoding.ts";
+import { fromBase64url, utf8 } from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
-import type { Assertion, OwnerKey } from "../protocol/statements.ts";
+import type { Assertion, OwnerKey, SignedByOwner } from "../protocol/statements.ts";
 import { sha256 } from "./digests.ts";
 import { verifyRaw } from "./public-key.ts";
+import { listChallenge, statementHash } from "./trust/statement-list.ts";
 
 export type AssertionError =
   | "unknown-owner-key"
@@ -15,15 +16,19 @@ export type AssertionError =
   | "not-verified"
   | "bad-signature";
 
-export interface AssertionExpectation<Key extends OwnerKey = OwnerKey> {
-  readonly type: StatementType;
-  /** Exact body bytes; the challenge must be SHA-256(tagged(type, body)). */
-  readonly body: Uint8Array<ArrayBuffer>;
+/** Who must have signed, and where. */
+export interface SignerExpectation<Key extends OwnerKey = OwnerKey> {
   /** Exactly the approval origin. */
   readonly origin: string;
   /** Exactly its host, without port. */
   readonly rpId: string;
   readonly ownerKeys: readonly Key[];
+}
+
+export interface StatementExpectation<Key extends OwnerKey = OwnerKey> extends SignerExpectation<Key> {
+  readonly type: StatementType;
+  /** Exact body bytes of the statement. */
+  readonly body: Uint8Array<ArrayBuffer>;
 }
 
 const FLAG_USER_PRESENT = 0x01;
@@ -73,15 +78,31 @@ function parseClientData(bytes: Uint8Array<ArrayBuffer>): ClientData | null {
 }
 
 /**
- * Verifies an assertion as WebAuthn Level 3 §7.2 asks, with our own challenge rule. Signature counters are ignored: synced
- * passkeys send 0.
+ * Verifies that an owner's passkey signed this statement, alone or in a list.
  *
+ * @returns the owner key that signed, or why the signature is refused
+ * @see PROTOCOL.md OS1, OS2
+ */
+export async function verifySigned<Key extends OwnerKey>(
+  signed: Pick<SignedByOwner, "list" | "assertion">,
+  expected: StatementExpectation<Key>,
+): Promise<Key | AssertionError> {
+  if (!signed.list.includes(await statementHash(expected.type, expected.body))) return "wrong-challenge";
+  const challenge = await listChallenge(signed.list);
+  return challenge === null ? "wrong-challenge" : verifyAssertion(signed.assertion, challenge, expected);
+}
+
+/**
+ * Verifies an assertion as WebAuthn Level 3 §7.2 asks. Signature counters are ignored: synced passkeys send 0.
+ *
+ * @param challenge base64url, made by the verifier itself
  * @returns the owner key that signed, or why the assertion is refused
  * @see PROTOCOL.md OS1
  */
 export async function verifyAssertion<Key extends OwnerKey>(
   assertion: Assertion,
-  expected: AssertionExpectation<Key>,
+  challenge: string,
+  expected: SignerExpectation<Key>,
 ): Promise<Key | AssertionError> {
   const owner = expected.ownerKeys.find((key) => key.credentialId === assertion.credentialId);
   if (owner === undefined) return "unknown-owner-key";
@@ -91,7 +112,6 @@ export async function verifyAssertion<Key extends OwnerKey>(
   if (clientDataBytes === null || authenticatorData === null || signature === null) return "bad-client-data";
   const clientData = parseClientData(clientDataBytes);
   if (clientData === null || clientData.type !== "webauthn.get") return "bad-client-data";
-  const challenge = toBase64url(await sha256(tagged(expected.type, expected.body)));
   if (clientData.challenge !== challenge) return "wrong-challenge";
   if (clientData.origin !== expected.origin) return "wrong-origin";
   if ((clientData.crossOrigin ?? false) !== false || clientData.topOrigin !== undefined) return "cross-origin";

@@ -3,7 +3,7 @@ import type { OwnerRole } from "../protocol/key-log.ts";
 import type { Refusal } from "../protocol/link-messages.ts";
 import { ACTIVATION_MS, NONCE_MS, SESSION_MS } from "../protocol/limits.ts";
 import type { GrantStatement, OwnerKey, SignedByDevice, SignedByOwner } from "../protocol/statements.ts";
-import { verifyAssertion } from "./assertion.ts";
+import { verifySigned } from "./assertion.ts";
 import { activationHash, grantId, keyThumbprint } from "./digests.ts";
 import { CLOCK_SKEW_MS, grantProblem, isWithinRole } from "./grant-policy.ts";
 import { verifyTagged } from "./public-key.ts";
@@ -78,7 +78,7 @@ export async function judgeGrant(pinned: Pinned, signed: SignedByOwner, nowMs: n
   if (problem === "expired" || problem === "too-late") return no(problem);
   if (problem !== null) return no("bad-statement");
   const { approveOrigin: origin, rpId, ownerKeys } = pinned;
-  const owner = await verifyAssertion(signed.assertion, { type: "grant", body: read.bytes, origin, rpId, ownerKeys });
+  const owner = await verifySigned(signed, { type: "grant", body: read.bytes, origin, rpId, ownerKeys });
   if (typeof owner === "string") return no(owner === "unknown-owner-key" ? owner : "bad-signature");
   if (!isWithinRole(owner.role, read.body)) return no("over-ceiling");
   return {

@@ -3,7 +3,7 @@ import type { KeyLogBody, OwnerRole } from "../protocol/key-log.ts";
 import { MAX_OWNER_KEYS } from "../protocol/limits.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";
 import type { OwnerKey, OwnerKeyStatement, SignedByOwner } from "../protocol/statements.ts";
-import { verifyAssertion } from "./assertion.ts";
+import { verifySigned } from "./assertion.ts";
 import { isRoleBelow } from "./grant-policy.ts";
 import type { PinnedKey } from "./judge.ts";
 import type { Change, KeyLogProblem, KeyLogState } from "./key-log.ts";
@@ -31,7 +31,7 @@ async function ownerProblem(
   ownerKeys: readonly PinnedKey[] = state.ownerKeys,
 ): Promise<KeyLogProblem | null> {
   const { approveOrigin: origin, rpId } = state;
-  const signer = await verifyAssertion(signed.assertion, { type, body: read.bytes, origin, rpId, ownerKeys });
+  const signer = await verifySigned(signed, { type, body: read.bytes, origin, rpId, ownerKeys });
   if (typeof signer === "string") return signer === "unknown-owner-key" ? signer : "bad-signature";
   return isOwner(signer) ? null : "over-ceiling";
 }
@@ -61,7 +61,7 @@ function isOutlived(state: KeyLogState, { credentialId, person }: OwnerKeyStatem
 /** Whether a passkey said itself that it goes, whatever its role. It takes away nobody's word but its own. */
 async function leavingProblem(state: KeyLogState, read: ReadStatement<unknown>, signed: SignedByOwner): Promise<KeyLogProblem | null> {
   const { approveOrigin: origin, rpId, ownerKeys } = state;
-  const signer = await verifyAssertion(signed.assertion, { type: "owner-remove", body: read.bytes, origin, rpId, ownerKeys });
+  const signer = await verifySigned(signed, { type: "owner-remove", body: read.bytes, origin, rpId, ownerKeys });
   if (typeof signer === "string") return signer === "unknown-owner-key" ? signer : "bad-signature";
   return null;
 }

@@ -220,6 +220,8 @@ export const HANDOFF_CODE_MS = 60_000;
 export const INVITATION_MS = 7 * 24 * 3_600_000;
 export const RECOVERY_CODE_COUNT = 10;
 /** Signed bytes of any statement: verified first, parsed after. */
+/** Statements that one passkey gesture signs together. */
+export const MAX_SIGNED_TOGETHER = 50;
 export const MAX_STATEMENT_BYTES = 4 * KIB;
 export const MAX_NAME_CHARS = 64;
 export const MAX_GATEWAYS_PER_ACCOUNT = 50;

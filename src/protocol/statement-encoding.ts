@@ -1,6 +1,8 @@
 /** How signed statements become bytes. Imports nothing: door and approval page sign with it. */
 
 export type StatementType =
+  | "genesis"
+  | "list"
   | "grant"
   | "session"
   | "ask"

@@ -1,6 +1,6 @@
 /** Schemas of everything that somebody signs. All strict: an ignored member would be a silent widening. */
 import * as z from "zod";
-import { MAX_NAME_CHARS, MAX_OWNER_KEYS } from "./limits.ts";
+import { MAX_NAME_CHARS, MAX_OWNER_KEYS, MAX_SIGNED_TOGETHER } from "./limits.ts";
 import { ACCESS_LEVELS } from "./words.ts";
 
 const base64url = (bytes: number) =>
@@ -173,8 +173,15 @@ export const assertionSchema = z.strictObject({
 });
 export type Assertion = z.infer<typeof assertionSchema>;
 
-/** Exact body bytes (base64url) with the passkey's signature over SHA-256(tag || bytes). */
-export const signedByOwnerSchema = z.strictObject({ statement: base64urlSchema.max(5600), assertion: assertionSchema });
+/**
+ * Exact body bytes (base64url), the hashes of all statements that were signed with it in one gesture, and the passkey's signature over
+ * that list (PROTOCOL.md OS2). Each verifies without the others.
+ */
+export const signedByOwnerSchema = z.strictObject({
+  statement: base64urlSchema.max(5600),
+  list: z.array(hashSchema).min(1).max(MAX_SIGNED_TOGETHER),
+  assertion: assertionSchema,
+});
 export type SignedByOwner = z.infer<typeof signedByOwnerSchema>;
 
 /** Exact body bytes (base64url) with the device key's raw signature over tag || bytes. */

@@ -60,7 +60,8 @@ export class Passkey {
   }
 
   sign(type: StatementType, body: Uint8Array<ArrayBuffer>): SignedByOwner {
-    const challenge = sha256(tagged(type, body)).toString("base64url");
+    const hash = sha256(tagged(type, body));
+    const challenge = sha256(tagged("list", hash)).toString("base64url");
     const clientData = utf8(JSON.stringify({ type: "webauthn.get", challenge, origin: this.#origin, crossOrigin: false }));
     const authenticatorData = new Uint8Array(37);
     authenticatorData.set(sha256(utf8(new URL(this.#origin).hostname)));
@@ -72,6 +73,6 @@ export class Passkey {
       clientDataJSON: toBase64url(clientData),
       signature: toBase64url(signature),
     };
-    return { statement: toBase64url(body), assertion };
+    return { statement: toBase64url(body), list: [hash.toString("base64url")], assertion };
   }
 }

@@ -1,6 +1,7 @@
 /** A software authenticator (ES256) that makes assertions as a passkey does (WebAuthn L3 §6.3.3, §6.5.5). Runs in Node and in workerd. */
 import { fromBase64url, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { StatementType } from "../../src/protocol/statement-encoding.ts";
+import { listChallenge, statementHash } from "../../src/core/trust/statement-list.ts";
 import type { Assertion, OwnerKey, SignedByOwner } from "../../src/protocol/statements.ts";
 
 export interface Authenticator {
@@ -18,6 +19,8 @@ interface SignOptions {
   readonly rpId: string;
   readonly flags: number;
   readonly clientData: Readonly<Record<string, unknown>>;
+  /** The list that is signed, around this statement's hash. */
+  readonly list: (hash: string) => readonly string[];
 }
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
@@ -45,8 +48,11 @@ export async function newAuthenticator(origin: string): Promise<Authenticator> {
   const ownerKey: OwnerKey = { credentialId, key: { kty: "EC", crv: "P-256", x: jwk.x ?? "", y: jwk.y ?? "" } };
   const rpId = new URL(origin).hostname;
   const sign: Authenticator["sign"] = async (type, body, overrides = {}) => {
-    const options = { origin, rpId, flags: 0x05, clientData: {}, ...overrides };
-    const challenge = toBase64url(await sha256(tagged(type, body)));
+    const options = { origin, rpId, flags: 0x05, clientData: {}, list: (hash: string) => [hash], ...overrides };
+    const hash = await statementHash(type, body);
+    const list = options.list(hash);
+    // A sign-in is no statement of a list.
+    const challenge = type === "login" ? hash : await listChallenge(list);
     const clientData = utf8(
       JSON.stringify({ type: "webauthn.get", challenge, origin: options.origin, crossOrigin: false, ...options.clientData }),
     );
@@ -63,7 +69,7 @@ export async function newAuthenticator(origin: string): Promise<Authenticator> {
       clientDataJSON: toBase64url(clientData),
       signature: toBase64url(toDer(raw)),
     };
-    return { statement: toBase64url(body), assertion };
+    return { statement: toBase64url(body), list: [...list], assertion };
   };
   return {
     ownerKey,

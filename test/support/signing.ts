@@ -18,9 +18,10 @@ export async function watchSigning(page: Page): Promise<() => Promise<readonly {
   return () => page.evaluate(() => (globalThis as unknown as { signing?: { challenge: string; text: string }[] }).signing ?? []);
 }
 
-/** @returns the challenge of a passkey that signs this statement, base64 */
+/** @returns the challenge of a passkey that signs this statement alone, base64 */
 export function challengeOf(type: "grant" | "owner-key" | "owner-remove", statement: string): string {
-  return createHash("sha256")
+  const hash = createHash("sha256")
     .update(tagged(type, fromBase64url(statement) ?? new Uint8Array()))
-    .digest("base64");
+    .digest();
+  return createHash("sha256").update(tagged("list", hash)).digest("base64");
 }

@@ -267,7 +267,7 @@ test("[KL10] [case 40] a recovery key's row that was moved, rewritten or brought
   const stranger = await newPerson();
   const theirs = await pin(await newLogKey(), stranger.authenticator);
   for (const forged of [
-    { ...now, statement: theirs.statement, assertion: JSON.stringify(theirs.assertion) },
+    { ...now, statement: theirs.statement, assertion: JSON.stringify({ list: theirs.list, assertion: theirs.assertion }) },
     { ...now, statement: before?.["statement"] ?? "" },
     { ...before, seal: now?.["seal"] ?? "" },
     { ...now, seal: "" },

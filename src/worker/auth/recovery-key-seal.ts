@@ -7,8 +7,8 @@ import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
 import type { MacKey } from "./mac-keys.ts";
 import { isSameText } from "./session-cookie.ts";
 
-async function sealUnder(key: MacKey, account: string, { statement, assertion }: SignedByOwner): Promise<string> {
-  return toBase64url(await mac(key, joined([account, statement, JSON.stringify(assertion)])));
+async function sealUnder(key: MacKey, account: string, { statement, list, assertion }: SignedByOwner): Promise<string> {
+  return toBase64url(await mac(key, joined([account, statement, JSON.stringify(list), JSON.stringify(assertion)])));
 }
 
 /** The account's recovery key from here on; gateways that are added later are told it. @param signed checked by the caller */

@@ -240,13 +240,13 @@ export async function recoveryKeyOf(
 ): Promise<{ readonly signed: SignedByOwner; readonly seal: string } | null> {
   const row = (await drizzle(db).select().from(recoveryKeys).where(eq(recoveryKeys.accountId, accountId)))[0];
   if (row === undefined) return null;
-  let assertion: unknown;
+  let signature: unknown;
   try {
-    assertion = JSON.parse(row.assertion);
+    signature = JSON.parse(row.signature);
   } catch {
     return null;
   }
-  const signed = signedByOwnerSchema.safeParse({ statement: row.statement, assertion });
+  const signed = signedByOwnerSchema.safeParse(typeof signature === "object" ? { ...signature, statement: row.statement } : null);
   return signed.success ? { signed: signed.data, seal: row.seal } : null;
 }
 
@@ -257,7 +257,8 @@ export async function saveRecoveryKey(
   seal: string,
   nowMs: number,
 ): Promise<void> {
-  const set = { statement: signed.statement, assertion: JSON.stringify(signed.assertion), createdAtMs: nowMs, seal };
+  const { statement, list, assertion } = signed;
+  const set = { statement, signature: JSON.stringify({ list, assertion }), createdAtMs: nowMs, seal };
   await drizzle(db)
     .insert(recoveryKeys)
     .values({ accountId, ...set })

@@ -56,9 +56,10 @@ export const recoveryKeys = sqliteTable("recovery_keys", {
     .primaryKey()
     .references(() => accounts.id, { onDelete: "cascade" }),
   statement: text("statement").notNull(),
-  assertion: text("assertion").notNull(),
+  /** List of hashes and assertion, JSON. */
+  signature: text("assertion").notNull(),
   createdAtMs: integer("created_at_ms").notNull(),
-  /** MAC over account, statement and assertion (auth/recovery-key-seal.ts): a row that was made, moved or brought back by hand is nobody's. */
+  /** MAC over account, statement, list and assertion (auth/recovery-key-seal.ts): a row that was made, moved or brought back by hand is nobody's. */
   seal: text("seal").notNull().default(""),
 });
 
@@ -153,9 +154,9 @@ export const grants = sqliteTable("grants", {
   id: text("id").primaryKey(),
   gatewayId: text("gateway_id").notNull(),
   deviceId: text("device_id").notNull(),
-  /** Exact signed bytes and the assertion, as the connector received them. */
+  /** Exact signed bytes, and list of hashes and assertion (JSON), as the connector received them. */
   statement: text("statement").notNull(),
-  assertion: text("assertion").notNull(),
+  signature: text("assertion").notNull(),
   state: text("state", { enum: ["owed", "live", "refused", "revoked"] }).notNull(),
   issuedAtMs: integer("issued_at_ms").notNull(),
   notAfterMs: integer("not_after_ms").notNull(),

@@ -1,5 +1,5 @@
 /** What the owner decides about devices: allow, deny, cut. Each verifies, commits in one transaction, then tells connector and devices. */
-import { verifyAssertion } from "../../core/assertion.ts";
+import { verifySigned } from "../../core/assertion.ts";
 import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin, isWithinRole } from "../../core/grant-policy.ts";
 import { mayDo } from "../../core/person-roles.ts";
@@ -55,7 +55,7 @@ async function verifiedGrant(admission: Admission, signed: SignedByOwner): Promi
     rpId: config.rpId,
     ownerKeys: trustedKeys(admission),
   } as const;
-  const owner = await verifyAssertion(signed.assertion, expected);
+  const owner = await verifySigned(signed, expected);
   if (typeof owner === "string" || !isWithinRole(owner.role, statement.body)) return null;
   return { id: await grantId(statement.bytes), body: statement.body };
 }

@@ -23,6 +23,6 @@ export function grantEvent(
   times: { readonly issuedAtMs: number; readonly notAfterMs: number },
 ): OutboxEvent {
   const { id, device, signed, state } = row;
-  const assertion = JSON.stringify(signed.assertion);
-  return { kind: "grant", row: { id, gatewayId, deviceId: device, statement: signed.statement, assertion, state, ...times } };
+  const signature = JSON.stringify({ list: signed.list, assertion: signed.assertion });
+  return { kind: "grant", row: { id, gatewayId, deviceId: device, statement: signed.statement, signature, state, ...times } };
 }

@@ -1,5 +1,5 @@
 /** Who may decide for this gateway, as the room sees it: it refuses early, the connector has the last word (PROTOCOL.md KL5, KL9-KL11). */
-import { verifyAssertion } from "../../core/assertion.ts";
+import { verifySigned } from "../../core/assertion.ts";
 import type { PinnedKey } from "../../core/judge.ts";
 import { isOwner } from "../../core/key-log-owners.ts";
 import { passkeysIn } from "../../core/owner-passkeys.ts";
@@ -57,7 +57,7 @@ export async function isByOwner(
   ownerKeys: readonly PinnedKey[],
 ): Promise<boolean> {
   const { approveOrigin: origin, rpId } = admission.options.config;
-  const signer = await verifyAssertion(signed.assertion, { type, body, origin, rpId, ownerKeys });
+  const signer = await verifySigned(signed, { type, body, origin, rpId, ownerKeys });
   return typeof signer !== "string" && isOwner(signer);
 }
 

@@ -1,5 +1,5 @@
 /** The persons of a gateway: an owner's signature makes somebody one, and its end takes everything that this person had (PROTOCOL.md PE4, PE5). */
-import { verifyAssertion } from "../../core/assertion.ts";
+import { verifySigned } from "../../core/assertion.ts";
 import { isRoleBelow } from "../../core/grant-policy.ts";
 import { DEFAULT_POLICY, readLine } from "../../core/key-log.ts";
 import { isOwner } from "../../core/key-log-owners.ts";
@@ -153,7 +153,7 @@ export async function leave(admission: Admission, signed: SignedByOwner | null, 
   const read = signed === null ? null : removalOf(admission, row, signed);
   if (signed === null || read === null) return REFUSED;
   const { approveOrigin: origin, rpId } = options.config;
-  const signer = await verifyAssertion(signed.assertion, { type: "owner-remove", body: read.bytes, origin, rpId, ownerKeys: own });
+  const signer = await verifySigned(signed, { type: "owner-remove", body: read.bytes, origin, rpId, ownerKeys: own });
   return typeof signer === "string" ? REFUSED : endSay(admission, row, signed, end);
 }
 

@@ -1,6 +1,6 @@
 /** Approval origin: who may decide for the account's gateways. Every change is signed, goes to every room, and each room's answer is told. */
 import type * as z from "zod";
-import { verifyAssertion } from "../../core/assertion.ts";
+import { verifySigned } from "../../core/assertion.ts";
 import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/statement.ts";
 import {
   endorseSchema,
@@ -49,7 +49,7 @@ async function mustBeSignedBy(
   ownerKeys: readonly OwnerKey[],
 ): Promise<void> {
   const expected = { type, body, origin: config.approveOrigin, rpId: config.rpId, ownerKeys } as const;
-  if (typeof (await verifyAssertion(signed.assertion, expected)) === "string") throw new ApiError("grant-refused");
+  if (typeof (await verifySigned(signed, expected)) === "string") throw new ApiError("grant-refused");
 }
 
 export const ownerRoutes = [

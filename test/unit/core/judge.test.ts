@@ -5,6 +5,7 @@ import { judgeGrant, judgeSession } from "../../../src/core/judge.ts";
 import type { HeldGrant, Pinned } from "../../../src/core/judge.ts";
 import { isSoundEd25519, isSoundKey } from "../../../src/core/public-key.ts";
 import { readGrant } from "../../../src/core/statement.ts";
+import { statementHash } from "../../../src/core/trust/statement-list.ts";
 import { toBase64url, utf8 } from "../../../src/protocol/statement-encoding.ts";
 import type { GrantStatement } from "../../../src/protocol/statements.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
@@ -72,6 +73,28 @@ test("[OS1] [case 29] a passkey that the connector did not pin is nobody", async
   const stranger = await newAuthenticator(APPROVE);
   const result = await judgeGrant(pinned, await stranger.sign("grant", await grantBytes(GATEWAY, device.key, NOW)), NOW);
   expect(result).toEqual({ ok: false, refusal: "unknown-owner-key" });
+});
+
+test("[OS2] [OS3] one gesture signs a list: each statement verifies alone, wherever it stands", async () => {
+  const other = toBase64url(new Uint8Array(32).fill(9));
+  for (const list of [
+    (hash: string) => [hash, other],
+    (hash: string) => [other, other, hash],
+    (hash: string) => [...Array<string>(49).fill(other), hash],
+  ])
+    expect(await judged({}, { list })).toBe("ok");
+});
+
+test("[OS2] [case 29] a statement that the signed list does not hold is refused", async () => {
+  const other = toBase64url(new Uint8Array(32).fill(9));
+  expect(await judged({}, { list: () => [other] })).toBe("bad-signature");
+  const bytes = await grantBytes(GATEWAY, device.key, NOW);
+  const signed = await owner.sign("grant", bytes, { list: () => [other] });
+  const hash = await statementHash("grant", bytes);
+  for (const list of [[hash], [other, hash], [hash, other], ["A".repeat(42) + "B", hash]])
+    expect(await judgeGrant(pinned, { ...signed, list }, NOW)).toEqual({ ok: false, refusal: "bad-signature" });
+  const login = await owner.sign("login", bytes);
+  expect(await judgeGrant(pinned, { ...login, list: [hash] }, NOW)).toEqual({ ok: false, refusal: "bad-signature" });
 });
 
 test("[OS1] a changed byte after signing is seen", async () => {

@@ -12,6 +12,7 @@ import {
   toBase64url,
   utf8,
 } from "../../../src/protocol/statement-encoding.ts";
+import { listChallenge, statementHash } from "../../../src/core/trust/statement-list.ts";
 import type { StatementType } from "../../../src/protocol/statement-encoding.ts";
 import type { GrantStatement, OwnerKey, SignedByOwner, SignedByRecovery } from "../../../src/protocol/statements.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
@@ -215,7 +216,8 @@ test("[KL10] [case 29] nothing but the pinned recovery key recovers, for this ac
 
 /** Whoever found the paper writes a whole passkey's answer around its signature. */
 async function forged(type: StatementType, body: Uint8Array<ArrayBuffer>, credentialId: string): Promise<SignedByOwner> {
-  const challenge = toBase64url(await sha256(tagged(type, body)));
+  const list = [await statementHash(type, body)];
+  const challenge = await listChallenge(list);
   const clientData = utf8(JSON.stringify({ type: "webauthn.get", challenge, origin: APPROVE, crossOrigin: false }));
   const authenticatorData = new Uint8Array(37);
   authenticatorData.set(await sha256(utf8("approve.localhost")));
@@ -227,7 +229,7 @@ async function forged(type: StatementType, body: Uint8Array<ArrayBuffer>, creden
     clientDataJSON: toBase64url(clientData),
     signature: await paper.sign(covered),
   };
-  return { statement: toBase64url(body), assertion };
+  return { statement: toBase64url(body), list, assertion };
 }
 
 test("[KL10] [case 29] the recovery key signs no grant, however its answer is dressed up", async () => {
