@@ -14,6 +14,7 @@ const scripts = {
   bench: "test/bench/main.ts",
   simulate: "test/simulator/main.ts",
   soak: "test/soak/main.ts",
+  compat: "scripts/compat.ts",
 };
 const [command = "", ...rest] = process.argv.slice(2);
 const script = scripts[command];

@@ -1,4 +1,4 @@
-/** The pinned real OpenClaw gateway: installed once per machine, run with an empty state of its own. */
+/** The real OpenClaw gateway: installed once per machine and version, run with an empty state of its own. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
@@ -7,7 +7,21 @@ import path from "node:path";
 import { node24, root, run, start } from "./children.ts";
 import type { Child } from "./children.ts";
 
-export const OPENCLAW_VERSION = "2026.9.6";
+/** What everything is proved against. */
+const PINNED_VERSION = "2026.9.6";
+
+/** @returns the release that this process uses. @throws Error when `GATEHOUSE_OPENCLAW_VERSION` names none */
+export function openclawVersion(env: NodeJS.ProcessEnv): string {
+  const named = env["GATEHOUSE_OPENCLAW_VERSION"];
+  if (named === undefined || named === "") return PINNED_VERSION;
+  // It becomes the name of a folder.
+  if (!/^\d{4}\.\d{1,2}\.\d{1,3}(?:-[\w.]{1,20})?$/.test(named))
+    throw new Error(`GATEHOUSE_OPENCLAW_VERSION is no release: "${named}". Write one such as ${PINNED_VERSION}.`);
+  return named;
+}
+
+/** `GATEHOUSE_OPENCLAW_VERSION` names another one for a whole run. */
+export const OPENCLAW_VERSION = openclawVersion(process.env);
 
 const POLL_MS = 200;
 /** Ends what hangs: on an idle machine it takes ten seconds, on a busy one a dozen times as long. */
@@ -18,18 +32,30 @@ function nodeFirst(): NodeJS.ProcessEnv {
   return { ...process.env, PATH: `${path.dirname(node24)}${path.delimiter}${process.env["PATH"] ?? ""}` };
 }
 
-/** Installs the pinned version once (about 770 MB, under a minute). @returns the path of its command */
-export async function installOpenclaw(say: (line: string) => void): Promise<string> {
+/** @returns the folder of one installed release, there or not */
+export function openclawFolder(version: string): string {
   const cache = path.join(process.env["XDG_CACHE_HOME"] ?? path.join(os.homedir(), ".cache"), "gatehouse");
-  const folder = path.join(cache, `openclaw-${OPENCLAW_VERSION}`);
+  return path.join(cache, `openclaw-${version}`);
+}
+
+/** Installs a release once (about 770 MB, under a minute). @returns the path of its command */
+export async function installOpenclaw(say: (line: string) => void, version = OPENCLAW_VERSION): Promise<string> {
+  const folder = openclawFolder(version);
+  const cache = path.dirname(folder);
   const command = path.join(folder, "node_modules/openclaw/openclaw.mjs");
   if (existsSync(command)) return command;
-  say(`Installing OpenClaw ${OPENCLAW_VERSION} (about 770 MB, once) …`);
+  say(`Installing OpenClaw ${version} (about 770 MB, once) …`);
   await mkdir(cache, { recursive: true });
   const temporary = await mkdtemp(path.join(cache, "installing-"));
   await writeFile(path.join(temporary, "package.json"), JSON.stringify({ name: "openclaw-for-gatehouse", private: true }));
-  const args = ["install", "--no-audit", "--no-fund", "--loglevel=error", `openclaw@${OPENCLAW_VERSION}`];
-  await run("Installing OpenClaw", { command: "npm", args, cwd: temporary, env: nodeFirst() });
+  const args = ["install", "--no-audit", "--no-fund", "--loglevel=error", `openclaw@${version}`];
+  try {
+    await run("Installing OpenClaw", { command: "npm", args, cwd: temporary, env: nodeFirst() });
+  } catch (error) {
+    // Hundreds of megabytes that nothing would ever use.
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
   await rm(folder, { recursive: true, force: true });
   await rename(temporary, folder);
   return command;

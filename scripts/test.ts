@@ -1,18 +1,33 @@
 /** `npm test`: everything that CI runs, in order; ends with the sum of what really ran. Nothing is skipped silently. */
 import { readFileSync, rmSync } from "node:fs";
 import path from "node:path";
+import { MIN_OPENCLAW_VERSION } from "../src/protocol/version.ts";
 import { chromiumPath } from "../test/support/browser.ts";
 import { buildAll } from "./build.ts";
 import { node24, root, start } from "./children.ts";
 import { quietEnv } from "./control-plane.ts";
-import { installOpenclaw } from "./real-openclaw.ts";
+import { OPENCLAW_VERSION, installOpenclaw } from "./real-openclaw.ts";
 
-const PROJECTS = ["unit", "simulator", "worker", "e2e"];
+/** What also runs on the oldest release that may be served; everything runs on the pinned one. */
+const ON_THE_MINIMUM = ["test/e2e/gateway-probes.test.ts", "test/e2e/journey.test.ts"];
+
+interface Suite {
+  readonly name: string;
+  readonly project: string;
+  readonly files?: readonly string[];
+  readonly openclaw?: string;
+}
+
+const SUITES: readonly Suite[] = [
+  ...["unit", "simulator", "worker", "e2e"].map((project) => ({ name: project, project })),
+  { name: `e2e on OpenClaw ${MIN_OPENCLAW_VERSION}`, project: "e2e", files: ON_THE_MINIMUM, openclaw: MIN_OPENCLAW_VERSION },
+];
+
 const bin = (name: string): string => path.join(root, "node_modules", name);
 
-async function step(title: string, args: readonly string[]): Promise<number> {
+async function step(title: string, args: readonly string[], env: NodeJS.ProcessEnv = quietEnv()): Promise<number> {
   process.stdout.write(`\n== ${title}\n`);
-  const child = start({ args, stdio: "inherit", env: quietEnv() });
+  const child = start({ args, stdio: "inherit", env });
   return new Promise((resolve) => child.process.once("close", (code) => resolve(code ?? 1)));
 }
 
@@ -25,13 +40,15 @@ async function main(): Promise<number> {
   bad += await step("Format", [bin("prettier/bin/prettier.cjs"), "--check", "--log-level", "warn", "."]);
   process.stdout.write("\n== Build\n");
   await buildAll();
-  await installOpenclaw((line) => process.stdout.write(`${line}\n`));
+  for (const version of new Set([OPENCLAW_VERSION, MIN_OPENCLAW_VERSION]))
+    await installOpenclaw((line) => process.stdout.write(`${line}\n`), version);
   let passed = 0;
   let failed = 0;
-  for (const project of PROJECTS) {
-    const file = path.join(root, "test-results", `${project}.json`);
+  for (const { name, project, files = [], openclaw } of SUITES) {
+    const file = path.join(root, "test-results", `${name.replaceAll(" ", "-")}.json`);
     rmSync(file, { force: true });
-    const code = await step(`Tests: ${project}`, [
+    const env = { ...quietEnv(), ...(openclaw === undefined ? {} : { GATEHOUSE_OPENCLAW_VERSION: openclaw }) };
+    const args = [
       bin("vitest/vitest.mjs"),
       "run",
       "--project",
@@ -42,7 +59,9 @@ async function main(): Promise<number> {
       "json",
       "--outputFile.json",
       file,
-    ]);
+      ...files,
+    ];
+    const code = await step(`Tests: ${name}`, args, env);
     if (code !== 0) bad += 1;
     const result = JSON.parse(readFileSync(file, "utf8")) as {
       numPassedTests: number;
@@ -53,7 +72,7 @@ async function main(): Promise<number> {
     passed += result.numPassedTests;
     failed += result.numFailedTests;
     if (result.numPassedTests === 0 || result.numPendingTests + result.numTodoTests > 0) {
-      process.stdout.write(`${project}: tests that did not run count as failed.\n`);
+      process.stdout.write(`${name}: tests that did not run count as failed.\n`);
       bad += 1;
     }
   }

@@ -1,4 +1,5 @@
 /** `gatehouse doctor`: one check after another, each with its cure. */
+import { MIN_OPENCLAW_VERSION } from "../protocol/version.ts";
 import { builtPageHash, fetchServed, judgePage, pageHash, servedVersion } from "./approval-page.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { HopLine } from "./hop-lines.ts";
@@ -8,7 +9,7 @@ import { DiscoverError, discoverGateway } from "./openclaw/discover.ts";
 import type { Discovered } from "./openclaw/discover.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
 import { AUTH_MODE_CURE, isSoundAuthMode, planSettings, readConfig, settingsDiff } from "./openclaw/settings.ts";
-import { isSupportedVersion } from "./openclaw/version-gate.ts";
+import { isKnownToServe, mayBeProbed } from "./openclaw/version-gate.ts";
 import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
 
@@ -17,7 +18,8 @@ const LOOK_WITHIN_MS = 5_000;
 /** What to do about each reason that a connector reports; see `gatewayReportSchema`. */
 const CURE: Readonly<Record<string, string>> = {
   "not-running": "OpenClaw does not answer as it should. Look at its own log, then restart it",
-  "too-old": "update OpenClaw to 2026.8.1 or newer: older ones do not tell strangers from local users",
+  "too-old": `update OpenClaw to ${MIN_OPENCLAW_VERSION} or newer: this one does not tell strangers from local users`,
+  "way-in-refused": "this OpenClaw does not take the way in that Gatehouse uses. Update it, or set gateway.auth.mode to password",
   "settings-missing": "run `gatehouse run --yes` to apply the settings it needs",
   "settings-refused": "run `gatehouse run --yes` to apply the settings it needs",
   "stranger-admitted":
@@ -107,8 +109,13 @@ async function lookAtOpenclaw(origin: string, check: Check): Promise<boolean> {
     return true;
   }
   const { version, isSound, missing } = seen.value;
-  const isNew = isSupportedVersion(version);
-  check("openclaw", isNew && isSound, isNew ? (isSound ? `version ${version} takes the secret` : AUTH_MODE_CURE) : (CURE["too-old"] ?? ""));
+  const isNew = mayBeProbed(version);
+  const hint = isKnownToServe(version) ? "" : `. It is older than ${MIN_OPENCLAW_VERSION}: the probe at the start of the connector decides`;
+  check(
+    "openclaw",
+    isNew && isSound,
+    isNew ? (isSound ? `version ${version} takes the secret${hint}` : AUTH_MODE_CURE) : (CURE["too-old"] ?? ""),
+  );
   const isSet = missing.length === 0;
   check("settings", isSet, isSet ? "as they must be" : `${CURE["settings-missing"] ?? ""}:\n${settingsDiff(missing)}`);
   return isNew && isSound && isSet;

@@ -5,6 +5,7 @@ const LATER_REFUSALS: ReadonlySet<Refusal> = new Set(["over-ceiling", "stale-hea
 /** What comes closest among the words of version 1. */
 const REASONS: Readonly<Partial<Record<NonNullable<GatewayReport["reason"]>, GatewayReport["reason"]>>> = {
   "auth-mode": "settings-missing",
+  "way-in-refused": "too-old",
   "connector-copied": "stranger-admitted",
 };
 

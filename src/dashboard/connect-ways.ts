@@ -53,7 +53,11 @@ volumes:
     - name: gatehouse
       mountPath: /state`;
   return [
-    { id: "npx", label: ways.npx, steps: [{ text: ways.npxRun, code: command, copy: ways.copyCommand }, { text: ways.npxNote }] },
+    {
+      id: "npx",
+      label: ways.npx,
+      steps: [{ text: ways.npxRun, code: command, copy: ways.copyCommand }, { text: ways.npxNote }, { text: ways.version }],
+    },
     {
       id: "docker",
       label: ways.docker,
@@ -69,6 +73,7 @@ volumes:
           copy: ways.copySecond,
         },
         { text: ways.dockerNote },
+        { text: `${ways.version} ${ways.packaged}` },
       ],
     },
     {

@@ -2,6 +2,7 @@
 import type { Device, Gateway } from "../protocol/api.ts";
 import type { EnrolmentView } from "../protocol/enrolment-api.ts";
 import type { PersonRole } from "../protocol/statements.ts";
+import { MIN_OPENCLAW_VERSION } from "../protocol/version.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 import { DAY_MS } from "./time-texts.ts";
 
@@ -17,7 +18,8 @@ export const STATE: Readonly<Record<GatewayState, readonly [tone: string, word: 
 
 export const REASON: Readonly<Record<string, string>> = {
   "not-running": "OpenClaw does not answer on its port.",
-  "too-old": "This OpenClaw is older than 2026.8.1 and cannot tell strangers from local users. Update it.",
+  "too-old": `This OpenClaw cannot tell strangers from local users. Update it to ${MIN_OPENCLAW_VERSION} or newer.`,
+  "way-in-refused": "This OpenClaw does not take the way in that Gatehouse uses. Update it, or set gateway.auth.mode to password.",
   "auth-failed": "The gateway's secret is wrong. Set OPENCLAW_GATEWAY_TOKEN on its machine and start Gatehouse there again.",
   "no-secret": "Gatehouse found no secret of OpenClaw on the machine. Set OPENCLAW_GATEWAY_TOKEN there.",
   "settings-missing": "OpenClaw lacks settings that it needs. Run `gatehouse run --yes` on its machine.",
@@ -316,6 +318,9 @@ export const TEXTS = {
     copyFile: "Copy the text",
     npxRun: "In a terminal on that machine, as the user who runs OpenClaw:",
     npxNote: "Node 22.19 or newer is needed. In a script without a terminal add --yes, and confirm with --check-words.",
+    version: `OpenClaw ${MIN_OPENCLAW_VERSION} or newer is needed: openclaw update brings it.`,
+    packaged:
+      "In October the Home Assistant add-on had 2026.7.1: update it in the add-on store. 1Panel had 2026.8.1: update it in its App Store.",
     dockerRun:
       "The connector joins the network of the gateway's container, so that 127.0.0.1 there is the gateway. Replace “openclaw” by that container's name, and set OPENCLAW_GATEWAY_TOKEN in this shell to the gateway's own:",
     dockerKeep: "Once it says Connected, press Ctrl-C and let it run in the background:",

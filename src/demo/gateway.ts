@@ -50,6 +50,12 @@ export interface DemoOptions {
   /** Settings to begin with; those of a fresh OpenClaw unless given. */
   readonly gateway?: GatewaySettings;
   readonly now?: () => number;
+  /** Looks for its secret in the token slot alone, as releases before 2026.9.3 do. */
+  readonly readsTokenOnly?: boolean;
+  /** What it says that it is. */
+  readonly version?: string;
+  /** Answers so many of the first connects of one address as to somebody who guesses. */
+  readonly limitsFirstConnects?: { readonly address: string; readonly count: number; readonly retryAfterMs: number };
   /** Answers paths of a test's own, after the ingress check; true when it did. */
   readonly onRequest?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
   /** Takes sockets of a test's own path; true when it did. */
@@ -70,6 +76,7 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
   });
   let bootId = randomUUID();
   let isRestarting = false;
+  let limited = 0;
   let restart: NodeJS.Timeout | undefined;
 
   function send(client: Client, frame: object): void {
@@ -100,13 +107,24 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
       const more = { code: 1013 };
       throw new Refusal("UNAVAILABLE", "gateway starting", { reason: "restarting" }, more);
     }
-    const { scopes, deviceId, auth } = connect(params, client, { secret: options.token, settings: settings.gateway, pairing });
+    const { limitsFirstConnects: limit } = options;
+    if (limit !== undefined && client.ingress.remoteIp === limit.address && limited < limit.count) {
+      limited += 1;
+      const more = { retryAfterMs: limit.retryAfterMs };
+      throw new Refusal("UNAVAILABLE", "unauthorized: too many failed authentication attempts", { code: "AUTH_RATE_LIMITED" }, more);
+    }
+    const { scopes, deviceId, auth } = connect(params, client, {
+      secret: options.token,
+      settings: settings.gateway,
+      pairing,
+      readsTokenOnly: options.readsTokenOnly === true,
+    });
     client.scopes = scopes;
     client.deviceId = deviceId;
     return {
       type: "hello-ok",
       protocol: 4,
-      server: { version: DEMO_VERSION, bootId, connId: randomUUID() },
+      server: { version: options.version ?? DEMO_VERSION, bootId, connId: randomUUID() },
       features: { methods: METHODS, events: EVENTS },
       snapshot: {},
       auth,
@@ -187,7 +205,7 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
     } catch (error) {
       const refusal = error instanceof Refusal ? error : new Refusal("INVALID_REQUEST", "invalid request");
       const { code, message, details, close } = refusal;
-      const retry = code === "UNAVAILABLE" ? { retryable: true, retryAfterMs: RESTART_MS } : {};
+      const retry = code === "UNAVAILABLE" ? { retryable: true, retryAfterMs: close.retryAfterMs ?? RESTART_MS } : {};
       send(client, { type: "res", id, ok: false, error: { code, message, ...(details === undefined ? {} : { details }), ...retry } });
       if (scopes === null) ws.close(close.code, (message + close.more).slice(0, REASON_BYTES));
     }

@@ -52,13 +52,18 @@ function checkOrigin(caller: Caller, settings: GatewaySettings): void {
 }
 
 /** In token mode a password counts only when there is no token. @returns how the secret was proved */
-function checkSecret(auth: ConnectParams["auth"], secret: string, record: PairedDevice | undefined): "token" | "device-token" {
+function checkSecret(
+  auth: ConnectParams["auth"],
+  { secret, readsTokenOnly }: Pick<Gateway, "secret" | "readsTokenOnly">,
+  record: PairedDevice | undefined,
+): "token" | "device-token" {
   const token = auth?.token ?? "";
-  if ((token === "" ? auth?.password : token) === secret) return "token";
+  const password = readsTokenOnly ? undefined : auth?.password;
+  if ((token === "" ? password : token) === secret) return "token";
   const own = token === "" ? auth?.deviceToken : token;
   if (own !== undefined && own === record?.token) return "device-token";
   if (auth?.deviceToken !== undefined) throw invalid("AUTH_DEVICE_TOKEN_MISMATCH", "unauthorized: device token mismatch");
-  if (token === "" && auth?.password === undefined) throw invalid("AUTH_TOKEN_MISSING", "unauthorized: gateway token missing");
+  if (token === "" && password === undefined) throw invalid("AUTH_TOKEN_MISSING", "unauthorized: gateway token missing");
   throw invalid("AUTH_TOKEN_MISMATCH", "unauthorized: gateway token mismatch");
 }
 
@@ -107,24 +112,28 @@ function pairingRequired(asking: Asking, reason: keyof typeof WHY, requestId: st
   return new Refusal("NOT_PAIRED", `pairing required: ${WHY[reason]}`, details, { more: ` (requestId: ${requestId})` });
 }
 
+interface Gateway {
+  readonly secret: string;
+  readonly settings: GatewaySettings;
+  readonly pairing: Pairing;
+  /** @see DemoOptions.readsTokenOnly */
+  readonly readsTokenOnly: boolean;
+}
+
 /**
  * Judges one `connect`.
  *
  * @returns who is admitted, with which scopes
  * @throws Refusal with OpenClaw's codes
  */
-export function connect(
-  params: ConnectParams,
-  caller: Caller,
-  gateway: { readonly secret: string; readonly settings: GatewaySettings; readonly pairing: Pairing },
-): Admitted {
-  const { secret, settings, pairing } = gateway;
+export function connect(params: ConnectParams, caller: Caller, gateway: Gateway): Admitted {
+  const { settings, pairing } = gateway;
   const { client, role = "operator", scopes = [], device } = params;
   if (params.maxProtocol !== PROTOCOL)
     throw new Refusal("INVALID_REQUEST", "protocol mismatch", { code: "PROTOCOL_MISMATCH", expectedProtocol: PROTOCOL }, { code: 1002 });
   if (client?.id === "openclaw-control-ui") checkOrigin(caller, settings);
   const record = device === undefined ? undefined : pairing.device(device.id);
-  const method = checkSecret(params.auth, secret, record);
+  const method = checkSecret(params.auth, gateway, record);
   const { ingress, cap, challenge } = caller;
   const narrowed = (given: readonly string[]): readonly string[] => (cap === null ? given : given.filter((scope) => cap.includes(scope)));
   if (device === undefined) {

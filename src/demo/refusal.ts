@@ -2,18 +2,18 @@
 export class Refusal extends Error {
   readonly code: string;
   readonly details: Readonly<Record<string, unknown>> | undefined;
-  /** Close code, and what the reason adds to the message. */
-  readonly close: { readonly code: number; readonly more: string };
+  /** Close code, what the reason adds to the message, and when a try is worth it again. */
+  readonly close: { readonly code: number; readonly more: string; readonly retryAfterMs?: number };
 
   constructor(
     code: string,
     message: string,
     details?: Readonly<Record<string, unknown>>,
-    close: { readonly code?: number; readonly more?: string } = {},
+    close: { readonly code?: number; readonly more?: string; readonly retryAfterMs?: number } = {},
   ) {
     super(message);
     this.code = code;
     this.details = details;
-    this.close = { code: close.code ?? 1008, more: close.more ?? "" };
+    this.close = { ...close, code: close.code ?? 1008, more: close.more ?? "" };
   }
 }

@@ -139,6 +139,7 @@ export const gatewayReportSchema = z.object({
       "stranger-admitted",
       "settings-refused",
       "auth-mode",
+      "way-in-refused",
       "connector-copied",
     ])
     .or(laterWord.transform(() => undefined))

@@ -1,4 +1,4 @@
-/** The main journey on the real thing: OpenClaw 2026.9.6, its stock Control UI in Chromium, workerd, D1, passkeys. Tests build on one another. */
+/** The main journey on the real thing: OpenClaw, its stock Control UI in Chromium, workerd, D1, passkeys. Tests build on one another. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Browser, Page } from "playwright-core";

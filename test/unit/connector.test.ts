@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { DiscoverError, discoverGateway } from "../../src/connector/openclaw/discover.ts";
 import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/handshake-watch.ts";
 import { planRestore, planTidy, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
-import { isSupportedVersion } from "../../src/connector/openclaw/version-gate.ts";
+import { isKnownToServe, mayBeProbed } from "../../src/connector/openclaw/version-gate.ts";
 import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
 import { loadIdentity } from "../../src/connector/identity.ts";
 import { ConnectorState } from "../support/connector-state.ts";
@@ -18,17 +18,24 @@ function temporary(): string {
 }
 
 test.each([
-  ["2026.8.1", true],
-  ["2026.9.6", true],
-  ["2027.1.1", true],
-  ["2026.9.6-demo", true],
-  ["2026.8.1-beta.3", false],
-  ["2026.8.0", false],
-  ["2026.7.30", false],
-  ["latest", false],
-  ["", false],
-])("[case 43] OpenClaw %s is served: %s", (version, isServed) => {
-  expect(isSupportedVersion(version)).toBe(isServed);
+  ["2026.9.3", true, true],
+  ["2026.9.6", true, true],
+  ["2026.9.33", true, true],
+  ["2026.10.1", true, true],
+  ["2027.1.1", true, true],
+  ["2026.9.6-demo", true, true],
+  ["2026.9.3-beta.1", true, false],
+  ["2026.9.2", true, false],
+  // A long-term build: newer than 2026.9.3 by date, older by number. Only the probes know.
+  ["2026.8.35", true, false],
+  ["2026.8.1", true, false],
+  ["2026.8.1-beta.3", false, false],
+  ["2026.8.0", false, false],
+  ["2026.7.30", false, false],
+  ["latest", false, false],
+  ["", false, false],
+])("[R13] [case 43] OpenClaw %s is probed: %s, known to take the way in: %s", (version, isProbed, isKnown) => {
+  expect([mayBeProbed(version), isKnownToServe(version)]).toEqual([isProbed, isKnown]);
 });
 
 test("needed settings are added to what is there, arrays merged, and nothing is planned twice", () => {

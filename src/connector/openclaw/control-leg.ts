@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { WebSocket } from "ws";
 import * as z from "zod";
 import { HOP_ROUND_MS, MAX_BUILD_CHARS } from "../../protocol/limits.ts";
+import { authority } from "./dial.ts";
 import type { Discovered } from "./discover.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
 
@@ -151,8 +152,7 @@ export class ControlLeg {
     }
     if (found.secret === null) return this.#again({ state: "away", why: "no-secret" });
     const { secret, target } = found;
-    const host = target.host.includes(":") ? `[${target.host}]` : target.host;
-    const socket = new WebSocket(`ws://${host}:${target.port}/`, { perMessageDeflate: false, maxPayload: MAX_PAYLOAD_BYTES });
+    const socket = new WebSocket(`ws://${authority(target)}/`, { perMessageDeflate: false, maxPayload: MAX_PAYLOAD_BYTES });
     this.#socket = socket;
     let why: Extract<ControlState, { state: "away" }>["why"] = "not-running";
     socket.on("message", (data: Buffer) => {

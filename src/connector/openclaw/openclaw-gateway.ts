@@ -11,7 +11,7 @@ import { readPaired } from "./paired-list.ts";
 import { selfTest } from "./self-test.ts";
 import { applySettings, isSoundAuthMode, planSettings, readConfig } from "./settings.ts";
 import type { SettingChange } from "./settings.ts";
-import { isSupportedVersion } from "./version-gate.ts";
+import { mayBeProbed } from "./version-gate.ts";
 
 export interface OpenclawOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -214,7 +214,7 @@ export class LocalOpenclaw implements OpenclawGateway {
       const build = report.state === "online" && this.#build !== undefined ? { build: this.#build } : {};
       if (!isStale()) this.#tell({ ...report, version, ...demo, ...build });
     };
-    if (!isSupportedVersion(version)) return tell({ state: "unsafe", reason: "too-old" });
+    if (!mayBeProbed(version)) return tell({ state: "unsafe", reason: "too-old" });
     if (this.#report.state !== "online") tell({ state: "starting" });
     let hash: string | null = null;
     try {
@@ -251,10 +251,13 @@ export class LocalOpenclaw implements OpenclawGateway {
     for (let tries = 1; ; tries += 1) {
       const result = await selfTest(this.#leg, discoverGateway(env), origin, this.#startedAtMs);
       if (result.passed) return { state: "online" };
-      // The gateway applies new settings a moment after it answered.
-      if (isStale() || result.reason === "stranger-admitted" || tries >= SELF_TEST_RETRIES)
-        return { state: "unsafe", reason: result.reason };
-      await new Promise((resolve) => setTimeout(resolve, SELF_TEST_WAIT_MS));
+      const { reason } = result;
+      const isFinal = reason === "stranger-admitted" || reason === "way-in-refused";
+      if (isStale() || isFinal || tries >= SELF_TEST_RETRIES)
+        return { state: "unsafe", reason: reason === "rate-limited" ? "not-running" : reason };
+      // The gateway applies new settings a moment after it answered; a limit says itself when it ends.
+      const waitMs = reason === "rate-limited" ? Math.max(SELF_TEST_WAIT_MS, result.retryAfterMs) : SELF_TEST_WAIT_MS;
+      await new Promise((resolve) => setTimeout(resolve, waitMs).unref());
     }
   }
 

@@ -3,12 +3,18 @@ import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { WebSocket } from "ws";
 import * as z from "zod";
 import type { ControlLeg } from "./control-leg.ts";
+import { authority } from "./dial.ts";
 import type { Discovered } from "./discover.ts";
 
 export type SelfTestResult =
   | { readonly passed: true }
-  /** `settings-missing`: the gateway does not trust our forwarding headers yet. `stranger-admitted`: it would let anybody in. */
-  | { readonly passed: false; readonly reason: "settings-missing" | "stranger-admitted" | "not-running" };
+  /**
+   * `settings-missing`: the gateway does not trust our forwarding headers yet. `stranger-admitted`: it would let anybody in.
+   * `way-in-refused`: it would let no approved device in.
+   */
+  | { readonly passed: false; readonly reason: "settings-missing" | "stranger-admitted" | "way-in-refused" | "not-running" }
+  /** The gateway counts too many tries of the probes' own address. That says nothing about it. */
+  | { readonly passed: false; readonly reason: "rate-limited"; readonly retryAfterMs: number };
 
 const PROBE_TIMEOUT_MS = 15_000;
 /** The stock page itself: a gateway may let it in without pairing and yet ask any other client (`auth.mode` "none" does). */
@@ -25,8 +31,13 @@ const listSchema = z.object({
 
 interface Probe {
   readonly deviceId: string;
-  readonly outcome: "pairing-required" | "admitted" | "not-attributed" | "origin-refused" | "other";
+  readonly outcome: "pairing-required" | "admitted" | "not-attributed" | "origin-refused" | "auth-refused" | "rate-limited" | "other";
+  /** With `rate-limited`: when to ask again. */
+  readonly retryAfterMs: number;
 }
+
+/** Where the secret stands in `connect`: a page that knows it uses the slot of its kind, the way in always the password's. */
+type Slot = "token" | "password";
 
 function newDevice() {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
@@ -35,11 +46,10 @@ function newDevice() {
 }
 
 /** One connect attempt of a throw-away device as the stock page, with the same forwarding headers as every visitor. A bare probe is never sent. */
-function probe(found: Discovered, origin: string): Promise<Probe> {
+function probe(found: Discovered, origin: string, slot: Slot): Promise<Probe> {
   const device = newDevice();
   const { host: name } = new URL(origin);
-  const dialHost = found.target.host.includes(":") ? `[${found.target.host}]` : found.target.host;
-  const socket = new WebSocket(`ws://${dialHost}:${found.target.port}/`, {
+  const socket = new WebSocket(`ws://${authority(found.target)}/`, {
     perMessageDeflate: false,
     headers: {
       host: name,
@@ -52,9 +62,9 @@ function probe(found: Discovered, origin: string): Promise<Probe> {
   });
   const secret = found.secret;
   return new Promise((resolve) => {
-    const end = (outcome: Probe["outcome"]): void => {
+    const end = (outcome: Probe["outcome"], retryAfterMs = 0): void => {
       clearTimeout(timer);
-      resolve({ deviceId: device.id, outcome });
+      resolve({ deviceId: device.id, outcome, retryAfterMs });
       socket.terminate();
     };
     const timer = setTimeout(() => end("other"), PROBE_TIMEOUT_MS);
@@ -67,7 +77,7 @@ function probe(found: Discovered, origin: string): Promise<Probe> {
         payload?: { nonce?: string; ts?: number };
         type?: string;
         ok?: boolean;
-        error?: { details?: { code?: string } };
+        error?: { details?: { code?: string }; retryAfterMs?: number };
       };
       if (frame.event === "connect.challenge") {
         const nonce = frame.payload?.nonce ?? "";
@@ -81,11 +91,11 @@ function probe(found: Discovered, origin: string): Promise<Probe> {
           "operator",
           scopes.join(","),
           String(signedAt),
-          secret?.kind === "token" ? secret.value : "",
+          slot === "token" ? (secret?.value ?? "") : "",
           nonce,
         ].join("|");
         const signature = sign(null, Buffer.from(payload), device.privateKey).toString("base64url");
-        const auth = secret === null ? {} : secret.kind === "token" ? { token: secret.value } : { password: secret.value };
+        const auth = secret === null ? {} : { [slot]: secret.value };
         const client = { ...PROBE_CLIENT, version: "0.1.0", buildId: PROBE_BUILD, platform: process.platform };
         const params = {
           minProtocol: 4,
@@ -104,18 +114,16 @@ function probe(found: Discovered, origin: string): Promise<Probe> {
       // The build is compared after pairing: whoever hears of it is in already.
       if (frame.ok === true || code === "PROTOCOL_MISMATCH") end("admitted");
       else if (code === "PAIRING_REQUIRED") end("pairing-required");
+      else if (code === "AUTH_RATE_LIMITED") end("rate-limited", frame.error?.retryAfterMs);
+      else if (code?.startsWith("AUTH_") === true) end("auth-refused");
       else end(code === "CONTROL_UI_ORIGIN_NOT_ALLOWED" ? "origin-refused" : "other");
     });
   });
 }
 
-/**
- * Runs the test: a throw-away device must get PAIRING_REQUIRED; its request is rejected afterwards.
- *
- * @param since epoch ms; a device that the gateway paired silently after it fails the test as well
- */
-export async function selfTest(leg: ControlLeg, found: Discovered, origin: string, since: number): Promise<SelfTestResult> {
-  const { deviceId, outcome } = await probe(found, origin);
+/** One probe, and nothing of it left behind. @returns what it found; null when everything is as it must be */
+async function probed(leg: ControlLeg, found: Discovered, origin: string, slot: Slot, since: number): Promise<SelfTestResult | null> {
+  const { deviceId, outcome, retryAfterMs } = await probe(found, origin, slot);
   const list = listSchema.parse(await leg.request("device.pair.list", {}));
   for (const pending of list.pending)
     if (pending.deviceId === deviceId) await leg.request("device.pair.reject", { requestId: pending.requestId }).catch(() => undefined);
@@ -125,6 +133,33 @@ export async function selfTest(leg: ControlLeg, found: Discovered, origin: strin
   }
   if (list.paired.some((device) => device.approvedVia === "silent" && (device.approvedAtMs ?? 0) > since))
     return { passed: false, reason: "stranger-admitted" };
-  if (outcome === "pairing-required") return { passed: true };
-  return { passed: false, reason: outcome === "not-attributed" || outcome === "origin-refused" ? "settings-missing" : "not-running" };
+  switch (outcome) {
+    case "pairing-required":
+      return null;
+    case "rate-limited":
+      return { passed: false, reason: "rate-limited", retryAfterMs };
+    case "not-attributed":
+    case "origin-refused":
+      return { passed: false, reason: "settings-missing" };
+    case "auth-refused":
+      // The token slot took the secret just before: it is the slot that is refused.
+      return { passed: false, reason: found.secret?.kind !== slot ? "way-in-refused" : "not-running" };
+    case "other":
+      return { passed: false, reason: "not-running" };
+  }
+}
+
+/**
+ * Runs both probes (PROTOCOL.md R4, R13). A throw-away device that knows the secret must get PAIRING_REQUIRED, and so must one that carries it as
+ * the way in does. Their requests are rejected afterwards.
+ *
+ * @param since epoch ms; a device that the gateway paired silently after it fails the test as well
+ */
+export async function selfTest(leg: ControlLeg, found: Discovered, origin: string, since: number): Promise<SelfTestResult> {
+  const slots: readonly Slot[] = found.secret?.kind === "password" ? ["password"] : ["token", "password"];
+  for (const slot of slots) {
+    const problem = await probed(leg, found, origin, slot, since);
+    if (problem !== null) return problem;
+  }
+  return { passed: true };
 }
