@@ -1,13 +1,9 @@
 /** The page that asks for the owner's passkey: whether what is served now is what this connector was built with (PROTOCOL.md PG1). */
 import { createHash } from "node:crypto";
-import http from "node:http";
-import https from "node:https";
+import type { Dialler } from "./dialler.ts";
 
 /** Written in by scripts/build.ts: SHA-256 of the whole page, as `sha256-<base64>`. */
 declare const APPROVAL_PAGE_HASH: string | undefined;
-
-const MAX_PAGE_BYTES = 1_048_576;
-const ANSWER_WITHIN_MS = 10_000;
 
 /** @returns the hash that this program was built with, or null when it runs from source */
 export function builtPageHash(): string | null {
@@ -43,38 +39,15 @@ export function judgePage(found: ServedPage): { readonly isSame: boolean; readon
   return { isSame: false, text: `${both} ${why}` };
 }
 
-/**
- * Fetches a page as it is served, following nothing.
- *
- * @param url names below `localhost` are dialled on this machine, because they do not resolve everywhere outside browsers
- * @returns its bytes, or null when there is no whole answer with status 200
- */
-export function fetchServed(url: URL): Promise<Uint8Array | null> {
-  const { hostname, host, port, protocol } = url;
-  const isLocal = protocol === "http:" && hostname.endsWith(".localhost");
-  const target = isLocal
-    ? { host: "127.0.0.1", port, path: `${url.pathname}${url.search}`, headers: { host } }
-    : { host: hostname, port, path: `${url.pathname}${url.search}` };
-  return new Promise((resolve) => {
-    const request = (protocol === "https:" ? https : http).get({ ...target, timeout: ANSWER_WITHIN_MS }, (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on("data", (chunk: Buffer) => {
-        bytes += chunk.byteLength;
-        if (bytes > MAX_PAGE_BYTES) request.destroy(new Error("too long"));
-        else chunks.push(chunk);
-      });
-      response.on("error", () => resolve(null));
-      response.on("end", () => resolve(response.statusCode === 200 ? Buffer.concat(chunks) : null));
-    });
-    request.on("timeout", () => request.destroy(new Error("no answer")));
-    request.on("error", () => resolve(null));
-  });
+/** @returns the bytes of a page as it is served, following nothing; null when there is no whole answer with status 200 */
+export async function fetchServed(dialler: Dialler, url: URL): Promise<Uint8Array | null> {
+  const answer = await dialler.get(url).catch(() => null);
+  return answer?.status === 200 ? answer.body : null;
 }
 
-/** @returns the control plane's version from GET /healthz, or null */
-export async function servedVersion(appOrigin: string): Promise<string | null> {
-  const body = await fetchServed(new URL("/healthz", appOrigin));
+/** @returns the control plane's version from GET /healthz, or null when nothing there says one */
+export async function servedVersion(dialler: Dialler, appOrigin: string): Promise<string | null> {
+  const body = await fetchServed(dialler, new URL("/healthz", appOrigin));
   try {
     const value = JSON.parse(new TextDecoder().decode(body ?? new Uint8Array())) as { version?: unknown };
     return typeof value.version === "string" && /^[\w.+-]{1,40}$/.test(value.version) ? value.version : null;

@@ -1,5 +1,6 @@
 /** `gatehouse doctor`: one check after another, each with its cure. */
 import { MIN_OPENCLAW_VERSION } from "../protocol/version.ts";
+import { shownProxy } from "./outbound-proxy.ts";
 import { builtPageHash, fetchServed, judgePage, pageHash, servedVersion } from "./approval-page.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { HopLine } from "./hop-lines.ts";
@@ -12,6 +13,13 @@ import { AUTH_MODE_CURE, isSoundAuthMode, planSettings, readConfig, settingsDiff
 import { isKnownToServe, mayBeProbed } from "./openclaw/version-gate.ts";
 import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
+
+const PROXY_TEXT = {
+  proxy: "",
+  loopback: "none: loopback is always direct",
+  "no-proxy": "none: NO_PROXY names the control plane",
+  none: "none is set",
+};
 
 const LOOK_WITHIN_MS = 5_000;
 
@@ -44,7 +52,7 @@ function discovered(): Discovered | string {
  *
  * @returns 0 when all is well, 5 when the gateway is not safe to serve, else 1; throws DamagedStateError
  */
-export async function doctor({ terminal, files }: Options): Promise<number> {
+export async function doctor({ terminal, files, dialler }: Options): Promise<number> {
   let failures = 0;
   const check = (name: string, isGood: boolean, text: string): void => {
     if (!isGood) failures += 1;
@@ -59,15 +67,18 @@ export async function doctor({ terminal, files }: Options): Promise<number> {
   else {
     check("secret", found.secret !== null, found.secretSource);
     const { host, port } = found.target;
-    const answer = await fetch(`http://${host.includes(":") ? `[${host}]` : host}:${port}/healthz`).catch(() => null);
-    isUp = answer?.ok === true;
+    // Loopback: never through a proxy.
+    const answer = await dialler.get(new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}/healthz`)).catch(() => null);
+    isUp = answer?.status === 200;
     check("gateway", isUp, isUp ? `answers on port ${port}` : `nothing answers on port ${port}. Start it with: openclaw gateway run`);
   }
   if (file !== null) {
-    const page = await fetchServed(new URL("/", file.approveOrigin));
+    const { proxy, why } = dialler.choice(new URL(file.appOrigin));
+    check("proxy", true, proxy === null ? PROXY_TEXT[why] : `${shownProxy(proxy)} for ${file.appOrigin}`);
+    const page = await fetchServed(dialler, new URL("/", file.approveOrigin));
     const served = page === null ? null : pageHash(page);
     const built = builtPageHash();
-    const { isSame, text } = judgePage({ built, served, version: VERSION, servedVersion: await servedVersion(file.appOrigin) });
+    const { isSame, text } = judgePage({ built, served, version: VERSION, servedVersion: await servedVersion(dialler, file.appOrigin) });
     const data = { check: "approval page", ok: true, warning: !isSame, text, built, served };
     terminal.say("check", `${isSame ? "ok  " : "warn"} approval page: ${text}`, data);
   }

@@ -8,9 +8,12 @@ import { isSoundKey } from "../core/public-key.ts";
 import { connectorPollSchema, enrolmentStartedSchema } from "../protocol/enrolment-api.ts";
 import { apiErrorSchema } from "../protocol/api-errors.ts";
 import type { ConnectorPoll } from "../protocol/enrolment-api.ts";
+import { jsonOf } from "./dialler.ts";
+import type { Dialler } from "./dialler.ts";
 import { adoptEnrolmentIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
+import { strangeAnswer } from "./strange-answer.ts";
 import type { StateFiles } from "./state-files.ts";
 
 /** The control plane said no; `code` as in the API. */
@@ -29,6 +32,7 @@ export interface EnrolOptions {
   readonly files: StateFiles;
   readonly identity: Identity;
   readonly version: string;
+  readonly dialler: Dialler;
   readonly say: (event: string, text: string, data?: object) => void;
   /** The person compares; asked once. `later`: nobody is there to ask, keep the ceremony for the next run. */
   readonly confirmWords: (words: string) => Promise<"yes" | "no" | "later">;
@@ -39,26 +43,14 @@ export interface EnrolOptions {
 const POLL_MS = 700;
 
 async function post<T>(options: EnrolOptions, path: string, body: object, schema: z.ZodType<T> | null): Promise<T | null> {
-  let response: Response;
-  try {
-    response = await fetch(`${options.appOrigin}${path}`, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
-  } catch {
-    throw new ControlPlaneError(
-      "unreachable",
-      `${options.appOrigin} does not answer. Check the network; behind a proxy set NODE_USE_ENV_PROXY=1 and HTTPS_PROXY.`,
-    );
-  }
-  const value: unknown = await response.json().catch(() => null);
-  if (!response.ok) {
+  const answer = await options.dialler.post(new URL(path, options.appOrigin), body).catch((error: unknown) => {
+    throw new ControlPlaneError("unreachable", error instanceof Error ? error.message : "The control plane does not answer.");
+  });
+  const value = jsonOf(answer);
+  if (answer.status < 200 || answer.status >= 300) {
     const error = apiErrorSchema.safeParse(value);
-    throw new ControlPlaneError(
-      error.success ? error.data.error.code : "internal",
-      error.success ? error.data.error.message : `The control plane answered ${response.status}.`,
-    );
+    if (error.success) throw new ControlPlaneError(error.data.error.code, error.data.error.message);
+    throw new ControlPlaneError("internal", await strangeAnswer(options.dialler, options.appOrigin, answer.status));
   }
   return schema === null ? null : schema.parse(value);
 }

@@ -14,6 +14,7 @@ export const OPTIONS = {
   head: { type: "string" },
   log: { type: "string" },
   metrics: { type: "string" },
+  proxy: { type: "string" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "v" },
 } as const;
@@ -42,7 +43,7 @@ export const COMMANDS = {
     more: `The words that it shows must be those on the page. Without a terminal it stops with exit code 3; look at the page and run
   gatehouse up --check-words "<words on the page>"`,
     words: 1,
-    options: ["app", "check-words", "yes", "metrics"],
+    options: ["app", "check-words", "yes", "metrics", "proxy"],
     group: "connect",
   },
   run: {
@@ -52,7 +53,7 @@ export const COMMANDS = {
 copy the folder for this: two copies fight (4414). With --metrics it serves numbers about the connection at /metrics, in Prometheus's text format;
 they name nobody.`,
     words: 0,
-    options: ["app", "metrics", "standby", "yes"],
+    options: ["app", "metrics", "proxy", "standby", "yes"],
     group: "connect",
   },
   status: { usage: "", brief: "how the running connector stands", words: 0, options: [], group: "connect" },
@@ -61,7 +62,7 @@ they name nobody.`,
     brief: "check gateway, secret, settings, connection and the approval page, with a cure for what is wrong",
     more: "Also shows the hops that this machine sees, with the median of some round trips. Changes nothing. Exit code 5: OpenClaw is not safe to serve; 1: something else is wrong.",
     words: 0,
-    options: [],
+    options: ["proxy"],
     group: "connect",
   },
   devices: { usage: "", brief: "devices that this machine admits", words: 0, options: [], group: "decide" },
@@ -169,6 +170,7 @@ const OPTION_TEXTS: Readonly<Record<OptionName, string>> = {
   head: "--head <seq>:<hash>",
   log: "--log <file>",
   metrics: "--metrics [host:]<port>   metrics for Prometheus (GATEHOUSE_METRICS); without a host on 127.0.0.1, without it nowhere",
+  proxy: "--proxy <url>    HTTP proxy to the control plane (HTTPS_PROXY, HTTP_PROXY, NO_PROXY); loopback is always direct",
   help: "--help",
   version: "--version",
 };

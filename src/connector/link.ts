@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
 import { linkProofFields } from "../core/key-log.ts";
-import { nextDial, retryAfterMs } from "../core/link-backoff.ts";
+import { nextDial } from "../core/link-backoff.ts";
 import {
   CLOSE_LINK_QUARANTINED,
   CLOSE_LINK_REFUSED,
@@ -14,7 +14,7 @@ import {
 import { clockAheadMs } from "../core/clock-difference.ts";
 import { inWordsOf } from "../core/link-versions.ts";
 import { batchError, decodeFrame, framesOf, isBatch } from "../protocol/frame.ts";
-import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, LINK_HANDSHAKE_MS, MAX_BATCH_BYTES, RECONNECT_MAX_MS } from "../protocol/limits.ts";
+import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, RECONNECT_MAX_MS } from "../protocol/limits.ts";
 import type { KeyLogAlarm } from "../protocol/key-log.ts";
 import { toConnectorSchema } from "../protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
@@ -24,11 +24,14 @@ import { ROOM_PONG } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import { AuditAnchor } from "./audit-anchor.ts";
 import { Cuts } from "./cuts.ts";
+import type { Dialler } from "./dialler.ts";
 import { PacedDownlink } from "./downlink.ts";
 import { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import { LinkCommands } from "./link-commands.ts";
+import { dialRoom } from "./link-dial.ts";
+import type { DialEnd } from "./link-dial.ts";
 import { LinkHops } from "./link-hops.ts";
 import { LinkKeyLog } from "./link-key-log.ts";
 import { LinkTraffic } from "./link-traffic.ts";
@@ -54,6 +57,8 @@ export interface LinkOptions {
   readonly gateway: OpenclawGateway;
   readonly version: string;
   readonly now: () => number;
+  /** Opens the sockets; without one they are plain and direct. */
+  readonly dialler?: Dialler;
   /** Milliseconds that only ever grow, for round trips; the process's own unless given. */
   readonly clock?: () => number;
   readonly onStatus: (status: LinkStatus) => void;
@@ -89,7 +94,7 @@ export class Link {
   #lostSinceMs: number | null = null;
   #upSinceMs: number | null = null;
   #redial: NodeJS.Timeout | undefined;
-  #handshake: NodeJS.Timeout | undefined;
+  #proven: () => void = () => undefined;
   readonly hops: LinkHops;
   readonly keyLog: LinkKeyLog;
   readonly #traffic = new LinkTraffic();
@@ -189,7 +194,6 @@ export class Link {
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#redial);
-    clearTimeout(this.#handshake);
     this.hops.beat.stop();
     this.#drift.stop();
     this.#streams.close();
@@ -216,22 +220,16 @@ export class Link {
 
   #dial(): void {
     if (this.#isStopped) return;
-    const { onStatus, version } = this.#options;
+    const { onStatus, version, dialler } = this.#options;
     const file = this.#file();
     onStatus({ state: "dialing" });
     const url = `${file.appOrigin.replace(/^http/, "ws")}/link/${file.gateway}`;
-    const socket = new WebSocket(url, {
-      perMessageDeflate: false,
-      maxPayload: MAX_BATCH_BYTES,
-      handshakeTimeout: LINK_HANDSHAKE_MS,
-      headers: { "user-agent": `gatehouse/${version}` },
-    });
+    const dialled = dialRoom({ url, version, dialler, closed: (socket, end) => this.#closed(socket, end) });
+    const { socket } = dialled;
+    this.#proven = dialled.proven;
     this.#socket = socket;
     this.#traffic.dialled(socket);
     socket.binaryType = "nodebuffer";
-    this.#handshake = setTimeout(() => socket.terminate(), 2 * LINK_HANDSHAKE_MS);
-    let why = "connection lost";
-    let atLeastMs = 0;
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (this.#socket === socket) this.hops.beat.heard();
       if (isBinary) return this.#binary(socket, data);
@@ -251,21 +249,10 @@ export class Link {
       }
       this.#commands.take(message, () => this.#socket === socket);
     });
-    socket.on("unexpected-response", (_request, response) => {
-      why = `the control plane answered ${response.statusCode ?? 0}`;
-      atLeastMs = retryAfterMs(response.headers["retry-after"]);
-      response.resume();
-      socket.terminate();
-    });
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      why = error.code ?? error.message;
-    });
-    socket.on("close", (code, reason) => this.#closed(socket, code, reason.toString("utf8") || why, atLeastMs));
   }
 
-  #closed(socket: WebSocket, code: number, why: string, askedMs: number): void {
+  #closed(socket: WebSocket, { code, why, atLeastMs: askedMs }: DialEnd): void {
     if (this.#socket !== socket) return;
-    clearTimeout(this.#handshake);
     this.hops.beat.stop();
     this.#traffic.closed();
     this.#socket = null;
@@ -357,7 +344,7 @@ export class Link {
     if (message.gateway !== file.gateway || message.origin !== file.origin)
       return this.#socket?.close(CLOSE_PROTOCOL, "another gateway's room");
     files.write("gateway", { ...file, generation: message.generation });
-    clearTimeout(this.#handshake);
+    this.#proven();
     this.#isUp = true;
     this.#traffic.up();
     this.#upSinceMs = now();

@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { ProxyAddressError, readProxySettings } from "./outbound-proxy.ts";
 import { audit } from "./audit-commands.ts";
+import { Dialler } from "./dialler.ts";
 import { doctor } from "./doctor.ts";
 import { ControlPlaneError } from "./enrol.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -108,6 +110,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return await run({
       terminal,
       files,
+      dialler: new Dialler(readProxySettings(process.env, values.proxy)),
       app,
       checkWords: values["check-words"],
       yes: values.yes === true,
@@ -115,6 +118,7 @@ async function main(argv: readonly string[]): Promise<number> {
       standby: values.standby === true,
     });
   } catch (error) {
+    if (error instanceof ProxyAddressError) throw new UsageError(error.message);
     if (error instanceof ControlPlaneError) {
       terminal.fail(error.code, error.message);
       return EXIT_OF[error.code] ?? EXIT.refused;

@@ -1,5 +1,6 @@
 /** What every command gets. */
 import manifest from "../../package.json" with { type: "json" };
+import type { Dialler } from "./dialler.ts";
 import type { StateFiles } from "./state-files.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -8,6 +9,8 @@ export const VERSION: string = manifest.version;
 export interface Options {
   readonly terminal: Terminal;
   readonly files: StateFiles;
+  /** Opens every connection to the control plane. */
+  readonly dialler: Dialler;
   readonly app: string | undefined;
   readonly checkWords: string | undefined;
   readonly yes: boolean;

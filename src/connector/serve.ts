@@ -37,6 +37,7 @@ async function enrol(options: Options, code: string | undefined): Promise<void> 
     files,
     identity: enrolmentIdentity(files),
     version: VERSION,
+    dialler: options.dialler,
     say: (event: string, text: string, data?: object) => terminal.say(event, text, data),
     sleep,
     now: () => Date.now(),
@@ -156,6 +157,7 @@ async function serveOwned(options: Options): Promise<number> {
       admitted,
       gateway,
       version: VERSION,
+      dialler: options.dialler,
       now,
       onAlarm: (alarm) => {
         terminal.fail("alarm", `ALARM (${alarm}): nobody new is admitted. \`gatehouse lock\` says why.`, { alarm });

@@ -3,9 +3,11 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { fetchServed, judgePage, pageHash, servedVersion } from "../../../src/connector/approval-page.ts";
+import { Dialler } from "../../../src/connector/dialler.ts";
 
 const BUILT = pageHash(new TextEncoder().encode("<html>ours</html>"));
 const OTHER = pageHash(new TextEncoder().encode("<html>theirs</html>"));
+const direct = new Dialler();
 const servers: http.Server[] = [];
 
 afterEach(async () => {
@@ -42,7 +44,7 @@ test("[PG1] what cannot be compared is never called the same", () => {
 
 test("a page below localhost is read from this machine, under its own name, byte for byte", async () => {
   const port = await serve((request, response) => response.end(`${request.headers.host ?? ""}\r\n ü`));
-  const page = await fetchServed(new URL(`http://approve.localhost:${port}/`));
+  const page = await fetchServed(direct, new URL(`http://approve.localhost:${port}/`));
   expect(new TextDecoder().decode(page ?? new Uint8Array())).toBe(`approve.localhost:${port}\r\n ü`);
 });
 
@@ -56,12 +58,13 @@ test("a redirect, an error, an endless page and a silent machine are no page", a
     };
     more();
   });
-  for (const port of [redirecting, failing, endless, 1]) expect(await fetchServed(new URL(`http://a.localhost:${port}/`))).toBe(null);
+  for (const port of [redirecting, failing, endless, 1])
+    expect(await fetchServed(direct, new URL(`http://a.localhost:${port}/`))).toBe(null);
 });
 
 test("a version is taken over only when it looks like one", async () => {
   const good = await serve((_request, response) => response.end('{"ok":true,"version":"1.2.3"}'));
   const bad = await serve((_request, response) => response.end('{"version":"1.2.3\\u001b[2J"}'));
-  expect(await servedVersion(`http://localhost:${good}`)).toBe("1.2.3");
-  expect(await servedVersion(`http://localhost:${bad}`)).toBe(null);
+  expect(await servedVersion(direct, `http://localhost:${good}`)).toBe("1.2.3");
+  expect(await servedVersion(direct, `http://localhost:${bad}`)).toBe(null);
 });

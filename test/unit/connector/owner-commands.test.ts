@@ -1,6 +1,7 @@
 /** `gatehouse owners`: the person at the machine is the root of who decides, without network; nothing happens by a slip. */
 import { beforeEach, expect, test } from "vitest";
 import { owners } from "../../../src/connector/owner-commands.ts";
+import { Dialler } from "../../../src/connector/dialler.ts";
 import { reset } from "../../../src/connector/lock-commands.ts";
 import { loadIdentity } from "../../../src/connector/identity.ts";
 import { KeyLog } from "../../../src/connector/key-log-file.ts";
@@ -42,7 +43,11 @@ beforeEach(async () => {
 });
 
 function run(words: readonly string[], checkWords?: string, ceiling: Parameters<typeof owners>[2] = NO_CEILING): Promise<number> {
-  return owners({ terminal, files: state.files, app: undefined, checkWords, yes: true, standby: false }, words, ceiling);
+  return owners(
+    { terminal, files: state.files, dialler: new Dialler(), app: undefined, checkWords, yes: true, standby: false },
+    words,
+    ceiling,
+  );
 }
 
 async function onDisk() {
