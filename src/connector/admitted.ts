@@ -12,6 +12,7 @@ import type { SignedByOwner } from "../protocol/statements.ts";
 import type { Access } from "../protocol/words.ts";
 import type { BindingStore } from "./openclaw/openclaw-port.ts";
 import type { KeyLog } from "./key-log-file.ts";
+import { StaleTokens } from "./stale-tokens.ts";
 import type { KeptReceipt, RaisedAlarm, StateFiles } from "./state-files.ts";
 
 export interface PendingCut {
@@ -31,6 +32,7 @@ export interface PendingCut {
 }
 
 export class Admitted implements BindingStore {
+  readonly staleTokens: StaleTokens;
   readonly #files: StateFiles;
   readonly #log: KeyLog;
   readonly #now: () => number;
@@ -52,6 +54,7 @@ export class Admitted implements BindingStore {
       (files.read("sessions") ?? []).filter((session) => session.expiresAtMs > now()).map((session) => [session.session, session]),
     );
     files.read("bindings");
+    this.staleTokens = new StaleTokens(files);
   }
 
   // --- alarm ----------------------------------------------------------------------------------------------------------------

@@ -53,7 +53,12 @@ export class DriftWatch {
     const { admitted, gateway, now, send } = this.#options;
     let differences: readonly Difference[];
     try {
-      differences = findDrift(await gateway.paired(), admitted.boundDevices());
+      const paired = await gateway.paired();
+      const bound = admitted.boundDevices();
+      const ids = new Set(paired.map((entry) => entry.id));
+      // Somebody took them out on the gateway, and their tokens with them.
+      for (const entry of bound.flatMap(({ entries }) => entries)) if (!ids.has(entry)) admitted.staleTokens.add(entry);
+      differences = findDrift(paired, bound);
     } catch {
       return this.#found;
     }

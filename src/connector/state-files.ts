@@ -82,6 +82,7 @@ const FILES = {
   auditHead: anchoredHeadSchema,
   sessions: sessionsSchema,
   bindings: bindingsSchema,
+  staleTokens: z.array(z.string()),
   cuts: cutsSchema,
   receipts: z.array(keptReceiptSchema),
   settings: settingsSchema,

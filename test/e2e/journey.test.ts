@@ -172,6 +172,32 @@ test("[CUT1] [CUT3] Cut now ends the device here and on the gateway, and shows b
   await laptop.getByRole("heading", { level: 1, name: "This device is new here" }).waitFor();
 });
 
+/** The laptop was cut: it asks again, is allowed, and its page holds a token that the gateway took away. */
+async function askAgain(): Promise<void> {
+  const hello = nextHello(laptop);
+  const digits = await ask(laptop, origin);
+  await toDashboard();
+  await review(owner);
+  await allow(owner, digits);
+  await owner.getByRole("heading", { level: 1, name: "Allowed" }).waitFor();
+  expect([...(await hello)].toSorted()).toEqual(FULL);
+}
+
+test("[R14] cut, asked again and allowed: the stock page connects", async () => {
+  await askAgain();
+});
+
+test("[R14] the same after a restart of the connector", async () => {
+  await toDashboard();
+  await owner.getByRole("listitem").filter({ hasText: "connected now" }).getByRole("button", { name: "Cut now" }).click();
+  await owner.getByRole("dialog").getByRole("button", { name: "Cut now" }).click();
+  await owner.getByText("✓ Removed on the gateway: 1 entry").waitFor();
+  await connector.stop();
+  connector = connect(["run"], connector.stateDir);
+  await connector.until(isOnline, "online");
+  await askAgain();
+});
+
 test("Open: the owner reaches the Control UI on the own device with one passkey gesture", async () => {
   await toDashboard();
   const hello = nextHello(owner);

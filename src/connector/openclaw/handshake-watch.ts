@@ -1,7 +1,7 @@
 /** Reads one stream's OpenClaw handshake, adds the gateway's password where rule R8 allows it, and finishes pairing for exactly that key (openclaw.md 2.1, J4). */
 import * as z from "zod";
 import { APPROVABLE_SCOPES } from "../../core/drift.ts";
-import type { HandshakeWatch, WatchEvents } from "./openclaw-port.ts";
+import type { HandshakeWatch, StaleTokenStore, WatchEvents } from "./openclaw-port.ts";
 
 const CONTROL_UI = "openclaw-control-ui";
 /** The stock page sends a UUID. */
@@ -56,8 +56,8 @@ export interface WatchOptions {
   readonly mayHandOver: (openclawDevice: string) => boolean;
   /** @see OpenclawGateway.watch */
   readonly mayPair: () => Promise<boolean>;
-  /** OpenClaw devices whose own token was refused last time: only then is the password added beside a token of theirs. */
-  readonly staleTokens: Set<string>;
+  /** Only for these is the password added beside a token of theirs. */
+  readonly staleTokens: StaleTokenStore;
   readonly events: WatchEvents;
 }
 

@@ -43,7 +43,6 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #listeners = new Set<(report: GatewayReport) => void>();
   readonly #pairing = new Set<() => void>();
   readonly #pings = new Set<(ms: number) => void>();
-  readonly #staleTokens = new Set<string>();
   /** Taken out of the gateway's list for a cut, while the disk refuses to forget them: the next try finds them gone, and they are this one's all the same. */
   readonly #taken = new Set<string>();
   readonly #startedAtMs: number;
@@ -107,7 +106,7 @@ export class LocalOpenclaw implements OpenclawGateway {
       bind: (openclawDevice) => bindings.bind(open.device, openclawDevice),
       mayHandOver: (openclawDevice) => bindings.mayHandOver(open, openclawDevice),
       mayPair,
-      staleTokens: this.#staleTokens,
+      staleTokens: bindings.staleTokens,
       events,
     });
   }
@@ -154,6 +153,8 @@ export class LocalOpenclaw implements OpenclawGateway {
 
   /** @returns false when it was not there any more. @throws GatewayAwayError for anything else: it is tried again */
   async #take(entry: string): Promise<boolean> {
+    // Before the removal: a process that dies in between would forget it, and a mark too many does nothing.
+    this.#options.bindings.staleTokens.add(entry);
     try {
       await this.#leg.request("device.pair.remove", { deviceId: entry });
       return true;

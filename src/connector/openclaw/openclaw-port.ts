@@ -8,6 +8,14 @@ export interface GatewayTarget {
   readonly port: number;
 }
 
+/** OpenClaw devices whose own token the gateway takes no more; a `Set` is one. */
+export interface StaleTokenStore {
+  has(openclawDevice: string): boolean;
+  /** Never throws. */
+  add(openclawDevice: string): unknown;
+  delete(openclawDevice: string): unknown;
+}
+
 /** Pairing state that outlives the process: which OpenClaw device was bound to which allowed device. */
 export interface BindingStore {
   /** OpenClaw device ids bound to a Gatehouse device. */
@@ -15,6 +23,7 @@ export interface BindingStore {
   /** Atomic write before it returns. */
   bind(device: string, openclawDevice: string): void;
   unbind(device: string, openclawDevice: string): void;
+  readonly staleTokens: StaleTokenStore;
   /**
    * Whether this stream may be given what pairs its OpenClaw key: a key that is the device's already, or the first new one soon after the device
    * proved itself at the door. A cookie alone, which can be copied, is no proof.

@@ -34,6 +34,18 @@ test("[DR1] differences are told at a link and when they change, not again other
   watch.stop();
 });
 
+test("[R14] an entry that somebody took out on the gateway has a stale token", async () => {
+  const { device } = await state.allow();
+  state.admitted.bind(device, OTHER.id);
+  gateway.list = [OTHER];
+  const watch = new DriftWatch({ admitted: state.admitted, gateway, now: () => 1, send: (each) => sent.push(each) });
+  await watch.compare();
+  expect(state.admitted.staleTokens.has(OTHER.id)).toBe(false);
+  gateway.list = [];
+  await watch.compare();
+  expect(state.admitted.staleTokens.has(OTHER.id)).toBe(true);
+});
+
 test("[DR2] [case 29] the room has only named differences removed: anything else on the gateway is refused and stays", async () => {
   const device = await state.allow();
   const own = { ...OTHER, id: "b".repeat(64), scopes: ["operator.read"] };
