@@ -27,7 +27,7 @@ export const REFUSAL_TEXTS: Readonly<Record<GrantRefusal, string>> = {
     "Its owner policy does not give that much access, or not for so long. Choose less, or raise the policy on that machine: gatehouse policy shows it. The device has to ask again.",
   "stale-head":
     "Something was cut on this gateway after this page was opened. Look at its devices, then let the device ask again and decide anew.",
-  alarm: "It raised an alarm and admits nobody new. The dashboard says what it means; on the machine, gatehouse lock tells more.",
+  alarm: "It raised an alarm and admits nobody new. The dashboard says what it means; on the machine, gatehouse access-list tells more.",
   "unknown-owner-key":
     "It does not know this passkey. A passkey added after a recovery code must first be confirmed by an earlier one, by your recovery key or on that machine: your account page shows the ways.",
   other: "It did not accept what was signed. Let the device ask again; if it repeats, run gatehouse doctor on that machine.",

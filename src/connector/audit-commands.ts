@@ -1,4 +1,4 @@
-/** `gatehouse audit`: the anchored head, and the offline check of an exported chain. */
+/** `gatehouse history`: the anchored head, and the offline check of an exported chain. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { StringDecoder } from "node:string_decoder";
 import { isAuditFault, verifyAudit } from "../core/audit-chain.ts";
@@ -53,19 +53,25 @@ const PROBLEM_TEXTS = {
   "other-head": "another entry is known in this place: the chain was rewritten",
 } as const;
 
-/** `audit`, `audit verify <file> [--head seq:hash]`. @returns the exit code */
-export function audit(host: Host, what: string | undefined, file: string | undefined, head: string | undefined): number {
+/**
+ * `history`, `history verify <file> [--head seq:hash]`.
+ *
+ * @param file what is to be verified; without one, what this machine knows is shown
+ * @returns the exit code
+ */
+export function history(host: Host, file: string | undefined, head: string | undefined): number {
   const { terminal, files } = host;
   const gateway = files.read("gateway")?.gateway;
   const anchored = gateway === undefined ? null : anchoredHead(files, gateway);
-  if (what === undefined || what === "head") {
-    const text = anchored === null ? "No head of the audit chain is anchored here yet." : `Anchored head: ${anchored.seq}:${anchored.hash}`;
-    terminal.say("audit", text, { head: anchored });
+  if (file === undefined) {
+    const text =
+      anchored === null ? "This machine knows no entry of the history yet." : `Last known entry: ${anchored.seq}:${anchored.hash}`;
+    terminal.say("history", text, { head: anchored });
     return EXIT.done;
   }
   const given = head === undefined ? null : parseHead(head);
-  if (what !== "verify" || file === undefined || (head !== undefined && given === null)) {
-    terminal.fail("usage", "gatehouse audit [head | verify <file> [--head <seq>:<hash>]]");
+  if (head !== undefined && given === null) {
+    terminal.fail("usage", `--head takes <seq:hash>, as \`gatehouse history\` prints it, not "${head}".`);
     return EXIT.usage;
   }
   return verify(terminal, file, {

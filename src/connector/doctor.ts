@@ -59,7 +59,7 @@ export async function doctor({ terminal, files, dialler }: Options): Promise<num
     terminal.say("check", `${isGood ? "ok  " : "FAIL"} ${name}: ${text}`, { check: name, ok: isGood, text });
   };
   const file = files.read("gateway");
-  check("enrolled", file !== null, file === null ? "run `gatehouse up <code>`" : file.origin);
+  check("enrolled", file !== null, file === null ? "run `gatehouse up`" : file.origin);
   const found = discovered();
   const running = await runningStatus(files.dir);
   let isUp = false;
@@ -91,7 +91,7 @@ export async function doctor({ terminal, files, dialler }: Options): Promise<num
   const why = running.linkProblem === null ? "" : ` (${running.linkProblem})`;
   const away = `no connection to ${file?.appOrigin ?? "the control plane"}${why}; the connector keeps trying. Check this machine's network`;
   check("link", isLinked, isLinked ? `connected to ${file?.appOrigin ?? ""}` : away);
-  check("lock", running.alarm === null, running.alarm === null ? `${running.head.seq + 1} entries, no alarm` : `alarm: ${running.alarm}. \`gatehouse lock\` says why`); // prettier-ignore
+  check("lock", running.alarm === null, running.alarm === null ? `${running.head.seq + 1} entries, no alarm` : `alarm: ${running.alarm}. \`gatehouse access-list\` says why`); // prettier-ignore
   const report = running.openclaw;
   const isSafe = report.state === "online";
   const cure = CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";

@@ -1,2 +1,32 @@
-/** What scripts may rely on; `gatehouse --help` says the same. */
+/** What scripts may rely on; help and docs/cli.md say the same. */
 export const EXIT = { done: 0, failed: 1, usage: 2, needsConfirmation: 3, refused: 4, unsafe: 5, superseded: 6 } as const;
+type ExitName = keyof typeof EXIT;
+
+export const EXIT_TEXTS: Readonly<Record<ExitName, string>> = {
+  done: "done",
+  failed: "failed; another try may help",
+  usage: "wrong usage",
+  needsConfirmation: "waits for a yes: --check-words, --yes",
+  refused: "this machine's access was withdrawn, for good",
+  unsafe: "OpenClaw is not safe to serve",
+  superseded: "another connector took over, for good",
+};
+
+/** Codes of the control plane, or of the way to it, that say something else than "failed" (PROTOCOL.md CLI5). */
+const OF_CONTROL_PLANE: Readonly<Record<string, number>> = { "needs-confirmation": EXIT.needsConfirmation, usage: EXIT.usage };
+
+/**
+ * @param code of an error of the control plane, or of the way to it
+ * @returns the exit code: nothing that it says before this machine is enrolled is final
+ */
+export function exitOfControlPlane(code: string): number {
+  return Object.hasOwn(OF_CONTROL_PLANE, code) ? (OF_CONTROL_PLANE[code] ?? EXIT.failed) : EXIT.failed;
+}
+
+/**
+ * @param why the reason for which a link stopped for good
+ * @returns the exit code that a supervisor does not answer with another start
+ */
+export function exitOfStop(why: "refused" | "superseded" | "stale" | "version"): number {
+  return why === "superseded" ? EXIT.superseded : EXIT.refused;
+}

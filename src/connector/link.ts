@@ -207,7 +207,7 @@ export class Link {
     return this.#cuts.onHost(device);
   }
 
-  /** After `gatehouse revoke --all`: what the log revoked ends everywhere. */
+  /** After `gatehouse cut --all`: what the log revoked ends everywhere. */
   async cutAllOnHost(): Promise<void> {
     for (const device of new Set(this.#options.admitted.grants().map((grant) => grant.statement.device))) await this.#cuts.onHost(device);
   }

@@ -1,4 +1,4 @@
-/** `gatehouse lock|policy|revoke|rotate-key|reset`: the host's word over its key log, with or without a running connector. */
+/** `gatehouse access-list|policy|rotate-key|reset`: the host's word over its key log, with or without a running connector. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { isOwner } from "../core/key-log-owners.ts";
 import { isFault, verifyLog } from "../core/key-log.ts";
@@ -50,23 +50,19 @@ async function standingAlarm(files: StateFiles): Promise<RaisedAlarm | null> {
   return { alarm: running.alarm, atMs: running.alarmAtMs ?? Date.now() };
 }
 
-/** `lock show`, `lock verify [file]`, `lock resume`. @returns the exit code */
-export async function lock(host: Host, what: string | undefined, file: string | undefined): Promise<number> {
+/** `access-list show`, `access-list verify [file]`, `access-list resume`. @returns the exit code */
+export async function accessList(host: Host, what: string | null, file: string | undefined): Promise<number> {
   const { terminal, files } = host;
   if (what === "resume") return act(host, { do: "resume" });
   if (what === "verify") return verify(terminal, file ?? keyLogPath(files));
-  if (what !== undefined && what !== "show") {
-    terminal.fail("usage", "gatehouse lock [show | verify [file] | resume]");
-    return EXIT.usage;
-  }
   const state = await lookAtLog(files);
   const alarm = await standingAlarm(files);
-  terminal.say("lock", summary(state), { ...facts(state), alarm: alarm?.alarm ?? null });
+  terminal.say("access-list", summary(state), { ...facts(state), alarm: alarm?.alarm ?? null });
   if (alarm !== null) {
     const when = new Date(alarm.atMs).toISOString();
     terminal.say(
       "alarm",
-      `ALARM since ${when}: ${ALARM_TEXTS[alarm.alarm]} Nobody new is admitted. When you know why: gatehouse lock resume`,
+      `ALARM since ${when}: ${ALARM_TEXTS[alarm.alarm]} Nobody new is admitted. When you know why: gatehouse access-list resume`,
     );
   }
   return alarm === null ? EXIT.done : EXIT.failed;
@@ -124,16 +120,9 @@ export async function policy(
     ...(maxAccess === undefined ? {} : { maxAccess }),
     ...(maxDays === undefined ? {} : { maxDays: Number(maxDays) }),
   });
-  if (!action.success) {
-    terminal.fail("usage", "gatehouse policy [--max-access full|chat|look] [--max-days 0.04-90]");
-    return EXIT.usage;
-  }
+  // The command line was read by the table of commands, which allows no more than this.
+  if (!action.success) throw new TypeError("policy");
   return act(host, action.data);
-}
-
-/** `revoke --all`. @returns the exit code */
-export function revokeAll(host: Host): Promise<number> {
-  return act(host, { do: "revoke-all" });
 }
 
 /** `rotate-key`: a new connector key takes the old one's place. @returns the exit code */
@@ -148,7 +137,7 @@ export async function reset({ terminal, files, yes }: Host): Promise<number> {
     return EXIT.failed;
   }
   const question =
-    "Forget this gateway, its owners and every device? The gateway has to be claimed again. (Before handing it to somebody else: `gatehouse revoke --all` while it runs, so that OpenClaw forgets the devices, too.)";
+    "Forget this gateway, its owners and every device? The gateway has to be claimed again. (Before handing it to somebody else: `gatehouse cut --all` while it runs, so that OpenClaw forgets the devices, too.)";
   if (!yes && !(terminal.isInteractive && (await terminal.confirm(question)))) {
     terminal.fail("needs-confirmation", "Nothing was changed. Run again with --yes.");
     return EXIT.needsConfirmation;

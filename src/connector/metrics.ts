@@ -92,7 +92,7 @@ export function readListenAddress(text: string): ListenAddress | null {
 }
 
 /**
- * Serves `GET /metrics`, and nothing else.
+ * Serves `GET /metrics`, and `GET /healthz` for supervisors: 200 while the gateway is connected and served, else 503. Nothing else.
  *
  * @param read asked at every scrape
  * @returns the address that it has, and what ends it; rejects with the system's error when the address cannot be had
@@ -102,8 +102,13 @@ export function serveMetrics(
   read: () => Measured,
 ): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
   const server = http.createServer((request, response) => {
-    const isAsked = request.url === "/metrics" && (request.method === "GET" || request.method === "HEAD");
-    if (!isAsked) return response.writeHead(404, { "content-type": "text/plain; charset=utf-8" }).end("Not found.\n");
+    const asked = request.method === "GET" || request.method === "HEAD" ? request.url : undefined;
+    if (asked === "/healthz") {
+      const { isLinkUp, isServing } = read();
+      const ok = isLinkUp && isServing;
+      return response.writeHead(ok ? 200 : 503, { "content-type": "application/json" }).end(`${JSON.stringify({ ok })}\n`);
+    }
+    if (asked !== "/metrics") return response.writeHead(404, { "content-type": "text/plain; charset=utf-8" }).end("Not found.\n");
     return response.writeHead(200, { "content-type": PROMETHEUS_CONTENT_TYPE }).end(prometheusText(metricFamilies(read())));
   });
   return new Promise((resolve, reject) => {

@@ -1,33 +1,40 @@
 /** `gatehouse owners`: who may decide for this gateway, said by the person at its machine. */
+import type { PinnedKey } from "../core/judge.ts";
+import { matchesOf } from "../core/named-match.ts";
 import { passkeyWords, readPasskey } from "../core/passkey-text.ts";
 import { ownerRoleSchema } from "../protocol/key-log.ts";
 import type { OwnerRole } from "../protocol/key-log.ts";
 import { ownerKeySchema } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
+import type { ListedOwner } from "./cli/output.ts";
 import { EXIT } from "./exit-codes.ts";
 import { lookAtLog } from "./key-log-file.ts";
 import { act } from "./lock-commands.ts";
 import type { Options } from "./options.ts";
 import { roleText } from "./owner-actions.ts";
 
-const DAY_MS = 86_400_000;
-const USAGE = `gatehouse owners [list]
-gatehouse owners add <passkey> [owner | approver --max-access full|chat|look --max-days 0.04-90]
-gatehouse owners role <passkey> owner | approver --max-access full|chat|look --max-days 0.04-90
-gatehouse owners remove <passkey> | recovery-key`;
+type Host = Pick<Options, "terminal" | "files">;
 
+const DAY_MS = 86_400_000;
 interface Ceiling {
   readonly maxAccess: string | undefined;
   readonly maxDays: string | undefined;
 }
 
-/** An owner has no ceiling but the policy; an approver's is said whole, so that nobody gets more than was meant. */
-function roleOf(kind: string | undefined, { maxAccess, maxDays }: Ceiling): OwnerRole | null {
-  if (kind === "owner" || kind === undefined) return maxAccess === undefined && maxDays === undefined ? { kind: "owner" } : null;
+/**
+ * An owner has no ceiling but the policy; an approver's is said whole, so that nobody gets more than was meant.
+ *
+ * @returns the role, or what is wrong
+ */
+function roleOf(kind: string | undefined, { maxAccess, maxDays }: Ceiling): OwnerRole | string {
+  if (kind === "owner" || kind === undefined)
+    return maxAccess === undefined && maxDays === undefined ? { kind: "owner" } : "An owner has no ceiling: leave --max-access and --max-days out, or write approver."; // prettier-ignore
+  if (maxAccess === undefined || maxDays === undefined) return "An approver needs both --max-access and --max-days.";
   const maxExpiryMs = Math.round(Number(maxDays) * DAY_MS);
-  if (!(maxExpiryMs > 0 && maxExpiryMs <= EXPIRY_CHOICES_MS.quarter)) return null;
   const role = ownerRoleSchema.safeParse({ kind, maxAccess, maxExpiryMs });
-  return role.success ? role.data : null;
+  return role.success && maxExpiryMs > 0 && maxExpiryMs <= EXPIRY_CHOICES_MS.quarter
+    ? role.data
+    : "An approver's ceiling is full, chat or look, for 0.04 to 90 days.";
 }
 
 function parsePasskey(value: unknown) {
@@ -60,35 +67,61 @@ async function add(options: Options, text: string, role: OwnerRole): Promise<num
   return act(options, { do: "owner-add", key, role });
 }
 
-async function list({ terminal, files }: Options): Promise<number> {
+function algorithmOf(key: PinnedKey["key"]): "EdDSA" | "ES256" | "RS256" {
+  return ({ OKP: "EdDSA", EC: "ES256", RSA: "RS256" } as const)[key.kty];
+}
+
+function ownerLines(keys: readonly PinnedKey[]): string {
+  return keys.map(({ credentialId, key, role }) => `${credentialId}  ${algorithmOf(key)}  ${roleText(role)}`).join("\n");
+}
+
+function listedOwners(keys: readonly PinnedKey[]): ListedOwner[] {
+  return keys.map(({ credentialId, key, role }) => ({ credentialId, algorithm: algorithmOf(key), role: role ?? { kind: "owner" } }));
+}
+
+async function list({ terminal, files }: Host): Promise<number> {
   const { ownerKeys, recovery } = await lookAtLog(files);
-  for (const { credentialId, key, role } of ownerKeys) {
-    const algorithm = { OKP: "EdDSA", EC: "ES256", RSA: "RS256" }[key.kty];
-    terminal.say("owner", `${credentialId}  ${algorithm}  ${roleText(role)}`, {
-      credentialId,
-      kty: key.kty,
-      role: role ?? { kind: "owner" },
-    });
-  }
   const text = recovery.key === null ? "No recovery key." : `Recovery key ${recovery.key.x.slice(0, 12)}…`;
-  terminal.say("recovery-key", text, { recoveryKey: recovery.key });
+  terminal.say("owners", `${ownerLines(ownerKeys)}\n${text}`, { owners: listedOwners(ownerKeys), recoveryKey: recovery.key });
   return EXIT.done;
+}
+
+/** The passkey that somebody means. @returns its id, or the exit code */
+async function chosen({ terminal, files }: Host, text: string): Promise<{ readonly credentialId: string } | number> {
+  const keys = (await lookAtLog(files)).ownerKeys;
+  const found = matchesOf(
+    keys.map((key) => ({ id: key.credentialId, name: key.credentialId, key })),
+    text,
+  ).map(({ key }) => key);
+  const [first, second] = found;
+  if (first === undefined) {
+    terminal.fail("not-found", `No passkey "${text}" here. \`gatehouse owners\` lists them.`);
+    return EXIT.failed;
+  }
+  if (second === undefined) return { credentialId: first.credentialId };
+  terminal.fail("ambiguous", `"${text}" fits several passkeys. Write more of the id:\n${ownerLines(found)}`, {
+    owners: listedOwners(found),
+  });
+  return EXIT.usage;
 }
 
 /**
  * `owners`, `owners add|role|remove …`.
  *
- * @param words what follows the command
+ * @param words what follows the command, as the table of commands allows it
  * @returns the exit code
  */
 export async function owners(options: Options, words: readonly string[], ceiling: Ceiling): Promise<number> {
-  const [what = "list", passkey, kind] = words;
+  const [what = "list", passkey = "", kind] = words;
   if (what === "list") return list(options);
-  if (passkey !== undefined && what === "remove")
-    return act(options, passkey === "recovery-key" ? { do: "recovery-remove" } : { do: "owner-remove", credentialId: passkey });
-  const role = what === "role" && kind === undefined ? null : roleOf(kind, ceiling);
-  if (passkey !== undefined && role !== null && what === "add") return add(options, passkey, role);
-  if (passkey !== undefined && role !== null && what === "role") return act(options, { do: "owner-role", credentialId: passkey, role });
-  options.terminal.fail("usage", USAGE);
-  return EXIT.usage;
+  if (what === "remove" && passkey === "recovery-key") return act(options, { do: "recovery-remove" });
+  const role = what === "remove" ? null : roleOf(kind, ceiling);
+  if (typeof role === "string") {
+    options.terminal.fail("usage", role);
+    return EXIT.usage;
+  }
+  if (what === "add" && role !== null) return add(options, passkey, role);
+  const key = await chosen(options, passkey);
+  if (typeof key === "number") return key;
+  return act(options, role === null ? { do: "owner-remove", ...key } : { do: "owner-role", ...key, role });
 }

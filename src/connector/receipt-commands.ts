@@ -15,7 +15,7 @@ interface Host {
 
 const PROBLEM_TEXTS: Readonly<Record<ReceiptProblem, string>> = {
   "bad-signature": "its signature does not fit what it says, or the key that it names",
-  "log-broken": "the key log that it was compared with does not verify; `gatehouse lock verify` says where",
+  "log-broken": "the key log that it was compared with does not verify; `gatehouse access-list verify` says where",
   "other-gateway": "it is another gateway's",
   "other-log": "it belongs to another key log",
   "entry-missing": "the key log does not have the entry that it names",
@@ -55,12 +55,8 @@ function describe(body: ReceiptStatement): string {
  *
  * @returns the exit code
  */
-export async function receipt(host: Host, what: string | undefined, file: string | undefined, log: string | undefined): Promise<number> {
+export async function receipt(host: Host, file: string, log: string | undefined): Promise<number> {
   const { terminal, files } = host;
-  if (what !== "verify" || file === undefined) {
-    terminal.fail("usage", "gatehouse receipt verify <file> [--log <key log>]");
-    return EXIT.usage;
-  }
   const own = keyLogPath(files);
   const logFile = log ?? (existsSync(own) ? own : null);
   const text = textOf(file);

@@ -3,10 +3,10 @@ import { aheadText } from "../core/clock-difference.ts";
 import { Admitted } from "./admitted.ts";
 import { anchoredHead } from "./audit-anchor.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT, exitOfStop } from "./exit-codes.ts";
 import { collectLess } from "./garbage.ts";
 import { performInRunning } from "./host-actions.ts";
-import { alarmStatus } from "./host-commands.ts";
+import { NOT_ENROLLED, alarmStatus } from "./host-commands.ts";
 import { hopLines } from "./hop-lines.ts";
 import { enrolmentIdentity, loadIdentity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
@@ -96,8 +96,8 @@ async function ownState({ terminal, files, standby }: Options): Promise<StateLoc
 export async function serve(options: Options): Promise<number> {
   const { terminal, files } = options;
   if (files.read("gateway") === null) {
-    terminal.fail("not-enrolled", "This machine is not enrolled yet. Run: gatehouse up <code>");
-    return EXIT.usage;
+    terminal.fail("not-enrolled", NOT_ENROLLED);
+    return EXIT.failed;
   }
   // Before anything else is read: another process may be writing it.
   const lock = await ownState(options);
@@ -116,8 +116,8 @@ async function serveOwned(options: Options): Promise<number> {
   const { terminal, files, yes } = options;
   const file = files.read("gateway");
   if (file === null) {
-    terminal.fail("not-enrolled", "This machine is not enrolled yet. Run: gatehouse up <code>");
-    return EXIT.usage;
+    terminal.fail("not-enrolled", NOT_ENROLLED);
+    return EXIT.failed;
   }
   const wanted = options.metrics;
   const metricsAt = wanted === undefined ? null : readListenAddress(wanted);
@@ -160,12 +160,12 @@ async function serveOwned(options: Options): Promise<number> {
       dialler: options.dialler,
       now,
       onAlarm: (alarm) => {
-        terminal.fail("alarm", `ALARM (${alarm}): nobody new is admitted. \`gatehouse lock\` says why.`, { alarm });
+        terminal.fail("alarm", `ALARM (${alarm}): nobody new is admitted. \`gatehouse access-list\` says why.`, { alarm });
       },
       onStatus: (status) => {
         if (status.state !== "dialing") linkProblem = status.state === "waiting" ? status.why : null;
         terminal.say("link", statusText(status), { link: status });
-        if (status.state === "stopped") void end(status.why === "superseded" ? EXIT.superseded : EXIT.refused);
+        if (status.state === "stopped") void end(exitOfStop(status.why));
       },
     });
     const local = listenLocally(files.dir, {

@@ -1,9 +1,15 @@
 /** The only place that prints: lines for people, or one JSON object per line for scripts. Never secrets, except what the person must see. */
 import { createInterface } from "node:readline/promises";
+import { COMMANDS } from "./cli/commands.ts";
+
+/** A command in a text, which names the program as it is called on a machine that has it installed. */
+const COMMAND_IN_TEXT = new RegExp(`(?<![\\w/])gatehouse (?=(?:${Object.keys(COMMANDS).join("|")})(?![\\w-]))`, "g");
 
 export class Terminal {
   readonly isJson: boolean;
   readonly isInteractive: boolean;
+  /** What stands before a command where this person runs one. */
+  program = "gatehouse";
 
   constructor(options: { readonly json: boolean }) {
     this.isJson = options.json;
@@ -12,21 +18,39 @@ export class Terminal {
 
   /** @param event stable name for scripts @param text the line for people @param data more members for scripts */
   say(event: string, text: string, data: object = {}): void {
-    console.log(this.isJson ? JSON.stringify({ event, ...data }) : text);
+    console.log(this.isJson ? this.#json(event, data) : this.#runnable(text));
+  }
+
+  /** As it stands: commands in it name no place to run them. */
+  print(event: string, text: string, data: object): void {
+    console.log(this.isJson ? this.#json(event, data) : text);
   }
 
   fail(event: string, text: string, data: object = {}): void {
-    if (this.isJson) console.log(JSON.stringify({ event, error: text, ...data }));
-    else console.error(text);
+    if (this.isJson) console.log(this.#json(event, { error: this.#runnable(text), ...data }));
+    else console.error(this.#runnable(text));
   }
 
   /** Asks on a terminal. @returns whether the person typed y or yes */
   async confirm(question: string): Promise<boolean> {
+    return /^y(es)?$/i.test(await this.ask(`${this.#runnable(question)} [y/N] `));
+  }
+
+  /** Asks on a terminal. @returns what was typed, trimmed */
+  async ask(question: string): Promise<string> {
     const reader = createInterface({ input: process.stdin, output: process.stdout });
     try {
-      return /^y(es)?$/i.test((await reader.question(`${question} [y/N] `)).trim());
+      return (await reader.question(question)).trim();
     } finally {
       reader.close();
     }
+  }
+
+  #json(event: string, data: object): string {
+    return JSON.stringify({ at: new Date().toISOString(), event, ...data });
+  }
+
+  #runnable(text: string): string {
+    return text.replace(COMMAND_IN_TEXT, () => `${this.program} `);
   }
 }

@@ -143,10 +143,10 @@ export const TEXTS = {
   // One gateway
   alarmTitle: "Alarm: nobody new is admitted",
   alarmText: "Allowed devices go on. On the gateway's machine, see what it says, and settle it when you know why:",
-  alarmCommands: "gatehouse lock\ngatehouse lock resume",
+  alarmCommands: "gatehouse access-list\ngatehouse access-list resume",
   recordsHeading: "Records",
   recordsText:
-    "The key log is what the gateway's machine admits by; the audit chain is what happened. Check them on any machine with: gatehouse lock verify, gatehouse audit verify.",
+    "The key log is what the gateway's machine admits by; the audit chain is what happened. Check them on any machine with: gatehouse access-list verify, gatehouse history verify.",
   exportKeyLog: "Download the key log",
   exportAudit: "Download the audit chain",
   gatewayTitle: "Gateway",

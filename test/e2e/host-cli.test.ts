@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort } from "../../scripts/control-plane.ts";
 import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
-import { COMMANDS } from "../../src/connector/help.ts";
+import { COMMANDS } from "../../src/connector/cli/commands.ts";
+import type { ListedDevice } from "../../src/connector/cli/output.ts";
 import { ACCESS_SCOPES } from "../../src/protocol/words.ts";
 import { cli } from "../support/cli.ts";
 import type { Ran } from "../support/cli.ts";
@@ -40,6 +41,11 @@ function host(args: readonly string[], env: Readonly<Record<string, string>> = {
 function connect(args: readonly string[], env: { token?: string } = {}): RunningConnector {
   const { appOrigin } = stack.control;
   return startConnector({ args, stateDir, appOrigin, gatewayPort: openclaw.port, token: env.token ?? TOKEN });
+}
+
+async function listedDevices(): Promise<readonly ListedDevice[]> {
+  const [line] = (await host(["devices", "--json"])).json<{ devices: readonly ListedDevice[] }>();
+  return line?.devices ?? [];
 }
 
 async function settings(): Promise<unknown> {
@@ -89,25 +95,18 @@ test("--help: of the whole, and of every command, also as JSON", async () => {
     const own = await cli([name, "--help"]);
     expect([own.code, own.text.split("\n")[0]]).toEqual([0, expect.stringContaining(`Usage: gatehouse ${name}`)]);
   }
-  expect((await cli(["cut", "--help", "--json"])).json()).toEqual([{ event: "help", help: expect.stringContaining("<device>") as string }]);
+  expect((await cli(["cut", "--help", "--json"])).json()).toMatchObject([
+    { event: "help", help: expect.stringContaining("[device]") as string },
+  ]);
   const version = await cli(["--version"]);
   expect([version.code, version.text]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+$/)]);
 });
 
 test.each([
   [[], "Usage: gatehouse <command>"],
-  [["fly"], 'Unknown command "fly". See gatehouse --help.'],
-  [["status", "--wings"], "Unknown option '--wings'. See gatehouse --help."],
-  [["status", "--all"], "gatehouse status takes no --all. Write: gatehouse status"],
-  [["status", "now"], '"now" is one word too many. Write: gatehouse status'],
-  [["cut"], "Which device? `gatehouse devices` lists them."],
-  [["revoke", "x", "--all"], "Either one device or --all. Write: gatehouse revoke <device> | --all"],
-  [["policy", "--max-access", "everything"], "gatehouse policy [--max-access full|chat|look]"],
-  [["policy", "--max-days", "91"], "gatehouse policy [--max-access full|chat|look]"],
-  [["owners", "remove"], "gatehouse owners [list]"],
-  [["lock", "open"], "gatehouse lock [show | verify [file] | resume]"],
-  [["audit", "verify"], "gatehouse audit [head | verify <file>"],
-  [["run"], "This machine is not enrolled yet. Run: gatehouse up <code>"],
+  [["fly"], 'Unknown command "fly". See '],
+  [["status", "--wings"], "Unknown option --wings. See "],
+  [["owners", "lst"], 'does not take "lst". Did you mean list?'],
   [["up", "--app", "nowhere"], "Say where your Gatehouse is: --app https://…"],
 ])("wrong usage %j ends with 2 and says what to do", async (args, text) => {
   const plain = await host(args);
@@ -118,11 +117,11 @@ test.each([
 });
 
 test("before an enrolment: nothing to show, and nothing is left behind by looking", async () => {
-  expect([(await host(["status"])).code, (await host(["devices"])).code, (await host(["lock"])).code]).toEqual([1, 1, 1]);
-  expect((await host(["status"])).text).toBe("This machine is not enrolled, and no connector runs. Start with: gatehouse up <code>");
+  expect([(await host(["status"])).code, (await host(["devices"])).code, (await host(["access-list"])).code]).toEqual([1, 1, 1]);
+  expect((await host(["status"])).text).toEqual(expect.stringMatching(/^This machine is not enrolled yet\. Start with: .* up$/));
   const doctor = await host(["doctor"]);
   expect(doctor.code).toBe(1);
-  expect(doctor.text).toContain("FAIL enrolled: run `gatehouse up <code>`");
+  expect(doctor.text).toContain("FAIL enrolled: run `");
   expect(doctor.text).toContain("ok   gateway: answers on port");
   expect(existsSync(stateDir)).toBe(false);
   expect(readdirSync(home)).toEqual([]);
@@ -154,7 +153,7 @@ test("status and doctor: all is well, for people and for scripts", async () => {
   const plain = await host(["status"]);
   expect(plain.code).toBe(0);
   expect(plain.text).toMatch(
-    /^Gateway +Home, http.*\nConnection connected\nOpenClaw +2026\.9\.6, online\nStreams +0\nKey log +1 entries, head /,
+    /^Gateway +Home, http.*\nConnection connected\nOpenClaw +2026\.9\.6, online\nStreams +0\nAccess +1 entries, head /,
   );
   const [json] = (await host(["status", "--json"])).json<{ event: string; status: object }>();
   expect(json).toMatchObject({ event: "status", status: { gateway, link: "up", openclaw: { state: "online" }, alarm: null } });
@@ -200,9 +199,8 @@ test("[ST3] chat and look only: the real gateway's hello names exactly these sco
 
 test("[CUT2] devices, and cut on the host: streams end, OpenClaw's entry goes, the room denies", async () => {
   const client = await GatewayClient.dial(stack.control.port, phone.headers);
-  const list = (await host(["devices", "--json"])).json<{ device: string; state: string; access: string; name: string }>();
+  const list = await listedDevices();
   expect(list.find((each) => each.device === phone.id)).toMatchObject({
-    event: "device",
     state: "allowed",
     access: "full",
     name: "Device 2",
@@ -218,24 +216,24 @@ test("[CUT2] devices, and cut on the host: streams end, OpenClaw's entry goes, t
 });
 
 test("owners, lock, audit: what stands there verifies, and a changed copy does not", async () => {
-  const [owner] = (await host(["owners", "--json"])).json();
-  expect(owner).toMatchObject({ event: "owner", credentialId: person.authenticator.ownerKey.credentialId });
+  const [owners] = (await host(["owners", "--json"])).json();
+  expect(owners).toMatchObject({ event: "owners", owners: [{ credentialId: person.authenticator.ownerKey.credentialId }] });
   expect((await host(["owners", "remove", person.authenticator.ownerKey.credentialId])).text).toContain("It is the last owner's passkey");
-  expect((await host(["lock", "show", "--json"])).json()).toMatchObject([{ event: "lock", gateway, owners: 1, alarm: null }]);
-  expect((await host(["lock", "verify", "--json"])).json()).toMatchObject([{ event: "verified", gateway }]);
+  expect((await host(["access-list", "show", "--json"])).json()).toMatchObject([{ event: "access-list", gateway, owners: 1, alarm: null }]);
+  expect((await host(["access-list", "verify", "--json"])).json()).toMatchObject([{ event: "verified", gateway }]);
   const copy = path.join(home, "copy.jsonl");
   const lines = readFileSync(path.join(stateDir, "key-log.jsonl"), "utf8").trimEnd().split("\n");
   writeFileSync(copy, lines.toSpliced(1, 1).join("\n"));
-  const fault = await host(["lock", "verify", copy]);
+  const fault = await host(["access-list", "verify", copy]);
   expect([fault.code, fault.text]).toEqual([1, expect.stringContaining("does not verify: entry 1 (line 2)")]);
-  expect((await host(["lock", "verify", path.join(home, "none")])).code).toBe(1);
+  expect((await host(["access-list", "verify", path.join(home, "none")])).code).toBe(1);
   const exported = path.join(home, "audit.jsonl");
   const audit = await person.text(`/api/gateways/${gateway}/audit.jsonl`);
   writeFileSync(exported, audit);
-  expect((await host(["audit", "--json"])).json()).toMatchObject([{ event: "audit" }]);
-  expect((await host(["audit", "verify", exported, "--json"])).json()).toMatchObject([{ event: "verified" }]);
+  expect((await host(["history", "--json"])).json()).toMatchObject([{ event: "history" }]);
+  expect((await host(["history", "verify", exported, "--json"])).json()).toMatchObject([{ event: "verified" }]);
   writeFileSync(exported, audit.split("\n").toSpliced(2, 1).join("\n"));
-  expect((await host(["audit", "verify", exported])).code).toBe(1);
+  expect((await host(["history", "verify", exported])).code).toBe(1);
   rmSync(copy);
   rmSync(exported);
 });
@@ -256,15 +254,15 @@ test("[KL8] [LINK8] rotate-key while it runs: streams stay, new devices come in,
   await connector.until(isOnline, "online again");
   await untilOnline(person, gateway);
   expect(await statusOf(tablet)).toBe(101);
-  expect((await host(["lock", "verify"])).code).toBe(0);
+  expect((await host(["access-list", "verify"])).code).toBe(0);
 });
 
-test("revoke --all: nobody is in, on the machine and in the room", async () => {
+test("cut --all: nobody is in, on the machine and in the room", async () => {
   const tablet = await (await person.grant(gateway, 7)).open();
   const client = await GatewayClient.dial(stack.control.port, tablet.headers);
-  expect((await host(["revoke", "--all"])).code).toBe(0);
+  expect((await host(["cut", "--all"])).code).toBe(0);
   expect((await client.closed).code).toBe(4403);
-  const states = (await host(["devices", "--json"])).json<{ state: string }>().map((each) => each.state);
+  const states = (await listedDevices()).map((each) => each.state);
   expect(new Set(states)).toEqual(new Set(["cut"]));
   expect(await statusOf(tablet)).toBe(401);
   expect(await statusOf(await (await person.grant(gateway, 8)).open())).toBe(101);
@@ -277,7 +275,7 @@ test("[CUT2] Ctrl-C ends it with 0 and leaves no socket; without it the host sti
   expect(await ended).toEqual([0, null]);
   expect(existsSync(path.join(stateDir, "control.sock"))).toBe(false);
   const status = await host(["status"]);
-  expect([status.code, status.text]).toEqual([1, "The connector is not running. Start it with: gatehouse run"]);
+  expect([status.code, status.text]).toEqual([1, expect.stringMatching(/^The connector is not running\. Start it with: .* run$/)]);
   expect((await host(["cut", tablet.id])).text).toBe("Cut on this machine. The connector finishes the rest when it runs again.");
   expect((await host(["doctor"])).text).toContain("ok   settings: as they must be");
   connector = connect(["run"]);
@@ -354,6 +352,6 @@ test("reset: the machine forgets, OpenClaw's settings stay", async () => {
   await connector.stop();
   expect((await host(["reset"])).code).toBe(3);
   expect((await host(["reset", "--yes", "--json"])).json()).toMatchObject([{ event: "reset" }]);
-  expect((await host(["run"])).code).toBe(2);
+  expect((await host(["run"])).code).toBe(1);
   expect(await settings()).toMatchObject({ nodes: { pairing: { autoApproveLocal: false } } });
 });

@@ -62,7 +62,7 @@ test("[KL6] [case 29] an alarm of the machine: a banner says what it means and w
   await look(device, "door-alarm");
   await toDashboard();
   await owner.getByText("Alarm: nobody new is admitted").waitFor();
-  expect((await onHost(home, "lock", "resume")).code).toBe(0);
+  expect((await onHost(home, "access-list", "resume")).code).toBe(0);
   await owner.getByText("Alarm: nobody new is admitted").waitFor({ state: "detached" });
   expect(existsSync(path.join(stateDir, "alarm.json"))).toBe(false);
   await device.context().close();
@@ -75,8 +75,8 @@ test("[KL1] [AU6] the buttons on the gateway's page give a key log and an audit 
   const file = await (await keyLog).path();
   const lines = readFileSync(file, "utf8").trim().split("\n");
   expect(await verifyLog(lines)).toMatchObject({ gateway: new URL(origin).hostname.split(".")[0] });
-  expect((await onHost(home, "lock", "verify", file)).code).toBe(0);
+  expect((await onHost(home, "access-list", "verify", file)).code).toBe(0);
   const audit = owner.waitForEvent("download");
   await owner.getByRole("link", { name: "Download the audit chain" }).click();
-  expect((await onHost(home, "audit", "verify", await (await audit).path())).code).toBe(0);
+  expect((await onHost(home, "history", "verify", await (await audit).path())).code).toBe(0);
 });

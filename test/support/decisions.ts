@@ -33,7 +33,7 @@ export async function askAndAllow(home: ClaimedHome, device: Page): Promise<void
 
 /** Cuts what is allowed, and answers what is asked: each test begins with an empty list. */
 export async function clean(home: ClaimedHome): Promise<void> {
-  await onHost(home, "revoke", "--all");
+  await onHost(home, "cut", "--all");
   await toHome(home);
   const button = home.owner.getByRole("button", { name: /^(?:Understood|Keep)$/ });
   const answered = async (): Promise<number> => {

@@ -222,7 +222,7 @@ export const gatewayRoutes = [
   route({
     method: "GET",
     path: "/api/gateways/:gateway/key-log.jsonl",
-    summary: "The gateway's whole key log as the room has it, one entry on a line, for `gatehouse lock verify`",
+    summary: "The gateway's whole key log as the room has it, one entry on a line, for `gatehouse access-list verify`",
     auth: "account",
     run: async (call) => {
       const { gateway, room, account } = await roomOf(call);

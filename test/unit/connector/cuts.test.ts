@@ -340,7 +340,7 @@ test("[CUT5] gatehouse receipt verify: says what it says and which log it belong
   const terminal = new Terminal({ json: false });
   const run = async (files = state.files, log?: string): Promise<[number, string]> => {
     lines.length = 0;
-    return [await receiptCommand({ terminal, files }, "verify", file, log), lines.join("")];
+    return [await receiptCommand({ terminal, files }, file, log), lines.join("")];
   };
   const [code, text] = await run();
   expect(code).toBe(0);

@@ -216,3 +216,27 @@ test("[OB1] doctor shows the hops that this machine sees, what the room told and
   // This machine reaches OpenClaw whatever its network does.
   expect(hopLines("no-link", { roomConnector: null, connectorGateway: M }, null, 0).map((each) => each.state)).toEqual(["unmeasured", "broken", "measured"]); // prettier-ignore
 });
+
+test("[CLI7] /healthz: 200 only while connected and served, else 503", async () => {
+  let now = { isLinkUp: true, isServing: true };
+  const health = await serveMetrics({ host: "127.0.0.1", port: 0 }, () => ({
+    ...link.measured,
+    version: "",
+    sessions: 0,
+    keyLogSeq: 0,
+    ...now,
+  }));
+  const ask = async (): Promise<unknown> => {
+    const response = await fetch(new URL("/healthz", health.url));
+    return [response.status, await response.json()];
+  };
+  expect(await ask()).toEqual([200, { ok: true }]);
+  for (const bad of [
+    { isLinkUp: false, isServing: true },
+    { isLinkUp: true, isServing: false },
+  ]) {
+    now = bad;
+    expect(await ask()).toEqual([503, { ok: false }]);
+  }
+  await health.close();
+});

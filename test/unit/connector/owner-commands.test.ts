@@ -90,7 +90,16 @@ test("[KL11] [KL12] roles are said on the machine, an approver's ceiling whole; 
   const role = { kind: "approver", maxAccess: "chat", maxExpiryMs: 7 * 86_400_000 };
   terminal.events.length = 0;
   expect(await run([])).toBe(0);
-  expect(terminal.events).toMatchObject([{ credentialId: state.owner.ownerKey.credentialId, role: { kind: "owner" } }, { credentialId: id, role }, { recoveryKey: null }]); // prettier-ignore
+  expect(terminal.events).toMatchObject([
+    {
+      event: "owners",
+      owners: [
+        { credentialId: state.owner.ownerKey.credentialId, role: { kind: "owner" } },
+        { credentialId: id, role },
+      ],
+      recoveryKey: null,
+    },
+  ]);
   expect(await run(["role", id, "owner"])).toBe(0);
   expect((await onDisk()).ownerKeys[1]?.role).toEqual({ kind: "owner" });
 });

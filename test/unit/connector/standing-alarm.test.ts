@@ -1,10 +1,10 @@
-/** `gatehouse lock` beside a running connector: an alarm that a full disk refused stands in its memory alone, and is told and settled as any other. */
+/** `gatehouse access-list` beside a running connector: an alarm that a full disk refused stands in its memory alone, and is told and settled as any other. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { performInRunning } from "../../../src/connector/host-actions.ts";
 import { alarmStatus } from "../../../src/connector/host-commands.ts";
 import { Link } from "../../../src/connector/link.ts";
 import { listenLocally } from "../../../src/connector/local-control.ts";
-import { lock } from "../../../src/connector/lock-commands.ts";
+import { accessList } from "../../../src/connector/lock-commands.ts";
 import { Terminal } from "../../../src/connector/terminal.ts";
 import { ConnectorState } from "../../support/connector-state.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
@@ -74,10 +74,10 @@ afterEach(async () => {
   vi.restoreAllMocks();
 });
 
-/** What `gatehouse lock …` says, in a process that sees the disk and the running connector's socket. */
-async function said(what?: string): Promise<{ readonly code: number; readonly text: string }> {
+/** What `gatehouse access-list …` says, in a process that sees the disk and the running connector's socket. */
+async function said(what: string | null = null): Promise<{ readonly code: number; readonly text: string }> {
   terminal.said = [];
-  const code = await lock({ terminal, files: state.files, yes: false }, what, undefined);
+  const code = await accessList({ terminal, files: state.files, yes: false }, what, undefined);
   return { code, text: terminal.said.join("\n") };
 }
 
@@ -90,7 +90,7 @@ async function alarmWord(): Promise<string> {
   }
 }
 
-test("[KL6] [case 47] an alarm that the disk refuses: `lock` shows it, `lock resume` names it and settles it whole, and the next link raises none", async () => {
+test("[KL6] [case 47] an alarm that the disk refuses: `access-list` shows it, `access-list resume` names it and settles it whole, and the next link raises none", async () => {
   expect(await alarmWord()).toBe("none");
   // The room has forgotten what it had acknowledged.
   state.files.write("roomHead", { seq: 9, hash: "A".repeat(43) });
@@ -112,7 +112,7 @@ test("[KL6] [case 47] an alarm that the disk refuses: `lock` shows it, `lock res
 test.each([
   ["log-rolled-back", 9],
   ["fork", 0],
-])("[KL6] %s: `lock resume` says that the next link raises it again, which it does, and what ends it", async (alarm, seq) => {
+])("[KL6] %s: `access-list resume` says that the next link raises it again, which it does, and what ends it", async (alarm, seq) => {
   expect(await alarmWord()).toBe("none");
   room.also = { head: { seq, hash: "A".repeat(43) } };
   room.drop();

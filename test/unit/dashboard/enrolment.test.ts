@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { COMMANDS, OPTIONS } from "../../../src/connector/help.ts";
+import { COMMANDS, OPTIONS } from "../../../src/connector/cli/commands.ts";
 import { connectWays } from "../../../src/dashboard/connect-ways.ts";
 import { countdown, expiryNotice, isFinal, nextMove } from "../../../src/dashboard/enrolment-steps.ts";
 import type { Kept } from "../../../src/dashboard/enrolment-steps.ts";
@@ -80,7 +80,7 @@ test.each(codes)("%s uses only commands, flags and variables that the connector 
   const command = /^ (\w+)/.exec(after)?.[1];
   if (command !== undefined) expect(Object.keys(COMMANDS)).toContain(command);
   for (const [, flag] of after.matchAll(/--([\w-]+)/g)) expect(Object.keys(OPTIONS)).toContain(flag);
-  const source = ["main.ts", "help.ts", "openclaw/discover.ts"]
+  const source = ["cli/commands.ts", "openclaw/discover.ts"]
     .map((file) => readFileSync(path.resolve(import.meta.dirname, "../../../src/connector", file), "utf8"))
     .join("");
   for (const [name] of text.matchAll(/\b(?:GATEHOUSE|OPENCLAW)_\w+/g)) expect(source).toContain(name);

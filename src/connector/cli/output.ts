@@ -1,0 +1,84 @@
+/** What `--json` prints: one object per line, by its `event`. Scripts may rely on it; docs/cli.md shows it. Only tests and that page load it. */
+import * as z from "zod";
+import { auditHeadSchema } from "../../protocol/audit.ts";
+import { KEY_LOG_ALARMS, keyLogHeadSchema, ownerPolicySchema, ownerRoleSchema } from "../../protocol/key-log.ts";
+import { gatewayReportSchema } from "../../protocol/link-messages.ts";
+import { receiptStatementSchema } from "../../protocol/receipt.ts";
+import { accessSchema, digestIdSchema, ed25519KeySchema, gatewayIdSchema } from "../../protocol/statements.ts";
+
+export const listedDeviceSchema = z.strictObject({
+  device: digestIdSchema,
+  name: z.string(),
+  state: z.enum(["allowed", "expired", "cut"]),
+  access: accessSchema,
+  notAfterMs: z.int(),
+});
+export type ListedDevice = z.infer<typeof listedDeviceSchema>;
+
+export const listedOwnerSchema = z.strictObject({
+  credentialId: z.string(),
+  algorithm: z.enum(["EdDSA", "ES256", "RS256"]),
+  role: ownerRoleSchema,
+});
+export type ListedOwner = z.infer<typeof listedOwnerSchema>;
+
+const ok = z.strictObject({ ok: z.literal(true) });
+const settingsChanges = z.array(z.strictObject({ path: z.string(), before: z.unknown(), after: z.unknown() }));
+const accessListFacts = z.strictObject({
+  gateway: gatewayIdSchema,
+  entries: z.int(),
+  head: z.string(),
+  owners: z.int(),
+  approvers: z.int(),
+  hasRecoveryKey: z.boolean(),
+  policy: ownerPolicySchema,
+  grants: z.int(),
+});
+
+/** What each event carries besides `at` and `event`. */
+export const EVENTS = {
+  version: z.strictObject({ version: z.string() }),
+  help: z.strictObject({ help: z.string() }),
+  completion: z.strictObject({ script: z.string() }),
+  status: z.strictObject({
+    status: z.strictObject({
+      gateway: gatewayIdSchema,
+      name: z.string(),
+      origin: z.string(),
+      link: z.enum(["up", "down"]),
+      linkProblem: z.string().nullable(),
+      openclaw: gatewayReportSchema,
+      streams: z.int(),
+      head: keyLogHeadSchema,
+      alarm: z.enum(KEY_LOG_ALARMS).nullable(),
+      alarmAtMs: z.int().nullable(),
+      auditHead: auditHeadSchema.nullable(),
+      version: z.string(),
+    }),
+  }),
+  devices: z.strictObject({ devices: z.array(listedDeviceSchema) }),
+  cut: z.strictObject({
+    device: digestIdSchema,
+    result: z.strictObject({ streamsClosed: z.int(), removed: z.int(), done: z.boolean() }).exactOptional(),
+  }),
+  owners: z.strictObject({ owners: z.array(listedOwnerSchema), recoveryKey: ed25519KeySchema.nullable() }),
+  policy: z.union([z.strictObject({ policy: ownerPolicySchema }), ok]),
+  "access-list": accessListFacts.extend({ alarm: z.enum(KEY_LOG_ALARMS).nullable() }),
+  history: z.strictObject({ head: auditHeadSchema.nullable() }),
+  verified: z.union([
+    accessListFacts,
+    z.strictObject({ head: auditHeadSchema.nullable(), expected: auditHeadSchema.nullable() }),
+    z.strictObject({ receipt: receiptStatementSchema, log: z.string().nullable(), room: z.unknown() }),
+  ]),
+  "owner-add": ok,
+  "owner-role": ok,
+  "owner-remove": ok,
+  "recovery-remove": ok,
+  "revoke-all": ok,
+  resume: ok,
+  "rotate-key": ok,
+  reset: z.strictObject({}),
+  install: z.strictObject({ unit: z.string(), command: z.array(z.string()), systemd: z.boolean(), fleeting: z.boolean() }),
+  "settings-restored": z.strictObject({ changes: settingsChanges }),
+  uninstalled: z.strictObject({ folderRemoved: z.boolean() }),
+} as const satisfies Readonly<Record<string, z.ZodType>>;

@@ -1,0 +1,155 @@
+/** Runs one command line: reads it by the table of commands, and hands over. */
+import { existsSync, readFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { history } from "../audit-commands.ts";
+import { readCommandLine, UsageError } from "./command-line.ts";
+import type { CommandLine } from "./command-line.ts";
+import { commandOf } from "./commands.ts";
+import type { CommandName } from "./commands.ts";
+import { completionScript } from "./completion.ts";
+import { commandHelp, overview } from "./help.ts";
+import { programText } from "./program.ts";
+import { Dialler } from "../dialler.ts";
+import { ProxyAddressError, readProxySettings } from "../outbound-proxy.ts";
+import { cut, devices } from "../device-commands.ts";
+import { doctor } from "../doctor.ts";
+import { ControlPlaneError } from "../enrol.ts";
+import { EXIT, exitOfControlPlane } from "../exit-codes.ts";
+import { NOT_ENROLLED, status } from "../host-commands.ts";
+import { install, uninstall } from "../install.ts";
+import { LogWriteError, keyLogPath } from "../key-log-file.ts";
+import { accessList, policy, reset, rotateKey } from "../lock-commands.ts";
+import { owners } from "../owner-commands.ts";
+import { receipt } from "../receipt-commands.ts";
+import { DiscoverError } from "../openclaw/discover.ts";
+import { VERSION } from "../options.ts";
+import type { Options } from "../options.ts";
+import { serve, up } from "../serve.ts";
+import { DamagedStateError, StateFiles } from "../state-files.ts";
+import { MAX_STATE_PATH_BYTES } from "../state-lock.ts";
+import { Terminal } from "../terminal.ts";
+
+type Line = Extract<CommandLine, { readonly do: "run" }>;
+
+/** Who runs a command line, and where. */
+export interface Caller {
+  readonly env: NodeJS.ProcessEnv;
+  /** As `process.argv[1]`. */
+  readonly script: string;
+  /** Where this program's files lie. */
+  readonly folder: string;
+}
+
+/** @returns the control plane that this program came from */
+function bakedOrigin(folder: string): string | undefined {
+  const file = path.join(folder, "origin.json");
+  if (!existsSync(file)) return undefined;
+  const value = JSON.parse(readFileSync(file, "utf8")) as { appOrigin?: unknown };
+  return typeof value.appOrigin === "string" ? value.appOrigin : undefined;
+}
+
+/** A variable; an empty one is unset. */
+function variable(env: NodeJS.ProcessEnv, name: string): string | undefined {
+  return env[name] === "" ? undefined : env[name];
+}
+
+/** What each command does with its words and options. */
+const RUN: Readonly<Record<Exclude<CommandName, "help">, (options: Options, line: Line) => Promise<number> | number>> = {
+  up: (options, { words }) => up(options, words[0]),
+  run: (options) => serve(options),
+  status: (options, { values }) => status(options, values.check === true),
+  doctor: (options) => doctor(options),
+  devices: (options) => devices(options),
+  cut: (options, { words, values }) => cut(options, words[0], values.all === true),
+  owners: (options, { action, words, values }) =>
+    owners(options, [action ?? "list", ...words], { maxAccess: values["max-access"], maxDays: values["max-days"] }),
+  policy: (options, { values }) => policy(options, { maxAccess: values["max-access"], maxDays: values["max-days"] }),
+  "access-list": (options, { action, words }) => accessList(options, action, words[0]),
+  history: (options, { words, values }) => history(options, words[0], values.head),
+  receipt: (options, { words, values }) => receipt(options, words[0] ?? "", values.log),
+  "rotate-key": (options) => rotateKey(options),
+  install: (options) => install(options),
+  uninstall: (options) => uninstall(options),
+  reset: (options) => reset(options),
+  completion: ({ terminal }, { words }) => {
+    const script = completionScript(words[0] ?? "");
+    terminal.print("completion", script.trimEnd(), { script });
+    return EXIT.done;
+  },
+};
+
+/**
+ * Runs a command line to its end, and prints what it has to say.
+ *
+ * @returns the exit code; throws nothing that a person can do something about
+ */
+export async function runCommandLine(argv: readonly string[], caller: Caller): Promise<number> {
+  const terminal = new Terminal({ json: argv.includes("--json") });
+  const { env, script } = caller;
+  const programFor = (state?: string): string => programText({ script, node: process.execPath, path: env["PATH"] ?? "", state });
+  terminal.program = programFor();
+  try {
+    const line = readCommandLine(argv);
+    if (line.do === "version") {
+      terminal.print("version", VERSION, { version: VERSION });
+      return EXIT.done;
+    }
+    if (line.do === "help") {
+      const help = line.command === null ? overview() : commandHelp(line.command);
+      terminal.print("help", help, { help });
+      return EXIT.done;
+    }
+    terminal.program = programFor(line.values.state);
+    return await runCommand(terminal, line, caller);
+  } catch (error) {
+    return said(terminal, error, argv);
+  }
+}
+
+async function runCommand(terminal: Terminal, line: Line, { env, folder }: Caller): Promise<number> {
+  const { values, command } = line;
+  const files = new StateFiles(values.state ?? variable(env, "GATEHOUSE_STATE") ?? path.join(os.homedir(), ".gatehouse"));
+  const pathBytes = Buffer.byteLength(files.dir);
+  if (pathBytes > MAX_STATE_PATH_BYTES)
+    throw new UsageError(
+      `The path of the state folder has ${pathBytes} bytes, and sockets in it allow ${MAX_STATE_PATH_BYTES}. Name a shorter one with --state <folder> or GATEHOUSE_STATE.`,
+    );
+  const { isForEnrolled, actions } = commandOf(command);
+  const isNeeded = isForEnrolled ?? actions?.[line.action ?? ""]?.isForEnrolled ?? false;
+  if (isNeeded && !isEnrolled(files)) {
+    terminal.fail("not-enrolled", NOT_ENROLLED);
+    return EXIT.failed;
+  }
+  const options: Options = {
+    terminal,
+    files,
+    dialler: new Dialler(readProxySettings(env, values.proxy)),
+    app: values.app ?? variable(env, "GATEHOUSE_APP_ORIGIN") ?? bakedOrigin(folder),
+    checkWords: values["check-words"],
+    yes: values.yes === true,
+    metrics: values.metrics ?? variable(env, "GATEHOUSE_METRICS"),
+    standby: values.standby === true,
+  };
+  return RUN[command as keyof typeof RUN](options, line);
+}
+
+/** Whether something of an enrolment is here; a part that is missing is damage, and said by who needs it. */
+function isEnrolled(files: StateFiles): boolean {
+  return files.read("gateway") !== null || existsSync(keyLogPath(files));
+}
+
+/** Says what went wrong. @returns the exit code */
+function said(terminal: Terminal, error: unknown, argv: readonly string[]): number {
+  if (error instanceof UsageError || error instanceof ProxyAddressError) {
+    terminal.fail("usage", argv.length === 0 ? overview() : error.message);
+    return EXIT.usage;
+  }
+  if (error instanceof ControlPlaneError) {
+    terminal.fail(error.code, error.message);
+    return exitOfControlPlane(error.code);
+  }
+  const isState = error instanceof DamagedStateError || error instanceof DiscoverError || error instanceof LogWriteError;
+  terminal.fail(isState ? "state" : "failed", error instanceof Error ? error.message : "Something went wrong.");
+  return EXIT.failed;
+}
