@@ -1,6 +1,6 @@
 /** Builds everything that is served or shipped: pages, connector, and the Worker bundle that local runs use. */
 import { createHash } from "node:crypto";
-import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
@@ -136,10 +136,15 @@ async function checkProgramBudgets(): Promise<void> {
   }
 }
 
-/** What the Worker's bundle must be told about the approval page. */
-export function workerDefines(approval: ApprovalPage): readonly string[] {
-  const { script, style } = approval;
-  return ["--define", `APPROVE_SCRIPT_HASH:${JSON.stringify(script)}`, "--define", `APPROVE_STYLE_HASH:${JSON.stringify(style)}`];
+/** What the Worker's bundle must be told: the approval page's hashes, and the newest migration that it needs. */
+export async function workerDefines(approval: ApprovalPage): Promise<readonly string[]> {
+  const migrations = (await readdir(path.join(root, "migrations"))).filter((name) => name.endsWith(".sql")).toSorted();
+  const defines = {
+    APPROVE_SCRIPT_HASH: approval.script,
+    APPROVE_STYLE_HASH: approval.style,
+    NEWEST_MIGRATION: migrations.at(-1) ?? "",
+  };
+  return Object.entries(defines).flatMap(([name, value]) => ["--define", `${name}:${JSON.stringify(value)}`]);
 }
 
 /** Builds into dist/. @returns the approval page's hashes; throws Error naming what failed, or a file over its budget */
@@ -155,7 +160,7 @@ export async function buildAll(): Promise<ApprovalPage> {
   await checkBudgets();
   process.stdout.write(`  approval page ${approval.page}\n    its script ${approval.script}\n`);
   // The same bundle that a deployment uploads; running it prebuilt keeps a local run from restarting when a source file changes.
-  const bundle = [...wrangler, "deploy", "--dry-run", "--outdir", path.join(dist, "worker"), ...workerDefines(approval)];
+  const bundle = [...wrangler, "deploy", "--dry-run", "--outdir", path.join(dist, "worker"), ...(await workerDefines(approval))];
   await run("Bundling the Worker", { args: bundle, env: quietEnv() });
   await checkProgramBudgets();
   return approval;

@@ -97,8 +97,8 @@ export async function migrate(stateDir: string): Promise<void> {
 /**
  * Migrates the local D1 and starts workerd; the build must exist.
  *
- * @returns when GET /healthz answers 200
- * @throws Error with its last lines
+ * @returns when GET /readyz answers 200
+ * @throws Error with its last lines, or with the codes of what keeps it from serving
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { port } = options;
@@ -123,18 +123,25 @@ const READY_WITHIN_MS = 60_000;
 
 async function untilHealthy(url: string, host: string, child: Child): Promise<void> {
   const { request } = await import("node:http");
-  const status = (): Promise<number> =>
+  const get = (path: string): Promise<{ readonly status: number; readonly text: string }> =>
     new Promise((resolve) => {
-      const req = request(url, { headers: { host } }, (res) => {
-        res.resume();
-        resolve(res.statusCode ?? 0);
+      const req = request(new URL(path, url), { headers: { host } }, (res) => {
+        let text = "";
+        res.setEncoding("utf8");
+        res.on("data", (part: string) => (text += part));
+        res.on("end", () => resolve({ status: res.statusCode ?? 0, text }));
       });
-      req.on("error", () => resolve(0));
+      req.on("error", () => resolve({ status: 0, text: "" }));
       req.end();
     });
   const deadline = Date.now() + READY_WITHIN_MS;
   while (Date.now() < deadline) {
-    if ((await status()) === 200) return;
+    if ((await get("/healthz")).status === 200) {
+      const ready = await get("/readyz");
+      if (ready.status === 200) return;
+      await child.stop();
+      throw new Error(`The control plane runs and cannot serve: ${ready.text}`);
+    }
     if (child.process.exitCode !== null) throw new Error(`The control plane ended while starting.\n${child.tail()}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }

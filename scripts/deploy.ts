@@ -20,4 +20,4 @@ if (config.includes("00000000-0000-0000-0000-000000000000") || config.includes("
 }
 const approval = await buildAll();
 await wranglerStep(["d1", "migrations", "apply", "gatehouse", "--remote"]);
-await wranglerStep(["deploy", ...workerDefines(approval)]);
+await wranglerStep(["deploy", ...(await workerDefines(approval))]);

@@ -13,7 +13,7 @@ export function readOneIn(text: string | undefined): number | null {
 }
 
 /** Answers that say that something of ours broke. A gateway that is away, or that itself answers 500, did not break here. */
-const FAILURES: readonly string[] = ["internal", "unavailable"];
+const FAILURES: readonly string[] = ["internal", "unavailable", "room-failed", "not-configured"];
 
 /** @param decision code of the answer @param draw evenly between 0 and 1, 1 excluded */
 export function isLogged(decision: string, oneIn: number, draw: number): boolean {

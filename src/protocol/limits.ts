@@ -267,6 +267,11 @@ export const BREAK_ROWS = { perSecond: 1 / 60, burst: 20 } as const;
 
 // --- seeing it ----------------------------------------------------------------------------------------------------------------
 
+/** `/readyz` looks at most this often in one isolate, whoever asks. */
+export const READY_KEPT_MS = 5_000;
+/** A part that takes longer counts as away. */
+export const READY_PATIENCE_MS = 5_000;
+
 /** Round trips of one measuring, per hop. */
 export const HOP_ROUNDS = 5;
 /** Round trips of each hop that a connector remembers. */

@@ -1,7 +1,8 @@
 /** Composes routes by host: app origin, approval origin, gateway origins. Exported so that tests call it without a network. */
-import { hostKind, readConfig } from "./config.ts";
+import { configProblem, hostKind, isHttpsOnly, readConfig } from "./config.ts";
 import type { Defer } from "./edge-cache.ts";
 import type { Env } from "./env.ts";
+import { failureCode } from "./failure-code.ts";
 import { observe } from "./observe.ts";
 import { approveHeaders, dashboardHeaders } from "./page-headers.ts";
 import { noteOf } from "./request-note.ts";
@@ -18,6 +19,7 @@ import { accountRoutes } from "./routes/account.ts";
 import { deviceRoutes } from "./routes/devices.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { handleLink } from "./routes/link.ts";
+import { ready } from "./routes/ready.ts";
 import { appPersonRoutes, approvePersonRoutes } from "./routes/persons.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { VERSION } from "./version.ts";
@@ -54,9 +56,9 @@ async function page(request: Request, env: Env, folder: string, headers: Headers
 async function appOrigin(request: Request, env: Env): Promise<Response> {
   const { pathname } = new URL(request.url);
   const note = noteOf(request);
-  if (pathname === "/healthz") note.route = "GET /healthz";
+  const own = await healthOf(request, env);
+  if (own !== null) return own;
   if (pathname.startsWith("/link/")) note.route = "GET /link/:gateway";
-  if (pathname === "/healthz") return Response.json({ ok: true, version: VERSION }, { headers: { "cache-control": "no-store" } });
   if (pathname === "/api/openapi.json") return Response.json(openApi(appRoutes, { version: VERSION, server: readConfig(env).appOrigin }));
   if (pathname.startsWith("/api/")) return appApi.fetch(request, env);
   if (pathname.startsWith("/link/")) return handleLink(request, env, pathname.slice("/link/".length));
@@ -70,12 +72,45 @@ async function approveOrigin(request: Request, env: Env): Promise<Response> {
   return page(request, env, "approve", approveHeaders(env));
 }
 
+/** @returns the answer to whoever watches over this deployment, or null for every other path */
+async function healthOf(request: Request, env: Env): Promise<Response | null> {
+  const { pathname } = new URL(request.url);
+  if (pathname !== "/healthz" && pathname !== "/readyz") return null;
+  noteOf(request).route = `GET ${pathname}`;
+  if (pathname === "/healthz") return Response.json({ ok: true, version: VERSION }, { headers: { "cache-control": "no-store" } });
+  const answer = await ready(env, Date.now());
+  if (!answer.ok) noteOf(request).decision = "unavailable";
+  return answer;
+}
+
+/** Over plain http cookies and passkeys would be anybody's who listens (PROTOCOL.md OP5). @returns null when the request may go on */
+function overTls(request: Request, env: Env): Response | null {
+  const url = new URL(request.url);
+  if (!isHttpsOnly(env) || url.protocol === "https:") return null;
+  noteOf(request).decision = "https-only";
+  const isPlainRead = (request.method === "GET" || request.method === "HEAD") && !request.headers.has("upgrade");
+  if (!isPlainRead) return errorResponse("https-only");
+  url.protocol = "https:";
+  return new Response(null, { status: 308, headers: { location: url.href, "cache-control": "no-store" } });
+}
+
 async function answerOf(request: Request, env: Env, defer: Defer): Promise<Response> {
   const note = noteOf(request);
   try {
+    const problem = configProblem(env);
+    if (problem !== null) {
+      // Whatever the host: which one is ours is not known either.
+      const health = await healthOf(request, env);
+      if (health !== null) return health;
+      note.decision = "not-configured";
+      note.code = problem;
+      return errorResponse("not-configured");
+    }
     const host = hostKind(env, new URL(request.url).host);
     // Refined on the way; anything that is not is a page, or nothing.
     note.route = `${host.kind} *`;
+    const elsewhere = host.kind === "other" ? null : overTls(request, env);
+    if (elsewhere !== null) return elsewhere;
     if (host.kind === "app") return await appOrigin(request, env);
     if (host.kind === "approve") return await approveOrigin(request, env);
     if (host.kind === "gateway") return await handleGatewayOrigin(request, env, host.label, defer);
@@ -83,7 +118,7 @@ async function answerOf(request: Request, env: Env, defer: Defer): Promise<Respo
     return errorResponse("not-found");
   } catch (error) {
     note.decision = "internal";
-    note.kind = error instanceof Error ? error.name : "unknown";
+    note.code = failureCode(error);
     return errorResponse("internal");
   }
 }

@@ -1,6 +1,6 @@
 /** The only place that writes logs and metrics, and only these fields: no addresses, tokens, codes, names or request objects (security.md 14). */
 
-export interface LogEntry {
+export interface RequestEntry {
   readonly event: "request";
   /** Route template, never the path. */
   readonly route: string;
@@ -12,12 +12,30 @@ export interface LogEntry {
   /** Eight characters of an HMAC of the id. */
   readonly gateway?: string;
   readonly account?: string;
-  /** Class name of an error that nobody expected. */
-  readonly kind?: string;
+  /** Of an error that nobody expected: its code, or its class (failure-code.ts). */
+  readonly code?: string;
 }
 
-export function log({ event, route, status, ms, decision, gateway, account, kind }: LogEntry): void {
-  console.log(JSON.stringify({ event, route, status, ms, decision, gateway, account, kind }));
+/** What failed outside of a request's own line. */
+export interface FailureEntry {
+  readonly event: "failure";
+  readonly place: string;
+  readonly code: string;
+  /** How often until now: the 1st, 10th, 100th have a line. */
+  readonly times: number;
+  readonly version: string;
+  readonly gateway?: string;
+}
+
+export type LogEntry = RequestEntry | FailureEntry;
+
+export function log(entry: LogEntry): void {
+  if (entry.event === "failure") {
+    const { event, place, code, times, version, gateway } = entry;
+    return console.log(JSON.stringify({ event, place, code, times, version, gateway }));
+  }
+  const { event, route, status, ms, decision, gateway, account, code } = entry;
+  console.log(JSON.stringify({ event, route, status, ms, decision, gateway, account, code }));
 }
 
 /** One point of the metrics. What each place means is in the README, "Seeing it". */

@@ -1,18 +1,10 @@
 /** After each request: a point of the metrics, and for some a line of the log. Neither delays or fails the answer. */
 import { LOG_ONE_IN, isLogged, readOneIn } from "../core/log-sampling.ts";
-import { toBase64url, utf8 } from "../protocol/statement-encoding.ts";
-import { mac, signingKey } from "./auth/mac-keys.ts";
 import type { Defer } from "./edge-cache.ts";
 import type { Env } from "./env.ts";
 import { count, log } from "./log.ts";
+import { logId } from "./log-id.ts";
 import { noteOf } from "./request-note.ts";
-
-const ID_CHARS = 8;
-
-/** @returns what stands for an id in the log: the same for the same id, and no way back */
-async function shortId(env: Env, id: string): Promise<string> {
-  return toBase64url(await mac(await signingKey(env, "log-id"), utf8(id))).slice(0, ID_CHARS);
-}
 
 export interface Observed {
   readonly status: number;
@@ -23,7 +15,7 @@ export interface Observed {
 
 /** @param defer for the line, which takes a moment to make. Never throws */
 export function observe(request: Request, env: Env, { status, ms, draw }: Observed, defer: Defer): void {
-  const { route, decision, gateway, account, kind } = noteOf(request);
+  const { route, decision, gateway, account, code } = noteOf(request);
   const { colo } = (request.cf ?? {}) as { colo?: unknown };
   count(env.METRICS, { index: route, blobs: [route, decision, typeof colo === "string" ? colo : ""], doubles: [status, ms] });
   if (!isLogged(decision, readOneIn(env.LOG_SAMPLE) ?? LOG_ONE_IN, draw)) return;
@@ -34,9 +26,9 @@ export function observe(request: Request, env: Env, { status, ms, draw }: Observ
       status,
       ms,
       decision,
-      ...(gateway === null ? {} : { gateway: await shortId(env, gateway) }),
-      ...(account === null ? {} : { account: await shortId(env, account) }),
-      ...(kind === null ? {} : { kind }),
+      ...(gateway === null ? {} : { gateway: await logId(env, gateway) }),
+      ...(account === null ? {} : { account: await logId(env, account) }),
+      ...(code === null ? {} : { code }),
     });
   };
   defer(line().catch(() => undefined));

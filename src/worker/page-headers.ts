@@ -1,5 +1,5 @@
 /** What a browser may do with a page of ours (PROTOCOL.md PG): nothing that the page does not need. */
-import { readConfig } from "./config.ts";
+import { isHttpsOnly, readConfig } from "./config.ts";
 import type { Env } from "./env.ts";
 
 /** CSP sources of the approval page's one script and one style, written in by scripts/build.ts. A Worker bundled otherwise lets no script run. */
@@ -16,6 +16,8 @@ const NO_DEVICES = "camera=(), microphone=(), geolocation=(), payment=(), usb=()
 /** Only the approval origin may ask for a passkey, and only in its own top-level page. */
 const NO_PASSKEYS = "publickey-credentials-get=(), publickey-credentials-create=()";
 const OWN_PASSKEYS = "publickey-credentials-get=(self), publickey-credentials-create=(self)";
+/** Two years (RFC 6797). */
+const HSTS = "max-age=63072000";
 
 function headers(
   env: Env,
@@ -32,7 +34,7 @@ function headers(
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": `${NO_DEVICES}, ${page.permissions}`,
   });
-  if (env.APP_ORIGIN.startsWith("https:")) result.set("strict-transport-security", "max-age=63072000; includeSubDomains");
+  if (isHttpsOnly(env)) result.set("strict-transport-security", `${HSTS}; includeSubDomains`);
   return result;
 }
 
@@ -61,7 +63,7 @@ export function doorHeaders(env: Env): Headers {
     referrer: "no-referrer",
     cache: "no-store",
   });
-  // How a browser reaches the gateway's own names in future is not ours to fix from the door.
-  result.delete("strict-transport-security");
+  // Names below a gateway's are not ours to speak for.
+  if (isHttpsOnly(env)) result.set("strict-transport-security", HSTS);
   return result;
 }

@@ -7,7 +7,8 @@ export interface RequestNote {
   /** Ids as they are; the log gets eight characters of an HMAC. */
   gateway: string | null;
   account: string | null;
-  kind: string | null;
+  /** Of an error that nobody expected (failure-code.ts). */
+  code: string | null;
 }
 
 const notes = new WeakMap<Request, RequestNote>();
@@ -16,7 +17,7 @@ const notes = new WeakMap<Request, RequestNote>();
 export function noteOf(request: Request): RequestNote {
   let note = notes.get(request);
   if (note === undefined) {
-    note = { route: "*", decision: "ok", gateway: null, account: null, kind: null };
+    note = { route: "*", decision: "ok", gateway: null, account: null, code: null };
     notes.set(request, note);
   }
   return note;

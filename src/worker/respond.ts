@@ -19,6 +19,8 @@ const STATUS: Readonly<Record<ApiErrorCode, number>> = {
   "gateway-away": 503,
   "too-many": 429,
   unavailable: 503,
+  "not-configured": 503,
+  "https-only": 400,
   internal: 500,
 };
 
@@ -40,11 +42,13 @@ const MESSAGE: Readonly<Record<ApiErrorCode, string>> = {
   "gateway-away": "The gateway is not there now. Nothing was changed; try again when it is online.",
   "too-many": "Too many tries. Wait a minute.",
   unavailable: "The database does not answer. Allowed devices still connect; try again soon.",
+  "not-configured": "This server is not set up yet. Its operator finds the reason at /readyz.",
+  "https-only": "Use https here.",
   internal: "Something went wrong on our side.",
 };
 
 /** Seconds after which the same request may fare better. */
-const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = { "too-many": 60, unavailable: 5, "gateway-away": 5 };
+const RETRY_AFTER: Partial<Record<ApiErrorCode, number>> = { "too-many": 60, unavailable: 5, "not-configured": 60, "gateway-away": 5 };
 
 /** A refusal with a stable code; the only error whose text reaches a client. */
 export class ApiError extends Error {

@@ -32,7 +32,7 @@ test("[case 44] the Worker's logger writes its named fields and drops everything
   const printed: unknown[] = [];
   vi.spyOn(console, "log").mockImplementation((line: unknown) => void printed.push(line));
   const secret = writeToken("a", crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES)));
-  const entry = { event: "request", route: "GET /x", status: 500, ms: 3, decision: "internal", gateway: "abcdefgh", account: "ijklmnop", kind: "Error" } as const; // prettier-ignore
+  const entry = { event: "request", route: "GET /x", status: 500, ms: 3, decision: "internal", gateway: "abcdefgh", account: "ijklmnop", code: "Error" } as const; // prettier-ignore
   log({ ...entry, token: secret, request: new Request("http://x/") } as never);
   expect(printed).toEqual([JSON.stringify(entry)]);
 });
@@ -53,7 +53,7 @@ test("[case 44] the net catches every kind of secret that we make, wherever in a
 
 test("[case 44] the net lets pass what a log is for", () => {
   const lines = [
-    '{"event":"request","route":"POST /api/gateways/:gateway/devices/:device/cut","status":500,"ms":12,"decision":"internal","gateway":"q-_3dG0x","kind":"TypeError"}',
+    '{"event":"request","route":"POST /api/gateways/:gateway/devices/:device/cut","status":500,"ms":12,"decision":"internal","gateway":"q-_3dG0x","code":"TypeError"}',
     "[wrangler] Ready",
   ];
   expect([leaksIn(lines, IN_A_LOG), leaksIn(lines, ON_A_TERMINAL)]).toEqual([[], []]);

@@ -12,6 +12,7 @@ import { newLogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { allowedDevice, ask, config, env, newGateway, newPerson } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
+import { expectFailures } from "./expected-failures.ts";
 
 type AuditHeadMessage = Extract<ToConnector, { type: "audit-head" }>;
 
@@ -63,7 +64,7 @@ async function withTrail(
     const clock = { nowMs: Date.now() + 10_000 };
     const sent: AuditHeadMessage[] = [];
     const now = (): number => clock.nowMs;
-    const outbox = new Outbox({ env, storage, now, wakeBy: () => undefined, wrote: () => undefined });
+    const outbox = new Outbox({ env, storage, now, wakeBy: () => undefined, wrote: () => undefined, report: () => undefined });
     const send = (message: ToConnector): boolean => {
       if (message.type === "audit-head") sent.push(message);
       return true;
@@ -107,6 +108,7 @@ test("[AU2] an event is recorded with what it is about, or neither is", async ()
 });
 
 test("[AU2] D1 gets place and hash of every event, in order, also after it was away", async () => {
+  expectFailures("outbox");
   const world = await newGateway();
   await env.DB.prepare("ALTER TABLE audit_events RENAME TO audit_events_away").run();
   await world.connect();

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { handle } from "../../src/worker/app.ts";
 import type { Env } from "../../src/worker/env.ts";
-import type { LogEntry } from "../../src/worker/log.ts";
+import type { RequestEntry } from "../../src/worker/log.ts";
 import { count } from "../../src/worker/log.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { allowDevice, env, newBench, visit } from "./room-bench.ts";
@@ -29,18 +29,18 @@ class Dataset {
   }
 }
 
-let lines: LogEntry[];
+let lines: RequestEntry[];
 const deferred: Promise<unknown>[] = [];
 
 beforeEach(() => {
   lines = [];
-  vi.spyOn(console, "log").mockImplementation((line: string) => void lines.push(JSON.parse(line) as LogEntry));
+  vi.spyOn(console, "log").mockImplementation((line: string) => void lines.push(JSON.parse(line) as RequestEntry));
 });
 
 afterEach(() => vi.restoreAllMocks());
 
 /** One request to the Worker, and everything that it wrote about it. */
-async function wrote(request: Request, changes: Partial<Env> = {}): Promise<{ status: number; lines: LogEntry[]; text: string }> {
+async function wrote(request: Request, changes: Partial<Env> = {}): Promise<{ status: number; lines: RequestEntry[]; text: string }> {
   lines.length = 0;
   const response = await handle(request, { ...env, LOG_SAMPLE: "1", ...changes }, (work) => void deferred.push(work));
   await Promise.all(deferred.splice(0));
@@ -126,7 +126,7 @@ test("[OB5] with a sample of none only failures of ours have a line, with the cl
   const broken = { getByName: () => { throw new RangeError("secret text"); } } as unknown as Env["INBOX"]; // prettier-ignore
   const failed = await wrote(get(`${config.appOrigin}/api/requests`, { cookie }), { LOG_SAMPLE: "0", INBOX: broken });
   expect(failed.status).toBe(500);
-  expect(failed.lines).toMatchObject([{ route: "GET /api/requests", status: 500, decision: "internal", kind: "RangeError" }]);
+  expect(failed.lines).toMatchObject([{ route: "GET /api/requests", status: 500, decision: "internal", code: "RangeError" }]);
   expect(JSON.stringify(failed.lines) + failed.text).not.toContain("secret text");
 });
 

@@ -10,6 +10,7 @@ import { FakeConnector, frameFor } from "./fake-connector.ts";
 import { ACCOUNT, allowDevice, connected, env, newBench, openStream, upgrade, visit } from "./room-bench.ts";
 import type { AllowedDevice, Bench } from "./room-bench.ts";
 import { passTime } from "./room-clock.ts";
+import { expectFailures } from "./expected-failures.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -182,6 +183,7 @@ test("a socket whose note is not ours is closed, and only that one", async () =>
 });
 
 test("[ST9] a room that fails in the middle of a device's message ends that stream by its leg at both ends, and no other", async () => {
+  expectFailures("room-message");
   const { bench, connector, device } = await connected();
   const failing = await openStream(bench, connector, device);
   const other = await openStream(bench, connector, device);

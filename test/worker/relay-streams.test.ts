@@ -6,6 +6,7 @@ import { Relay } from "../../src/worker/room/relay.ts";
 import { FakeConnector, frameFor } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, connected, env, newBench, openStream, upgrade, visit } from "./room-bench.ts";
 import { pattern, hash } from "./long-messages.ts";
+import { expectFailures } from "./expected-failures.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -173,6 +174,7 @@ test("[ST8] RESET of the connector ends the browser's socket with its code; late
 });
 
 test("a room that fails while a visitor's request begins answers 500 in one plain sentence", async () => {
+  expectFailures("room-request");
   const bench = await newBench();
   await FakeConnector.up(env, bench.gateway, bench.identity);
   const device = await allowDevice(bench);

@@ -11,6 +11,7 @@ import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";
 import { grantBytes, newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, newPerson } from "./world.ts";
 import type { FakeConnector, GatewayWorld } from "./world.ts";
+import { expectFailures } from "./expected-failures.ts";
 
 const text = (frame: { payload: Uint8Array }): string => new TextDecoder().decode(frame.payload);
 
@@ -284,6 +285,7 @@ test("[SE1] a nonce opens one session only, and the wrong device none", async ()
 });
 
 test("[case 13] D1 down: decisions and cuts commit in the room, and the outbox drains once when it is back", async () => {
+  expectFailures("outbox");
   const world = await newGateway();
   await world.connect();
   await env.DB.exec("ALTER TABLE devices RENAME TO devices_away");

@@ -4,6 +4,9 @@ import type { D1Migration } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterAll, afterEach, expect } from "vitest";
 import { expectCleanGlobals } from "../support/clean-globals.ts";
+import { logId } from "../../src/worker/log-id.ts";
+import type { Env } from "../../src/worker/env.ts";
+import { unexpectedFailures } from "./expected-failures.ts";
 import { IN_A_LOG, leaksIn } from "../support/secrets.ts";
 
 const { DB, TEST_MIGRATIONS } = env as unknown as { DB: D1Database; TEST_MIGRATIONS: D1Migration[] };
@@ -22,9 +25,12 @@ for (const method of METHODS) {
   };
 }
 
-afterEach(() => {
+afterEach(async () => {
+  // A line waits for its gateway's short name: the same work here ends after it.
+  await logId(env as unknown as Env, "drained");
   const lines = logged.splice(0);
   expect(leaksIn(lines, IN_A_LOG)).toEqual([]);
+  expect(unexpectedFailures(lines)).toEqual([]);
 });
 
 afterAll(() => {

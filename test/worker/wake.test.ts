@@ -8,6 +8,7 @@ import type { Room } from "../../src/worker/room/room.ts";
 import { CutWorld } from "./cut-world.ts";
 import type { FakeStream } from "./fake-connector.ts";
 import { ask, randomId } from "./world.ts";
+import { expectFailures } from "./expected-failures.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -101,6 +102,7 @@ test("[ST7] a device that was cut while its socket stayed is stopped by the room
 });
 
 test("[AT3] a resume that storage refuses lets nothing through: the row is the truth, not what memory was about to say", async () => {
+  expectFailures("room-call");
   const world = await CutWorld.create();
   const connector = await world.connect();
   const device = await world.allow();

@@ -1,5 +1,7 @@
 /** HMAC keys, one per purpose, derived from the one secret; old secret still verifies while it is being rotated out. */
+import { readServerSecret } from "../../core/trust/server-secret.ts";
 import { utf8 } from "../../protocol/statement-encoding.ts";
+import { ConfigError } from "../config.ts";
 import type { Env } from "../env.ts";
 
 /** One key per purpose (reference: security.md 4): a MAC made for one never serves another. */
@@ -29,7 +31,9 @@ function hkdf(info: string) {
 }
 
 async function derive(secret: string, purpose: MacPurpose): Promise<MacKey> {
-  const bytes = utf8(secret);
+  const bytes = readServerSecret(secret);
+  // HKDF takes an empty key, too, and whoever knows that could make every MAC at home.
+  if (typeof bytes === "string") throw new ConfigError(`secret-${bytes}`);
   const root = await crypto.subtle.importKey("raw", bytes, "HKDF", false, ["deriveBits", "deriveKey"]);
   const kidBits = new Uint8Array(await crypto.subtle.deriveBits(hkdf("kid"), root, 32));
   const key = await crypto.subtle.deriveKey(hkdf(purpose), root, { name: "HMAC", hash: "SHA-256", length: 256 }, false, ["sign", "verify"]);

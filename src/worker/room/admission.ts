@@ -11,6 +11,8 @@ import { toBase64url } from "../../protocol/statement-encoding.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
+import { Defect } from "../failure-code.ts";
+import type { FailurePlace, FailureReport } from "../failures.ts";
 import type { ReadyLink } from "./attachments.ts";
 import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
 import { budgetReached, mayStream } from "./budget.ts";
@@ -41,6 +43,7 @@ export interface AdmissionOptions {
   readonly wakeBy: (atMs: number) => void;
   /** The link that this instance wakes with. */
   readonly link: ReadyLink | null;
+  readonly report: FailureReport;
 }
 
 /** @returns the leg that a change of the link broke, or null: it broke none */
@@ -76,7 +79,10 @@ export class Admission implements AdmissionForRelay {
     this.storage = new RoomStorage(options.ctx.storage);
     this.outbox = new Outbox({ ...options, storage: this.storage, wrote: (rows) => this.meter.rows(rows) });
     this.trail = new AuditTrail({ ...options, storage: this.storage, outbox: this.outbox, send: (message) => this.relay.send(message) });
-    this.notices = new Notices(options.ctx, options.env, this.storage, () => this.meter.count("calls"));
+    this.notices = new Notices(options.ctx, options.env, this.storage, {
+      called: () => this.meter.count("calls"),
+      report: options.report,
+    });
     this.keyLog = new KeyLogCopy(this);
     this.hops = new Hops(this);
     if (options.link !== null) this.#link = { up: true, report: options.link.attachment.report };
@@ -97,7 +103,7 @@ export class Admission implements AdmissionForRelay {
   }
 
   get relay(): RelayForAdmission {
-    if (this.#relay === null) throw new Error("room is not wired");
+    if (this.#relay === null) throw new Defect("room-not-wired");
     return this.#relay;
   }
 
@@ -218,28 +224,29 @@ export class Admission implements AdmissionForRelay {
 
   answered(result: LinkResult): void {
     const message = this.storage.owed().find((each) => each.id === result.id);
-    if (message !== undefined) settle(this, message, result).catch(() => undefined);
+    if (message !== undefined) this.background("connector-message", settle(this, message, result));
   }
 
   received(message: ToRoom): void {
     if (message.type === "cut-done") {
       // What fails on the way is said again at the next link.
-      cutDone(this, { ...message, tookMs: null }).catch(() => undefined);
+      this.background("connector-message", cutDone(this, { ...message, tookMs: null }));
     } else if (message.type === "probed") {
       this.hops.answered(message);
     } else if (message.type === "drift") {
       takeDrift(this, { atMs: message.atMs, differences: message.differences });
     } else if (message.type === "log") {
-      void this.keyLog.take(message.lines);
+      this.background("connector-message", this.keyLog.take(message.lines));
     } else if (message.type === "alarm") {
       this.keyLog.alarmAtMachine(message);
     } else if (message.type === "alarm-over") {
       this.keyLog.alarmOver();
     } else if (message.type === "rotated") {
       // Entries are taken up in order behind one another: this word may not overtake the entry that it is about.
-      void this.keyLog.settled().then(() => {
+      const acknowledged = this.keyLog.settled().then(() => {
         if (this.storage.meta()?.previousKey?.seq === message.seq) this.keyAcknowledged();
       });
+      this.background("connector-message", acknowledged);
     } else if (message.type === "audit-anchor") {
       this.trail.anchored(message.head);
     } else if (message.type === "device") {
@@ -253,11 +260,16 @@ export class Admission implements AdmissionForRelay {
     }
   }
 
+  /** What nobody waits for; a failure of it has its line all the same. */
+  background(place: FailurePlace, work: Promise<unknown>): void {
+    work.catch((error: unknown) => this.options.report(place, error));
+  }
+
   // --- shared by the door and the owner's side --------------------------------------------------------------------------------
 
   mustMeta(): RoomMeta {
     const meta = this.storage.meta();
-    if (meta === null) throw new Error("room is not set up");
+    if (meta === null) throw new Defect("room-not-set-up");
     return meta;
   }
 
@@ -319,9 +331,8 @@ export class Admission implements AdmissionForRelay {
 
   /** A person lost its place by another way than a call; what it had ends once the transaction that says so is over. */
   personGone(row: PersonRow): void {
-    void Promise.resolve()
-      .then(() => this.#farewell(row))
-      .catch(() => undefined);
+    const gone = Promise.resolve().then(() => this.#farewell(row));
+    this.background("member-gone", gone);
   }
 
   /** Commits a cut: grant revoked, sessions gone, frames dropped from here on. @returns its entry in the audit chain */

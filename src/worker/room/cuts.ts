@@ -87,7 +87,7 @@ export function endUnanswered(admission: Admission, nowMs: number): number | nul
       admission.tellInbox();
     } else if (receipt.againAtMs !== undefined) {
       if (receipt.againAtMs > nowMs) later(receipt.againAtMs);
-      else void deliver(admission, message);
+      else admission.background("owed", deliver(admission, message));
     }
   }
   return next;

@@ -36,6 +36,6 @@ function lapse(admission: Admission, row: DeviceRow, nowMs: number): void {
   });
   changeNotice(admission, row.grant, { state: "lapsed" });
   admission.relay.endDevice(row.id, CLOSE_CUT, "never activated");
-  void deliver(admission, message);
+  admission.background("owed", deliver(admission, message));
   admission.tellInbox();
 }

@@ -17,6 +17,7 @@ import { LINK_QUIET_MS, LINK_SILENCE_MS, MAX_CONTROL_CHARS } from "../../protoco
 import { toRoomSchema } from "../../protocol/link-messages.ts";
 import type { LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
+import { Defect } from "../failure-code.ts";
 import { LinkHandshake } from "./link-handshake.ts";
 import type { Hello } from "./link-handshake.ts";
 import { LinkQuestions } from "./link-questions.ts";
@@ -239,11 +240,11 @@ export class LinkLeg {
   /** Ascending, never twice on one link: each instance of the room takes blocks of ids, noted on the link's socket (PROTOCOL.md FR4). */
   nextStreamId(): number {
     const link = this.#current;
-    if (link === null) throw new Error("no link");
+    if (link === null) throw new Defect("no-link");
     if (this.#block === null || this.#nextInBlock === IDS_PER_BLOCK) {
       if (link.attachment.nextBlock > MAX_BLOCK) {
         this.end(CLOSE_GATEWAY_GONE, "stream ids used up");
-        throw new Error("stream ids used up");
+        throw new Defect("stream-ids-used-up");
       }
       this.#block = link.attachment.nextBlock;
       // Stream id 0 does not exist.

@@ -3,21 +3,27 @@ import type { PersonAction } from "../../core/person-roles.ts";
 import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";
+import type { FailureReport } from "../failures.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import { accountsThatMay } from "./standing.ts";
 import type { RoomStorage } from "./storage.ts";
 
 type InboxStub = ReturnType<Env["INBOX"]["getByName"]>;
 
+export interface NoticesOptions {
+  /** Counts a call of an inbox. */
+  readonly called: () => void;
+  readonly report: FailureReport;
+}
+
 export class Notices {
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
   readonly #storage: RoomStorage;
-  readonly #called: () => void;
+  readonly #options: NoticesOptions;
 
-  /** @param called counts a call of the inbox */
-  constructor(ctx: DurableObjectState, env: Env, storage: RoomStorage, called: () => void) {
-    this.#called = called;
+  constructor(ctx: DurableObjectState, env: Env, storage: RoomStorage, options: NoticesOptions) {
+    this.#options = options;
     this.#ctx = ctx;
     this.#env = env;
     this.#storage = storage;
@@ -51,11 +57,12 @@ export class Notices {
 
   /** An inbox is a convenience of its account: its failure never breaks the room. */
   async inboxOf(account: string, work: (inbox: InboxStub) => Promise<unknown>): Promise<void> {
-    this.#called();
+    this.#options.called();
     try {
       await work(this.#env.INBOX.getByName(account));
-    } catch {
+    } catch (error) {
       // Shown again by the next list.
+      this.#options.report("inbox", error);
     }
   }
 }

@@ -2,6 +2,7 @@
 import type { OutboxEvent } from "../db/room-writes.ts";
 import { writeOutboxEvent } from "../db/room-writes.ts";
 import type { Env } from "../env.ts";
+import type { FailureReport } from "../failures.ts";
 import type { RoomStorage } from "./storage.ts";
 
 export interface OutboxOptions {
@@ -11,6 +12,7 @@ export interface OutboxOptions {
   readonly wakeBy: (atMs: number) => void;
   /** So many rows were written in D1. */
   readonly wrote: (rows: number) => void;
+  readonly report: FailureReport;
 }
 
 const OUTBOX_BATCH = 50;
@@ -32,7 +34,7 @@ export class Outbox {
 
   /** Drains in order; stops at the first failure. @returns when to try again, or null when all is written */
   async drain(): Promise<number | null> {
-    const { storage, env, now, wrote } = this.#options;
+    const { storage, env, now, wrote, report } = this.#options;
     for (;;) {
       const batch = storage.outbox(OUTBOX_BATCH);
       if (batch.length === 0) {
@@ -42,7 +44,8 @@ export class Outbox {
       for (const { seq, event } of batch) {
         try {
           wrote(await writeOutboxEvent(env.DB, seq, event));
-        } catch {
+        } catch (error) {
+          report("outbox", error);
           this.#failures += 1;
           return now() + Math.min(OUTBOX_RETRY_MAX_MS, OUTBOX_RETRY_MS * 2 ** this.#failures);
         }

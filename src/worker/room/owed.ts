@@ -16,7 +16,7 @@ export async function deliver(admission: Admission, message: Owed): Promise<Link
   // On a link that has not acknowledged yet nothing of what is owed has been sent: what it rests on goes first.
   for (const earlier of admission.storage.owed()) {
     if (earlier.id === message.id) break;
-    if (restsOn(message, earlier)) void deliver(admission, earlier);
+    if (restsOn(message, earlier)) admission.background("owed", deliver(admission, earlier));
   }
   return send(admission, message);
 }
@@ -31,7 +31,7 @@ async function send(admission: Admission, message: Owed): Promise<LinkResult | n
 /** Everything that is owed, in the order in which it was decided; what came too late meanwhile is over first. */
 export function deliverAll(admission: Admission): void {
   endOverdue(admission, admission.options.now());
-  for (const message of admission.storage.owed()) void send(admission, message);
+  for (const message of admission.storage.owed()) admission.background("owed", send(admission, message));
 }
 
 /** Settles what was owed with the connector's answer. Twice is as good as once. */
@@ -56,7 +56,8 @@ export function endOverdue(admission: Admission, nowMs: number): number | null {
   for (const message of admission.storage.owed()) {
     if (message.type !== "grant") continue;
     const applyByMs = readGrant(message.signed.statement)?.body.applyByMs ?? 0;
-    if (applyByMs <= nowMs) void grantSettled(admission, message, { type: "result", id: message.id, ok: false, refusal: "too-late" });
+    if (applyByMs <= nowMs)
+      admission.background("owed", grantSettled(admission, message, { type: "result", id: message.id, ok: false, refusal: "too-late" }));
     else next = next === null ? applyByMs : Math.min(next, applyByMs);
   }
   return next;

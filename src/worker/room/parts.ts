@@ -105,6 +105,9 @@ export const REFUSED_HEADER = "x-gatehouse-refused";
 /** What it says when the day's budget is the reason; else `1`. */
 export const REFUSED_BY_BUDGET = "budget";
 
+/** On an answer of the room that failed itself; ends in the Worker, whose line says so. */
+export const FAILED_HEADER = "x-gatehouse-failed";
+
 /** On an answer for the edge cache: what names the build (`edgeBuild` of core), and the content-encoding that the body has; both end in the Worker. */
 export const EDGE_BUILD_HEADER = "x-gatehouse-build";
 export const EDGE_ENCODING_HEADER = "x-gatehouse-encoding";

@@ -3,7 +3,7 @@ import { decodeClose, legOf } from "../../core/close-code.ts";
 import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { dayEndsMs } from "../../core/usage.ts";
 import type { Frame } from "../../protocol/frame.ts";
-import { REFUSED_BY_BUDGET, REFUSED_HEADER } from "./parts.ts";
+import { FAILED_HEADER, REFUSED_BY_BUDGET, REFUSED_HEADER } from "./parts.ts";
 
 /** The door explains these and goes on by itself; with any other it would lead back to the same answer again and again. */
 const DOOR_HELPS = [401, 403, 502, 503];
@@ -15,6 +15,13 @@ export function refusal(status: number, text: string, retry: boolean | number = 
   if (DOOR_HELPS.includes(status)) headers.set(REFUSED_HEADER, "1");
   if (retry !== false) headers.set("retry-after", String(retry === true ? 5 : retry));
   return new Response(text, { status, headers });
+}
+
+/** The room itself failed in the middle of a request. Marked, so that its line is none of the gateway's own 500. */
+export function failed(): Response {
+  const answer = refusal(500, "Something went wrong on our side.\n");
+  answer.headers.set(FAILED_HEADER, "1");
+  return answer;
 }
 
 /** The day's budget is used up. A page of its own says so: the door would lead back here, as this device is allowed. */

@@ -11,7 +11,10 @@ import type { Budget, Usage } from "../../protocol/usage.ts";
 import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
 import type { Env } from "../env.ts";
+import { failureReport } from "../failures.ts";
+import type { FailureReport } from "../failures.ts";
 import { AlarmClock } from "./alarm-clock.ts";
+import { runAlarm } from "./alarm-parts.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeFailed, closeQuietly, readyLinkOf } from "./attachments.ts";
 import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
@@ -29,7 +32,7 @@ import { acceptInvitation, holdInvitation, invite, lookAtInvitation } from "./in
 import { endRequest } from "./pairing-requests.ts";
 import { confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
 import { openingFor, requestFor, snapshotFor } from "./views.ts";
-import { refusal } from "./refusals.ts";
+import { failed, refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
 import type { Decided, HopStep, OwnerChange, RoomHops, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
 import { byWhom, whoIs } from "./standing.ts";
@@ -42,7 +45,6 @@ import { CLOSE_INTERNAL } from "../../protocol/close-codes.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
-const SWEEP_AGAIN_MS = 60_000;
 /** Lines of a key log in one answer: each is at most 40 KiB, an RPC answer at most 32 MiB. */
 const KEY_LOG_PAGE = 200;
 /** Lines of the audit chain in one answer: each is a few hundred bytes. */
@@ -54,39 +56,48 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   readonly #door: Door;
   readonly #sessions: DoorSessions;
   readonly #clock: AlarmClock;
+  readonly #report: FailureReport;
+  readonly #draw: () => number;
   /** Nothing is stored any more; what still arrives is answered as at a room that never was. */
   #isRemoved = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const config = readConfig(env);
-    const now = (): number => Date.now();
-    const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes));
-    this.#clock = new AlarmClock({
-      getAlarm: () => ctx.storage.getAlarm(),
-      setAlarm: (atMs) => {
-        this.#admission.meter.rows(1);
-        return ctx.storage.setAlarm(atMs);
-      },
-    });
-    const wakeBy = (atMs: number): void => this.#clock.wakeBy(atMs);
-    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ROOM_PING, ROOM_PONG));
-    void ctx.blockConcurrencyWhile(() => this.#clock.learn());
-    const link = readyLinkOf(ctx);
-    this.#admission = new Admission({ ctx, env, config, now, random, wakeBy, link });
-    this.#relay = new Relay({
-      ctx,
-      link,
-      admission: this.#admission,
-      now,
-      random,
-      wakeBy,
-      approveOrigin: config.approveOrigin,
-      rpId: config.rpId,
-    });
-    this.#admission.attach(this.#relay, (row) => farewell(this.#admission, row));
-    this.#door = new Door(this.#admission);
-    this.#sessions = new DoorSessions(this.#admission);
+    this.#report = failureReport(env, () => this.#admission.storage.meta()?.gateway ?? null);
+    try {
+      const config = readConfig(env);
+      const now = (): number => Date.now();
+      const random = (bytes: number): Uint8Array => crypto.getRandomValues(new Uint8Array(bytes));
+      this.#draw = () => (random(1)[0] ?? 0) / 256;
+      this.#clock = new AlarmClock({
+        getAlarm: () => ctx.storage.getAlarm(),
+        setAlarm: (atMs) => {
+          this.#admission.meter.rows(1);
+          return ctx.storage.setAlarm(atMs).catch((error: unknown) => this.#report("alarm-clock", error));
+        },
+      });
+      const wakeBy = (atMs: number): void => this.#clock.wakeBy(atMs);
+      ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ROOM_PING, ROOM_PONG));
+      ctx.blockConcurrencyWhile(() => this.#clock.learn()).catch((error: unknown) => this.#report("alarm-clock", error));
+      const link = readyLinkOf(ctx);
+      this.#admission = new Admission({ ctx, env, config, now, random, wakeBy, link, report: this.#report });
+      this.#relay = new Relay({
+        ctx,
+        link,
+        admission: this.#admission,
+        now,
+        random,
+        wakeBy,
+        approveOrigin: config.approveOrigin,
+        rpId: config.rpId,
+      });
+      this.#admission.attach(this.#relay, (row) => farewell(this.#admission, row));
+      this.#door = new Door(this.#admission);
+      this.#sessions = new DoorSessions(this.#admission);
+    } catch (error) {
+      this.#report("room-start", error);
+      throw error;
+    }
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -110,8 +121,9 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         default:
           return refusal(404, "Not found.\n");
       }
-    } catch {
-      return refusal(500, "Something went wrong on our side.\n");
+    } catch (error) {
+      this.#report("room-request", error);
+      return failed();
     }
   }
 
@@ -119,7 +131,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     if (this.#isRemoved) return closeQuietly(ws, 4403, "this gateway was removed");
     try {
       if (this.#relay.fastMessage(ws, data)) return this.#admission.meter.relayed(typeof data === "string" ? data.length : data.byteLength);
-    } catch {
+    } catch (error) {
+      this.#report("room-message", error);
       return closeFailed(ws);
     }
     return this.#slowMessage(ws, data);
@@ -133,7 +146,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
       else if (attachment.kind === "wait") await this.#door.message(ws, attachment, data);
       else this.#relay.strayMessage(ws, data);
-    } catch {
+    } catch (error) {
+      this.#report("room-message", error);
       closeFailed(ws);
     }
   }
@@ -146,42 +160,43 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     this.#gone(ws, 1006, "");
   }
 
-  /** At least once, possibly late: what is over is told by its own time, and one part that fails never keeps the others from theirs. */
+  /** At least once, possibly late: what is over is told by its own time. */
   override async alarm(): Promise<void> {
     this.#clock.rang();
     if (this.#isRemoved) return;
     const nowMs = Date.now();
     this.#admission.meter.count("alarms");
-    const parts = [
-      () => this.#relay.endExpired(nowMs),
-      () => this.#relay.endStragglers(nowMs),
-      () => this.#door.endSilent(nowMs),
-      () => sweep(this.#admission, nowMs),
-      () => endUnanswered(this.#admission, nowMs),
-      () => endOverdue(this.#admission, nowMs),
-      () => this.#admission.trail.carry(nowMs),
-      () => this.#admission.outbox.drain(),
-    ];
-    for (const part of parts) {
-      try {
-        const next = await part();
-        if (next !== null) this.#clock.wakeBy(next);
-      } catch {
-        this.#clock.wakeBy(nowMs + SWEEP_AGAIN_MS);
-      }
-    }
-    if (this.#admission.storage.meta() !== null) this.#admission.meter.settle();
+    await runAlarm(
+      {
+        "alarm-streams": () => this.#relay.endExpired(nowMs),
+        "alarm-stragglers": () => this.#relay.endStragglers(nowMs),
+        "alarm-door": () => this.#door.endSilent(nowMs),
+        "alarm-expiry": () => sweep(this.#admission, nowMs),
+        "alarm-cuts": () => endUnanswered(this.#admission, nowMs),
+        "alarm-owed": () => endOverdue(this.#admission, nowMs),
+        "alarm-audit": () => this.#admission.trail.carry(nowMs),
+        "alarm-outbox": () => this.#admission.outbox.drain(),
+        "alarm-count": () => {
+          if (this.#admission.storage.meta() !== null) this.#admission.meter.settle();
+          return null;
+        },
+      },
+      nowMs,
+      { storage: this.#admission.storage, report: this.#report, wakeBy: (atMs) => this.#clock.wakeBy(atMs), draw: this.#draw },
+    );
   }
 
   // --- RPC: every call names the account; whoever may not do it here gets `not-found` ----------------------------------------
 
   setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>> {
-    if (this.#isRemoved) return Promise.resolve(NOT_FOUND);
-    const meta = this.#admission.storage.meta();
-    if (meta !== null && (meta.gateway !== input.gateway || meta.account !== input.account)) return Promise.resolve(NOT_FOUND);
-    const fresh = { key: null, generation: 0, acknowledged: 0, connectorVersion: null, lastSeenMs: null };
-    this.#admission.storage.setMeta({ ...fresh, ...meta, ...input });
-    return done();
+    return this.#called(() => {
+      if (this.#isRemoved) return NOT_FOUND;
+      const meta = this.#admission.storage.meta();
+      if (meta !== null && (meta.gateway !== input.gateway || meta.account !== input.account)) return NOT_FOUND;
+      const fresh = { key: null, generation: 0, acknowledged: 0, connectorVersion: null, lastSeenMs: null };
+      this.#admission.storage.setMeta({ ...fresh, ...meta, ...input });
+      return done();
+    });
   }
 
   enrol(input: {
@@ -419,18 +434,31 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   /** Does what the account may do here; for everybody else, and for everything else, this room was never made (PROTOCOL.md PE1). */
   async #for<T>(account: string, action: PersonAction, work: (who: Who) => Promise<RoomResult<T>>): Promise<RoomResult<T>> {
-    if (this.#isRemoved) return NOT_FOUND;
-    const who = whoIs(this.#admission.storage, account);
-    if (who === null || !mayDo(who.role, action)) return NOT_FOUND;
-    this.#admission.meter.count("calls");
-    return work(who);
+    return this.#called(async () => {
+      const who = this.#isRemoved ? null : whoIs(this.#admission.storage, account);
+      if (who === null || !mayDo(who.role, action)) return NOT_FOUND;
+      this.#admission.meter.count("calls");
+      return work(who);
+    });
   }
 
   /** For whoever shows what only the holder of an invitation's code knows. */
   async #forInvited<T>(work: () => RoomResult<T>): Promise<RoomResult<T>> {
-    if (this.#isRemoved || this.#admission.storage.meta() === null) return NOT_FOUND;
-    this.#admission.meter.count("calls");
-    return Promise.resolve(work());
+    return this.#called(() => {
+      if (this.#isRemoved || this.#admission.storage.meta() === null) return NOT_FOUND;
+      this.#admission.meter.count("calls");
+      return work();
+    });
+  }
+
+  /** What this room threw reaches the caller without its code: the line that has it is written here. */
+  async #called<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#report("room-call", error);
+      throw error;
+    }
   }
 
   #gone(ws: WebSocket, code: number, reason: string): void {
@@ -443,7 +471,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         closeQuietly(ws);
         if (attachment?.kind === "wait") this.#door.closed(attachment);
       }
-    } catch {
+    } catch (error) {
+      this.#report("room-close", error);
       closeFailed(ws);
     }
   }

@@ -121,6 +121,16 @@ export class RoomStorage {
     this.put("meta", "asks", { made });
   }
 
+  /** How often in a row each part of the alarm has failed. */
+  get alarmFailures(): Readonly<Record<string, number>> {
+    return this.get<Record<string, number>>("meta", "alarm-failures") ?? {};
+  }
+
+  set alarmFailures(failures: Readonly<Record<string, number>>) {
+    if (Object.keys(failures).length === 0) this.delete("meta", "alarm-failures");
+    else this.put("meta", "alarm-failures", failures);
+  }
+
   /** Also those that are about to go: whom the room trusts is owners.ts's to say. */
   ownerKeys(): PinnedKey[] {
     return this.all<PinnedKey>("owner_keys");

@@ -4,6 +4,7 @@ import { auditOf } from "../db/account-queries.ts";
 import { gatewaysJoined, gatewaysOf } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
+import { workerFailures } from "../failures.ts";
 import { ApiError } from "../respond.ts";
 import { route } from "./checked-route.ts";
 
@@ -24,7 +25,10 @@ async function gatewaysSeen(env: Env, account: string): Promise<GatewayRow[]> {
     rows.map((row) =>
       env.ROOM.getByName(row.id)
         .standing({ account })
-        .catch(() => null),
+        .catch((error: unknown) => {
+          workerFailures(env)("room-view", error);
+          return null;
+        }),
     ),
   );
   return rows.filter((_row, at) => seen[at]?.ok === true);

@@ -13,6 +13,7 @@ import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
 import type { Config } from "../config.ts";
 import type { Env } from "../env.ts";
+import { failureCode, isDatabaseError } from "../failure-code.ts";
 import { noteOf } from "../request-note.ts";
 import { ApiError, errorResponse } from "../respond.ts";
 
@@ -88,11 +89,6 @@ export function strangerKey(request: Request): string {
   return addressGroup(request.headers.get("cf-connecting-ip") ?? "local");
 }
 
-function isDatabaseError(error: unknown): boolean {
-  for (let each = error; each instanceof Error; each = each.cause) if (/D1_|D1 |no such table|database/i.test(each.message)) return true;
-  return false;
-}
-
 /** Tries cost their address's budget, those of the wrong shape nothing at all. */
 function ofToken(env: Env, request: Request, shown: string): Promise<AccountSession | null> {
   return apiTokenAccount(env, shown, async () => {
@@ -138,7 +134,7 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
       return errorResponse(error.code, error.extra);
     }
     note.decision = isDatabaseError(error) ? "unavailable" : "internal";
-    note.kind = error instanceof Error ? error.name : "unknown";
+    note.code = failureCode(error);
     return errorResponse(note.decision === "unavailable" ? "unavailable" : "internal");
   }
 }

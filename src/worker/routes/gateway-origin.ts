@@ -14,7 +14,7 @@ import { doorHeaders } from "../page-headers.ts";
 import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
 import { strangerKey } from "./checked-route.ts";
-import { INTERNAL_HEADER_PREFIX, REFUSED_BY_BUDGET, REFUSED_HEADER } from "../room/parts.ts";
+import { FAILED_HEADER, INTERNAL_HEADER_PREFIX, REFUSED_BY_BUDGET, REFUSED_HEADER } from "../room/parts.ts";
 
 const ASSETS: Readonly<Record<string, string>> = {
   "door.js": "/door/door.js",
@@ -123,7 +123,7 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   if (url.pathname === "/.gatehouse" || url.pathname.startsWith(DOOR_PREFIX)) {
     note.route = `gateway ${doorRoute(url.pathname)}`;
     const answer = await handleDoor(request, env, label, origin, url);
-    return decided(answer.status < 400 ? "door" : `door-${answer.status}`, answer);
+    return decided(hasFailed(answer) ? ROOM_FAILED : answer.status < 400 ? "door" : `door-${answer.status}`, toVisitor(answer));
   }
   const cookie = await openSessionCookie(env, request, label, Date.now());
   if (cookie === null) {
@@ -134,7 +134,6 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   if (((isUpgrade || !isSafe) && request.headers.get("origin") !== origin) || isEmbeddedElsewhere(request))
     return decided("wrong-origin", plain(403, "This request came from another site.\n"));
   const stream = { kind: "stream", session: cookie.session };
-  const ofRoom = (answer: Response): string => (answer.headers.has(REFUSED_HEADER) ? `refused-${answer.status}` : "relayed");
   if (isUpgrade) {
     const answer = await toRoom(request, env, label, stream);
     return decided(ofRoom(answer), toVisitor(answer));
@@ -169,11 +168,25 @@ function doorRoute(pathname: string): string {
   return DOOR_PREFIX + (DOOR_ROUTES.includes(path) ? path : "*");
 }
 
-/** Our own mark ends here. */
+/** What the log says of a room that failed itself. */
+const ROOM_FAILED = "room-failed";
+
+function hasFailed(answer: Response): boolean {
+  return answer.headers.has(FAILED_HEADER);
+}
+
+/** What became of a visitor's request, for its line. */
+function ofRoom(answer: Response): string {
+  if (hasFailed(answer)) return ROOM_FAILED;
+  return answer.headers.has(REFUSED_HEADER) ? `refused-${answer.status}` : "relayed";
+}
+
+/** Our own marks end here. */
 function toVisitor(answer: Response): Response {
-  if (!answer.headers.has(REFUSED_HEADER)) return answer;
+  if (!answer.headers.has(REFUSED_HEADER) && !hasFailed(answer)) return answer;
   const headers = new Headers(answer.headers);
   headers.delete(REFUSED_HEADER);
+  headers.delete(FAILED_HEADER);
   return new Response(answer.body, { status: answer.status, headers });
 }
 

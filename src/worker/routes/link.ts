@@ -4,6 +4,7 @@ import { isGatewayId } from "../auth/gateway-id.ts";
 import type { Env } from "../env.ts";
 import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
+import { FAILED_HEADER } from "../room/parts.ts";
 
 /** @returns 101 and the room's challenge, or one constant 404 for anything that is not a connector's upgrade for a gateway id of ours */
 export async function handleLink(request: Request, env: Env, gateway: string): Promise<Response> {
@@ -16,5 +17,8 @@ export async function handleLink(request: Request, env: Env, gateway: string): P
   noteOf(request).gateway = gateway;
   const headers = new Headers({ upgrade: "websocket", "x-gatehouse-kind": "link" });
   headers.set("x-gatehouse-client-ip", visitorAddress(request.headers.get("cf-connecting-ip")));
-  return env.ROOM.getByName(gateway).fetch(new Request(request.url, { headers }));
+  const answer = await env.ROOM.getByName(gateway).fetch(new Request(request.url, { headers }));
+  if (!answer.headers.has(FAILED_HEADER)) return answer;
+  noteOf(request).decision = "room-failed";
+  return errorResponse("internal");
 }

@@ -16,6 +16,7 @@ import type { OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import { deletePasskey, passkeysOf } from "../db/account-queries.ts";
 import { keepRecoveryKey, ownRecoveryKey } from "../auth/recovery-key-seal.ts";
 import { gatewaysOf } from "../db/gateway-queries.ts";
+import { workerFailures } from "../failures.ts";
 import { ApiError } from "../respond.ts";
 import type { OwnerChange, RoomResult } from "../room/room-rpc.ts";
 import { auditAccount } from "./auth.ts";
@@ -67,7 +68,10 @@ export const ownerRoutes = [
           // One room that does not answer hides nothing of the others.
           const owners = await env.ROOM.getByName(id)
             .owners({ account })
-            .catch(() => null);
+            .catch((error: unknown) => {
+              workerFailures(env)("room-view", error);
+              return null;
+            });
           return { gateway: id, name, ...(owners?.ok === true ? owners.value : { keys: null, recovery: null }) };
         }),
       );

@@ -4,6 +4,7 @@ import type { Config } from "../config.ts";
 import { insertGateway } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
+import { workerFailures } from "../failures.ts";
 import { mintGatewayId } from "../auth/gateway-id.ts";
 import type { RoomSnapshot } from "../room/room-rpc.ts";
 
@@ -33,8 +34,9 @@ export async function viewGateway(
   try {
     const result = await env.ROOM.getByName(row.id).snapshot({ account });
     if (result.ok) snapshot = result.value;
-  } catch {
+  } catch (error) {
     // Shown as `no-link` below.
+    workerFailures(env)("room-view", error);
   }
   if (snapshot === null && row.accountId !== account) return null;
   const devices = snapshot?.devices ?? [];
