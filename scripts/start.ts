@@ -9,6 +9,8 @@ import { root, start } from "./children.ts";
 import type { Child } from "./children.ts";
 import { freePort, isListening, startControlPlane } from "./control-plane.ts";
 import { installOpenclaw, runOpenclaw } from "./real-openclaw.ts";
+import { SettingsPrompt } from "./settings-prompt.ts";
+import type { SettingsEvent } from "./settings-prompt.ts";
 
 const HELP = `npm start -- [options]
 
@@ -84,20 +86,22 @@ function startConnector(input: { state: string; appOrigin: string; gateway: Gate
     appOrigin,
     ...(gateway.isOurs || yes ? ["--yes"] : []),
   ];
+  const prompt = new SettingsPrompt(path.join(state, "connector"));
+  stops.push(() => Promise.resolve(prompt.stop()));
   const env = { ...process.env, OPENCLAW_URL: gateway.url, ...(gateway.token === null ? {} : { OPENCLAW_GATEWAY_TOKEN: gateway.token }) };
   return start({
     args,
     env,
     onLine: (line) => {
       if (!line.startsWith("{")) return say(line);
-      const event = JSON.parse(line) as {
-        event: string;
+      const event = JSON.parse(line) as SettingsEvent & {
         url?: string;
         words?: string;
         origin?: string;
         error?: string;
         report?: { state: string; reason?: string; version?: string };
       };
+      prompt.take(event);
       if (event.event === "claim-link") say(`Claim this gateway: ${event.url ?? ""}`);
       else if (event.event === "check-words") say(`Check words: ${event.words ?? ""} (the page shows the same)`);
       else if (event.event === "enrolled") say(`Claimed. The gateway's address: ${event.origin ?? ""}`);

@@ -4,6 +4,8 @@ import { account } from "./account.ts";
 import { decide, ownerHere } from "./decide.ts";
 import { invitePerson } from "./invite.ts";
 import { join } from "./join.ts";
+import { applySettings } from "./local-acts.ts";
+import { LOCAL_ACT_TEXTS } from "./local-act-texts.ts";
 import { PERSON_TEXTS } from "./person-texts.ts";
 import { leave, person } from "./person.ts";
 import { button, call, h, inWords, view } from "./page.ts";
@@ -37,6 +39,8 @@ async function main(): Promise<void> {
       return person(await signIn(PERSON_TEXTS.whyPerson), query.get("gateway") ?? "", query.get("person") ?? "", backTo(query));
     case "/leave":
       return leave(await signIn(PERSON_TEXTS.whyLeave), query.get("gateway") ?? "", backTo(query));
+    case "/apply-settings":
+      return applySettings(await signIn(LOCAL_ACT_TEXTS.whySettings), query.get("gateway") ?? "", backTo(query));
     case "/account":
       return account(await signIn(TEXTS.whyAccount));
     default: {

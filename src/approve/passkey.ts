@@ -4,6 +4,7 @@ import { verifyAssertion } from "../core/assertion.ts";
 import { listChallenge, statementHash } from "../core/trust/statement-list.ts";
 import {
   GRANT_KEYS,
+  LOCAL_ACT_KEYS,
   OWNER_KEY_KEYS,
   OWNER_REMOVE_KEYS,
   RECOVERY_KEY_KEYS,
@@ -129,6 +130,8 @@ function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
       return encodeBody({ ...act.body }, OWNER_REMOVE_KEYS);
     case "recovery-key":
       return encodeBody({ ...act.body }, RECOVERY_KEY_KEYS);
+    case "local-act":
+      return encodeBody({ ...act.body }, LOCAL_ACT_KEYS);
   }
 }
 

@@ -17,6 +17,7 @@ export const STATE_TEXTS: Readonly<Record<GatewayState, string>> = {
   offline: "Its machine is on, but OpenClaw is not running there.",
   starting: "It is starting, usually a few seconds.",
   restarting: "It is restarting, usually under a minute.",
+  "needs-settings": "It waits until its owner applies OpenClaw's settings: the dashboard shows them.",
   unsafe: "It is closed for safety: the dashboard says why.",
   online: "",
 };

@@ -1,5 +1,12 @@
 /** What a passkey is about to sign, in words made from the very statement (PROTOCOL.md PG3). */
-import type { GrantStatement, OwnerKeyStatement, OwnerRemoveStatement, RecoveryKeyStatement } from "../protocol/statements.ts";
+import type {
+  GrantStatement,
+  LocalActStatement,
+  OwnerKeyStatement,
+  OwnerRemoveStatement,
+  RecoveryKeyStatement,
+} from "../protocol/statements.ts";
+import { LOCAL_ACT_TEXTS } from "./local-act-texts.ts";
 import { roleWords } from "./person-texts.ts";
 import { ACCESS_TEXTS, TEXTS } from "./texts.ts";
 
@@ -19,7 +26,8 @@ export type Act =
       readonly body: OwnerRemoveStatement;
       readonly leaves: { readonly name: string | null; readonly gatewayName: string };
     }
-  | { readonly type: "recovery-key"; readonly body: RecoveryKeyStatement };
+  | { readonly type: "recovery-key"; readonly body: RecoveryKeyStatement }
+  | { readonly type: "local-act"; readonly body: LocalActStatement; readonly gatewayName: string; readonly lines: number };
 
 function moment(ms: number): string {
   return new Date(ms).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
@@ -50,5 +58,7 @@ export function actWords(act: Act): string {
       return TEXTS.signsOwnerRemove(act.passkeyName);
     case "recovery-key":
       return TEXTS.signsRecoveryKey;
+    case "local-act":
+      return LOCAL_ACT_TEXTS.signsSettings(act.gatewayName, act.lines);
   }
 }

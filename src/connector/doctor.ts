@@ -1,4 +1,5 @@
 /** `gatehouse doctor`: one check after another, each with its cure. */
+import { diffText } from "../core/trust/settings-diff.ts";
 import { MIN_OPENCLAW_VERSION } from "../protocol/version.ts";
 import { shownProxy } from "./outbound-proxy.ts";
 import { builtPageHash, fetchServed, judgePage, pageHash, servedVersion } from "./approval-page.ts";
@@ -29,7 +30,7 @@ const CURE: Readonly<Record<string, string>> = {
   "too-old": `update OpenClaw to ${MIN_OPENCLAW_VERSION} or newer: this one does not tell strangers from local users`,
   "way-in-refused": "this OpenClaw does not take the way in that Gatehouse uses. Update it, or set gateway.auth.mode to password",
   "settings-missing": "run `gatehouse run --yes` to apply the settings it needs",
-  "settings-refused": "run `gatehouse run --yes` to apply the settings it needs",
+  "settings-refused": "somebody answered no to the settings. Run `gatehouse run` to be asked again, or `gatehouse run --yes` to apply them",
   "stranger-admitted":
     "a stranger would be let in: gateway.auth.mode must be token or password, gateway.nodes.pairing.autoApproveLocal false; then remove devices that were paired silently (openclaw devices list)",
   "auth-mode": AUTH_MODE_CURE,
@@ -94,11 +95,14 @@ export async function doctor({ terminal, files, dialler }: Options): Promise<num
   check("lock", running.alarm === null, running.alarm === null ? `${running.head.seq + 1} entries, no alarm` : `alarm: ${running.alarm}. \`gatehouse access-list\` says why`); // prettier-ignore
   const report = running.openclaw;
   const isSafe = report.state === "online";
-  const cure = CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";
+  const { settings } = report;
+  const waits =
+    settings === undefined ? undefined : `apply them in the connector's terminal or on the gateway's page:\n${diffText(settings.lines)}`;
+  const cure = waits ?? CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";
   check("self-test", isSafe, isSafe ? `OpenClaw ${report.version ?? ""} does not let a remote stranger in` : `${report.state}: ${cure}`);
   await showHops(files.dir, terminal);
   if (failures === 0) return EXIT.done;
-  return report.state === "unsafe" ? EXIT.unsafe : EXIT.failed;
+  return report.state === "unsafe" || report.state === "needs-settings" ? EXIT.unsafe : EXIT.failed;
 }
 
 /** What the running connector measures now. One of an older version knows no hops: nothing is shown. */

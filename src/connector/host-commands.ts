@@ -1,4 +1,5 @@
 /** Commands for the person at the gateway's machine: how things stand, and whether a supervisor may count on it. */
+import { diffText } from "../core/trust/settings-diff.ts";
 import type { AuditHead } from "../protocol/audit.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import type { GatewayReport } from "../protocol/link-messages.ts";
@@ -40,10 +41,15 @@ export async function runningStatus(dir: string): Promise<RunningStatus | null> 
 function statusText(status: RunningStatus): string {
   const { openclaw } = status;
   const reason = openclaw.reason === undefined ? "" : ` (${openclaw.reason}; \`gatehouse doctor\` says how to mend it)`;
+  const needed =
+    openclaw.settings === undefined
+      ? []
+      : [`Settings   wait for a yes in its terminal or on the gateway's page:`, diffText(openclaw.settings.lines)];
   return [
     `Gateway    ${status.name}, ${status.origin}`,
     `Connection ${status.link === "up" ? "connected" : `not connected${status.linkProblem === null ? "" : `: ${status.linkProblem}`}`}`,
     `OpenClaw   ${openclaw.version === undefined ? "" : `${openclaw.version}, `}${openclaw.state}${reason}`,
+    ...needed,
     `Streams    ${status.streams}`,
     `Access     ${status.head.seq + 1} entries, head ${status.head.hash.slice(0, 12)}…`,
     ...(status.alarm === null ? [] : [`ALARM      ${status.alarm}: nobody new is admitted. \`gatehouse access-list\` says why`]),
@@ -53,7 +59,7 @@ function statusText(status: RunningStatus): string {
 
 /** @returns whether a supervisor may count on it: connected, and OpenClaw is served */
 function exitOfHealth({ link, openclaw }: RunningStatus): number {
-  if (openclaw.state === "unsafe") return EXIT.unsafe;
+  if (openclaw.state === "unsafe" || openclaw.state === "needs-settings") return EXIT.unsafe;
   return link === "up" && openclaw.state === "online" ? EXIT.done : EXIT.failed;
 }
 

@@ -10,6 +10,7 @@ import { GatewayAwayError } from "./openclaw/openclaw-port.ts";
 import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/settings.ts";
 import type { SettingChange } from "./openclaw/settings.ts";
 import type { Options } from "./options.ts";
+import { appliedSettings } from "./settings-terminal.ts";
 
 /** A small machine takes its time to restart OpenClaw when its trusted proxies change. */
 const RESTORE_WITHIN_MS = 45_000;
@@ -117,7 +118,7 @@ export async function uninstall(options: Options): Promise<number> {
     terminal.fail("running", "The connector is running. Stop it first, then run this again.");
     return EXIT.failed;
   }
-  const applied = (files.read("settings") ?? []).map(({ path: where, before, after }) => ({ path: where, before, after }));
+  const applied = appliedSettings(files);
   if (applied.length > 0) {
     const restored = await restore(applied);
     const text = restored.length === 0 ? "OpenClaw's settings were as before already." : `Put back:\n${settingsDiff(restored)}`;

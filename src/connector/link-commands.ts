@@ -10,6 +10,7 @@ import type { Cuts } from "./cuts.ts";
 import type { DriftWatch } from "./drift-watch.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
+import type { LocalActs } from "./local-acts.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import { ownerChangeOf } from "./owner-change.ts";
 import { OwnerTurns, isOwnerChange } from "./owner-turns.ts";
@@ -28,6 +29,7 @@ export interface CommandParts {
   readonly audit: AuditAnchor;
   readonly cuts: Cuts;
   readonly drift: DriftWatch;
+  readonly acts: LocalActs;
   readonly send: (message: ToRoom) => void;
   readonly welcomed: (message: Extract<ToConnector, { type: "welcome" }>) => void;
 }
@@ -98,6 +100,8 @@ export class LinkCommands {
         if (cut === null) return this.#result(message.id, { ok: false, refusal: "internal" });
         return this.#parts.send({ type: "result", id: message.id, ok: true, cut });
       }
+      case "local-act":
+        return this.#parts.acts.take(message);
       case "receipt-ack":
         return this.#parts.cuts.acked(message.cut);
       case "remove-entry": {

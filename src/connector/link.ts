@@ -35,6 +35,7 @@ import type { DialEnd } from "./link-dial.ts";
 import { LinkHops } from "./link-hops.ts";
 import { LinkKeyLog } from "./link-key-log.ts";
 import { LinkTraffic } from "./link-traffic.ts";
+import { LocalActs } from "./local-acts.ts";
 import type { Measured } from "./metrics.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { GatewayFile, StateFiles } from "./state-files.ts";
@@ -96,6 +97,7 @@ export class Link {
   #redial: NodeJS.Timeout | undefined;
   #proven: () => void = () => undefined;
   readonly hops: LinkHops;
+  readonly acts: LocalActs;
   readonly keyLog: LinkKeyLog;
   readonly #traffic = new LinkTraffic();
   /** As this link's room knows it. */
@@ -129,7 +131,8 @@ export class Link {
     this.#audit = new AuditAnchor({ files, gateway: log.state.gateway, now, send, onRewound: () => this.keyLog.raise("audit-rewound") });
     this.#cuts = new Cuts({ admitted, log, identity, gateway, now, send, endStreams: (device) => this.#streams.endDevice(device) });
     this.#drift = new DriftWatch({ admitted, gateway, now, send });
-    const parts = { audit: this.#audit, cuts: this.#cuts, drift: this.#drift, send };
+    this.acts = new LocalActs({ files, log, admitted, gateway, now, send });
+    const parts = { audit: this.#audit, cuts: this.#cuts, drift: this.#drift, acts: this.acts, send };
     this.#commands = new LinkCommands({ ...options, ...parts, welcomed: (message) => this.#welcomed(message) });
     this.hops = new LinkHops({
       gateway,
@@ -152,7 +155,7 @@ export class Link {
     options.gateway.onReport((report) => {
       this.#report();
       if (report.state === "online") void this.#gatewayBack();
-      else if (report.state === "unsafe") this.#streams.endUnserved();
+      else if (report.state === "unsafe" || report.state === "needs-settings") this.#streams.endUnserved();
     });
   }
 

@@ -3,6 +3,7 @@ import { chmodSync, rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import * as z from "zod";
+import { hashSchema } from "../protocol/statements.ts";
 import { hostActionSchema } from "./host-actions.ts";
 import type { HostAction, HostAnswer } from "./host-actions.ts";
 
@@ -11,6 +12,7 @@ const askSchema = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("hops") }),
   z.object({ ask: z.literal("cut"), device: z.string().max(64) }),
   z.object({ ask: z.literal("host"), action: hostActionSchema }),
+  z.object({ ask: z.literal("answer-settings"), hash: hashSchema, yes: z.boolean() }),
 ]);
 export type Ask = z.infer<typeof askSchema>;
 
@@ -23,6 +25,8 @@ export interface LocalHandlers {
   hops(): Promise<object>;
   cut(device: string): Promise<object>;
   host(action: HostAction): Promise<HostAnswer>;
+  /** The person at this machine answers the question for OpenClaw's settings. */
+  answerSettings(hash: string, yes: boolean): Promise<object>;
 }
 
 function socketPath(dir: string): string {
@@ -88,6 +92,7 @@ export function listenLocally(dir: string, handlers: LocalHandlers): { readonly 
 async function answer(text: string, handlers: LocalHandlers): Promise<object> {
   const ask = askSchema.parse(JSON.parse(text));
   if (ask.ask === "host") return handlers.host(ask.action);
+  if (ask.ask === "answer-settings") return handlers.answerSettings(ask.hash, ask.yes);
   if (ask.ask === "hops") return handlers.hops();
   return ask.ask === "status" ? handlers.status() : handlers.cut(ask.device);
 }

@@ -15,7 +15,8 @@ import type { LinkStatus } from "./link.ts";
 import { ALREADY_RUNNING, askRunning, listenLocally } from "./local-control.ts";
 import { readListenAddress, serveMetrics } from "./metrics.ts";
 import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
-import { settingsDiff } from "./openclaw/settings.ts";
+import { formerOrigins } from "./openclaw/settings.ts";
+import { appliedSettings, askForSettings } from "./settings-terminal.ts";
 import { takeState } from "./state-lock.ts";
 import type { StateLock } from "./state-lock.ts";
 import { VERSION } from "./options.ts";
@@ -134,18 +135,8 @@ async function serveOwned(options: Options): Promise<number> {
     origin: file.origin,
     bindings: admitted,
     now,
-    approveSettings: async (changes) => {
-      terminal.say("settings-needed", `OpenClaw needs these settings:\n${settingsDiff(changes)}`, { changes });
-      if (yes) return true;
-      if (!terminal.isInteractive) {
-        terminal.fail(
-          "settings-refused",
-          "Nobody is here to say yes. Run again with --yes, or set them yourself. Until then nothing is served.",
-        );
-        return false;
-      }
-      return terminal.confirm("Apply them now? They are put back by `gatehouse uninstall`.");
-    },
+    approveSettings: askForSettings(terminal, { yes, page: `${file.appOrigin}/gateways/${file.gateway}` }),
+    formerOrigins: () => formerOrigins(appliedSettings(files), file.origin),
     keepSettings: (changes) => files.write("settings", [...(files.read("settings") ?? []), ...changes]),
   });
   let linkProblem: string | null = null;
@@ -188,6 +179,11 @@ async function serveOwned(options: Options): Promise<number> {
       },
       cut: (device) =>
         admitted.grants().some((grant) => grant.statement.device === device) ? link.cutOnHost(device) : Promise.resolve({ unknown: true }),
+      answerSettings: async (hash, yes) => {
+        const outcome = await gateway.answerSettings(hash, yes);
+        if (yes) link.acts.doneHere("apply-settings", outcome);
+        return { outcome };
+      },
       host: (action) => performInRunning({ log, files, admitted, link }, action, now()),
     });
     let metrics: { readonly close: () => Promise<void> } | null = null;
@@ -208,7 +204,7 @@ async function serveOwned(options: Options): Promise<number> {
       const expected = report.restartExpectedMs === undefined ? "" : `, about ${Math.ceil(report.restartExpectedMs / 1000)} s`;
       terminal.say(
         "openclaw",
-        `OpenClaw ${report.version ?? ""}: ${report.state}${reason}${expected}${report.state === "unsafe" ? " — nothing is served. `gatehouse doctor` says how to mend it." : ""}`,
+        `OpenClaw ${report.version ?? ""}: ${report.state}${reason}${expected}${report.state === "unsafe" ? " — nothing is served. `gatehouse doctor` says how to mend it." : ""}${report.state === "needs-settings" ? " — nothing is served until they are applied." : ""}`,
         { report },
       );
     });

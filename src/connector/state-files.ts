@@ -7,7 +7,7 @@ import * as z from "zod";
 import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
 import { signedReceiptSchema } from "../protocol/receipt.ts";
-import { connectorKeySchema, digestIdSchema, gatewayIdSchema } from "../protocol/statements.ts";
+import { connectorKeySchema, digestIdSchema, gatewayIdSchema, hashSchema } from "../protocol/statements.ts";
 
 export const identitySchema = z.object({
   publicKey: connectorKeySchema,
@@ -61,6 +61,8 @@ export type RaisedAlarm = z.infer<typeof alarmSchema>;
 const anchoredHeadSchema = auditHeadSchema.extend({ gateway: gatewayIdSchema, atMs: z.int() });
 /** `before` is left out where nothing was set: JSON has no undefined. */
 const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }));
+/** Owner-signed acts that were used, by the hash of what was signed, each until its time is over (PROTOCOL.md SA4). */
+const spentActsSchema = z.array(z.object({ id: hashSchema, applyByMs: z.int() }));
 const pendingSchema = z.object({
   enrolment: z.string(),
   ticket: z.string(),
@@ -86,6 +88,7 @@ const FILES = {
   cuts: cutsSchema,
   receipts: z.array(keptReceiptSchema),
   settings: settingsSchema,
+  spentActs: spentActsSchema,
   enrolment: pendingSchema,
 } as const;
 type FileName = keyof typeof FILES;

@@ -31,16 +31,28 @@ export class Terminal {
     else console.error(this.#runnable(text));
   }
 
-  /** Asks on a terminal. @returns whether the person typed y or yes */
-  async confirm(question: string): Promise<boolean> {
-    return /^y(es)?$/i.test(await this.ask(`${this.#runnable(question)} [y/N] `));
+  /**
+   * Asks on a terminal.
+   *
+   * @param signal takes the question back
+   * @returns whether the person typed y or yes; false when the question was taken back
+   */
+  async confirm(question: string, signal?: AbortSignal): Promise<boolean> {
+    return /^y(es)?$/i.test(await this.ask(`${this.#runnable(question)} [y/N] `, signal));
   }
 
-  /** Asks on a terminal. @returns what was typed, trimmed */
-  async ask(question: string): Promise<string> {
+  /** Asks on a terminal. @returns what was typed, trimmed; nothing when the question was taken back. Ctrl-C ends the program as it does elsewhere. */
+  async ask(question: string, signal?: AbortSignal): Promise<string> {
     const reader = createInterface({ input: process.stdin, output: process.stdout });
     try {
-      return (await reader.question(question)).trim();
+      const answer = signal === undefined ? await reader.question(question) : await reader.question(question, { signal });
+      return answer.trim();
+    } catch (error) {
+      if (!(error instanceof Error && error.name === "AbortError")) throw error;
+      // The question is left half way down the line.
+      process.stdout.write("\n");
+      if (signal?.aborted !== true) process.kill(process.pid, "SIGINT");
+      return "";
     } finally {
       reader.close();
     }

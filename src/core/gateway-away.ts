@@ -31,6 +31,8 @@ export function gatewayAway(state: GatewayState, restartExpectedMs?: number): Aw
       return { text: "The gateway is starting (connector-gateway).", retrySeconds: RETRY_SECONDS };
     case "restarting":
       return { text: "The gateway is restarting (connector-gateway).", retrySeconds: seconds };
+    case "needs-settings":
+      return { text: "The gateway waits for its owner to apply its settings (connector-gateway).", retrySeconds: RETRY_SECONDS };
     case "unsafe":
       return { text: "The gateway is not set up safely, so nobody is let in (connector-gateway).", retrySeconds: RETRY_UNSAFE_SECONDS };
   }

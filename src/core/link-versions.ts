@@ -10,6 +10,7 @@ const REASONS: Readonly<Partial<Record<NonNullable<GatewayReport["reason"]>, Gat
 };
 
 function report(now: GatewayReport): GatewayReport {
+  if (now.state === "needs-settings") return { ...now, state: "unsafe", reason: "settings-missing" };
   const { reason } = now;
   return reason === undefined ? now : { ...now, reason: REASONS[reason] ?? reason };
 }

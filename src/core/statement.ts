@@ -4,6 +4,7 @@ import { MAX_STATEMENT_BYTES } from "../protocol/limits.ts";
 import {
   ASK_KEYS,
   GRANT_KEYS,
+  LOCAL_ACT_KEYS,
   OWNER_KEY_KEYS,
   OWNER_REMOVE_KEYS,
   RECOVERY_KEY_KEYS,
@@ -15,6 +16,7 @@ import {
 import {
   askStatementSchema,
   grantStatementSchema,
+  localActStatementSchema,
   ownerKeyStatementSchema,
   ownerRemoveStatementSchema,
   recoverStatementSchema,
@@ -24,6 +26,7 @@ import {
 import type {
   AskStatement,
   GrantStatement,
+  LocalActStatement,
   OwnerKeyStatement,
   OwnerRemoveStatement,
   RecoverStatement,
@@ -87,4 +90,8 @@ export function readRecoveryKey(text: string): ReadStatement<RecoveryKeyStatemen
 /** @see readGrant */
 export function readRecover(text: string): ReadStatement<RecoverStatement> | null {
   return readStatement(text, recoverStatementSchema, RECOVER_KEYS);
+}
+/** @see readGrant */
+export function readLocalAct(text: string): ReadStatement<LocalActStatement> | null {
+  return readStatement(text, localActStatementSchema, LOCAL_ACT_KEYS);
 }

@@ -10,6 +10,7 @@ import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
 import type { Drift } from "./drift.tsx";
+import { NeededSettings } from "./local-acts.tsx";
 import { OwnPlace, Persons } from "./persons.tsx";
 import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
@@ -40,7 +41,7 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
   // What waits comes first: its Review is the one primary button then.
   const isCopied = gateway.reason === "connector-copied";
   // Nobody gets in while it is closed for safety: that is settled first.
-  const primary = cards.length === 0 && !isCopied ? "primary" : "";
+  const primary = cards.length === 0 && !isCopied && gateway.settings === null ? "primary" : "";
   return (
     <div class="card">
       <div role="status">
@@ -79,10 +80,15 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
       <div class="row">
         {isClaimed ? (
           <>
-            {mayDo(role, "decide") && (
+            {mayDo(role, "decide") && gateway.state !== "needs-settings" && (
               <a class={`button ${primary}`} href={`${gateway.origin}/.gatehouse/#owner`}>
                 {TEXTS.open}
               </a>
+            )}
+            {mayDo(role, "decide") && gateway.state === "needs-settings" && (
+              <button type="button" disabled>
+                {TEXTS.open}
+              </button>
             )}
             <button type="button" aria-expanded={isAdding} onClick={() => setAdding(!isAdding)}>
               {TEXTS.addDevice}
@@ -263,6 +269,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
       <Failure problem={problem} />
       {gateway.alarm !== null && <AlarmBanner alarm={gateway.alarm} />}
       <StateCard gateway={gateway} reload={reload} />
+      {gateway.settings !== null && <NeededSettings gateway={gateway.id} question={gateway.settings} />}
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
       {mayDo(gateway.role, "manage") && gateway.state !== "unclaimed" && (

@@ -12,6 +12,7 @@ export const STATE: Readonly<Record<GatewayState, readonly [tone: string, word: 
   offline: ["bad", "OpenClaw not running", "The machine is on, but OpenClaw does not answer there. Start it with: openclaw gateway run"],
   starting: ["warn", "Starting", "Usually done in a few seconds."],
   restarting: ["warn", "Restarting", "Devices connect again by themselves."],
+  "needs-settings": ["warn", "Needs settings", "OpenClaw lacks settings that it needs. Until you apply them nobody is let in."],
   unsafe: ["bad", "Closed for safety", "Nobody is let in until this is mended."],
   online: ["good", "Online", "Devices that you allowed can connect."],
 };
@@ -22,8 +23,8 @@ export const REASON: Readonly<Record<string, string>> = {
   "way-in-refused": "This OpenClaw does not take the way in that Gatehouse uses. Update it, or set gateway.auth.mode to password.",
   "auth-failed": "The gateway's secret is wrong. Set OPENCLAW_GATEWAY_TOKEN on its machine and start Gatehouse there again.",
   "no-secret": "Gatehouse found no secret of OpenClaw on the machine. Set OPENCLAW_GATEWAY_TOKEN there.",
-  "settings-missing": "OpenClaw lacks settings that it needs. Run `gatehouse run --yes` on its machine.",
-  "settings-refused": "The needed settings were not applied. Run `gatehouse run --yes` on its machine.",
+  "settings-missing": "OpenClaw did not take the settings that it needs. Run `gatehouse doctor` on its machine for the cure.",
+  "settings-refused": "Somebody at its machine answered no to the settings. To be asked again, start Gatehouse there again.",
   "auth-mode": "OpenClaw's own sign-in must be a token or a password. Run `gatehouse doctor` on its machine for the cure.",
   "connector-copied":
     "Two machines use this gateway's key and push each other out, so neither is let in. End the one that should not run, then open it again here. If the key may be stolen, connect the right machine again instead (below): that makes a new one.",

@@ -77,6 +77,8 @@ export function stateText(state: GatewayState, lastSeen: string | null, restartE
       return `The gateway is starting.${seen} This page goes on by itself.`;
     case "restarting":
       return `The gateway is restarting, ${restartExpectedMs === undefined ? "usually under a minute" : `about ${span(restartExpectedMs)}`}.${seen} This page goes on by itself.`;
+    case "needs-settings":
+      return `The gateway waits until its owner applies its settings.${seen} This page goes on by itself.`;
     case "unsafe":
       return `Gatehouse found that the gateway is not set up safely, so nobody is let in.${seen} The owner sees the reason in Gatehouse.`;
     case "unclaimed":
@@ -108,6 +110,7 @@ const STATE_WORD: Readonly<Record<GatewayState, string>> = {
   restarting: "restarting",
   offline: "offline: OpenClaw is not running",
   "no-link": "offline: its machine is away",
+  "needs-settings": "waiting for its owner",
   unsafe: "closed for safety",
   unclaimed: "not connected yet",
 };

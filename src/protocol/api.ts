@@ -4,6 +4,7 @@ import { grantRefusalSchema, pairingRequestSchema } from "./approval-api.ts";
 import { lastBreakSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";
 import { hopViewSchema } from "./hops.ts";
+import { settingsQuestionSchema } from "./link-local-acts.ts";
 import { accessSchema, digestIdSchema, gatewayIdSchema, nameSchema, rowIdSchema } from "./statements.ts";
 import { MAX_API_TOKEN_DAYS } from "./limits.ts";
 import { KEY_LOG_ALARMS } from "./key-log.ts";
@@ -44,6 +45,8 @@ export const gatewaySchema = z.object({
   origin: z.string(),
   state: z.enum(GATEWAY_STATES),
   reason: z.string().nullable(),
+  /** OpenClaw's settings that wait for an owner's yes, for owners. */
+  settings: settingsQuestionSchema.nullable(),
   openclawVersion: z.string().nullable(),
   connectorVersion: z.string().nullable(),
   demo: z.boolean(),

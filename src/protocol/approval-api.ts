@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { claimsSchema } from "./door-messages.ts";
 import { ownerRoleSchema } from "./key-log.ts";
+import { localActOutcomeSchema, settingsQuestionSchema } from "./link-local-acts.ts";
 import {
   accessSchema,
   deviceKeySchema,
@@ -174,3 +175,19 @@ export const decisionSchema = z.object({
   device: digestIdSchema,
   refusal: grantRefusalSchema.optional(),
 });
+
+// === acts on the gateway's machine ==========================================================================
+
+/** GET /api/decisions/:gateway/local-acts: what a page needs to sign one. `head` null: the machine has not told its key log yet. */
+export const localActsViewSchema = z.object({
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  gatewayState: z.enum(GATEWAY_STATES),
+  head: hashSchema.nullable(),
+  settings: settingsQuestionSchema.nullable(),
+});
+export type LocalActsView = z.infer<typeof localActsViewSchema>;
+/** POST /api/decisions/:gateway/local-acts -> localActAnswerSchema: localActStatement, signed by an owner passkey. */
+export const localActAskSchema = z.object({ signed: signedByOwnerSchema });
+export const localActAnswerSchema = z.object({ outcome: localActOutcomeSchema });
+export type LocalActAnswer = z.infer<typeof localActAnswerSchema>;

@@ -194,6 +194,17 @@ export const CLOCK_WARN_MS = 2 * 60_000;
 export const APPLY_BY_MS = 10 * 60_000;
 /** The same when the gateway was offline at the decision. */
 export const APPLY_BY_OFFLINE_MS = 24 * 3_600_000;
+/** An act on the gateway's machine is carried out within this time of its signature, or never. */
+export const LOCAL_ACT_MS = 10 * 60_000;
+/** Used signatures of such acts that a connector remembers at once, each until its time is over. */
+export const MAX_SPENT_ACTS = 64;
+/** The owner's page waits this long for the machine's answer to an act. */
+export const LOCAL_ACT_ANSWER_MS = 45_000;
+/** A settings diff as it travels: bounded so that it fits a report, and a report fits the link's socket while the room sleeps. */
+export const MAX_SETTING_LINES = 16;
+export const MAX_SETTING_CHARS = 200;
+/** Origins of gateways that are gone which one diff drops at most; the others go with a later one. */
+export const MAX_DROPPED_ORIGINS = 8;
 /** Nonces for sessions, asks and sign-ins. */
 export const NONCE_MS = 5 * 60_000;
 /** Activation code of the same-device way: first session within this time. */

@@ -4,6 +4,7 @@ import { auditHeadSchema } from "./audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
 import { differencesSchema, openclawIdSchema } from "./drift.ts";
 import { hopMedianSchema } from "./hops.ts";
+import { localActDoneSchema, localActMessageSchema, settingsQuestionSchema } from "./link-local-acts.ts";
 import { MAX_AUDIT_DIGESTS, MAX_BUILD_CHARS, MAX_KEY_LOG_LINE_CHARS, MAX_ROTATION_LINE_CHARS, MAX_ROTATIONS_SHOWN } from "./limits.ts";
 import { signedReceiptSchema } from "./receipt.ts";
 import {
@@ -115,7 +116,7 @@ export const hopsToldSchema = z.object({
 });
 
 export const toConnectorSchema = z.discriminatedUnion("type", [
-  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema, probeSchema, hopsToldSchema,
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema, probeSchema, hopsToldSchema, localActMessageSchema,
 ]); // prettier-ignore
 export type ToConnector = z.infer<typeof toConnectorSchema>;
 
@@ -126,7 +127,7 @@ const laterWord = z.string().regex(/^[a-z]{1,20}(?:-[a-z]{1,20}){0,5}$/);
 
 /** What the connector knows about the OpenClaw gateway. */
 export const gatewayReportSchema = z.object({
-  state: z.enum(["offline", "starting", "restarting", "unsafe", "online"]),
+  state: z.enum(["offline", "starting", "restarting", "needs-settings", "unsafe", "online"]),
   version: z.string().max(40).optional(),
   /** Closed set of reasons for people; texts live in the pages. */
   reason: z
@@ -144,6 +145,8 @@ export const gatewayReportSchema = z.object({
     ])
     .or(laterWord.transform(() => undefined))
     .optional(),
+  /** For `needs-settings`: what waits for a yes. */
+  settings: settingsQuestionSchema.optional(),
   /** For `restarting`: what the gateway announced. */
   restartExpectedMs: z.int().optional(),
   demo: z.boolean().optional(),
@@ -274,6 +277,7 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   driftSchema,
   rotatedMessageSchema,
   probedSchema,
+  localActDoneSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;
 

@@ -13,6 +13,8 @@ export type StatementType =
   | "recovery-key"
   | "recover"
   | "recovery-seed"
+  | "local-act"
+  | "settings"
   | "key-log"
   | "audit"
   | "receipt"
@@ -98,6 +100,7 @@ export const PASSKEY_TEXT_KEYS = ["v", "credentialId", "key"] as const;
 export const RECEIPT_KEYS = [
   "v", "gateway", "device", "grant", "cut", "by", "cutAtMs", "audit", "deniedAtMs", "removedAtMs", "streamsClosed", "removed", "absent", "entries", "log", "head",
 ] as const; // prettier-ignore
+export const LOCAL_ACT_KEYS = ["v", "gateway", "act", "subject", "head", "issuedAtMs", "applyByMs"] as const;
 export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs", "person"] as const;
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -1,7 +1,7 @@
 /** Schemas of everything that somebody signs. All strict: an ignored member would be a silent widening. */
 import * as z from "zod";
 import { MAX_NAME_CHARS, MAX_OWNER_KEYS, MAX_SIGNED_TOGETHER } from "./limits.ts";
-import { ACCESS_LEVELS } from "./words.ts";
+import { ACCESS_LEVELS, LOCAL_ACTS } from "./words.ts";
 
 const base64url = (bytes: number) =>
   z
@@ -163,6 +163,22 @@ export const recoverStatementSchema = z.strictObject({
   issuedAtMs: msSchema,
 });
 export type RecoverStatement = z.infer<typeof recoverStatementSchema>;
+
+/** What an owner may have done on the gateway's machine from elsewhere. */
+export const localActSchema = z.enum(LOCAL_ACTS);
+
+/** Signed by an owner passkey: one act on one gateway's machine. `subject`: hash of the settings diff that it applies; null for other acts. */
+export const localActStatementSchema = z.strictObject({
+  v: z.literal(1),
+  gateway: gatewayIdSchema,
+  act: localActSchema,
+  subject: hashSchema.nullable(),
+  /** Hash of the key log's last entry that the owner's page knew. */
+  head: hashSchema,
+  issuedAtMs: msSchema,
+  applyByMs: msSchema,
+});
+export type LocalActStatement = z.infer<typeof localActStatementSchema>;
 
 /** A WebAuthn assertion as it travels (WebAuthn L3 §7.2), all base64url. */
 export const assertionSchema = z.strictObject({

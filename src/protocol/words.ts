@@ -11,9 +11,25 @@ export const ACCESS_SCOPES: Readonly<Record<Access, readonly string[]>> = {
   look: ["operator.read"],
 };
 
-/** What the owner and the room see of the OpenClaw gateway behind a connector. `unsafe`: the self-test failed, nothing is served. */
-export const GATEWAY_STATES = ["unclaimed", "no-link", "offline", "starting", "restarting", "unsafe", "online"] as const;
+/**
+ * What the owner and the room see of the OpenClaw gateway behind a connector. `needs-settings`: OpenClaw's settings wait for a yes. `unsafe`: the
+ * self-test failed. In both nothing is served.
+ */
+export const GATEWAY_STATES = ["unclaimed", "no-link", "offline", "starting", "restarting", "needs-settings", "unsafe", "online"] as const;
 export type GatewayState = (typeof GATEWAY_STATES)[number];
+
+/** Acts on the gateway's machine that an owner signs elsewhere. */
+export const LOCAL_ACTS = ["apply-settings"] as const;
+export type LocalAct = (typeof LOCAL_ACTS)[number];
+
+/**
+ * What came of such an act. `over`: what it is about no longer waits. `spent`: this signature was used already. `gateway-away`: OpenClaw did not
+ * answer. `not-taken`: OpenClaw refused. `internal`: the machine failed, its disk for one. `unanswered`: the machine said nothing.
+ */
+export const LOCAL_ACT_OUTCOMES = [
+  "done", "bad-statement", "bad-signature", "not-owner", "stale-head", "too-late", "spent", "alarm", "over", "gateway-away", "not-taken", "internal", "unanswered",
+] as const; // prettier-ignore
+export type LocalActOutcome = (typeof LOCAL_ACT_OUTCOMES)[number];
 
 /** Choices for the life of a grant, in milliseconds. */
 export const EXPIRY_CHOICES_MS = { hour: 3_600_000, day: 86_400_000, quarter: 90 * 86_400_000 } as const;

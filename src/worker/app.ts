@@ -19,6 +19,7 @@ import { accountRoutes } from "./routes/account.ts";
 import { deviceRoutes } from "./routes/devices.ts";
 import { gatewayRoutes } from "./routes/gateways.ts";
 import { handleLink } from "./routes/link.ts";
+import { localActRoutes } from "./routes/local-acts.ts";
 import { ready } from "./routes/ready.ts";
 import { appPersonRoutes, approvePersonRoutes } from "./routes/persons.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
@@ -36,7 +37,7 @@ export const appRoutes = [
   ...connectorRoutes,
 ];
 /** Every route of the approval origin's API. */
-export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes, ...approvePersonRoutes];
+export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes, ...localActRoutes, ...approvePersonRoutes];
 
 const appApi = routesApp(appRoutes, "app");
 const approveApi = routesApp(approveRoutes, "approve");

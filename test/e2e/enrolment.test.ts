@@ -92,15 +92,15 @@ test("[case 43] without a yes to the settings nothing is served: the owner and t
     token: TOKEN,
   });
   await connector.until(
-    (event) => event.event === "openclaw" && (event["report"] as { reason?: string }).reason === "settings-refused",
-    "refused",
+    (event) => event.event === "openclaw" && (event["report"] as { state: string }).state === "needs-settings",
+    "needs settings",
   );
   await owner.getByRole("link", { name: "Go on" }).click();
-  await owner.getByText("Closed for safety").waitFor();
+  await owner.getByText("Needs settings", { exact: true }).waitFor();
   const origin = String((await connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
   const stranger = await (await profile(browser)).newPage();
   await stranger.goto(origin);
-  await stranger.getByText("is not set up safely").waitFor();
+  await stranger.getByText("waits until its owner applies its settings").waitFor();
   await stranger.context().close();
   await connector.stop();
   await fresh.stop();

@@ -304,11 +304,12 @@ test("doctor: a wrong secret, missing settings, a gateway that does not run, eac
   expect(missing.text).toContain("+ gateway.nodes.pairing.autoApproveLocal: false");
   connector = connect(["run"]);
   await connector.until(
-    (event) => event.event === "openclaw" && (event["report"] as { reason?: string }).reason === "settings-refused",
-    "settings refused",
+    (event) => event.event === "openclaw" && (event["report"] as { state: string }).state === "needs-settings",
+    "needs settings",
   );
-  const unsafe = await host(["doctor"]);
-  expect([unsafe.code, unsafe.text]).toEqual([5, expect.stringContaining("FAIL self-test: unsafe: ")]);
+  const waits = await host(["doctor"]);
+  expect([waits.code, waits.text]).toEqual([5, expect.stringContaining("FAIL self-test: needs-settings: ")]);
+  for (const { text } of [waits, await host(["status"])]) expect(text).toContain("+ gateway.nodes.pairing.autoApproveLocal: false");
   await connector.stop();
   await openclaw.stop();
   const stopped = await host(["doctor"]);

@@ -163,6 +163,12 @@ export class SimOpenclaw implements OpenclawGateway {
     return this.#gateway.report.state === "online";
   }
 
+  readonly settings = null;
+
+  answerSettings(): Promise<"over"> {
+    return Promise.resolve("over");
+  }
+
   start(): void {}
 
   async stop(): Promise<void> {}

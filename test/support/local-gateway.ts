@@ -7,6 +7,7 @@ import type { WebSocket } from "ws";
 import type { PairedEntry } from "../../src/core/drift.ts";
 import type { HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "../../src/connector/openclaw/openclaw-port.ts";
 import { GatewayAwayError } from "../../src/connector/openclaw/openclaw-port.ts";
+import type { SettingsQuestion } from "../../src/protocol/link-local-acts.ts";
 import type { GatewayReport } from "../../src/protocol/link-messages.ts";
 import { Arrivals } from "./arrivals.ts";
 
@@ -107,6 +108,9 @@ export class StubOpenclaw implements OpenclawGateway {
   get isServing(): boolean {
     return this.report.state === "online";
   }
+
+  settings: SettingsQuestion | null = null;
+  answerSettings: OpenclawGateway["answerSettings"] = () => Promise.resolve("over");
 
   start(): void {
     // Nothing to start.

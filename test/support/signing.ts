@@ -19,7 +19,7 @@ export async function watchSigning(page: Page): Promise<() => Promise<readonly {
 }
 
 /** @returns the challenge of a passkey that signs this statement alone, base64 */
-export function challengeOf(type: "grant" | "owner-key" | "owner-remove", statement: string): string {
+export function challengeOf(type: "grant" | "owner-key" | "owner-remove" | "local-act", statement: string): string {
   const hash = createHash("sha256")
     .update(tagged(type, fromBase64url(statement) ?? new Uint8Array()))
     .digest();

@@ -43,10 +43,9 @@ test("needed settings are added to what is there, arrays merged, and nothing is 
   const plan = planSettings(before, ORIGIN);
   expect(settingsDiff(plan)).toBe(
     [
-      '- gateway.trustedProxies: ["10.0.0.1"]',
-      '+ gateway.trustedProxies: ["10.0.0.1","127.0.0.1","::1"]',
-      '- gateway.controlUi.allowedOrigins: ["https://own.example"]',
-      '+ gateway.controlUi.allowedOrigins: ["https://own.example","https://abc.gw.example"]',
+      '+ gateway.trustedProxies: "127.0.0.1"',
+      '+ gateway.trustedProxies: "::1"',
+      '+ gateway.controlUi.allowedOrigins: "https://abc.gw.example"',
       "+ gateway.nodes.pairing.autoApproveLocal: false",
       '+ gateway.publicOrigin: "https://abc.gw.example"',
     ].join("\n"),

@@ -111,6 +111,7 @@ const BODIES: Readonly<Record<string, () => object>> = {
   "POST /api/decisions/:gateway/persons/:person/confirm": () => ({ signed: a.owners.add }),
   "POST /api/decisions/:gateway/persons/:person/remove": () => ({ signed: a.owners.remove }),
   "POST /api/decisions/:gateway/leave": () => ({ signed: null }),
+  "POST /api/decisions/:gateway/local-acts": () => ({ signed: a.owners.add }),
   "POST /api/auth/invitations/look": () => ({ code: a.code }),
   "POST /api/auth/invitations/accept": () => ({ code: a.code, passkey: a.world.person.authenticator.ownerKey, proof: null }),
 };

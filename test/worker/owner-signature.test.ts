@@ -2,7 +2,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { activationHash } from "../../src/core/digests.ts";
-import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, RECOVERY_KEY_KEYS, encodeBody } from "../../src/protocol/statement-encoding.ts";
+import { LOCAL_ACT_KEYS, OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, RECOVERY_KEY_KEYS, encodeBody } from "../../src/protocol/statement-encoding.ts";
 import type { StatementType } from "../../src/protocol/statement-encoding.ts";
 import type { SignedByOwner } from "../../src/protocol/statements.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
@@ -71,6 +71,16 @@ async function acts(): Promise<readonly ActOfOwner[]> {
       bytes: encodeBody({ v: 1, account: person.id, key: (await newLogKey()).key, issuedAtMs: now }, RECOVERY_KEY_KEYS),
       refused: async (signed) => !(await room.setRecoveryKey({ account: person.id, signed })).ok,
     },
+    {
+      // No settings wait: one that is signed as it must be is over, no other answer.
+      tag: "local-act",
+      bytes: encodeBody({ v: 1, gateway, act: "apply-settings", subject: "s".repeat(43), head: "h".repeat(43), issuedAtMs: now, applyByMs: now + 1_000 }, LOCAL_ACT_KEYS), // prettier-ignore
+      refused: async (signed) => {
+        const answer = await ask(`${base}/local-acts`, { method: "POST", cookie, body: { signed } });
+        const { outcome }: { outcome: string } = await answer.json();
+        return outcome !== "over";
+      },
+    },
   ];
 }
 
@@ -96,7 +106,7 @@ test.each(elsewhere)("[PG3] [OS1] [case 29] an assertion made at %s decides noth
   expect(await dump(world.room)).toBe(before);
 });
 
-const TAGS: readonly StatementType[] = ["login", "register", "session", "ask", "key-log", "audit", "grant", "owner-key", "owner-remove", "recovery-key", "recover"]; // prettier-ignore
+const TAGS: readonly StatementType[] = ["login", "register", "session", "ask", "key-log", "audit", "grant", "owner-key", "owner-remove", "recovery-key", "recover", "local-act"]; // prettier-ignore
 
 test.each(TAGS)("[PG3] [OS1] [case 29] a signature under the tag %s is no other act's", async (tag) => {
   const before = await dump(world.room);

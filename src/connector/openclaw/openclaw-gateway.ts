@@ -1,5 +1,7 @@
 /** The OpenClaw gateway beside this connector: control leg, version gate, settings, self-test, pairing, in one place. */
 import type { PairedEntry } from "../../core/drift.ts";
+import { settingLines, settingsHash } from "../../core/trust/settings-diff.ts";
+import type { SettingLine, SettingsQuestion } from "../../protocol/link-local-acts.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
 import { ControlLeg, GatewayRefusedError } from "./control-leg.ts";
 import type { ControlState } from "./control-leg.ts";
@@ -11,6 +13,8 @@ import { readPaired } from "./paired-list.ts";
 import { selfTest } from "./self-test.ts";
 import { applySettings, isSoundAuthMode, planSettings, readConfig } from "./settings.ts";
 import type { SettingChange } from "./settings.ts";
+import { OpenQuestion } from "./settings-question.ts";
+import type { AskHere, SettingsOutcome } from "./settings-question.ts";
 import { mayBeProbed } from "./version-gate.ts";
 
 export interface OpenclawOptions {
@@ -22,7 +26,9 @@ export interface OpenclawOptions {
   /** Milliseconds that only ever grow, for round trips; the process's own unless given. */
   readonly clock?: () => number;
   /** Asked when settings are missing; a yes applies them. */
-  readonly approveSettings: (changes: readonly SettingChange[]) => Promise<boolean>;
+  readonly approveSettings: AskHere;
+  /** Origins that this machine added to OpenClaw's list for gateways that it is no longer. */
+  readonly formerOrigins?: () => readonly string[];
   /** Kept on disk for `uninstall` before anything is written. */
   readonly keepSettings: (changes: readonly SettingChange[]) => void;
   /** How often the settings are looked at while the gateway runs; 20 s unless given. */
@@ -36,6 +42,18 @@ const SELF_TEST_WAIT_MS = 500;
 /** A gateway that announced a restart and is not back after this long has failed to start. */
 const RESTART_PATIENCE_MS = 2 * 60_000;
 
+/** OpenClaw's settings changed between the question and the yes. */
+class SettingsChangedError extends Error {
+  override name = "SettingsChangedError";
+}
+
+/** @returns what an owner hears of a yes that failed */
+function outcomeOf(error: unknown): SettingsOutcome {
+  if (error instanceof SettingsChangedError) return "over";
+  if (error instanceof GatewayAwayError) return "gateway-away";
+  return error instanceof GatewayRefusedError ? "not-taken" : "internal";
+}
+
 export class LocalOpenclaw implements OpenclawGateway {
   readonly target: GatewayTarget;
   readonly #options: OpenclawOptions;
@@ -45,6 +63,7 @@ export class LocalOpenclaw implements OpenclawGateway {
   readonly #pings = new Set<(ms: number) => void>();
   /** Taken out of the gateway's list for a cut, while the disk refuses to forget them: the next try finds them gone, and they are this one's all the same. */
   readonly #taken = new Set<string>();
+  readonly #question = new OpenQuestion();
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
   #testRun = 0;
@@ -82,6 +101,15 @@ export class LocalOpenclaw implements OpenclawGateway {
     return this.#report.state === "online";
   }
 
+  /** The settings that wait for a yes; null when none do. */
+  get settings(): SettingsQuestion | null {
+    return this.#question.waiting;
+  }
+
+  answerSettings(hash: string, isYes: boolean): Promise<SettingsOutcome> {
+    return this.#question.answer(hash, isYes);
+  }
+
   start(): void {
     this.#leg.start();
     this.#watch = setInterval(() => void this.#watchSettings(), this.#options.watchSettingsMs ?? WATCH_SETTINGS_MS);
@@ -89,6 +117,7 @@ export class LocalOpenclaw implements OpenclawGateway {
 
   stop(): Promise<void> {
     clearInterval(this.#watch);
+    this.#question.end("over");
     this.#leg.stop();
     return Promise.resolve();
   }
@@ -187,6 +216,7 @@ export class LocalOpenclaw implements OpenclawGateway {
     }
     this.#testRun += 1;
     this.#checkedHash = null;
+    this.#question.end("over");
     switch (state.why) {
       case "restarting":
         if (state.restartExpectedMs === undefined) return this.#tell({ state: "restarting" });
@@ -209,6 +239,7 @@ export class LocalOpenclaw implements OpenclawGateway {
     this.#testRun += 1;
     const run = this.#testRun;
     this.#checkedHash = null;
+    this.#question.end("over");
     const isStale = (): boolean => run !== this.#testRun;
     const demo = version.endsWith("-demo") ? { demo: true } : {};
     const tell = (report: GatewayReport): void => {
@@ -222,27 +253,68 @@ export class LocalOpenclaw implements OpenclawGateway {
       const seen = await readConfig(this.#leg);
       ({ hash } = seen);
       if (!isSoundAuthMode(seen.config)) return tell({ state: "unsafe", reason: "auth-mode" });
-      const plan = planSettings(seen.config, this.#options.origin);
-      if (plan.length > 0) {
-        // Somebody took them out while devices were served: nothing goes on while a person thinks about it.
-        if (this.isServing) tell({ state: "unsafe", reason: "settings-missing" });
-        if (!(await this.#options.approveSettings(plan))) return tell({ state: "unsafe", reason: "settings-refused" });
+      const lines = settingLines(this.#plan(seen.config));
+      if (lines.length > 0) {
+        const settings = { hash: await settingsHash(lines), lines };
         if (isStale()) return;
-        this.#options.keepSettings(plan);
-        await applySettings(this.#leg, (config) => planSettings(config, this.#options.origin));
+        const wait = (): void => {
+          tell({ state: "needs-settings", settings });
+          // Settings that somebody sets meanwhile by another way end the question.
+          this.#checked(hash);
+        };
+        // Somebody took them out while devices were served: nothing goes on while a person thinks about it.
+        if (this.isServing) tell({ state: "needs-settings", settings });
+        const { answer, settle } = await this.#question.ask(settings, this.#options.approveSettings, wait);
+        if (isStale() || answer === "over") return settle("over");
+        if (answer === "no") return tell({ state: "unsafe", reason: "settings-refused" });
+        this.#checkedHash = null;
+        await this.#apply(lines, settle);
         ({ hash } = await readConfig(this.#leg));
       }
       tell(await this.#proved(isStale));
     } catch (error) {
       if (error instanceof GatewayAwayError) return;
-      tell({ state: "unsafe", reason: "settings-missing" });
+      if (!(error instanceof SettingsChangedError)) return tell({ state: "unsafe", reason: "settings-missing" });
+      // What was answered is not what OpenClaw needs now: the next check asks for that.
+      this.#hasChanged = true;
+      hash = "";
     } finally {
-      if (!isStale()) {
-        this.#checkedHash = hash;
-        const again = this.#hasChanged;
-        this.#hasChanged = false;
-        if (again) void this.#watchSettings();
-      }
+      if (!isStale()) this.#checked(hash);
+    }
+  }
+
+  /** The config with this hash is judged: what changes it from here on is looked at, and what changed it meanwhile at once. */
+  #checked(hash: string | null): void {
+    this.#checkedHash = hash;
+    const again = this.#hasChanged;
+    this.#hasChanged = false;
+    if (again) void this.#watchSettings();
+  }
+
+  #plan(config: Record<string, unknown>): SettingChange[] {
+    const { origin, formerOrigins } = this.#options;
+    return planSettings(config, origin, formerOrigins?.() ?? []);
+  }
+
+  /**
+   * Writes what was answered with yes, and nothing else.
+   *
+   * @param lines the diff that somebody saw
+   * @throws SettingsChangedError when OpenClaw needs something else by now; then nothing is written
+   */
+  async #apply(lines: readonly SettingLine[], settle: (outcome: SettingsOutcome) => void): Promise<void> {
+    const seen = JSON.stringify(lines);
+    try {
+      await applySettings(this.#leg, (config) => {
+        const plan = this.#plan(config);
+        if (plan.length > 0 && JSON.stringify(settingLines(plan)) !== seen) throw new SettingsChangedError();
+        if (plan.length > 0) this.#options.keepSettings(plan);
+        return plan;
+      });
+      settle("done");
+    } catch (error) {
+      settle(outcomeOf(error));
+      throw error;
     }
   }
 

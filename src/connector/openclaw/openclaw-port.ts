@@ -1,6 +1,8 @@
 /** The seam between the connector's link and streams on one side and everything that knows OpenClaw on the other. */
 import type { PairedEntry } from "../../core/drift.ts";
+import type { SettingsQuestion } from "../../protocol/link-local-acts.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
+import type { SettingsOutcome } from "./settings-question.ts";
 
 /** Where the data leg dials: one pinned address, from the connector's own configuration, never from a message. */
 export interface GatewayTarget {
@@ -55,6 +57,10 @@ export interface OpenclawGateway {
   readonly report: GatewayReport;
   /** Streams are served only while this is true: state `online` and the last self-test passed. */
   readonly isServing: boolean;
+  /** OpenClaw's settings that wait for a yes; null when none do. */
+  readonly settings: SettingsQuestion | null;
+  /** Answers them. @param hash of the diff that was seen @returns what came of it */
+  answerSettings(hash: string, isYes: boolean): Promise<SettingsOutcome>;
   start(): void;
   stop(): Promise<void>;
   /** @returns a function that removes the listener */

@@ -1,20 +1,19 @@
 /** The few OpenClaw settings that Gatehouse needs: planned as a diff, applied through the gateway's own RPC, restored at uninstall (openclaw.md 1.3). */
 import * as z from "zod";
+import { diffText, settingLines } from "../../core/trust/settings-diff.ts";
+import type { SettingValues } from "../../core/trust/settings-diff.ts";
+import { MAX_DROPPED_ORIGINS } from "../../protocol/limits.ts";
 import type { ControlLeg } from "./control-leg.ts";
 import { GatewayRefusedError } from "./control-leg.ts";
 
-export interface SettingChange {
-  /** Dotted path below the config's root. */
-  readonly path: string;
-  /** What is there now; undefined when nothing is. */
-  readonly before: unknown;
-  readonly after: unknown;
-}
+/** `path` is dotted, below the config's root. */
+export type SettingChange = SettingValues;
 
 const configSchema = z.object({ config: z.record(z.string(), z.unknown()), hash: z.string() });
 /** For people, wherever `isSoundAuthMode` says no. */
 export const AUTH_MODE_CURE =
   "gateway.auth.mode must be token or password. Run: openclaw config set gateway.auth.mode token, and openclaw doctor --generate-gateway-token";
+const ORIGINS_PATH = "gateway.controlUi.allowedOrigins";
 const LOOPBACK_PROXIES = ["127.0.0.1", "::1"];
 
 function at(config: unknown, dotted: string): unknown {
@@ -53,9 +52,10 @@ export function isSoundAuthMode(config: unknown): boolean {
  * What has to change for this gateway to be served at `origin`.
  *
  * @param config the gateway's config as `config.get` shows it
+ * @param former origins that we added and no gateway here uses: they go with whatever else changes, and are no reason of their own
  * @returns the changes; empty when all is set. Arrays are merged here because the gateway replaces them.
  */
-export function planSettings(config: unknown, origin: string): SettingChange[] {
+export function planSettings(config: unknown, origin: string, former: readonly string[] = []): SettingChange[] {
   const wanted: SettingChange[] = [];
   const want = (path: string, isSet: boolean, after: unknown): void => {
     if (!isSet) wanted.push({ path, before: at(config, path), after });
@@ -66,11 +66,27 @@ export function planSettings(config: unknown, origin: string): SettingChange[] {
     LOOPBACK_PROXIES.every((each) => proxies.includes(each)),
     withAll(proxies, LOOPBACK_PROXIES),
   );
-  const origins = strings(at(config, "gateway.controlUi.allowedOrigins"));
-  want("gateway.controlUi.allowedOrigins", origins.includes(origin), withAll(origins, [origin]));
+  const origins = strings(at(config, ORIGINS_PATH));
+  const dropped = origins.filter((each) => each !== origin && former.includes(each)).slice(0, MAX_DROPPED_ORIGINS);
+  const kept = withAll(origins.filter((each) => !dropped.includes(each)), [origin]); // prettier-ignore
+  want(ORIGINS_PATH, origins.includes(origin), kept);
   want("gateway.nodes.pairing.autoApproveLocal", at(config, "gateway.nodes.pairing.autoApproveLocal") === false, false);
   if (mayBePublicOrigin(origin)) want("gateway.publicOrigin", at(config, "gateway.publicOrigin") === origin, origin);
+  if (wanted.length > 0 && dropped.length > 0 && origins.includes(origin)) want(ORIGINS_PATH, false, kept);
   return wanted;
+}
+
+/**
+ * Origins that we once added to OpenClaw's list, for gateways that this machine is no longer.
+ *
+ * @param applied every change that we made here
+ * @param origin of the gateway that this machine is now
+ */
+export function formerOrigins(applied: readonly Pick<SettingChange, "path" | "before" | "after">[], origin: string): string[] {
+  const added = applied
+    .filter(({ path }) => path === ORIGINS_PATH)
+    .flatMap(({ before, after }) => strings(after).filter((each) => !strings(before).includes(each)));
+  return [...new Set(added)].filter((each) => each !== origin);
 }
 
 function nested(changes: readonly { readonly path: string; readonly value: unknown }[]): object {
@@ -162,12 +178,7 @@ export function planTidy(config: unknown, applied: readonly SettingChange[]): Se
   return [...new Set(sections)].map((path) => ({ path, before: at(config, path), after: undefined }));
 }
 
-/** @returns the changes as a diff for people */
+/** @returns what goes and what comes, for people */
 export function settingsDiff(changes: readonly SettingChange[]): string {
-  return changes
-    .flatMap(({ path, before, after }) => [
-      ...(before === undefined ? [] : [`- ${path}: ${JSON.stringify(before)}`]),
-      ...(after === undefined ? [] : [`+ ${path}: ${JSON.stringify(after)}`]),
-    ])
-    .join("\n");
+  return diffText(settingLines(changes));
 }

@@ -21,6 +21,7 @@ import { Hops } from "./hops.ts";
 import { KeyLogCopy } from "./key-log-copy.ts";
 import type { AuditDetail, AuditEntry } from "../../protocol/audit.ts";
 import { AuditTrail } from "./audit-trail.ts";
+import { LocalActs } from "./local-acts.ts";
 import { Meter } from "./meter.ts";
 import { Notices } from "./notices.ts";
 import { deviceEvents, grantEvent } from "./mirrored-rows.ts";
@@ -66,6 +67,7 @@ export class Admission implements AdmissionForRelay {
   readonly keyLog: KeyLogCopy;
   readonly meter: Meter;
   readonly hops: Hops;
+  readonly acts: LocalActs;
   /** Whether a device is cut or suspended: asked for every frame, so a row is read once and again when it changes. */
   readonly #stopped = new Map<string, boolean>();
   #link: { up: boolean; report: GatewayReport | null } = { up: false, report: null };
@@ -85,6 +87,7 @@ export class Admission implements AdmissionForRelay {
     });
     this.keyLog = new KeyLogCopy(this);
     this.hops = new Hops(this);
+    this.acts = new LocalActs(this);
     if (options.link !== null) this.#link = { up: true, report: options.link.attachment.report };
     this.meter = new Meter({
       now: options.now,
@@ -192,7 +195,10 @@ export class Admission implements AdmissionForRelay {
     const before = this.state();
     const hadLink = this.#link.up;
     this.#link = { up: link.up, report: link.report };
-    if (!link.up) this.meter.linkGone();
+    if (!link.up) {
+      this.meter.linkGone();
+      this.acts.linkGone();
+    }
     const meta = this.storage.meta();
     if (meta !== null) {
       const lastSeenMs = this.options.now();
@@ -206,7 +212,8 @@ export class Admission implements AdmissionForRelay {
     const state = this.state();
     this.notices.doors({ type: "gateway", state, ...this.restart() });
     if (state !== before) {
-      if (state === "online" || state === "no-link" || state === "unsafe") this.audit("gateway", `gateway-${state}`, null, {});
+      if (state === "online" || state === "no-link" || state === "needs-settings" || state === "unsafe")
+        this.audit("gateway", `gateway-${state}`, null, {});
       this.tellInbox();
     }
   }
@@ -233,6 +240,8 @@ export class Admission implements AdmissionForRelay {
       this.background("connector-message", cutDone(this, { ...message, tookMs: null }));
     } else if (message.type === "probed") {
       this.hops.answered(message);
+    } else if (message.type === "local-act-done") {
+      this.acts.answered(message);
     } else if (message.type === "drift") {
       takeDrift(this, { atMs: message.atMs, differences: message.differences });
     } else if (message.type === "log") {

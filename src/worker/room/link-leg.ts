@@ -349,6 +349,7 @@ export class LinkLeg {
       case "drift":
       case "rotated":
       case "probed":
+      case "local-act-done":
         return admission.received(message);
     }
   }

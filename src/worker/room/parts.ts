@@ -63,7 +63,7 @@ export interface AdmissionForRelay {
   broke(what: Break, streams: number): void;
   /** A result that nobody waits for any more: the room slept since it asked. */
   answered(result: LinkResult): void;
-  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`, `probed`). Results and nonces are matched by the relay. */
+  /** A control message that is not the relay's own (`cut-done`, `device`, `log`, `alarm`, `audit-anchor`, `drift`, `rotated`, `probed`, `local-act-done`). Results and nonces are matched by the relay. */
   received(message: ToRoom): void;
 }
 

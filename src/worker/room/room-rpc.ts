@@ -11,7 +11,8 @@ import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { HopMedian } from "../../protocol/hops.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { Budget, Usage } from "../../protocol/usage.ts";
-import type { GatewayState } from "../../protocol/words.ts";
+import type { SettingsQuestion } from "../../protocol/link-local-acts.ts";
+import type { GatewayState, LocalActOutcome } from "../../protocol/words.ts";
 
 export type RoomFailure =
   | "not-found"
@@ -58,6 +59,8 @@ export interface RoomSnapshot {
   readonly name: string;
   readonly state: GatewayState;
   readonly report: GatewayReport | null;
+  /** OpenClaw's settings that wait for a yes; for owners. */
+  readonly settings: SettingsQuestion | null;
   readonly connectorVersion: string | null;
   readonly lastSeenMs: number | null;
   readonly linkSinceMs: number | null;
@@ -82,6 +85,14 @@ export interface RoomOpening {
   /** Hash of the key log's last entry. */
   readonly head: string | null;
   readonly ceiling: Ceiling | null;
+}
+
+/** What an owner's page needs to sign an act on the gateway's machine. */
+export interface RoomLocalActs {
+  readonly name: string;
+  readonly state: GatewayState;
+  readonly head: string | null;
+  readonly settings: SettingsQuestion | null;
 }
 
 /** A connector's answer to `probe`. */
@@ -157,6 +168,9 @@ export interface RoomRpc {
   setRecoveryKey(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
   /** An owner passkey comes and lost ones go, signed by the recovery key. */
   recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>>;
+  localActs(input: { account: string }): Promise<RoomResult<RoomLocalActs>>;
+  /** One act on the gateway's machine, signed by an owner: the machine verifies by itself. */
+  localAct(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<LocalActOutcome>>;
   /** What was counted this month and what it costs, and how the day's budget stands. */
   usage(input: { account: string }): Promise<RoomResult<Usage>>;
   setBudget(input: { account: string; budget: Budget }): Promise<RoomResult<Usage>>;

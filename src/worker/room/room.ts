@@ -34,7 +34,8 @@ import { confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } fr
 import { openingFor, requestFor, snapshotFor } from "./views.ts";
 import { failed, refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
-import type { Decided, HopStep, OwnerChange, RoomHops, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts";
+import type { Decided, HopStep, OwnerChange, RoomHops, RoomLocalActs, RoomOpening, RoomOwners, RoomResult, RoomRpc, RoomSnapshot } from "./room-rpc.ts"; // prettier-ignore
+import type { LocalActOutcome } from "../../protocol/words.ts";
 import { byWhom, whoIs } from "./standing.ts";
 import type { Who } from "./standing.ts";
 import type { DeviceRow, RequestRow } from "./room-rows.ts";
@@ -307,6 +308,14 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   recoverOwners(input: { account: string; signed: SignedByRecovery }): Promise<RoomResult<OwnerChange>> {
     return this.#for(input.account, "keys", () => recoverOwners(this.#admission, this.#admission.mustMeta().account, input.signed));
+  }
+
+  localActs(input: { account: string }): Promise<RoomResult<RoomLocalActs>> {
+    return this.#for(input.account, "manage", () => Promise.resolve({ ok: true, value: this.#admission.acts.view() }));
+  }
+
+  localAct(input: { account: string; signed: SignedByOwner }): Promise<RoomResult<LocalActOutcome>> {
+    return this.#for(input.account, "manage", (who) => this.#admission.acts.take(input.signed, who));
   }
 
   usage(input: { account: string }): Promise<RoomResult<Usage>> {

@@ -48,6 +48,7 @@ export function snapshotFor(admission: Admission, { role, person }: Who): RoomSn
     name,
     state: admission.state(),
     report: admission.report(),
+    settings: mayDo(role, "manage") ? (admission.report()?.settings ?? null) : null,
     connectorVersion,
     lastSeenMs,
     linkSinceMs: admission.linkSinceMs(),

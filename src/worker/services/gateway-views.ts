@@ -46,6 +46,7 @@ export async function viewGateway(
     origin: config.gatewayOrigin(row.id),
     state: snapshot?.state ?? "no-link",
     reason: snapshot?.report?.reason ?? null,
+    settings: snapshot?.settings ?? null,
     openclawVersion: snapshot?.report?.version ?? null,
     connectorVersion: snapshot?.connectorVersion ?? null,
     clockAheadMs: snapshot?.report?.clockAheadMs ?? null,

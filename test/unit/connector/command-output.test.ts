@@ -130,6 +130,7 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
       streams: 0, head: state.log.state.head, alarm: null, alarmAtMs: null, auditHead: null, version: "0.1.0",
     }), // prettier-ignore
     hops: () => Promise.resolve({}),
+    answerSettings: () => Promise.reject(new Error("nobody asks for this")),
     cut: () => Promise.resolve({}),
     host: () => Promise.resolve({ ok: false, problem: "" }),
   });

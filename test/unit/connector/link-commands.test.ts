@@ -4,6 +4,7 @@ import { AuditAnchor } from "../../../src/connector/audit-anchor.ts";
 import { Cuts } from "../../../src/connector/cuts.ts";
 import { DriftWatch } from "../../../src/connector/drift-watch.ts";
 import { LogWriteError } from "../../../src/connector/key-log-file.ts";
+import { LocalActs } from "../../../src/connector/local-acts.ts";
 import { LinkCommands } from "../../../src/connector/link-commands.ts";
 import { grantId } from "../../../src/core/digests.ts";
 import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";
@@ -45,6 +46,7 @@ beforeEach(async () => {
     audit: new AuditAnchor({ files, gateway: TEST_GATEWAY, now, send, onRewound: () => undefined }),
     cuts: new Cuts({ admitted, log, identity, gateway, now, endStreams: () => 0, send }),
     drift: new DriftWatch({ admitted, gateway, now, send }),
+    acts: new LocalActs({ files, log, admitted, gateway, now, send }),
     welcomed: () => undefined,
   });
 });

@@ -38,7 +38,7 @@ async function start(says: (asked: readonly string[]) => boolean): Promise<{ rea
     origin: ORIGIN,
     bindings: { bound: () => bound, bind: () => undefined, unbind, mayHandOver: () => true, staleTokens: new Set() },
     now: () => Date.now(),
-    approveSettings: (changes) => Promise.resolve(says(changes.map((change) => change.path))),
+    approveSettings: ({ lines }) => says(lines.map(({ path }) => path)),
     keepSettings: () => undefined,
     watchSettingsMs: NEVER_MS,
   });

@@ -55,6 +55,7 @@ beforeEach(async () => {
     status: () => alarmStatus(admitted.alarm()),
     hops: never,
     cut: never,
+    answerSettings: never,
     host: (action) => performInRunning({ log, files, admitted, link }, action, state.nowMs),
   });
   await local.ready;

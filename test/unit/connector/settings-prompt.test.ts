@@ -1,0 +1,83 @@
+/** `npm start` asks for OpenClaw's settings in its own terminal, and hands the answer to the connector beside it. */
+import { mkdtempSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { SettingsPrompt } from "../../../scripts/settings-prompt.ts";
+import type { SettingsEvent } from "../../../scripts/settings-prompt.ts";
+import { listenLocally } from "../../../src/connector/local-control.ts";
+import { Arrivals } from "../../support/arrivals.ts";
+
+const HASH = "h".repeat(43);
+const NEEDED: SettingsEvent = {
+  event: "settings-needed",
+  hash: HASH,
+  lines: [{ path: "gateway.trustedProxies", change: "add", value: '"::1"' }],
+  asked: true,
+  page: "http://localhost:8787/gateways/x",
+};
+
+interface Question {
+  readonly signal: AbortSignal | undefined;
+  readonly say: (yes: boolean) => void;
+}
+
+let local: ReturnType<typeof listenLocally>;
+let answers: Arrivals<{ readonly hash: string; readonly yes: boolean }>;
+let questions: Arrivals<Question>;
+let said: string[];
+let prompt: SettingsPrompt;
+let isInteractive: boolean;
+
+beforeEach(async () => {
+  const dir = mkdtempSync(path.join(os.tmpdir(), "gatehouse-prompt-"));
+  [answers, questions, said, isInteractive] = [new Arrivals(), new Arrivals(), [], true];
+  const never = (): Promise<never> => Promise.reject(new Error("nobody asks for this"));
+  local = listenLocally(dir, {
+    status: () => ({}),
+    hops: never,
+    cut: never,
+    host: never,
+    answerSettings: (hash, yes) => {
+      answers.put({ hash, yes });
+      return Promise.resolve({ outcome: "done" });
+    },
+  });
+  await local.ready;
+  prompt = new SettingsPrompt(dir, {
+    get isInteractive() {
+      return isInteractive;
+    },
+    say: (_event, text) => void said.push(text),
+    fail: (_event, text) => void said.push(text),
+    confirm: (_question, signal) => new Promise((say) => questions.put({ signal, say })),
+  });
+});
+
+afterEach(() => local.close());
+
+test.each([true, false])("[SA5] the diff is shown, and the answer (%s) goes to the connector", async (yes) => {
+  prompt.take(NEEDED);
+  expect(said[0]).toBe('OpenClaw needs these settings:\n+ gateway.trustedProxies: "::1"');
+  (await questions.next()).say(yes);
+  expect(await answers.next()).toEqual({ hash: HASH, yes });
+});
+
+test("[SA5] answered elsewhere: the question is taken back, and a late answer goes nowhere", async () => {
+  prompt.take(NEEDED);
+  const first = await questions.next();
+  prompt.take({ event: "settings-over" });
+  expect(first.signal?.aborted).toBe(true);
+  first.say(true);
+  prompt.take(NEEDED);
+  (await questions.next()).say(false);
+  expect(await answers.next()).toEqual({ hash: HASH, yes: false });
+  expect(answers.count).toBe(0);
+});
+
+test("[SA5] without a person at the terminal, or after --yes, nobody is asked", () => {
+  prompt.take({ ...NEEDED, asked: false });
+  isInteractive = false;
+  prompt.take(NEEDED);
+  expect([questions.count, said.at(-1)]).toEqual([0, expect.stringContaining("Apply them on the gateway's page: http://localhost:8787/gateways/x")]); // prettier-ignore
+});
