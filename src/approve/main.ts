@@ -8,6 +8,8 @@ import { applySettings } from "./local-acts.ts";
 import { LOCAL_ACT_TEXTS } from "./local-act-texts.ts";
 import { PERSON_TEXTS } from "./person-texts.ts";
 import { leave, person } from "./person.ts";
+import { PROPOSAL_TEXTS } from "./proposal-texts.ts";
+import { proposal } from "./proposal.ts";
 import { button, call, h, inWords, view } from "./page.ts";
 import { handOff, invitationCode, me, signIn } from "./sign-in.ts";
 import type { Me } from "./sign-in.ts";
@@ -37,6 +39,8 @@ async function main(): Promise<void> {
       return join(await signIn(PERSON_TEXTS.whyJoin));
     case "/person":
       return person(await signIn(PERSON_TEXTS.whyPerson), query.get("gateway") ?? "", query.get("person") ?? "", backTo(query));
+    case "/proposal":
+      return proposal(await signIn(PROPOSAL_TEXTS.why), query.get("gateway") ?? "", query.get("proposal") ?? "", backTo(query));
     case "/leave":
       return leave(await signIn(PERSON_TEXTS.whyLeave), query.get("gateway") ?? "", backTo(query));
     case "/apply-settings":

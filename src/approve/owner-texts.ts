@@ -42,7 +42,7 @@ export const OWNER_TEXTS = {
   useRecoveryKey: "Use the recovery key",
   wayHost: "On the gateway's machine",
   wayHostText:
-    "Works always, also without any passkey or recovery key. Run this on the machine of each gateway; it shows the same twelve words, and asks before it changes anything.",
+    "Run this on the machine of each gateway; it shows the same twelve words. An owner's passkey must approve it then, and no passkey comes in by time alone.",
   hostCommand: (word: string) => `gatehouse owners add ${word}`,
   hostCommandLabel: "Command for the gateway's machine",
   hostWordsLabel: "Twelve words to compare",

@@ -8,6 +8,7 @@ import {
   OWNER_KEY_KEYS,
   OWNER_REMOVE_KEYS,
   RECOVERY_KEY_KEYS,
+  WIDENING_KEYS,
   encodeBody,
   fromBase64url,
   toBase64url,
@@ -132,6 +133,8 @@ function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
       return encodeBody({ ...act.body }, RECOVERY_KEY_KEYS);
     case "local-act":
       return encodeBody({ ...act.body }, LOCAL_ACT_KEYS);
+    case "widening":
+      return encodeBody({ ...act.body }, WIDENING_KEYS);
   }
 }
 

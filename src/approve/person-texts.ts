@@ -7,7 +7,7 @@ import { ACCESS_TEXTS, EXPIRY_TEXTS } from "./texts.ts";
 const HOUR_MS = 3_600_000;
 
 /** @returns a time in words: as the choices are called, else in hours */
-function timeWords(ms: number): string {
+export function timeWords(ms: number): string {
   const known = (Object.keys(EXPIRY_CHOICES_MS) as Expiry[]).find((each) => EXPIRY_CHOICES_MS[each] === ms);
   return known === undefined ? `${Math.round((ms / HOUR_MS) * 100) / 100} hours` : EXPIRY_TEXTS[known];
 }

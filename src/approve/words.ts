@@ -1,4 +1,5 @@
 /** What a passkey is about to sign, in words made from the very statement (PROTOCOL.md PG3). */
+import type { WideningStatement } from "../protocol/key-log.ts";
 import type {
   GrantStatement,
   LocalActStatement,
@@ -7,7 +8,8 @@ import type {
   RecoveryKeyStatement,
 } from "../protocol/statements.ts";
 import { LOCAL_ACT_TEXTS } from "./local-act-texts.ts";
-import { roleWords } from "./person-texts.ts";
+import { roleWords, timeWords } from "./person-texts.ts";
+import { PROPOSAL_TEXTS } from "./proposal-texts.ts";
 import { ACCESS_TEXTS, TEXTS } from "./texts.ts";
 
 /** A statement that this page lets a passkey sign, with what its ids are called on the screen. */
@@ -27,7 +29,10 @@ export type Act =
       readonly leaves: { readonly name: string | null; readonly gatewayName: string };
     }
   | { readonly type: "recovery-key"; readonly body: RecoveryKeyStatement }
-  | { readonly type: "local-act"; readonly body: LocalActStatement; readonly gatewayName: string; readonly lines: number };
+  | { readonly type: "local-act"; readonly body: LocalActStatement; readonly gatewayName: string; readonly lines: number }
+  | { readonly type: "widening"; readonly body: WideningStatement; readonly gatewayName: string };
+
+const ID_CHARS = 12;
 
 function moment(ms: number): string {
   return new Date(ms).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
@@ -60,5 +65,22 @@ export function actWords(act: Act): string {
       return TEXTS.signsRecoveryKey;
     case "local-act":
       return LOCAL_ACT_TEXTS.signsSettings(act.gatewayName, act.lines);
+    case "widening":
+      return wideningWords(act.body, act.gatewayName);
+  }
+}
+
+function wideningWords({ change }: WideningStatement, gatewayName: string): string {
+  switch (change.kind) {
+    case "policy": {
+      const { maxAccess, maxExpiryMs } = change.policy;
+      return PROPOSAL_TEXTS.policy(gatewayName, ACCESS_TEXTS[maxAccess].label, timeWords(maxExpiryMs));
+    }
+    case "owner-add":
+      return PROPOSAL_TEXTS.ownerAdd(gatewayName, `${change.key.credentialId.slice(0, ID_CHARS)}…`, roleWords(change.role));
+    case "owner-role":
+      return PROPOSAL_TEXTS.ownerRole(gatewayName, `${change.credentialId.slice(0, ID_CHARS)}…`, roleWords(change.role));
+    case "resume":
+      return PROPOSAL_TEXTS.resume(gatewayName);
   }
 }

@@ -3,6 +3,7 @@ import type { HeldGrant, HeldSession, Judged } from "../core/judge.ts";
 import { grantId } from "../core/digests.ts";
 import type { KeyLogProblem } from "../core/key-log.ts";
 import { readGrant } from "../core/statement.ts";
+import { isResumed } from "../core/trust/local-policy.ts";
 import type { BoundDevice } from "../core/drift.ts";
 import type { AuditHead } from "../protocol/audit.ts";
 import type { KeyLogBody, KeyLogHead } from "../protocol/key-log.ts";
@@ -70,15 +71,21 @@ export class Admitted implements BindingStore {
     }
   }
 
-  /** @returns what stops everything new, or null */
+  /** @returns what stops everything new, or null: the key log says what is settled, the file only that something was raised (PROTOCOL.md LP7) */
   alarm(): RaisedAlarm | null {
     if (this.#unwrittenAlarm !== null) this.raiseAlarm(this.#unwrittenAlarm);
-    return this.#unwrittenAlarm ?? this.#files.read("alarm");
-  }
-
-  /** Somebody at the machine has looked, and took the file away. */
-  alarmSettled(): void {
+    const alarm = this.#unwrittenAlarm ?? this.#files.read("alarm");
+    if (alarm === null || !isResumed(this.#log.state.resumed, alarm)) return alarm;
     this.#unwrittenAlarm = null;
+    try {
+      // Whatever the room says next is the new beginning. The alarm's own file goes last: a crash in between repeats all of it.
+      this.#files.remove("roomHead");
+      if (alarm.alarm === "audit-rewound") this.#files.remove("auditHead");
+      this.#files.remove("alarm");
+    } catch {
+      // Tried again whenever somebody asks.
+    }
+    return null;
   }
 
   // --- nonces ---------------------------------------------------------------------------------------------------------------

@@ -1,11 +1,14 @@
 /** What the person at the gateway's machine may say to its key log: the root of everything, without any network (reference: security.md 5, 6). */
 import * as z from "zod";
 import type { KeyLogProblem } from "../core/key-log.ts";
+import { isSamePolicy, narrowerOf } from "../core/trust/local-policy.ts";
 import type { KeyLogAlarm, OwnerPolicy } from "../protocol/key-log.ts";
 import { accessSchema } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import type { KeyLog } from "./key-log-file.ts";
-import { ownerActionSchemas, performOwnerAction } from "./owner-actions.ts";
+import { ownerActionSchemas, performOwnerAction, propose } from "./owner-actions.ts";
+import { limitsText } from "./policy-texts.ts";
+import { standingOf } from "./state-files.ts";
 import type { RaisedAlarm, StateFiles } from "./state-files.ts";
 
 export const hostActionSchema = z.discriminatedUnion("do", [
@@ -21,37 +24,28 @@ export const hostActionSchema = z.discriminatedUnion("do", [
 ]);
 export type HostAction = z.infer<typeof hostActionSchema>;
 
-export type HostAnswer = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly problem: string };
+/** `data`: the same for programs. */
+export type HostAnswer =
+  { readonly ok: true; readonly text: string; readonly data?: object } | { readonly ok: false; readonly problem: string };
 
 const DAY_MS = 86_400_000;
 
-/** @returns what a policy says, for people */
-export function policyText(policy: OwnerPolicy): string {
-  const days = policy.maxExpiryMs / DAY_MS;
-  return `Remote approval gives at most: ${policy.maxAccess} access, ${Number.isInteger(days) ? days : days.toFixed(2)} days.`;
-}
-
-const PROBLEM_TEXTS: Partial<Record<KeyLogProblem, string>> = {
-  "unknown-grant": "No such device. `gatehouse devices` lists them.",
-  revoked: "This device's access was ended. It has to ask again.",
-};
-
 function told(problem: KeyLogProblem | null, text: string): HostAnswer {
-  return problem === null ? { ok: true, text } : { ok: false, problem: PROBLEM_TEXTS[problem] ?? `Refused: ${problem}.` };
+  return problem === null ? { ok: true, text } : { ok: false, problem: `Refused: ${problem}.` };
 }
 
 /** What of a running connector a word of the host changes beside what is on disk. */
 export interface RunningParts {
   readonly log: KeyLog;
   readonly files: StateFiles;
-  readonly admitted: { alarm(): RaisedAlarm | null; alarmSettled(): void };
-  readonly link: { cutAllOnHost(): Promise<unknown>; readonly keyLog: { sayAlarm(): void } };
+  readonly admitted: { alarm(): RaisedAlarm | null };
+  readonly link: { cutAllOnHost(): Promise<unknown> };
 }
 
-const BACK_AT_NEXT_LINK =
-  " It comes back with the next connection: the two histories stay different. To end that, connect this machine again from the gateway's page: it gets a new key and a new log.";
+const HISTORIES_DIFFER =
+  "\nWhile the two histories differ, the owners cannot be asked. Connect this machine again from the gateway's page: it gets a new key and a new log.";
 
-/** Whether its reason is still there when a person has settled it: neither end takes entries of the other's history (KL6). */
+/** Whether neither end takes entries of the other's history (KL6). */
 function staysDifferent(alarm: KeyLogAlarm): boolean {
   return alarm === "log-rolled-back" || alarm === "fork";
 }
@@ -66,10 +60,6 @@ export async function performInRunning(running: RunningParts, action: HostAction
   const { log, files, admitted, link } = running;
   const answer = await performOnHost(log, files, action, nowMs, () => admitted.alarm());
   if (answer.ok && action.do === "revoke-all") await link.cutAllOnHost();
-  if (answer.ok && action.do === "resume") {
-    admitted.alarmSettled();
-    link.keyLog.sayAlarm();
-  }
   return answer;
 }
 
@@ -85,17 +75,11 @@ export async function performOnHost(
   files: StateFiles,
   action: HostAction,
   nowMs: number,
-  standing: () => RaisedAlarm | null = () => files.read("alarm"),
+  standing: () => RaisedAlarm | null = () => standingOf(files, log.state),
 ): Promise<HostAnswer> {
   switch (action.do) {
-    case "policy": {
-      const { policy: before } = log.state;
-      const policy: OwnerPolicy = {
-        maxAccess: action.maxAccess ?? before.maxAccess,
-        maxExpiryMs: action.maxDays === undefined ? before.maxExpiryMs : Math.min(action.maxDays * DAY_MS, EXPIRY_CHOICES_MS.quarter),
-      };
-      return told(await log.append({ type: "policy", policy }, nowMs), policyText(policy));
-    }
+    case "policy":
+      return changePolicy(log, action, nowMs);
     case "owner-add":
     case "owner-remove":
     case "owner-role":
@@ -111,14 +95,32 @@ export async function performOnHost(
     case "resume": {
       const alarm = standing();
       if (alarm === null) return { ok: true, text: "There is no alarm." };
-      files.remove("alarm");
-      // Whatever the room says next is the new beginning; it cannot be told apart from the old story any more.
-      files.remove("roomHead");
-      if (alarm.alarm === "audit-rewound") files.remove("auditHead");
-      return {
-        ok: true,
-        text: `The alarm (${alarm.alarm}) is settled. New devices are admitted again.${staysDifferent(alarm.alarm) ? BACK_AT_NEXT_LINK : ""}`,
-      };
+      const answer = await propose(
+        log,
+        { kind: "resume", alarm: alarm.alarm },
+        nowMs,
+        `Admit new devices again, after the alarm (${alarm.alarm}).`,
+      );
+      return answer.ok && staysDifferent(alarm.alarm) ? { ...answer, text: `${answer.text}${HISTORIES_DIFFER}` } : answer;
     }
   }
+}
+
+/** What narrows is in force at once; what widens waits (PROTOCOL.md LP1, LP6). */
+async function changePolicy(log: KeyLog, action: Extract<HostAction, { do: "policy" }>, nowMs: number): Promise<HostAnswer> {
+  const { policy: before } = log.state;
+  const wanted: OwnerPolicy = {
+    maxAccess: action.maxAccess ?? before.maxAccess,
+    maxExpiryMs: action.maxDays === undefined ? before.maxExpiryMs : Math.min(action.maxDays * DAY_MS, EXPIRY_CHOICES_MS.quarter),
+  };
+  const after = narrowerOf(before, wanted);
+  // Also when it is so already: what waits to widen it is void by this later word.
+  const problem =
+    isSamePolicy(before, wanted) || !isSamePolicy(before, after) ? await log.append({ type: "policy", policy: after }, nowMs) : null;
+  if (problem !== null) return told(problem, "");
+  const lines = [`Before: ${limitsText(before)}.`, `Now:    ${limitsText(after)}.`];
+  const data = { before, after };
+  if (isSamePolicy(after, wanted)) return { ok: true, text: lines.join("\n"), data };
+  const answer = await propose(log, { kind: "policy", policy: wanted }, nowMs, `Wanted: ${limitsText(wanted)}.`);
+  return answer.ok ? { ok: true, text: [...lines, answer.text].join("\n"), data: { ...data, ...answer.data } } : answer;
 }

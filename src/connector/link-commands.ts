@@ -13,6 +13,7 @@ import type { KeyLog } from "./key-log-file.ts";
 import type { LocalActs } from "./local-acts.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import { ownerChangeOf } from "./owner-change.ts";
+import { takeStep } from "./proposals.ts";
 import { OwnerTurns, isOwnerChange } from "./owner-turns.ts";
 import type { StateFiles } from "./state-files.ts";
 
@@ -31,6 +32,8 @@ export interface CommandParts {
   readonly drift: DriftWatch;
   readonly acts: LocalActs;
   readonly send: (message: ToRoom) => void;
+  /** Says whether an alarm stands, when that may have changed. */
+  readonly sayAlarm: () => void;
   readonly welcomed: (message: Extract<ToConnector, { type: "welcome" }>) => void;
 }
 
@@ -88,6 +91,12 @@ export class LinkCommands {
         const judged = change === null ? ({ ok: false, refusal } as const) : await admitted.changeOwner(change);
         if (!judged.ok && judged.refusal === "alarm") this.#ownerTurns.held(message, "alarm");
         else this.#ownerTurns.settled(message);
+        return this.#result(message.id, judged);
+      }
+      case "proposal": {
+        const { resumed } = log.state;
+        const judged = await takeStep({ log, admitted }, message, now());
+        if (log.state.resumed !== resumed) this.#parts.sayAlarm();
         return this.#result(message.id, judged);
       }
       case "log-ack":

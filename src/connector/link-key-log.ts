@@ -41,8 +41,9 @@ export class LinkKeyLog {
 
   /** It stands, on disk as soon as that takes it, until somebody at the machine has looked. */
   raise(alarm: KeyLogAlarm): void {
-    const { admitted, now, onAlarm, send } = this.#options;
-    const atMs = now();
+    const { admitted, log, now, onAlarm, send } = this.#options;
+    // A resume settles what was raised before it, never this one.
+    const atMs = Math.max(now(), (log.state.resumed?.atMs ?? -1) + 1);
     admitted.raiseAlarm({ alarm, atMs });
     onAlarm(alarm);
     send({ type: "alarm", alarm, atMs });

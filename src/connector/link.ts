@@ -132,7 +132,14 @@ export class Link {
     this.#cuts = new Cuts({ admitted, log, identity, gateway, now, send, endStreams: (device) => this.#streams.endDevice(device) });
     this.#drift = new DriftWatch({ admitted, gateway, now, send });
     this.acts = new LocalActs({ files, log, admitted, gateway, now, send });
-    const parts = { audit: this.#audit, cuts: this.#cuts, drift: this.#drift, acts: this.acts, send };
+    const parts = {
+      audit: this.#audit,
+      cuts: this.#cuts,
+      drift: this.#drift,
+      acts: this.acts,
+      send,
+      sayAlarm: () => this.keyLog.sayAlarm(),
+    };
     this.#commands = new LinkCommands({ ...options, ...parts, welcomed: (message) => this.#welcomed(message) });
     this.hops = new LinkHops({
       gateway,

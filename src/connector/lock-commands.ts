@@ -4,12 +4,14 @@ import { isOwner } from "../core/key-log-owners.ts";
 import { isFault, verifyLog } from "../core/key-log.ts";
 import type { KeyLogState } from "../core/key-log.ts";
 import { EXIT } from "./exit-codes.ts";
-import { hostActionSchema, performOnHost, policyText } from "./host-actions.ts";
+import { hostActionSchema, performOnHost } from "./host-actions.ts";
 import type { HostAction, HostAnswer } from "./host-actions.ts";
 import { runningStatus } from "./host-commands.ts";
 import { loadIdentity } from "./identity.ts";
 import { KeyLog, keyLogPath, lookAtLog, splitLog } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
+import { policyText, waitingFacts, waitingLines } from "./policy-texts.ts";
+import { standingOf } from "./state-files.ts";
 import type { RaisedAlarm, StateFiles } from "./state-files.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -24,6 +26,7 @@ const ALARM_TEXTS = {
   "log-rolled-back":
     "The control plane knows entries that this machine does not have: this machine was restored from an old copy, or another one runs with its key.",
   fork: "The control plane knows another history of this gateway: another machine runs with its key, or somebody tampers with it.",
+  "early-effect": "This machine acts on a change that no owner approved in time.",
   "audit-rewound":
     "The control plane's audit chain lost or changed entries that this machine knows: it was restored from an old copy, or somebody tampers with it.",
 } as const;
@@ -37,15 +40,15 @@ export async function act(host: Pick<Host, "terminal" | "files">, action: HostAc
     return EXIT.failed;
   }
   const answer = running ?? (await performOnHost(await KeyLog.open(files, loadIdentity(files)), files, action, Date.now()));
-  if (answer.ok) terminal.say(action.do, answer.text, { ok: true });
+  if (answer.ok) terminal.say(action.do, answer.text, { ok: true, ...answer.data });
   else terminal.fail(action.do, answer.problem);
   return answer.ok ? EXIT.done : EXIT.failed;
 }
 
 /** The alarm that stands: on disk, or only in the memory of the connector that runs, when the disk refused it. */
-async function standingAlarm(files: StateFiles): Promise<RaisedAlarm | null> {
+async function standingAlarm(files: StateFiles, state: KeyLogState): Promise<RaisedAlarm | null> {
   const running = await runningStatus(files.dir);
-  const kept = files.read("alarm");
+  const kept = standingOf(files, state);
   if (kept !== null || running === null || running.alarm === null) return kept;
   return { alarm: running.alarm, atMs: running.alarmAtMs ?? Date.now() };
 }
@@ -56,13 +59,13 @@ export async function accessList(host: Host, what: string | null, file: string |
   if (what === "resume") return act(host, { do: "resume" });
   if (what === "verify") return verify(terminal, file ?? keyLogPath(files));
   const state = await lookAtLog(files);
-  const alarm = await standingAlarm(files);
+  const alarm = await standingAlarm(files, state);
   terminal.say("access-list", summary(state), { ...facts(state), alarm: alarm?.alarm ?? null });
   if (alarm !== null) {
     const when = new Date(alarm.atMs).toISOString();
     terminal.say(
       "alarm",
-      `ALARM since ${when}: ${ALARM_TEXTS[alarm.alarm]} Nobody new is admitted. When you know why: gatehouse access-list resume`,
+      `ALARM since ${when}: ${ALARM_TEXTS[alarm.alarm]} Nobody new is admitted. When you know why: gatehouse access-list resume; an owner approves it, or 24 hours pass`,
     );
   }
   return alarm === null ? EXIT.done : EXIT.failed;
@@ -94,13 +97,14 @@ function facts(state: KeyLogState) {
     approvers: state.ownerKeys.filter((key) => !isOwner(key)).length,
     hasRecoveryKey: state.recovery.key !== null,
     policy: state.policy,
+    waiting: waitingFacts(state.proposals.values()),
     grants: live.length,
   };
 }
 
 function summary(state: KeyLogState): string {
   const { entries, head, owners, grants } = facts(state);
-  return `${entries} entries, head ${head.slice(0, 12)}…; ${owners} owner passkey${owners === 1 ? "" : "s"}; ${grants} grant${grants === 1 ? "" : "s"}.\n${policyText(state.policy)}`;
+  return `${entries} entries, head ${head.slice(0, 12)}…; ${owners} owner passkey${owners === 1 ? "" : "s"}; ${grants} grant${grants === 1 ? "" : "s"}.\n${[policyText(state.policy), ...waitingLines(state.proposals.values(), Date.now())].join("\n")}`;
 }
 
 /** `policy`, with or without changes. @returns the exit code */
@@ -111,8 +115,10 @@ export async function policy(
   const { terminal, files } = host;
   const { maxAccess, maxDays } = wanted;
   if (maxAccess === undefined && maxDays === undefined) {
-    const { policy: current } = await lookAtLog(files);
-    terminal.say("policy", policyText(current), { policy: current });
+    const { policy: current, proposals } = await lookAtLog(files);
+    const waiting = [...proposals.values()].filter(({ change }) => change.kind === "policy");
+    const text = [policyText(current), ...waitingLines(waiting, Date.now())].join("\n");
+    terminal.say("policy", text, { policy: current, waiting: waitingFacts(waiting) });
     return EXIT.done;
   }
   const action = hostActionSchema.safeParse({

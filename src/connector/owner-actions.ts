@@ -2,11 +2,13 @@
 import * as z from "zod";
 import type { KeyLogProblem } from "../core/key-log.ts";
 import type { PinnedKey } from "../core/judge.ts";
-import type { OwnerRole } from "../protocol/key-log.ts";
+import { isSameSubject, isWiderRole } from "../core/trust/local-policy.ts";
 import { ownerRoleSchema } from "../protocol/key-log.ts";
+import type { ProposedChange } from "../protocol/key-log.ts";
 import { ownerKeySchema } from "../protocol/statements.ts";
 import type { HostAnswer } from "./host-actions.ts";
 import type { KeyLog } from "./key-log-file.ts";
+import { roleText, waitText, waitingFacts } from "./policy-texts.ts";
 
 const credentialIdSchema = z.string().min(1).max(1400);
 
@@ -18,25 +20,34 @@ export const ownerActionSchemas = [
 ] as const;
 export type OwnerAction = z.infer<(typeof ownerActionSchemas)[number]>;
 
-const DAY_MS = 86_400_000;
-
-/** @returns a role, for people */
-export function roleText(role: OwnerRole | undefined): string {
-  if (role?.kind !== "approver") return "owner";
-  const days = role.maxExpiryMs / DAY_MS;
-  return `approver, at most ${role.maxAccess} access for ${Number.isInteger(days) ? days : days.toFixed(2)} days`;
-}
-
 const PROBLEM_TEXTS: Partial<Record<KeyLogProblem, string>> = {
   "last-owner-key":
     "It is the last owner's passkey: without one, nobody could change who decides. Add another one first, or start over with `gatehouse reset`.",
   "unknown-owner-key": "No such passkey. `gatehouse owners` lists them.",
   "too-many-owner-keys": "This gateway trusts as many passkeys as it can. Take one out first.",
-  "nothing-changes": "It is so already.",
+  "nothing-changes": "It is so already, or waits already.",
+  "too-many-proposals": "Too many changes wait for an owner. Let an owner answer them first.",
 };
 
 function told(problem: KeyLogProblem | null, text: string): HostAnswer {
   return problem === null ? { ok: true, text } : { ok: false, problem: PROBLEM_TEXTS[problem] ?? `Refused: ${problem}.` };
+}
+
+/**
+ * Writes a widening down as a proposal: nothing changes by it (PROTOCOL.md LP1).
+ *
+ * @param text what is asked for, for people
+ * @throws LogWriteError nothing changed
+ */
+export async function propose(log: KeyLog, change: ProposedChange, nowMs: number, text: string): Promise<HostAnswer> {
+  const problem = await log.append({ type: "proposal", change }, nowMs);
+  if (problem !== null) return told(problem, "");
+  const waiting = [...log.state.proposals.values()].filter((proposal) => isSameSubject(proposal.change, change));
+  return {
+    ok: true,
+    text: `${text}\n${waitText({ change, noticedAtMs: null }, nowMs)}`,
+    data: { waiting: waitingFacts(waiting) },
+  };
 }
 
 function named(keys: readonly PinnedKey[], start: string): PinnedKey | { readonly ok: false; readonly problem: string } {
@@ -56,8 +67,7 @@ export async function performOwnerAction(log: KeyLog, action: OwnerAction, nowMs
   switch (action.do) {
     case "owner-add": {
       const { key, role } = action;
-      const body = { type: "owner-add", key, authority, ...(role.kind === "owner" ? {} : { role }) } as const;
-      return told(await log.append(body, nowMs), `Added as ${roleText(role)}.`);
+      return propose(log, { kind: "owner-add", key, role }, nowMs, `Asked for: this passkey decides here as ${roleText(role)}.`);
     }
     case "owner-remove": {
       const key = named(log.state.ownerKeys, action.credentialId);
@@ -68,8 +78,11 @@ export async function performOwnerAction(log: KeyLog, action: OwnerAction, nowMs
     case "owner-role": {
       const key = named(log.state.ownerKeys, action.credentialId);
       if ("ok" in key) return key;
-      const problem = await log.append({ type: "owner-role", credentialId: key.credentialId, role: action.role }, nowMs);
-      return told(problem, `Now ${roleText(action.role)}.`);
+      const { credentialId } = key;
+      const { role } = action;
+      if (isWiderRole(key.role, role))
+        return propose(log, { kind: "owner-role", credentialId, role }, nowMs, `Asked for: this passkey becomes ${roleText(role)}.`);
+      return told(await log.append({ type: "owner-role", credentialId, role }, nowMs), `Now ${roleText(role)}.`);
     }
     case "recovery-remove":
       return told(

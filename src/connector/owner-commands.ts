@@ -11,7 +11,7 @@ import { EXIT } from "./exit-codes.ts";
 import { lookAtLog } from "./key-log-file.ts";
 import { act } from "./lock-commands.ts";
 import type { Options } from "./options.ts";
-import { roleText } from "./owner-actions.ts";
+import { roleText, waitingFacts, waitingLines } from "./policy-texts.ts";
 
 type Host = Pick<Options, "terminal" | "files">;
 
@@ -80,9 +80,12 @@ function listedOwners(keys: readonly PinnedKey[]): ListedOwner[] {
 }
 
 async function list({ terminal, files }: Host): Promise<number> {
-  const { ownerKeys, recovery } = await lookAtLog(files);
+  const { ownerKeys, recovery, proposals } = await lookAtLog(files);
   const text = recovery.key === null ? "No recovery key." : `Recovery key ${recovery.key.x.slice(0, 12)}…`;
-  terminal.say("owners", `${ownerLines(ownerKeys)}\n${text}`, { owners: listedOwners(ownerKeys), recoveryKey: recovery.key });
+  const waiting = [...proposals.values()].filter(({ change }) => change.kind === "owner-add" || change.kind === "owner-role");
+  const lines = [ownerLines(ownerKeys), text, ...waitingLines(waiting, Date.now())];
+  const data = { owners: listedOwners(ownerKeys), recoveryKey: recovery.key, waiting: waitingFacts(waiting) };
+  terminal.say("owners", lines.join("\n"), data);
   return EXIT.done;
 }
 

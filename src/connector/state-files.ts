@@ -4,6 +4,8 @@ import {
 } from "node:fs"; // prettier-ignore
 import path from "node:path";
 import * as z from "zod";
+import type { KeyLogState } from "../core/key-log.ts";
+import { isResumed } from "../core/trust/local-policy.ts";
 import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
 import { signedReceiptSchema } from "../protocol/receipt.ts";
@@ -163,4 +165,10 @@ export class StateFiles {
   remove(name: FileName): void {
     rmSync(this.#file(name), { force: true });
   }
+}
+
+/** @returns the alarm that stands on disk; one that the key log has settled does not */
+export function standingOf(files: StateFiles, { resumed }: Pick<KeyLogState, "resumed">): RaisedAlarm | null {
+  const kept = files.read("alarm");
+  return kept === null || isResumed(resumed, kept) ? null : kept;
 }

@@ -23,7 +23,7 @@ function sameKey(a: OwnerKey["key"], b: OwnerKey["key"]): boolean {
 }
 
 /** Whether an owner's passkey signed this statement. An approver's did not: its word counts for devices, never for keys. */
-async function ownerProblem(
+export async function ownerProblem(
   state: KeyLogState,
   type: StatementType,
   read: ReadStatement<unknown>,
@@ -66,27 +66,36 @@ async function leavingProblem(state: KeyLogState, read: ReadStatement<unknown>, 
   return null;
 }
 
-/** One more passkey: said on the host, or signed by an owner's, who can give an approver's role for one gateway (PROTOCOL.md KL5, KL13). */
-export async function addOwner(state: KeyLogState, body: Body<"owner-add">): Promise<Change | KeyLogProblem> {
-  const { key, authority, role } = body;
+/** Pins one more passkey, whoever may have said so. */
+function withKey(state: KeyLogState, key: OwnerKey, role: OwnerRole | undefined): Change | KeyLogProblem {
   if (!isSoundKey(key.key)) return "bad-statement";
   if (state.ownerKeys.some((owner) => owner.credentialId === key.credentialId)) return "nothing-changes";
   if (state.ownerKeys.length >= MAX_OWNER_KEYS) return "too-many-owner-keys";
-  if (authority.by === "owner") {
-    const read = readOwnerKey(authority.signed.statement);
-    if (read === null || read.body.account !== state.account) return "bad-statement";
-    const { person } = read.body;
-    if (person !== undefined && person.gateway !== state.gateway) return "wrong-gateway";
-    if (JSON.stringify(role) !== JSON.stringify(loggedRole(read.body))) return "bad-statement";
-    if (read.body.credentialId !== key.credentialId || !sameKey(read.body.key, key.key)) return "bad-statement";
-    if (isOutlived(state, read.body)) return "revoked";
-    const problem = await ownerProblem(state, "owner-key", read, authority.signed);
-    if (problem !== null) return problem;
-    if (person !== undefined && !isRoleBelow(person.role, state.policy)) return "over-ceiling";
-  }
   const removedOwners = new Map(state.removedOwners);
   removedOwners.delete(key.credentialId);
   return { ownerKeys: [...state.ownerKeys, role === undefined ? key : { ...key, role }], removedOwners };
+}
+
+/** A passkey that the machine proposed; that an owner approved it is the caller's to judge (core/trust/local-policy.ts). */
+export function addProposedOwner(state: KeyLogState, key: OwnerKey, role: OwnerRole): Change | KeyLogProblem {
+  return withKey(state, key, role.kind === "owner" ? undefined : role);
+}
+
+/** One more passkey, signed by an owner's, who can give an approver's role for one gateway (PROTOCOL.md KL5, KL13). */
+export async function addOwner(state: KeyLogState, body: Body<"owner-add">): Promise<Change | KeyLogProblem> {
+  const { key, authority, role } = body;
+  const change = withKey(state, key, role);
+  if (typeof change === "string") return change;
+  const read = readOwnerKey(authority.signed.statement);
+  if (read === null || read.body.account !== state.account) return "bad-statement";
+  const { person } = read.body;
+  if (person !== undefined && person.gateway !== state.gateway) return "wrong-gateway";
+  if (JSON.stringify(role) !== JSON.stringify(loggedRole(read.body))) return "bad-statement";
+  if (read.body.credentialId !== key.credentialId || !sameKey(read.body.key, key.key)) return "bad-statement";
+  if (isOutlived(state, read.body)) return "revoked";
+  const problem = await ownerProblem(state, "owner-key", read, authority.signed);
+  if (problem !== null) return problem;
+  return person !== undefined && !isRoleBelow(person.role, state.policy) ? "over-ceiling" : change;
 }
 
 /** A passkey goes. One that never came is written down, too: an endorsement of it that was held back on its way must find the removal. */
@@ -119,8 +128,10 @@ function removed(state: KeyLogState, left: readonly PinnedKey[], gone: readonly 
 }
 
 /** Another role for a passkey; somebody with an owner's stays. */
-export function changeRole(state: KeyLogState, body: Body<"owner-role">): Change | KeyLogProblem {
-  const { credentialId, role } = body;
+export function changeRole(
+  state: KeyLogState,
+  { credentialId, role }: { readonly credentialId: string; readonly role: OwnerRole },
+): Change | KeyLogProblem {
   if (!state.ownerKeys.some((owner) => owner.credentialId === credentialId)) return "unknown-owner-key";
   const ownerKeys = state.ownerKeys.map((owner) => (owner.credentialId === credentialId ? { ...owner, role } : owner));
   return ownerKeys.some(isOwner) ? { ownerKeys } : "last-owner-key";

@@ -12,8 +12,10 @@ import { sha256 } from "./digests.ts";
 import { isBelow } from "./grant-policy.ts";
 import { judgeGrant } from "./judge.ts";
 import type { HeldGrant, Pinned } from "./judge.ts";
-import { addOwner, changeRole, recover, removeOwner, setRecoveryKey } from "./key-log-owners.ts";
+import { addOwner, recover, removeOwner, setRecoveryKey } from "./key-log-owners.ts";
 import { isSoundKey, verifyRaw } from "./public-key.ts";
+import { cancel, narrowPolicy, narrowRole, notice, propose, takeEffect, withoutKey } from "./trust/local-policy.ts";
+import type { Proposal, Resumed } from "./trust/local-policy.ts";
 
 /** Everything that a log says, after its last entry. */
 export interface KeyLogState extends Pinned {
@@ -28,6 +30,11 @@ export interface KeyLogState extends Pinned {
   readonly recovery: { readonly key: RecoveryKey | null; readonly issuedAtMs: number };
   /** Place of the last entry that took something away from a device, or (under `*`) from everybody. */
   readonly subtractedAt: ReadonlyMap<string, number>;
+  /** Widenings that wait for an owner or for time, by the hash of their entry. */
+  readonly proposals: ReadonlyMap<string, Proposal>;
+  /** Those that took effect. */
+  readonly effects: ReadonlySet<string>;
+  readonly resumed: Resumed | null;
   /** Hash of every line, for heads that somebody else names. */
   readonly hashes: readonly string[];
   readonly lastAtMs: number;
@@ -56,7 +63,12 @@ export type KeyLogProblem =
   | "last-owner-key"
   | "too-many-owner-keys"
   | "wrong-order"
-  | "nothing-changes";
+  | "nothing-changes"
+  /** A widening by the machine's word alone. */
+  | "needs-owner"
+  | "unknown-proposal"
+  | "too-early"
+  | "too-many-proposals";
 
 /** Signs bytes with the connector's key. @returns base64url */
 type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
@@ -132,9 +144,9 @@ export async function applyLine(state: KeyLogState | null, line: string): Promis
   if (entry.atMs < state.lastAtMs) return "wrong-order";
   if (body.type === "genesis") return "bad-genesis";
   if (!(await isSignedBy(state.key, entry))) return "bad-entry-signature";
-  const change = await changeOf(state, body, entry);
-  if (typeof change === "string") return change;
   const hash = await lineHash(line);
+  const change = await changeOf(state, body, { ...entry, hash });
+  if (typeof change === "string") return change;
   return { ...state, ...change, head: { seq: entry.seq, hash }, hashes: [...state.hashes, hash], lastAtMs: entry.atMs };
 }
 
@@ -167,6 +179,9 @@ async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | 
     spentRemovals: new Set(),
     recovery: { key: null, issuedAtMs: 0 },
     subtractedAt: new Map(),
+    proposals: new Map(),
+    effects: new Set(),
+    resumed: null,
     head: { seq: 0, hash },
     hashes: [hash],
     lastAtMs: entry.atMs,
@@ -179,7 +194,7 @@ export type Change = Partial<KeyLogState>;
 async function changeOf(
   state: KeyLogState,
   body: Exclude<KeyLogBody, { type: "genesis" }>,
-  entry: KeyLogEntry,
+  entry: KeyLogEntry & { readonly hash: string },
 ): Promise<Change | KeyLogProblem> {
   switch (body.type) {
     case "grant":
@@ -198,17 +213,30 @@ async function changeOf(
     case "revoke-all":
       return { grants: revoked(state.grants, () => true), subtractedAt: new Map(state.subtractedAt).set("*", entry.seq) };
     case "policy":
-      return { policy: body.policy };
+      return narrowPolicy(state, body);
+    case "proposal":
+      return propose(state, body, { id: entry.hash, atMs: entry.atMs });
+    case "noticed":
+      return notice(state, body, entry.atMs);
+    case "cancel":
+      return cancel(state, body);
+    case "effect":
+      return takeEffect(state, body, entry.atMs);
     case "owner-add":
       return addOwner(state, body);
-    case "owner-remove":
-      return removeOwner(state, body);
+    case "owner-remove": {
+      const change = await removeOwner(state, body);
+      return typeof change === "string" ? change : { ...change, proposals: withoutKey(state.proposals, [body.credentialId]) };
+    }
     case "owner-role":
-      return changeRole(state, body);
+      return narrowRole(state, body);
     case "recovery-key":
       return setRecoveryKey(state, body);
-    case "recover":
-      return recover(state, body);
+    case "recover": {
+      const change = await recover(state, body);
+      // Whoever held the lost passkeys may have asked for what waits.
+      return typeof change === "string" ? change : { ...change, proposals: new Map() };
+    }
     case "rotate": {
       if (body.key.x === state.key.x) return "nothing-changes";
       if (!(await isSoundRotation(state.gateway, body))) return "bad-signature";

@@ -1,7 +1,14 @@
 /** What a connector says to a room of the version before (PROTOCOL.md LINK4): words that such a room does not know would end the link there. */
 import type { GatewayReport, Refusal, ToRoom } from "../protocol/link-messages.ts";
 
-const LATER_REFUSALS: ReadonlySet<Refusal> = new Set(["over-ceiling", "stale-head", "alarm", "last-owner-key", "no-difference"]);
+const LATER_REFUSALS: ReadonlySet<Refusal> = new Set([
+  "over-ceiling",
+  "stale-head",
+  "alarm",
+  "last-owner-key",
+  "no-difference",
+  "too-early",
+]);
 /** What comes closest among the words of version 1. */
 const REASONS: Readonly<Partial<Record<NonNullable<GatewayReport["reason"]>, GatewayReport["reason"]>>> = {
   "auth-mode": "settings-missing",

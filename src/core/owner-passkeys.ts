@@ -51,6 +51,8 @@ function signerOf(message: ToConnector): string | null {
       return message.signed.assertion.credentialId;
     case "recover":
       return RECOVERY;
+    case "proposal":
+      return message.signed?.assertion.credentialId ?? null;
     default:
       return null;
   }

@@ -10,9 +10,12 @@ import {
   RECOVERY_KEY_KEYS,
   RECOVER_KEYS,
   SESSION_KEYS,
+  WIDENING_KEYS,
   encodeBody,
   fromBase64url,
 } from "../protocol/statement-encoding.ts";
+import { wideningStatementSchema } from "../protocol/key-log.ts";
+import type { WideningStatement } from "../protocol/key-log.ts";
 import {
   askStatementSchema,
   grantStatementSchema,
@@ -94,4 +97,8 @@ export function readRecover(text: string): ReadStatement<RecoverStatement> | nul
 /** @see readGrant */
 export function readLocalAct(text: string): ReadStatement<LocalActStatement> | null {
   return readStatement(text, localActStatementSchema, LOCAL_ACT_KEYS);
+}
+/** @see readGrant */
+export function readWidening(text: string): ReadStatement<WideningStatement> | null {
+  return readStatement(text, wideningStatementSchema, WIDENING_KEYS);
 }

@@ -14,7 +14,7 @@ import { NeededSettings } from "./local-acts.tsx";
 import { OwnPlace, Persons } from "./persons.tsx";
 import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
-import { ALARM, STATE, TEXTS, stateText } from "./texts.ts";
+import { ALARM, STATE, TEXTS, stateText, alarmTitle } from "./texts.ts";
 import { clock } from "./time-texts.ts";
 import { NotFound, View } from "./view.tsx";
 
@@ -116,12 +116,16 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
 function AlarmBanner({ alarm }: { readonly alarm: NonNullable<Gateway["alarm"]> }) {
   return (
     <div class="banner alert" role="alert">
-      <p class="heading">{TEXTS.alarmTitle}</p>
+      <p class="heading">{alarmTitle(alarm.kind)}</p>
       <p>
         {ALARM[alarm.kind]} <span class="small">{clock(alarm.atMs)}</span>
       </p>
-      <p>{TEXTS.alarmText}</p>
-      <pre tabIndex={0}>{TEXTS.alarmCommands}</pre>
+      {alarm.kind !== "early-effect" && (
+        <>
+          <p>{TEXTS.alarmText}</p>
+          <pre tabIndex={0}>{TEXTS.alarmCommands}</pre>
+        </>
+      )}
     </div>
   );
 }

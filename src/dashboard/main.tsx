@@ -19,6 +19,7 @@ import { finishSignIn, signIn } from "./session.ts";
 import { ShareProvider } from "./shared.tsx";
 import type { Me } from "./shared.tsx";
 import { budgetText } from "./cost-texts.ts";
+import { changeText } from "./proposal-texts.ts";
 import { announcement, noticeText } from "./notice-texts.ts";
 import { TEXTS } from "./texts.ts";
 import { NotFound } from "./view.tsx";
@@ -149,7 +150,7 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
     const newest = notices[0];
     // Those that were here already are read with the page.
     if (newest !== undefined && !wasHere.current.some((each) => each.id === newest.id))
-      tell("untilMs" in newest ? budgetText(newest) : noticeText(newest));
+      tell("change" in newest ? changeText(newest) : "untilMs" in newest ? budgetText(newest) : noticeText(newest));
     wasHere.current = notices;
   }, [notices]);
   useEffect(() => {

@@ -5,6 +5,7 @@ import { call } from "./api.ts";
 import { Act } from "./parts.tsx";
 import { Ago, useNow, useShared } from "./shared.tsx";
 import { budgetText } from "./cost-texts.ts";
+import { ProposalCard } from "./proposals.tsx";
 import { REFUSAL, noticeQuestion, noticeText } from "./notice-texts.ts";
 import { TEXTS } from "./texts.ts";
 
@@ -76,7 +77,13 @@ export function Notices() {
     <>
       <div role="status">{said !== "" && <p class="good">{said}</p>}</div>
       {notices.map((notice) =>
-        "untilMs" in notice ? <BudgetCard key={notice.id} notice={notice} /> : <NoticeCard key={notice.id} notice={notice} done={say} />,
+        "change" in notice ? (
+          <ProposalCard key={notice.id} notice={notice} done={say} />
+        ) : "untilMs" in notice ? (
+          <BudgetCard key={notice.id} notice={notice} />
+        ) : (
+          <NoticeCard key={notice.id} notice={notice} done={say} />
+        ),
       )}
     </>
   );

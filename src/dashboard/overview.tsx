@@ -3,7 +3,7 @@ import type { Gateway } from "../protocol/api.ts";
 import { call } from "./api.ts";
 import { Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { useShared } from "./shared.tsx";
-import { STATE, TEXTS } from "./texts.ts";
+import { STATE, TEXTS, alarmTitle } from "./texts.ts";
 import { View } from "./view.tsx";
 
 function facts(gateway: Gateway): string {
@@ -51,7 +51,7 @@ export function Overview() {
             {!gateway.isOwn && <p class="small">{TEXTS.person.youAre[gateway.role]}</p>}
             {gateway.alarm !== null && (
               <p class="bad">
-                <strong>{TEXTS.alarmTitle}</strong>
+                <strong>{alarmTitle(gateway.alarm.kind)}</strong>
               </p>
             )}
             {gateway.personsWaiting > 0 && <p class="warn">{TEXTS.person.waiting(gateway.personsWaiting)}</p>}

@@ -38,11 +38,17 @@ export const ALARM: Readonly<Record<NonNullable<Gateway["alarm"]>["kind"], strin
   "log-rolled-back":
     "Gatehouse knows entries that the gateway's machine does not have: that machine was restored from an old copy, or another one runs with its key.",
   fork: "Gatehouse and the gateway's machine know two different histories: another machine runs with its key, or somebody tampers with one of them.",
+  "early-effect":
+    "The gateway's machine acts on a change that no owner approved in time. Cancel it if you did not ask for it, then connect the machine again from this page.",
   "audit-rewound":
     "The audit chain lost or changed entries that the gateway's machine knows: it was restored from an old copy, or somebody tampers with it.",
 };
 
-/** Why the gateway's machine did not take a grant, and what helps. */
+/** @returns the heading of an alarm */
+export function alarmTitle(kind: NonNullable<Gateway["alarm"]>["kind"]): string {
+  return kind === "early-effect" ? "Alarm: the machine widened its own rights" : TEXTS.alarmTitle;
+}
+
 export const ACCESS: Readonly<Record<Access, string>> = { full: "Full control", chat: "Chat", look: "Look only" };
 
 /** @returns a role with everything that it says */
@@ -122,6 +128,19 @@ export const TEXTS = {
   noticeRead: "Understood",
   noticeCut: (device: string) => `${device} is cut.`,
 
+  // A change that a gateway's machine asks for
+  proposal: {
+    label: (gateway: string) => `Change asked for on the machine of ${gateway}`,
+    waits: "Nothing changes until an owner approves it.",
+    until: (time: string, at: string) => `An owner can approve it now. Without an answer it takes effect ${time} (${at}).`,
+    early:
+      "The machine acts on it already, although no owner approved it in time. Gatehouse does not. Cancel it if you did not ask for it.",
+    cancel: "Cancel",
+    approve: "Approve",
+    cancelled: "The change is cancelled.",
+    cancelledLater: "The change is cancelled. The machine hears of it when it is back.",
+  },
+
   // Overview
   overviewTitle: "Gateways",
   firstRun: "You have no gateway yet. In about two minutes this page shows your own:",
@@ -143,7 +162,8 @@ export const TEXTS = {
 
   // One gateway
   alarmTitle: "Alarm: nobody new is admitted",
-  alarmText: "Allowed devices go on. On the gateway's machine, see what it says, and settle it when you know why:",
+  alarmText:
+    "Allowed devices go on. On the gateway's machine, see what it says. When you know why, ask to resume; an owner approves it here:",
   alarmCommands: "gatehouse access-list\ngatehouse access-list resume",
   recordsHeading: "Records",
   recordsText:

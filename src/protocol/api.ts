@@ -1,6 +1,7 @@
 /** The HTTP API of the app origin: bodies in both directions. Routes and OpenAPI come from these. Enrolment has a file of its own. */
 import * as z from "zod";
 import { grantRefusalSchema, pairingRequestSchema } from "./approval-api.ts";
+import { proposalNoticeSchema } from "./proposals-api.ts";
 import { lastBreakSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";
 import { hopViewSchema } from "./hops.ts";
@@ -155,7 +156,7 @@ export const budgetNoticeSchema = z.object({
   untilMs: ms,
 });
 export type BudgetNotice = z.infer<typeof budgetNoticeSchema>;
-const inboxNoticeSchema = z.union([noticeSchema, budgetNoticeSchema]);
+const inboxNoticeSchema = z.union([noticeSchema, budgetNoticeSchema, proposalNoticeSchema]);
 /** Anything that the inbox says until it is answered. */
 export type InboxNotice = z.infer<typeof inboxNoticeSchema>;
 /** POST /api/gateways/:id/devices/:device/suspend -> suspendedSchema, with an API token or from the dashboard; POST …/resume -> {}, dashboard only. */

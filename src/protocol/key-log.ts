@@ -23,11 +23,15 @@ import {
 const msSchema = z.int().min(0);
 const signatureSchema = base64urlSchema.length(86);
 
+/** What makes a connector stop admitting anybody new. `early-effect` is the room's own: the machine acts on what no owner approved in time. */
+export const KEY_LOG_ALARMS = ["room-rolled-back", "log-rolled-back", "fork", "audit-rewound", "early-effect"] as const;
+export type KeyLogAlarm = (typeof KEY_LOG_ALARMS)[number];
+
+/** What only an owner may say. */
+const byOwnerSchema = z.strictObject({ by: z.literal("owner"), signed: signedByOwnerSchema });
+
 /** Whose word an entry rests on: the machine's own command line, or an owner passkey that the log holds. */
-const authoritySchema = z.discriminatedUnion("by", [
-  z.strictObject({ by: z.literal("host") }),
-  z.strictObject({ by: z.literal("owner"), signed: signedByOwnerSchema }),
-]);
+const authoritySchema = z.discriminatedUnion("by", [z.strictObject({ by: z.literal("host") }), byOwnerSchema]);
 
 /** What remote approval may give at most. */
 export const ownerPolicySchema = z.strictObject({
@@ -40,6 +44,26 @@ export type OwnerPolicy = z.infer<typeof ownerPolicySchema>;
 export const ownerRoleSchema = z.discriminatedUnion("kind", [ownerRoleKindSchema, approverRoleKindSchema]);
 export type OwnerRole = z.infer<typeof ownerRoleSchema>;
 
+/** A widening that the machine asks for (PROTOCOL.md LP1). */
+export const proposedChangeSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("policy"), policy: ownerPolicySchema }),
+  z.strictObject({ kind: z.literal("owner-add"), key: ownerKeySchema, role: ownerRoleSchema }),
+  z.strictObject({ kind: z.literal("owner-role"), credentialId: base64urlSchema.min(1).max(1400), role: ownerRoleSchema }),
+  /** Admit new devices again, although this alarm was raised. */
+  z.strictObject({ kind: z.literal("resume"), alarm: z.enum(KEY_LOG_ALARMS) }),
+]);
+export type ProposedChange = z.infer<typeof proposedChangeSchema>;
+
+/** Signed by an owner passkey: this proposal takes effect now. `proposal` is the hash of its entry, `change` what the entry says. */
+export const wideningStatementSchema = z.strictObject({
+  v: z.literal(1),
+  gateway: gatewayIdSchema,
+  proposal: hashSchema,
+  change: proposedChangeSchema,
+  issuedAtMs: msSchema,
+});
+export type WideningStatement = z.infer<typeof wideningStatementSchema>;
+
 export const keyLogBodySchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("genesis"),
@@ -50,10 +74,10 @@ export const keyLogBodySchema = z.discriminatedUnion("type", [
     connectorKey: connectorKeySchema,
     ownerKeys: z.array(ownerKeySchema).min(1).max(MAX_OWNER_KEYS),
   }),
-  /** `role` is said on the host, or by the owner who signed; without one the key is an owner's, as in every log from before there were roles. */
-  z.strictObject({ type: z.literal("owner-add"), key: ownerKeySchema, authority: authoritySchema, role: ownerRoleSchema.optional() }),
+  /** `role` is what the owner signed; without one the key is an owner's. */
+  z.strictObject({ type: z.literal("owner-add"), key: ownerKeySchema, authority: byOwnerSchema, role: ownerRoleSchema.optional() }),
   z.strictObject({ type: z.literal("owner-remove"), credentialId: base64urlSchema.min(1).max(1400), authority: authoritySchema }),
-  /** Said on the host only. */
+  /** Said on the host, and only a smaller role. */
   z.strictObject({ type: z.literal("owner-role"), credentialId: base64urlSchema.min(1).max(1400), role: ownerRoleSchema }),
   /** Null takes it out, on the host only. */
   z.strictObject({ type: z.literal("recovery-key"), key: recoveryKeySchema.nullable(), authority: authoritySchema }),
@@ -65,7 +89,15 @@ export const keyLogBodySchema = z.discriminatedUnion("type", [
   /** Only subtracts, so the relay may ask for it, too. */
   z.strictObject({ type: z.literal("revoke"), device: digestIdSchema, by: z.enum(["host", "relay"]) }),
   z.strictObject({ type: z.literal("revoke-all"), by: z.literal("host") }),
+  /** Only a narrower one. */
   z.strictObject({ type: z.literal("policy"), policy: ownerPolicySchema }),
+  /** The machine asks for a widening; the hash of this line names it. */
+  z.strictObject({ type: z.literal("proposal"), change: proposedChangeSchema }),
+  /** The room has said that it told the owners. */
+  z.strictObject({ type: z.literal("noticed"), proposal: hashSchema }),
+  z.strictObject({ type: z.literal("cancel"), proposal: hashSchema }),
+  /** The widening is in force: by an owner's signature, or with null by time alone. */
+  z.strictObject({ type: z.literal("effect"), proposal: hashSchema, signed: signedByOwnerSchema.nullable() }),
   /** A new connector key; the entry itself is signed by the old one, `proof` by the new one. */
   z.strictObject({ type: z.literal("rotate"), key: connectorKeySchema, proof: signatureSchema }),
 ]);
@@ -86,7 +118,3 @@ export type KeyLogEntry = z.infer<typeof keyLogEntrySchema>;
 /** Names one state of a log: the last entry's place and the hash of its line. */
 export const keyLogHeadSchema = z.strictObject({ seq: z.int().min(0), hash: hashSchema });
 export type KeyLogHead = z.infer<typeof keyLogHeadSchema>;
-
-/** What makes a connector stop admitting anybody new, until the person at the machine has looked. */
-export const KEY_LOG_ALARMS = ["room-rolled-back", "log-rolled-back", "fork", "audit-rewound"] as const;
-export type KeyLogAlarm = (typeof KEY_LOG_ALARMS)[number];

@@ -247,6 +247,10 @@ export const MAX_PERSONS_PER_GATEWAY = 30;
 /** Owner passkeys that a gateway's key log holds at once. */
 export const MAX_OWNER_KEYS = 10;
 /** One line of a key log: ten passkeys in genesis, or one statement with its assertion; fits one control message. */
+/** A widening of the gateway's machine: how long time alone takes after the owners were told, when it is over, and how many wait at once (PROTOCOL.md LP). */
+export const PROPOSAL_WAIT_MS = 24 * 3_600_000;
+export const PROPOSAL_LIFE_MS = 7 * 24 * 3_600_000;
+export const MAX_PROPOSALS = 8;
 export const MAX_KEY_LOG_LINE_CHARS = 40 * KIB;
 
 // --- cuts and differences ------------------------------------------------------------------------------------------------

@@ -90,6 +90,17 @@ export const ownerRemoveMessageSchema = z.object({ type: z.literal("owner-remove
 export const recoveryKeyMessageSchema = z.object({ type: z.literal("recovery-key"), id: idSchema, signed: signedByOwnerSchema });
 /** An owner passkey comes and lost ones go, signed by the recovery key. */
 export const recoverMessageSchema = z.object({ type: z.literal("recover"), id: idSchema, signed: signedByRecoverySchema });
+/**
+ * How a widening of the machine stands (PROTOCOL.md LP): the owners were told, an owner signed it, an owner said no, or time is over. `signed` comes with
+ * the step of that name.
+ */
+export const proposalMessageSchema = z.object({
+  type: z.literal("proposal"),
+  id: idSchema,
+  proposal: hashSchema,
+  step: z.enum(["noticed", "signed", "cancel", "due"]),
+  signed: signedByOwnerSchema.optional(),
+});
 /** The room's copy of the key log now ends here. Since version 2. */
 export const logAckSchema = z.object({ type: z.literal("log-ack"), head: keyLogHeadSchema });
 /**
@@ -116,7 +127,7 @@ export const hopsToldSchema = z.object({
 });
 
 export const toConnectorSchema = z.discriminatedUnion("type", [
-  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema, probeSchema, hopsToldSchema, localActMessageSchema,
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, proposalMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema, probeSchema, hopsToldSchema, localActMessageSchema,
 ]); // prettier-ignore
 export type ToConnector = z.infer<typeof toConnectorSchema>;
 
@@ -188,7 +199,7 @@ export const nonceSchemaMessage = z.object({ type: z.literal("nonce"), id: idSch
 /** Why the connector refused a command. */
 export const REFUSALS = [
   "bad-statement", "bad-signature", "wrong-gateway", "unknown-owner-key", "expired", "too-late", "unknown-grant", "revoked", "bad-nonce", "bad-activation", "not-serving",
-  "over-ceiling", "stale-head", "alarm", "last-owner-key", "internal", "no-difference",
+  "over-ceiling", "stale-head", "alarm", "last-owner-key", "too-early", "internal", "no-difference",
 ] as const; // prettier-ignore
 export type Refusal = (typeof REFUSALS)[number];
 

@@ -10,6 +10,7 @@ export type StatementType =
   | "register"
   | "owner-key"
   | "owner-remove"
+  | "widening"
   | "recovery-key"
   | "recover"
   | "recovery-seed"
@@ -101,6 +102,7 @@ export const RECEIPT_KEYS = [
   "v", "gateway", "device", "grant", "cut", "by", "cutAtMs", "audit", "deniedAtMs", "removedAtMs", "streamsClosed", "removed", "absent", "entries", "log", "head",
 ] as const; // prettier-ignore
 export const LOCAL_ACT_KEYS = ["v", "gateway", "act", "subject", "head", "issuedAtMs", "applyByMs"] as const;
+export const WIDENING_KEYS = ["v", "gateway", "proposal", "change", "issuedAtMs"] as const;
 export const OWNER_KEY_KEYS = ["v", "account", "credentialId", "key", "issuedAtMs", "person"] as const;
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

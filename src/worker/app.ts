@@ -22,6 +22,7 @@ import { handleLink } from "./routes/link.ts";
 import { localActRoutes } from "./routes/local-acts.ts";
 import { ready } from "./routes/ready.ts";
 import { appPersonRoutes, approvePersonRoutes } from "./routes/persons.ts";
+import { appProposalRoutes, approveProposalRoutes } from "./routes/proposals.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { VERSION } from "./version.ts";
 
@@ -32,12 +33,20 @@ export const appRoutes = [
   ...deviceRoutes,
   ...activityRoutes,
   ...appPersonRoutes,
+  ...appProposalRoutes,
   ...tokenRoutes,
   ...pageEnrolmentRoutes,
   ...connectorRoutes,
 ];
 /** Every route of the approval origin's API. */
-export const approveRoutes = [...authRoutes, ...ownerRoutes, ...decisionRoutes, ...localActRoutes, ...approvePersonRoutes];
+export const approveRoutes = [
+  ...authRoutes,
+  ...ownerRoutes,
+  ...decisionRoutes,
+  ...localActRoutes,
+  ...approvePersonRoutes,
+  ...approveProposalRoutes,
+];
 
 const appApi = routesApp(appRoutes, "app");
 const approveApi = routesApp(approveRoutes, "approve");

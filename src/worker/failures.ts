@@ -23,6 +23,8 @@ export type FailurePlace =
   | "alarm-expiry"
   | "alarm-cuts"
   | "alarm-owed"
+  | "alarm-proposals"
+  | "alarm-settled"
   | "alarm-audit"
   | "alarm-outbox"
   | "alarm-count"

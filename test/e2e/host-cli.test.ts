@@ -172,12 +172,15 @@ test("status and doctor: all is well, for people and for scripts", async () => {
   ]);
 });
 
-test("[KL4] the host's ceiling holds against the owner's own signature", async () => {
+test("[KL4] [LP1] [LP2] the host's ceiling holds against the owner's own signature", async () => {
   expect((await host(["policy", "--max-access", "chat", "--max-days", "7"])).code).toBe(0);
   const wide = await person.grant(gateway, 1, "full");
   await expect(wide.open()).rejects.toThrow("the device is unknown");
-  expect((await host(["policy", "--max-access", "full"])).code).toBe(0);
-  expect((await host(["policy", "--json"])).json()).toMatchObject([{ event: "policy", policy: { maxAccess: "full" } }]);
+  const asked = await host(["policy", "--max-access", "full"]);
+  expect(asked).toMatchObject({ code: 0, text: expect.stringContaining("It waits for an owner's passkey") as unknown });
+  expect((await host(["policy", "--json"])).json()).toMatchObject([{ event: "policy", policy: { maxAccess: "chat" } }]);
+  await person.approveChange(gateway);
+  expect((await host(["policy", "--json"])).json()).toMatchObject([{ event: "policy", policy: { maxAccess: "full" }, waiting: [] }]);
   phone = await (await person.grant(gateway, 2)).open();
 });
 

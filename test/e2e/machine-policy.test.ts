@@ -17,6 +17,18 @@ const newDevice = (): Promise<Page> => home.newDevice();
 
 const toDashboard = (): Promise<void> => toHome(home);
 
+/** Approves the change that waits, with the passkey. */
+async function approveChange(name: string): Promise<void> {
+  await toDashboard();
+  await owner.getByRole("link", { name: "Approve", exact: true }).click();
+  await heading(owner, "A change on “Home” waits for you");
+  await look(owner, `approve-${name}`);
+  await owner.getByRole("button", { name: "Approve", exact: true }).click();
+  await heading(owner, "The change is in force");
+  await owner.getByRole("link", { name: "Back to the gateway" }).click();
+  await heading(owner, "Home");
+}
+
 beforeAll(async () => {
   home = await claimedHome(demoGateway);
   ({ owner, origin } = home);
@@ -37,11 +49,26 @@ test("[KL4] more than the policy gives is refused in words, at the door, on the 
   await toDashboard();
   await owner.getByText("The gateway's machine refused").waitFor();
   await look(owner, "gateway-refused");
-  expect((await onHost(home, "policy", "--max-access", "full")).code).toBe(0);
   await device.context().close();
 });
 
-test("[KL6] [case 29] an alarm of the machine: a banner says what it means and what to type, and goes when it is settled", async () => {
+test("[LP1] [LP2] [LP3] the machine asks for a wider policy: Cancel ends it, a passkey puts it in force", async () => {
+  await clean(home);
+  const policy = async (): Promise<unknown> => (await onHost(home, "policy")).events[0]?.["policy"];
+  expect((await onHost(home, "policy", "--max-access", "full")).code).toBe(0);
+  await toDashboard();
+  await owner.getByText("The machine of “Home” asks to let owners give more").waitFor();
+  await look(owner, "gateway-proposal");
+  await owner.getByRole("button", { name: "Cancel", exact: true }).click();
+  await owner.getByText("The change is cancelled.").waitFor();
+  expect(await policy()).toMatchObject({ maxAccess: "chat" });
+  expect((await onHost(home, "policy", "--max-access", "full")).code).toBe(0);
+  await approveChange("policy");
+  await expect.poll(policy).toMatchObject({ maxAccess: "full" });
+  expect(await owner.getByRole("link", { name: "Approve", exact: true }).count()).toBe(0);
+});
+
+test("[KL6] [case 29] an alarm of the machine: a banner says what it means, and goes with an approved resume", async () => {
   await clean(home);
   const { stateDir } = home.connector;
   await home.connector.stop();
@@ -63,6 +90,7 @@ test("[KL6] [case 29] an alarm of the machine: a banner says what it means and w
   await toDashboard();
   await owner.getByText("Alarm: nobody new is admitted").waitFor();
   expect((await onHost(home, "access-list", "resume")).code).toBe(0);
+  await approveChange("resume");
   await owner.getByText("Alarm: nobody new is admitted").waitFor({ state: "detached" });
   expect(existsSync(path.join(stateDir, "alarm.json"))).toBe(false);
   await device.context().close();

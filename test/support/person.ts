@@ -4,9 +4,10 @@ import http from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
 import { checkWords, claimTranscript } from "../../src/core/check-words.ts";
 import { activationHash, deviceId, sha256 } from "../../src/core/digests.ts";
-import type { Receipt } from "../../src/protocol/api.ts";
+import type { InboxNotice, Receipt } from "../../src/protocol/api.ts";
 import type { EnrolmentView } from "../../src/protocol/enrolment-api.ts";
 import type { ChallengeResponse } from "../../src/protocol/door-messages.ts";
+import type { ProposalNotice } from "../../src/protocol/proposals-api.ts";
 import { SESSION_MS } from "../../src/protocol/limits.ts";
 import { fromBase64url, tagged, toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { Access } from "../../src/protocol/words.ts";
@@ -15,6 +16,7 @@ import { newAuthenticator } from "./fake-authenticator.ts";
 import type { Authenticator } from "./fake-authenticator.ts";
 import { grantBytes, newDevice } from "./fake-device.ts";
 import type { FakeDevice } from "./fake-device.ts";
+import { signWidening } from "./test-key-log.ts";
 import type { RunningConnector } from "./stack.ts";
 
 /** Keeps sockets open, as a browser does. */
@@ -138,6 +140,8 @@ export interface Person {
   admit(gateway: string, number: number): Promise<AdmittedDevice>;
   /** *Cut now*. @returns the receipt */
   cut(gateway: string, device: string): Promise<Receipt>;
+  /** Approves the change that the gateway's machine asks for, as soon as it is shown. */
+  approveChange(gateway: string): Promise<void>;
   /** GET of the dashboard's API. */
   get<T>(path: string): Promise<T>;
   /** The same for what is no JSON. */
@@ -241,8 +245,26 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
     return { id: asked.device, headers: { ...headers, host: new URL(origin).host, origin, cookie: cookieOf(opened.headers) } };
   }
 
+  async function waitingChange(gateway: string): Promise<ProposalNotice> {
+    for (;;) {
+      const { body } = await call<{ notices: InboxNotice[] }>(appOrigin, "/api/requests", { headers: app });
+      const shown = body.notices.find((each): each is ProposalNotice => "change" in each && each.gateway === gateway);
+      if (shown !== undefined) return shown;
+      await new Promise((resolve) => {
+        setTimeout(resolve, POLL_MS);
+      });
+    }
+  }
+
+  async function approveChange(gateway: string): Promise<void> {
+    const { id, change } = await waitingChange(gateway);
+    const signed = await signWidening(authenticator, gateway, id, change, Date.now());
+    await call(approveOrigin, `/api/decisions/${gateway}/proposals/${id}/approve`, { body: { signed }, headers: approve });
+  }
+
   return {
     authenticator,
+    approveChange,
     claim,
     addGateway,
     checkWords: words,

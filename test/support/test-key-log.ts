@@ -1,9 +1,10 @@
 /** A key log in memory, written by a connector key of its own. Entries that do not belong throw, so that a test sees why. */
 import { applyLine, rotationBytes, writeLine } from "../../src/core/key-log.ts";
 import type { KeyLogProblem, KeyLogState } from "../../src/core/key-log.ts";
-import type { KeyLogBody } from "../../src/protocol/key-log.ts";
-import { toBase64url } from "../../src/protocol/statement-encoding.ts";
-import type { ConnectorKey, OwnerKey } from "../../src/protocol/statements.ts";
+import type { KeyLogBody, ProposedChange } from "../../src/protocol/key-log.ts";
+import { WIDENING_KEYS, encodeBody, toBase64url } from "../../src/protocol/statement-encoding.ts";
+import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../src/protocol/statements.ts";
+import type { Authenticator } from "./fake-authenticator.ts";
 
 export interface LogKey {
   readonly key: ConnectorKey;
@@ -18,6 +19,17 @@ export async function newLogKey(): Promise<LogKey> {
     key: { kty: "OKP", crv: "Ed25519", x },
     sign: async (bytes) => toBase64url(new Uint8Array(await crypto.subtle.sign("Ed25519", pair.privateKey, bytes))),
   };
+}
+
+/** An owner's signature over a proposal. */
+export function signWidening(
+  owner: Authenticator,
+  gateway: string,
+  proposal: string,
+  change: ProposedChange,
+  issuedAtMs: number,
+): Promise<SignedByOwner> {
+  return owner.sign("widening", encodeBody({ v: 1, gateway, proposal, change, issuedAtMs }, WIDENING_KEYS));
 }
 
 export class TestKeyLog {
@@ -74,6 +86,18 @@ export class TestKeyLog {
   async add(body: KeyLogBody, atMs: number): Promise<void> {
     const problem = await this.attempt(body, atMs);
     if (problem !== null) throw new Error(problem);
+  }
+
+  /** The machine asks for a widening. @returns the proposal's id */
+  async propose(change: ProposedChange, atMs: number): Promise<string> {
+    await this.add({ type: "proposal", change }, atMs);
+    return this.state.head.hash;
+  }
+
+  /** A widening in force: proposed, and signed by an owner. */
+  async widen(change: ProposedChange, owner: Authenticator, atMs: number): Promise<void> {
+    const proposal = await this.propose(change, atMs);
+    await this.add({ type: "effect", proposal, signed: await signWidening(owner, this.gateway, proposal, change, atMs) }, atMs);
   }
 
   async rotate(to: LogKey, atMs: number): Promise<KeyLogProblem | null> {

@@ -179,7 +179,7 @@ test("[KL6] an alarm stops everything new; sessions, cuts and owners who leave g
   const late = await owner.sign("grant", await grantBytes(GATEWAY, other.key, NOW, { head: log.state.head.hash }));
   expect(await admitted.keepGrant(late)).toEqual({ ok: false, refusal: "alarm" });
   expect(await admitted.keepGrant(signed)).toEqual({ ok: true, value: null });
-  const add = { type: "owner-add", key: (await newAuthenticator(APPROVE)).ownerKey, authority: { by: "host" } } as const;
+  const add = { type: "owner-add", key: (await newAuthenticator(APPROVE)).ownerKey, authority: { by: "owner", signed } } as const;
   expect(await admitted.changeOwner(add)).toEqual({ ok: false, refusal: "alarm" });
   expect(await admitted.revokeDevice(await deviceId(GATEWAY, device.key), "relay")).toBe(true);
 });

@@ -1,5 +1,6 @@
 /** Accounts with one of everything that somebody else could name. */
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import type { RoomProposal } from "../../src/core/trust/local-policy.ts";
 import type { Difference } from "../../src/protocol/drift.ts";
 import {
   OWNER_KEY_KEYS,
@@ -10,10 +11,11 @@ import {
   tagged,
   toBase64url,
 } from "../../src/protocol/statement-encoding.ts";
+import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { makeApiToken } from "../../src/worker/auth/api-token.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
-import { newLogKey } from "../support/test-key-log.ts";
+import { newLogKey, signWidening } from "../support/test-key-log.ts";
 import { invitedPerson } from "./persons-world.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession } from "./world.ts";
 
@@ -29,6 +31,8 @@ export interface Things {
   readonly token: string;
   /** On its gateway, as the connector named it. */
   readonly entry: string;
+  /** A change that its machine asks for. */
+  readonly proposal: string;
   /** Somebody who accepted an invitation to it. */
   readonly person: string;
 }
@@ -80,10 +84,17 @@ export async function newAccount() {
     passkey: authenticator.ownerKey.credentialId,
     token: (await makeApiToken(env, account, "Script", Date.now() + 60_000)).row.selector,
     entry,
+    proposal: toBase64url(crypto.getRandomValues(new Uint8Array(32))),
     person: (await invitedPerson(world)).id,
   };
+  const change = { kind: "resume", alarm: "fork" } as const;
+  await runInDurableObject(world.room, (_room, state) => {
+    const row = { id: things.proposal, change, toldAtMs: Date.now(), state: "open", isEarly: false, signed: null, dueAtMs: null, wasDue: false } as const; // prettier-ignore
+    new RoomStorage(state.storage).put("proposals", row.id, row satisfies RoomProposal);
+  });
+  const widening = await signWidening(authenticator, world.gateway, things.proposal, change, Date.now());
   const owners = await ownerChangesOf(account, authenticator);
-  return { world, things, cookies, waiting, signed, owners, code: enrolled.code };
+  return { world, things, cookies, waiting, signed, widening, owners, code: enrolled.code };
 }
 
 export type Account = Awaited<ReturnType<typeof newAccount>>;

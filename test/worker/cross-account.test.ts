@@ -34,6 +34,7 @@ beforeAll(async () => {
     passkey: toBase64url(crypto.getRandomValues(new Uint8Array(16))),
     token: "A".repeat(11),
     entry: hex(crypto.getRandomValues(new Uint8Array(32))),
+    proposal: "A".repeat(43),
     person: newRowId(),
   };
 });
@@ -52,6 +53,7 @@ const PARAMETERS: Readonly<Record<string, keyof Things>> = {
   ":request": "request",
   ":entry": "entry",
   ":person": "person",
+  ":proposal": "proposal",
   "/api/enrolments/:id": "enrolment",
   "/api/auth/passkeys/:id": "passkey",
   "/api/tokens/:token": "token",
@@ -107,6 +109,7 @@ const BODIES: Readonly<Record<string, () => object>> = {
   "POST /api/decisions/:gateway/requests/:request/allow": () => ({ code: a.waiting.digits, signed: a.signed }),
   "POST /api/decisions/:gateway/requests/:request/deny": () => ({ block: true }),
   "POST /api/decisions/:gateway/owner": () => ({ signed: a.signed }),
+  "POST /api/decisions/:gateway/proposals/:proposal/approve": () => ({ signed: a.widening }),
   "POST /api/decisions/:gateway/invitations": () => ({ name: "Mallory", role: { kind: "owner" } }),
   "POST /api/decisions/:gateway/persons/:person/confirm": () => ({ signed: a.owners.add }),
   "POST /api/decisions/:gateway/persons/:person/remove": () => ({ signed: a.owners.remove }),

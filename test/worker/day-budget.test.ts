@@ -28,7 +28,7 @@ async function actions(bench: Bench): Promise<string[]> {
 
 async function budgetNotices(bench: Bench): Promise<string[]> {
   const notices = await env.INBOX.getByName(ACCOUNT).noticeList();
-  return notices.filter((notice) => notice.gateway === bench.gateway).map((notice) => notice.state);
+  return notices.flatMap((notice) => (notice.gateway === bench.gateway && "state" in notice ? [notice.state] : []));
 }
 
 async function setBytes(bench: Bench, bytes: number): Promise<void> {

@@ -4,7 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { activationHash, deviceId, grantId } from "../../src/core/digests.ts";
 import type { Decided } from "../../src/worker/room/room-rpc.ts";
 import type { InboxMessage, Notice } from "../../src/protocol/api.ts";
-import { ACTIVATION_MS } from "../../src/protocol/limits.ts";
+import { ACTIVATION_MS, PROPOSAL_WAIT_MS } from "../../src/protocol/limits.ts";
 import type { LinkResult } from "../../src/protocol/link-messages.ts";
 import { grantBytes, newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, newPerson, openSession } from "./world.ts";
@@ -211,7 +211,7 @@ test.each(["over-ceiling", "stale-head", "alarm", "bad-statement"] as const)(
   },
 );
 
-test("[KL6] [case 29] an alarm of the machine stands in the dashboard until it is settled there; told again it is recorded once", async () => {
+test("[KL6] [LP7] [case 29] an alarm taken back without a resume stands for a day", async () => {
   const world = await newGateway();
   const connector = await world.connect();
   const board = await dashboard(world);
@@ -220,7 +220,12 @@ test("[KL6] [case 29] an alarm of the machine stands in the dashboard until it i
   await board.next("gateway");
   expect((await gatewayView(world)).gateway.alarm).toEqual({ kind: "fork", atMs: 5 });
   connector.send({ type: "alarm-over" });
+  // A report that follows is handled after it.
+  connector.send({ type: "report", report: { state: "offline" } });
   await board.next("gateway");
+  expect((await gatewayView(world)).gateway.alarm).toEqual({ kind: "fork", atMs: 5 });
+  vi.useFakeTimers({ now: Date.now() + PROPOSAL_WAIT_MS, toFake: ["Date"] });
+  await runDurableObjectAlarm(world.room);
   expect((await gatewayView(world)).gateway.alarm).toBe(null);
   const lines = await world.room.auditLines({ account: world.person.id, from: 0, isExport: false });
   if (!lines.ok) throw new Error("no audit");

@@ -326,7 +326,7 @@ test("[KL6] [KL11] what the machine says about roles and the recovery key counts
   const role = { kind: "approver", maxAccess: "look", maxExpiryMs: 3_600_000 } as const;
   const [paper, third] = [await newLogKey(), await register()];
   const byHost = { by: "host" } as const;
-  await log.add({ type: "owner-add", key: second.ownerKey, authority: byHost, role }, NOW);
+  await log.widen({ kind: "owner-add", key: second.ownerKey, role }, first, NOW);
   await log.add({ type: "recovery-key", key: paper.key, authority: { by: "owner", signed: await pin(paper) } }, NOW);
   await log.add({ type: "recover", signed: await recover(third.ownerKey, paper, [idOf(first)]) }, NOW);
   const connector = await FakeConnector.up(env, world.gateway, { key: key.key, sign: (data) => key.sign(data) });
@@ -339,9 +339,9 @@ test("[KL6] [KL11] what the machine says about roles and the recovery key counts
   expect((await view()).gateways[0]?.recovery).toEqual({ key: paper.key, state: "trusted" });
   const lines = await world.room.auditLines({ account, from: 0, isExport: false });
   expect(lines.ok ? lines.value.filter((line) => line.includes('"log-recover"')) : []).toHaveLength(1);
-  await log.add({ type: "owner-role", credentialId: idOf(second), role: { kind: "owner" } }, NOW);
+  await log.widen({ kind: "owner-role", credentialId: idOf(second), role: { kind: "owner" } }, third, NOW);
   await log.add({ type: "recovery-key", key: null, authority: byHost }, NOW);
-  connector.say({ type: "log", lines: log.lines.slice(-2) });
+  connector.say({ type: "log", lines: log.lines.slice(-3) });
   await taken();
   expect((await view()).gateways[0]).toMatchObject({ keys: [{ role: { kind: "owner" } }, { role: { kind: "owner" } }], recovery: null });
 });

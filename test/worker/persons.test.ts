@@ -68,17 +68,7 @@ test("[PE4] [case 29] a confirmation counts for the accepted passkey, in the inv
 test("[PE4] [KL13] a ceiling above the policy of the gateway's machine is neither offered an invitation nor a confirmation", async () => {
   const { id, person } = await invitedPerson(world, APPROVER);
   await inRoom((storage) => {
-    const policy = { maxAccess: "look", maxExpiryMs: HOUR_MS };
-    const line = JSON.stringify({
-      v: 1,
-      gateway: world.gateway,
-      seq: 0,
-      prev: null,
-      atMs: 1,
-      body: { type: "policy", policy },
-      sig: "A".repeat(86),
-    });
-    storage.addToKeyLog({ seq: 0, hash: "A".repeat(43), line, grant: null });
+    storage.setPolicy({ maxAccess: "look", maxExpiryMs: HOUR_MS });
   });
   expect((await sendSigned(world, id, "confirm", await confirmation(world, person))).code).toBe("grant-refused");
   const path = `/api/decisions/${world.gateway}/invitations`;

@@ -98,7 +98,7 @@ function mailbox<T>() {
 }
 
 /** Commands that a fake connector says yes to; a cut has an answer of its own. */
-const ANSWERED = new Set(["grant", "session", "owner-key", "owner-remove", "recovery-key", "recover", "remove-entry"]);
+const ANSWERED = new Set(["grant", "session", "owner-key", "owner-remove", "recovery-key", "recover", "proposal", "remove-entry"]);
 
 export interface GatewayWorld {
   readonly gateway: string;

@@ -118,11 +118,12 @@ export const COMMANDS = {
       role: { text: "Change what a passkey may decide.", words: [PASSKEY, ROLE], options: CEILING },
       remove: { text: "Take a passkey out, or the recovery-key.", words: [PASSKEY] },
     },
-    more: "An approver decides about devices up to a ceiling, never about passkeys, and needs both --max-access and --max-days. The beginning of a passkey's id is enough. The last owner stays.",
+    more: "An approver decides about devices up to a ceiling, never about passkeys, and needs both --max-access and --max-days. The beginning of a passkey's id is enough. The last owner stays. A new passkey and a wider role wait for an owner's passkey.",
   },
   policy: {
     group: "decide",
     text: "Show or change the most that an approval from elsewhere gives.",
+    more: "A narrower policy is in force at once. A wider one waits for an owner's passkey, or 24 hours after the owners are asked.",
     options: CEILING,
     example: "policy --max-access chat --max-days 7",
     isForEnrolled: true,
@@ -134,7 +135,7 @@ export const COMMANDS = {
     actions: {
       show: { text: "Say how many entries, passkeys and devices it holds.", isForEnrolled: true },
       verify: { text: "Check it, or a downloaded copy of one, offline.", words: [{ ...FILE, isOptional: true }] },
-      resume: { text: "Admit new devices again after an alarm.", isForEnrolled: true },
+      resume: { text: "Ask to admit new devices again after an alarm.", isForEnrolled: true },
     },
   },
   history: {

@@ -4,7 +4,7 @@ import { auditHeadSchema } from "../../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema, ownerPolicySchema, ownerRoleSchema } from "../../protocol/key-log.ts";
 import { gatewayReportSchema } from "../../protocol/link-messages.ts";
 import { receiptStatementSchema } from "../../protocol/receipt.ts";
-import { accessSchema, digestIdSchema, ed25519KeySchema, gatewayIdSchema } from "../../protocol/statements.ts";
+import { accessSchema, digestIdSchema, ed25519KeySchema, gatewayIdSchema, hashSchema } from "../../protocol/statements.ts";
 
 export const listedDeviceSchema = z.strictObject({
   device: digestIdSchema,
@@ -24,6 +24,13 @@ export type ListedOwner = z.infer<typeof listedOwnerSchema>;
 
 const ok = z.strictObject({ ok: z.literal(true) });
 const settingsChanges = z.array(z.strictObject({ path: z.string(), before: z.unknown(), after: z.unknown() }));
+/** Widenings that wait for an owner; `untilMs`: when time alone is enough, null for never or not counting yet. */
+const waitingSchema = z.array(
+  z.looseObject({ id: hashSchema, kind: z.enum(["policy", "owner-add", "owner-role", "resume"]), untilMs: z.int().nullable() }),
+);
+/** Asked for: nothing is changed by it. */
+const asked = ok.extend({ waiting: waitingSchema.optional() });
+
 const accessListFacts = z.strictObject({
   gateway: gatewayIdSchema,
   entries: z.int(),
@@ -32,6 +39,7 @@ const accessListFacts = z.strictObject({
   approvers: z.int(),
   hasRecoveryKey: z.boolean(),
   policy: ownerPolicySchema,
+  waiting: waitingSchema,
   grants: z.int(),
 });
 
@@ -61,8 +69,11 @@ export const EVENTS = {
     device: digestIdSchema,
     result: z.strictObject({ streamsClosed: z.int(), removed: z.int(), done: z.boolean() }).exactOptional(),
   }),
-  owners: z.strictObject({ owners: z.array(listedOwnerSchema), recoveryKey: ed25519KeySchema.nullable() }),
-  policy: z.union([z.strictObject({ policy: ownerPolicySchema }), ok]),
+  owners: z.strictObject({ owners: z.array(listedOwnerSchema), recoveryKey: ed25519KeySchema.nullable(), waiting: waitingSchema }),
+  policy: z.union([
+    z.strictObject({ policy: ownerPolicySchema, waiting: waitingSchema }),
+    asked.extend({ before: ownerPolicySchema, after: ownerPolicySchema }),
+  ]),
   "access-list": accessListFacts.extend({ alarm: z.enum(KEY_LOG_ALARMS).nullable() }),
   history: z.strictObject({ head: auditHeadSchema.nullable() }),
   verified: z.union([
@@ -70,12 +81,12 @@ export const EVENTS = {
     z.strictObject({ head: auditHeadSchema.nullable(), expected: auditHeadSchema.nullable() }),
     z.strictObject({ receipt: receiptStatementSchema, log: z.string().nullable(), room: z.unknown() }),
   ]),
-  "owner-add": ok,
-  "owner-role": ok,
+  "owner-add": asked,
+  "owner-role": asked,
   "owner-remove": ok,
   "recovery-remove": ok,
   "revoke-all": ok,
-  resume: ok,
+  resume: asked,
   "rotate-key": ok,
   reset: z.strictObject({}),
   install: z.strictObject({ unit: z.string(), command: z.array(z.string()), systemd: z.boolean(), fleeting: z.boolean() }),

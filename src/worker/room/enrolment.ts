@@ -4,6 +4,7 @@ import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/state
 import type { Admission } from "./admission.ts";
 import { setRecoveryKey } from "./owners.ts";
 import { confirmAllAnew } from "./person-changes.ts";
+import { forgetProposals } from "./proposals.ts";
 import type { Relay } from "./relay.ts";
 import type { RoomResult } from "./room-rpc.ts";
 import type { Who } from "./standing.ts";
@@ -31,6 +32,7 @@ export async function enrolConnector(admission: Admission, relay: Relay, input: 
     admission.storage.setOwnerKeys(input.ownerKeys);
     admission.storage.setRecoveryKey(null);
     admission.storage.clearKeyLog();
+    forgetProposals(admission);
     confirmAllAnew(admission);
     admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
   });

@@ -6,7 +6,7 @@ import type { InvitationView } from "../../protocol/persons.ts";
 import type { OwnerKey, PersonRole } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
 import { trustedKeys } from "./owners.ts";
-import { policyOf } from "./persons.ts";
+import { policyOf } from "./proposals.ts";
 import type { RoomResult } from "./room-rpc.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";

@@ -8,6 +8,7 @@ import type { Admission } from "./admission.ts";
 import { tellAllowed } from "./challenge.ts";
 import { changeNotice } from "./grant-notices.ts";
 import { ownerChangeSettled } from "./owner-changes.ts";
+import { proposalSettled } from "./proposals.ts";
 import { cutAnswered, cutAsked } from "./receipts.ts";
 import type { GrantRow, Owed } from "./room-rows.ts";
 
@@ -42,6 +43,7 @@ export async function settle(admission: Admission, message: Owed, result: LinkRe
   if (message.type === "grant") return grantSettled(admission, message, result);
   // Who may decide waits until somebody at the machine has looked; a device would have to ask again anyway.
   if (!result.ok && result.refusal === "alarm") return;
+  if (message.type === "proposal") return proposalSettled(admission, message, result);
   admission.storage.delete("owed", message.id);
   ownerChangeSettled(admission, message, result);
 }

@@ -1,18 +1,19 @@
 /** The persons of a gateway: an owner's signature makes somebody one, and its end takes everything that this person had (PROTOCOL.md PE4, PE5). */
 import { verifySigned } from "../../core/assertion.ts";
 import { isRoleBelow } from "../../core/grant-policy.ts";
-import { DEFAULT_POLICY, readLine } from "../../core/key-log.ts";
 import { isOwner } from "../../core/key-log-owners.ts";
+import { mayDo } from "../../core/person-roles.ts";
 import { readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
 import type { Ceiling } from "../../protocol/approval-api.ts";
 import type { Leaving, PersonsView } from "../../protocol/persons.ts";
-import type { OwnerPolicy, OwnerRole } from "../../protocol/key-log.ts";
+import type { OwnerRole } from "../../protocol/key-log.ts";
 import { MAX_OWNER_KEYS } from "../../protocol/limits.ts";
 import type { SignedByOwner } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
 import { cut } from "./cuts.ts";
 import { ID_CHARS, commitAndTell, isByOwner, trustedKeys } from "./owners.ts";
 import { forget, welcome } from "./person-changes.ts";
+import { policyOf, showProposalsTo } from "./proposals.ts";
 import type { OwnerChange, RoomResult } from "./room-rpc.ts";
 import { byWhom } from "./standing.ts";
 import type { Who } from "./standing.ts";
@@ -23,13 +24,6 @@ const NOT_FOUND = { ok: false, failure: "not-found" } as const;
 const REFUSED = { ok: false, failure: "grant-refused" } as const;
 const CONFLICT = { ok: false, failure: "conflict" } as const;
 const DONE = { ok: true, value: "done" } as const;
-
-/** What the machine's policy gives at most, as far as the room's copy of the key log says. */
-export function policyOf(admission: Admission): OwnerPolicy {
-  const line = admission.storage.lastPolicyLine();
-  const body = line === null ? undefined : readLine(line)?.body;
-  return body?.type === "policy" ? body.policy : DEFAULT_POLICY;
-}
 
 /** Everybody who is invited, accepted or confirmed, as an owner sees it. */
 export function personsOf(admission: Admission): PersonsView {
@@ -96,6 +90,7 @@ export async function confirmPerson(
     storage.put("owner_keys", credentialId, role.kind === "owner" ? row.passkey : { ...row.passkey, role });
   });
   welcome(admission, row);
+  if (mayDo(role.kind, "keys")) showProposalsTo(admission, row.account);
   return told;
 }
 

@@ -5,6 +5,7 @@ import type { OldKey } from "../../core/key-rotation.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims, LastBreak } from "../../protocol/door-messages.ts";
+import type { KeyLogAlarm } from "../../protocol/key-log.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { ConnectorKey, DeviceKey, RecoveryKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { SignedReceipt } from "../../protocol/receipt.ts";
@@ -105,5 +106,16 @@ export interface RecoveryRow {
   readonly issuedAtMs: number;
 }
 
+/** What stops new admissions at the machine, as the room knows it. */
+export interface AlarmRow {
+  readonly kind: KeyLogAlarm;
+  readonly atMs: number;
+  /** The machine raised it: only a resume that the room obeys, or a day, takes it back (PROTOCOL.md LP7). */
+  readonly isOfMachine?: boolean;
+  readonly isResumed?: boolean;
+  /** When the machine said that nothing stands any more. */
+  readonly saidOverAtMs?: number;
+}
+
 /** Commands that stay until their result came. */
-export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;
+export type Owed = Extract<ToConnector, { type: "grant" | "cut" | "owner-key" | "owner-remove" | "recovery-key" | "recover" | "proposal" }>;

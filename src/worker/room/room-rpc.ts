@@ -9,6 +9,7 @@ import type { InvitationView, Leaving, PersonsView } from "../../protocol/person
 import type { ConnectorKey, OwnerKey, PersonRole, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { HopMedian } from "../../protocol/hops.ts";
+import type { ProposalNotice } from "../../protocol/proposals-api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import type { Budget, Usage } from "../../protocol/usage.ts";
 import type { SettingsQuestion } from "../../protocol/link-local-acts.ts";
@@ -211,6 +212,12 @@ export interface RoomRpc {
   leaving(input: { account: string }): Promise<RoomResult<Leaving>>;
   /** The account goes by itself. */
   leave(input: { account: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>>;
+  /** A widening that the machine asks for; `not-found` once an owner has answered. */
+  proposal(input: { account: string; proposal: string }): Promise<RoomResult<ProposalNotice>>;
+  /** It takes effect, by an owner's signature; the connector verifies by itself. `conflict`: somebody has answered. */
+  approveProposal(input: { account: string; proposal: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>>;
+  /** It ends. `conflict`: somebody has answered. */
+  cancelProposal(input: { account: string; proposal: string }): Promise<RoomResult<OwnerChange>>;
   /** A page of the key log's copy, from place `from` on; empty at its end. */
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>>;
   /** A page of the audit chain, from place `from` on; empty at its end. `isExport` records that somebody took it out, and with which API token. */

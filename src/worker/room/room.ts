@@ -2,6 +2,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Receipt } from "../../protocol/api.ts";
 import type { PairingRequest } from "../../protocol/approval-api.ts";
+import type { ProposalNotice } from "../../protocol/proposals-api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import { mayDo } from "../../core/person-roles.ts";
 import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
@@ -31,6 +32,8 @@ import { addOwnerKey, ownersOf, recoverOwners, removeOwnerKey, setRecoveryKey } 
 import { acceptInvitation, holdInvitation, invite, lookAtInvitation } from "./invitations.ts";
 import { endRequest } from "./pairing-requests.ts";
 import { confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
+import { approveProposal, cancelProposal, endProposals, proposalView } from "./proposal-answers.ts";
+import { showProposals } from "./proposals.ts";
 import { openingFor, requestFor, snapshotFor } from "./views.ts";
 import { failed, refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
@@ -175,6 +178,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         "alarm-expiry": () => sweep(this.#admission, nowMs),
         "alarm-cuts": () => endUnanswered(this.#admission, nowMs),
         "alarm-owed": () => endOverdue(this.#admission, nowMs),
+        "alarm-proposals": () => endProposals(this.#admission, nowMs),
+        "alarm-settled": () => this.#admission.keyLog.endAlarm(nowMs),
         "alarm-audit": () => this.#admission.trail.carry(nowMs),
         "alarm-outbox": () => this.#admission.outbox.drain(),
         "alarm-count": () => {
@@ -220,6 +225,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#for(input.account, "see", (who) => {
       const value = snapshotFor(this.#admission, who);
       showNotices(this.#admission);
+      showProposals(this.#admission);
       showBudgetNotice(this.#admission);
       return Promise.resolve({ ok: true, value });
     });
@@ -393,6 +399,18 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   leave(input: { account: string; signed: SignedByOwner | null }): Promise<RoomResult<OwnerChange>> {
     return this.#for(input.account, "leave", (who) => leave(this.#admission, input.signed, who));
+  }
+
+  proposal(input: { account: string; proposal: string }): Promise<RoomResult<ProposalNotice>> {
+    return this.#for(input.account, "keys", () => Promise.resolve(proposalView(this.#admission, input.proposal)));
+  }
+
+  approveProposal(input: { account: string; proposal: string; signed: SignedByOwner }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, "keys", (who) => approveProposal(this.#admission, input, who));
+  }
+
+  cancelProposal(input: { account: string; proposal: string }): Promise<RoomResult<OwnerChange>> {
+    return this.#for(input.account, "keys", (who) => cancelProposal(this.#admission, input.proposal, who));
   }
 
   keyLog(input: { account: string; from: number }): Promise<RoomResult<readonly string[]>> {

@@ -1,16 +1,16 @@
 /** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
 import type { AskMade } from "../../core/ask-budget.ts";
 import type { PinnedKey } from "../../core/judge.ts";
-import type { KeyLogAlarm, KeyLogHead } from "../../protocol/key-log.ts";
+import type { KeyLogHead, OwnerPolicy } from "../../protocol/key-log.ts";
 import type { OwnerKey } from "../../protocol/statements.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
 import type { StoredUsage } from "./meter.ts";
 import type { InvitationRow, PersonRow } from "./person-rows.ts";
-import type { RoomMeta, SessionRow, StoredReceipt, AuditAnchor, RecoveryRow, Owed } from "./room-rows.ts";
+import type { AlarmRow, RoomMeta, SessionRow, StoredReceipt, AuditAnchor, RecoveryRow, Owed } from "./room-rows.ts";
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
 const DOCUMENTS = [
-  "meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices", "invitations", "persons", "decided",
+  "meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices", "invitations", "persons", "decided", "proposals",
 ] as const; // prettier-ignore
 type DocumentTable = (typeof DOCUMENTS)[number];
 
@@ -229,12 +229,6 @@ export class RoomStorage {
     this.#write("INSERT INTO key_log (seq, hash, line, grant_id) VALUES (?, ?, ?, ?)", seq, hash, line, grant);
   }
 
-  /** @returns the newest entry in which the gateway's machine set its policy, or null. Signed members are base64url, so that the pattern fits no other. */
-  lastPolicyLine(): string | null {
-    const query = `SELECT line FROM key_log WHERE line LIKE '%"body":{"type":"policy",%' ORDER BY seq DESC LIMIT 1`;
-    return this.#storage.sql.exec<{ line: string }>(query).toArray()[0]?.line ?? null;
-  }
-
   /** @returns the place of a grant in the key log, or null when the copy does not have it */
   keyLogSeqOfGrant(grant: string): number | null {
     const rows = this.#storage.sql.exec<{ seq: number }>("SELECT seq FROM key_log WHERE grant_id = ?", grant).toArray();
@@ -297,12 +291,22 @@ export class RoomStorage {
       .map((row) => row.line);
   }
 
-  /** The alarm that stands at the connector, as far as the room heard; null: none. */
-  alarm(): { readonly kind: KeyLogAlarm; readonly atMs: number } | null {
-    return this.get("meta", "alarm");
+  /** The machine's policy, as far as the room obeys its log; null before anything was said. */
+  policy(): OwnerPolicy | null {
+    return this.get<OwnerPolicy>("meta", "policy");
   }
 
-  setAlarm(alarm: { readonly kind: KeyLogAlarm; readonly atMs: number } | null): void {
+  setPolicy(policy: OwnerPolicy | null): void {
+    if (policy === null) this.delete("meta", "policy");
+    else this.put("meta", "policy", policy);
+  }
+
+  /** The alarm that stands, as far as the room heard and found; null: none. */
+  alarm(): AlarmRow | null {
+    return this.get<AlarmRow>("meta", "alarm");
+  }
+
+  setAlarm(alarm: AlarmRow | null): void {
     if (alarm === null) this.delete("meta", "alarm");
     else this.put("meta", "alarm", alarm);
   }

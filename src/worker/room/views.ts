@@ -8,6 +8,7 @@ import { ownerOpened } from "./decisions.ts";
 import { driftView } from "./drift.ts";
 import { cardOf, decisionOf, requestLastSeenMs } from "./pairing-requests.ts";
 import { ceilingOf } from "./persons.ts";
+import { earlyAlarm } from "./proposals.ts";
 import type { RoomOpening, RoomResult, RoomSnapshot } from "./room-rpc.ts";
 import type { Who } from "./standing.ts";
 import type { DeviceRow, RequestRow } from "./room-rows.ts";
@@ -38,6 +39,12 @@ function stateOf(row: DeviceRow, nowMs: number): Device["state"] {
   return row.suspendedAtMs === undefined ? row.state : "suspended";
 }
 
+/** What the room found itself comes first: it is about what the machine does now. */
+function alarmView(admission: Admission): RoomSnapshot["alarm"] {
+  const alarm = earlyAlarm(admission) ?? admission.storage.alarm();
+  return alarm === null ? null : { kind: alarm.kind, atMs: alarm.atMs };
+}
+
 /** @returns the gateway with its devices; what the role may not manage is left out */
 export function snapshotFor(admission: Admission, { role, person }: Who): RoomSnapshot {
   const { gateway, name, connectorVersion, lastSeenMs } = admission.mustMeta();
@@ -57,7 +64,7 @@ export function snapshotFor(admission: Admission, { role, person }: Who): RoomSn
     devices: devicesOf(admission),
     drift: mayDo(role, "manage") ? driftView(admission) : null,
     waitingCount,
-    alarm: storage.alarm(),
+    alarm: alarmView(admission),
     personsWaiting: mayDo(role, "persons") ? storage.persons().filter((row) => row.state === "accepted").length : 0,
     role,
     isOwn: person === null,

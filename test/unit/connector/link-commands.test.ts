@@ -48,6 +48,7 @@ beforeEach(async () => {
     drift: new DriftWatch({ admitted, gateway, now, send }),
     acts: new LocalActs({ files, log, admitted, gateway, now, send }),
     welcomed: () => undefined,
+    sayAlarm: () => undefined,
   });
 });
 

@@ -1,4 +1,4 @@
-/** `gatehouse owners`: the person at the machine is the root of who decides, without network; nothing happens by a slip. */
+/** `gatehouse owners`: the person at the machine takes out by a word, and asks an owner for more; nothing happens by a slip. */
 import { beforeEach, expect, test } from "vitest";
 import { owners } from "../../../src/connector/owner-commands.ts";
 import { Dialler } from "../../../src/connector/dialler.ts";
@@ -9,10 +9,10 @@ import { Terminal } from "../../../src/connector/terminal.ts";
 import { ownerChangeOf } from "../../../src/connector/owner-change.ts";
 import { passkeyWords, writePasskey } from "../../../src/core/passkey-text.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, RECOVERY_KEY_KEYS, RECOVER_KEYS, encodeBody, tagged, toBase64url } from "../../../src/protocol/statement-encoding.ts"; // prettier-ignore
-import { ConnectorState } from "../../support/connector-state.ts";
+import { ConnectorState, TEST_GATEWAY } from "../../support/connector-state.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
 import type { Authenticator } from "../../support/fake-authenticator.ts";
-import { newLogKey } from "../../support/test-key-log.ts";
+import { newLogKey, signWidening } from "../../support/test-key-log.ts";
 
 const APPROVE = "http://approve.localhost:8787";
 const NO_CEILING = { maxAccess: undefined, maxDays: undefined };
@@ -58,22 +58,42 @@ async function addSecond(...more: readonly string[]): Promise<number> {
   return run(["add", writePasskey(second.ownerKey), ...more], await passkeyWords(second.ownerKey));
 }
 
-test("[KL12] a passkey is added only after its twelve words were confirmed; a yes to everything is not that", async () => {
+/** An owner approves the one change that waits. */
+async function approved(): Promise<void> {
+  const log = await KeyLog.open(state.files, state.identity);
+  const [proposal] = log.state.proposals.values();
+  if (proposal === undefined) throw new Error("nothing waits");
+  const { id, change } = proposal;
+  const signed = await signWidening(state.owner, TEST_GATEWAY, id, change, Date.now());
+  expect(await log.append({ type: "effect", proposal: id, signed }, Date.now())).toBe(null);
+}
+
+async function pinSecond(): Promise<void> {
+  await addSecond();
+  await approved();
+}
+
+test("[KL12] a passkey is asked for only after its twelve words were confirmed; a yes to everything is not that", async () => {
   const before = await onDisk();
   expect(await run(["add", writePasskey(second.ownerKey)])).toBe(3);
   expect(await run(["add", writePasskey(second.ownerKey)], await passkeyWords(state.owner.ownerKey))).toBe(1);
   expect(await run(["add", "passkey-AAAA"], "anchor")).toBe(2);
   expect((await onDisk()).head).toEqual(before.head);
   expect(await addSecond()).toBe(0);
-  expect((await onDisk()).ownerKeys).toEqual([state.owner.ownerKey, second.ownerKey]);
+  expect((await onDisk()).ownerKeys).toEqual([state.owner.ownerKey]);
   expect(await addSecond()).toBe(1);
+  terminal.events.length = 0;
+  await run([]);
+  expect(terminal.events.at(-1)).toMatchObject({ waiting: [{ kind: "owner-add", role: { kind: "owner" }, untilMs: null }] });
+  await approved();
+  expect((await onDisk()).ownerKeys).toEqual([state.owner.ownerKey, second.ownerKey]);
 });
 
 test("[KL11] [KL12] roles are said on the machine, an approver's ceiling whole; the list shows them", async () => {
   const ceiling = { maxAccess: "chat", maxDays: "7" };
   const id = second.ownerKey.credentialId;
   expect(await run(["role", id, "approver"], undefined, ceiling)).toBe(1);
-  await addSecond();
+  await pinSecond();
   for (const partial of [
     NO_CEILING,
     { maxAccess: "chat", maxDays: undefined },
@@ -101,14 +121,16 @@ test("[KL11] [KL12] roles are said on the machine, an approver's ceiling whole; 
     },
   ]);
   expect(await run(["role", id, "owner"])).toBe(0);
+  expect((await onDisk()).ownerKeys[1]?.role).toEqual(role);
+  await approved();
   expect((await onDisk()).ownerKeys[1]?.role).toEqual({ kind: "owner" });
 });
 
 test("[KL5] [KL12] the machine takes passkeys out by the beginning of their id, never the last owner's, never one it does not know", async () => {
-  await addSecond();
+  await pinSecond();
   expect(await run(["remove", "nobody"])).toBe(1);
   expect(await run(["remove", ""])).toBe(1);
-  expect((await onDisk()).head.seq).toBe(1);
+  expect((await onDisk()).head.seq).toBe(2);
   expect(await run(["remove", state.owner.ownerKey.credentialId.slice(0, 12)])).toBe(0);
   expect(await run(["remove", second.ownerKey.credentialId])).toBe(1);
   expect((await onDisk()).ownerKeys).toEqual([second.ownerKey]);
@@ -150,7 +172,7 @@ test("[LINK7] what the room sends twice is taken once, and an alarm lets owners 
 });
 
 test("[KL12] reset forgets log, owners and key: whoever claims next starts with nothing of the old owner's", async () => {
-  await addSecond();
+  await pinSecond();
   const { x } = state.identity.publicKey;
   expect(await reset({ terminal, files: state.files, yes: false })).toBe(3);
   expect(await onDisk()).toMatchObject({ ownerKeys: [state.owner.ownerKey, second.ownerKey] });

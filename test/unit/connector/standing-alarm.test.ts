@@ -6,9 +6,10 @@ import { Link } from "../../../src/connector/link.ts";
 import { listenLocally } from "../../../src/connector/local-control.ts";
 import { accessList } from "../../../src/connector/lock-commands.ts";
 import { Terminal } from "../../../src/connector/terminal.ts";
-import { ConnectorState } from "../../support/connector-state.ts";
+import { ConnectorState, TEST_GATEWAY } from "../../support/connector-state.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
 import { PlayedRoom } from "../../support/played-room.ts";
+import { signWidening } from "../../support/test-key-log.ts";
 
 /** Remembers instead of printing. */
 class QuietTerminal extends Terminal {
@@ -91,7 +92,7 @@ async function alarmWord(): Promise<string> {
   }
 }
 
-test("[KL6] [case 47] an alarm that the disk refuses: `access-list` shows it, `access-list resume` names it and settles it whole, and the next link raises none", async () => {
+test("[KL6] [case 47] an alarm that the disk refuses: `access-list` shows it, an approved resume settles it whole, and the next link raises none", async () => {
   expect(await alarmWord()).toBe("none");
   // The room has forgotten what it had acknowledged.
   state.files.write("roomHead", { seq: 9, hash: "A".repeat(43) });
@@ -99,12 +100,16 @@ test("[KL6] [case 47] an alarm that the disk refuses: `access-list` shows it, `a
   expect([await alarmWord(), await alarmWord()]).toEqual(["room-rolled-back", "room-rolled-back"]);
   expect(state.files.read("alarm")).toBe(null);
   expect(await said()).toMatchObject({ code: 1, text: expect.stringContaining(`ALARM since ${new Date(state.nowMs).toISOString()}`) as unknown }); // prettier-ignore
-  expect(await said("resume")).toEqual({ code: 0, text: "The alarm (room-rolled-back) is settled. New devices are admitted again." });
+  expect(await said("resume")).toMatchObject({ code: 0, text: expect.stringContaining("It waits for an owner's passkey") as unknown });
+  const proposal = state.log.state.head.hash;
+  expect(state.admitted.alarm()).toMatchObject({ alarm: "room-rolled-back" });
+  const change = { kind: "resume", alarm: "room-rolled-back" } as const;
+  const signed = await signWidening(state.owner, TEST_GATEWAY, proposal, change, state.nowMs);
+  room.say({ type: "proposal", id: "p", proposal, step: "signed", signed });
   expect(await alarmWord()).toBe("none");
   expect(state.admitted.alarm()).toBe(null);
   expect(await said()).toMatchObject({ code: 0, text: expect.not.stringContaining("ALARM") as unknown });
   expect(await said("resume")).toEqual({ code: 0, text: "There is no alarm." });
-  expect(await alarmWord()).toBe("none");
   room.drop();
   expect(await alarmWord()).toBe("none");
   expect(state.admitted.alarm()).toBe(null);
@@ -113,13 +118,13 @@ test("[KL6] [case 47] an alarm that the disk refuses: `access-list` shows it, `a
 test.each([
   ["log-rolled-back", 9],
   ["fork", 0],
-])("[KL6] %s: `access-list resume` says that the next link raises it again, which it does, and what ends it", async (alarm, seq) => {
+])("[KL6] %s: `access-list resume` says that nobody can be asked while the histories differ, and what ends it", async (alarm, seq) => {
   expect(await alarmWord()).toBe("none");
   room.also = { head: { seq, hash: "A".repeat(43) } };
   room.drop();
   expect([await alarmWord(), await alarmWord()]).toEqual([alarm, alarm]);
-  expect((await said("resume")).text).toContain("comes back with the next connection");
-  expect(await alarmWord()).toBe("none");
+  expect((await said("resume")).text).toContain("Connect this machine again");
+  expect(state.admitted.alarm()).toMatchObject({ alarm });
   room.drop();
   expect(await alarmWord()).toBe(alarm);
 });

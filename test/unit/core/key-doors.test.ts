@@ -74,7 +74,8 @@ const DOORS: readonly (readonly [name: string, takes: (key: DeviceKey) => Promis
   [
     "connector: one more owner key",
     async (key) => {
-      const body = { type: "owner-add", key: { credentialId: "another", key }, authority: { by: "host" } } as KeyLogBody;
+      const change = { kind: "owner-add", key: { credentialId: "another", key }, role: { kind: "owner" } } as const;
+      const body: KeyLogBody = { type: "proposal", change };
       const line = await writeLine(log.state, { gateway: GATEWAY, atMs: NOW, body }, (bytes) => log.signer.sign(bytes));
       return typeof (await applyLine(log.state, line)) !== "string";
     },

@@ -76,7 +76,8 @@ async function recovery(of: Authenticator, { gone = [], signer = paper, account 
   return { type: "recover", signed } as const;
 }
 
-const fromHost = (of: Authenticator): KeyLogBody => ({ type: "owner-add", key: of.ownerKey, authority: { by: "host" } });
+const pinned = (of: Authenticator, role: OwnerRole = { kind: "owner" }): Promise<void> =>
+  log.widen({ kind: "owner-add", key: of.ownerKey, role }, owner, NOW);
 const byHost = { by: "host" } as const;
 const names = (): string[] => log.state.ownerKeys.map((key) => key.credentialId);
 
@@ -91,24 +92,24 @@ test.each<[string, Partial<GrantStatement>]>([
   ["access", { access: "full" }],
   ["expiry", { access: "chat", notAfterMs: NOW + HOUR_MS + 1 }],
 ])("[KL11] [case 37] an approver gives no more than its own ceiling: %s", async (_what, wider) => {
-  await log.add({ ...fromHost(second), role: APPROVER } as KeyLogBody, NOW);
+  await pinned(second, APPROVER);
   expect(await attempt(await grant(second, wider))).toBe("over-ceiling");
   expect(await attempt(await grant(owner, wider))).toBe(null);
   expect(await attempt(await grant(second, { access: "chat", notAfterMs: NOW + HOUR_MS }))).toBe(null);
 });
 
 test("[KL11] [case 37] the gateway's policy bounds an approver, too", async () => {
-  await log.add({ ...fromHost(second), role: { ...APPROVER, maxAccess: "full" } } as KeyLogBody, NOW);
+  await pinned(second, { ...APPROVER, maxAccess: "full" });
   await log.add({ type: "policy", policy: { ...log.state.policy, maxAccess: "look" } }, NOW);
   expect(await attempt(await grant(second, { access: "chat" }))).toBe("over-ceiling");
 });
 
 test("[KL11] [case 29] an approver decides about devices, never about keys: it adds nobody, removes nobody, makes no recovery key", async () => {
   const third = await newAuthenticator(APPROVE);
-  await log.add({ ...fromHost(second), role: APPROVER } as KeyLogBody, NOW);
+  await pinned(second, APPROVER);
   expect(await attempt(await endorse(third, second))).toBe("over-ceiling");
   expect(await attempt(await pinPaper(second))).toBe("over-ceiling");
-  await log.add(fromHost(third), NOW);
+  await pinned(third);
   expect(await attempt(await remove(third, second))).toBe("over-ceiling");
 });
 
@@ -119,13 +120,13 @@ test("[KL11] [case 29] no signature gives a role: an endorsement that carries on
   await log.add({ type: "owner-role", credentialId: second.ownerKey.credentialId, role: APPROVER }, NOW);
   expect(await attempt(endorsement)).toBe("nothing-changes");
   expect(await attempt(await grant(second, { access: "full" }))).toBe("over-ceiling");
-  await log.add({ type: "owner-role", credentialId: second.ownerKey.credentialId, role: { kind: "owner" } }, NOW);
+  await log.widen({ kind: "owner-role", credentialId: second.ownerKey.credentialId, role: { kind: "owner" } }, owner, NOW);
   expect(await attempt(await grant(second, { access: "full" }))).toBe(null);
   expect(await attempt({ type: "owner-role", credentialId: "nobody", role: APPROVER })).toBe("unknown-owner-key");
 });
 
 test("[KL5] [KL11] an owner stays, whoever asks: the last one is neither taken out nor made an approver", async () => {
-  await log.add({ ...fromHost(second), role: APPROVER } as KeyLogBody, NOW);
+  await pinned(second, APPROVER);
   const { credentialId } = owner.ownerKey;
   expect(await attempt(await remove(owner, second))).toBe("last-owner-key");
   expect(await attempt({ type: "owner-remove", credentialId, authority: byHost })).toBe("last-owner-key");
@@ -155,7 +156,7 @@ test("[KL9] [case 28] a removal that is sent again does not undo the host's word
   await log.add(await endorse(second, owner), NOW);
   const removal = await remove(second, owner);
   await log.add(removal, NOW);
-  await log.add(fromHost(second), NOW);
+  await pinned(second);
   expect(await attempt(removal)).toBe("revoked");
   expect(names()).toContain(second.ownerKey.credentialId);
   expect(await attempt(await remove(second, owner, NOW + 1))).toBe(null);
@@ -246,7 +247,7 @@ test("[KL10] [case 29] the recovery key signs no grant, however its answer is dr
 
 test("[KL10] recovery of a passkey that is there already still takes out the lost ones, and makes an approver an owner", async () => {
   await log.add(await pinPaper(owner), NOW);
-  await log.add({ ...fromHost(second), role: APPROVER } as KeyLogBody, NOW);
+  await pinned(second, APPROVER);
   expect(await attempt(await recovery(second, { gone: [owner] }))).toBe(null);
   expect(log.state.ownerKeys).toEqual([second.ownerKey satisfies OwnerKey]);
 });
