@@ -48,6 +48,7 @@ test("needed settings are added to what is there, arrays merged, and nothing is 
       '+ gateway.controlUi.allowedOrigins: "https://abc.gw.example"',
       "+ gateway.nodes.pairing.autoApproveLocal: false",
       '+ gateway.publicOrigin: "https://abc.gw.example"',
+      "    QR codes, join links and links in chats then name this address.",
     ].join("\n"),
   );
   const after = {
@@ -61,6 +62,22 @@ test("needed settings are added to what is there, arrays merged, and nothing is 
   expect(planSettings(after, ORIGIN)).toEqual([]);
   // Plain http is refused by the gateway for any other name than this machine's own.
   expect(planSettings({}, "http://abc.localhost:8787").map((change) => change.path)).not.toContain("gateway.publicOrigin");
+});
+
+test("[R15] a published origin of the owner's stays, and stays allowed", () => {
+  const own = "https://box.tailnet.ts.net";
+  const config = { gateway: { publicOrigin: `${own}/` } };
+  const plan = planSettings(config, ORIGIN);
+  expect(plan.map((change) => change.path)).not.toContain("gateway.publicOrigin");
+  const origins = { path: "gateway.controlUi.allowedOrigins", before: undefined, after: [own, ORIGIN] };
+  expect(plan).toContainEqual(origins);
+  const served = { gateway: { publicOrigin: own, controlUi: { allowedOrigins: [own, ORIGIN] } } };
+  expect(planSettings(served, ORIGIN).map((change) => change.path)).toEqual([
+    "gateway.trustedProxies",
+    "gateway.nodes.pairing.autoApproveLocal",
+  ]);
+  // Uninstall leaves it as it was found.
+  expect(planRestore(served, [origins])).toEqual([{ path: origins.path, before: [own, ORIGIN], after: undefined }]);
 });
 
 test("uninstall puts back only what nobody changed since", () => {

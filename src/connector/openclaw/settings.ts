@@ -67,12 +67,19 @@ export function planSettings(config: unknown, origin: string, former: readonly s
     withAll(proxies, LOOPBACK_PROXIES),
   );
   const origins = strings(at(config, ORIGINS_PATH));
-  const dropped = origins.filter((each) => each !== origin && former.includes(each)).slice(0, MAX_DROPPED_ORIGINS);
-  const kept = withAll(origins.filter((each) => !dropped.includes(each)), [origin]); // prettier-ignore
-  want(ORIGINS_PATH, origins.includes(origin), kept);
+  const published = at(config, "gateway.publicOrigin");
+  const isTheirs = published !== undefined && published !== origin && !former.includes(String(published));
+  // OpenClaw allows a published origin of itself only while the list is unset.
+  const theirs = isTheirs && URL.canParse(String(published)) ? [new URL(String(published)).origin] : [];
+  const needed = [...new Set([...theirs, origin])];
+  const dropped = origins.filter((each) => !needed.includes(each) && former.includes(each)).slice(0, MAX_DROPPED_ORIGINS);
+  const kept = withAll(origins.filter((each) => !dropped.includes(each)), needed); // prettier-ignore
+  const areAllowed = needed.every((each) => origins.includes(each));
+  want(ORIGINS_PATH, areAllowed, kept);
   want("gateway.nodes.pairing.autoApproveLocal", at(config, "gateway.nodes.pairing.autoApproveLocal") === false, false);
-  if (mayBePublicOrigin(origin)) want("gateway.publicOrigin", at(config, "gateway.publicOrigin") === origin, origin);
-  if (wanted.length > 0 && dropped.length > 0 && origins.includes(origin)) want(ORIGINS_PATH, false, kept);
+  // One that somebody set is theirs: QR codes, join links and links in chats name it.
+  if (mayBePublicOrigin(origin)) want("gateway.publicOrigin", isTheirs || published === origin, origin);
+  if (wanted.length > 0 && dropped.length > 0 && areAllowed) want(ORIGINS_PATH, false, kept);
   return wanted;
 }
 

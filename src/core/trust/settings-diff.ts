@@ -39,7 +39,14 @@ export async function settingsHash(lines: readonly SettingLine[]): Promise<strin
   return toBase64url(await sha256(tagged("settings", joined(fields))));
 }
 
-/** @returns the diff for people, a line each */
+/** What moves with a setting, beside itself. */
+const MOVES: Readonly<Record<string, string>> = {
+  "gateway.publicOrigin": "\n    QR codes, join links and links in chats then name this address.",
+};
+
+/** @returns the diff for people, a line each, and what moves with it */
 export function diffText(lines: readonly SettingLine[]): string {
-  return lines.map(({ path, change, value }) => `${change === "add" ? "+" : "-"} ${path}: ${value}`).join("\n");
+  const text = ({ path, change, value }: SettingLine): string =>
+    change === "add" ? `+ ${path}: ${value}${MOVES[path] ?? ""}` : `- ${path}: ${value}`;
+  return lines.map(text).join("\n");
 }
