@@ -9,9 +9,11 @@ import { runningStatus } from "./host-commands.ts";
 import { askRunning } from "./local-control.ts";
 import { DiscoverError, discoverGateway } from "./openclaw/discover.ts";
 import type { Discovered } from "./openclaw/discover.ts";
+import { isNotLocal } from "./openclaw/control-leg.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
 import { AUTH_MODE_CURE, isSoundAuthMode, planSettings, readConfig, settingsDiff } from "./openclaw/settings.ts";
 import { isKnownToServe, mayBeProbed } from "./openclaw/version-gate.ts";
+import { notLocalCure } from "./not-local.ts";
 import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
 
@@ -35,6 +37,8 @@ const CURE: Readonly<Record<string, string>> = {
     "a stranger would be let in: gateway.auth.mode must be token or password, gateway.nodes.pairing.autoApproveLocal false; then remove devices that were paired silently (openclaw devices list)",
   "auth-mode": AUTH_MODE_CURE,
   "auth-failed": "the secret is wrong: set OPENCLAW_GATEWAY_TOKEN to the gateway's own",
+  "settings-not-taken":
+    "OpenClaw's config cannot be written from here: add the settings that `gatehouse run` prints to it, then restart it",
   "no-secret": "no secret was found: set OPENCLAW_GATEWAY_TOKEN to the gateway's own",
 };
 
@@ -85,7 +89,7 @@ export async function doctor({ terminal, files, dialler }: Options): Promise<num
   }
   check("connector", running !== null, running === null ? "not running; start it with: gatehouse run" : "running");
   if (running === null) {
-    const isUnsafe = isUp && file !== null && !(await lookAtOpenclaw(file.origin, check));
+    const isUnsafe = isUp && file !== null && !(await lookAtOpenclaw(file.origin, check, notLocalCure(files.dir, file.appOrigin)));
     return isUnsafe ? EXIT.unsafe : failures === 0 ? EXIT.done : EXIT.failed;
   }
   const isLinked = running.link === "up";
@@ -98,7 +102,8 @@ export async function doctor({ terminal, files, dialler }: Options): Promise<num
   const { settings } = report;
   const waits =
     settings === undefined ? undefined : `apply them in the connector's terminal or on the gateway's page:\n${diffText(settings.lines)}`;
-  const cure = waits ?? CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";
+  const notLocal = report.reason === "not-local" ? notLocalCure(files.dir, file?.appOrigin ?? null) : undefined;
+  const cure = waits ?? notLocal ?? CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";
   check("self-test", isSafe, isSafe ? `OpenClaw ${report.version ?? ""} does not let a remote stranger in` : `${report.state}: ${cure}`);
   await showHops(files.dir, terminal);
   if (failures === 0) return EXIT.done;
@@ -111,19 +116,29 @@ async function showHops(dir: string, terminal: Options["terminal"]): Promise<voi
   for (const { hop, state, median, text } of answer?.hops ?? []) terminal.say("hop", `hop  ${hop}: ${text}`, { hop, state, median, text });
 }
 
+/** @returns null when OpenClaw shows its settings only to local clients, and this is none */
+function ownersOnly(error: unknown): null {
+  if (isNotLocal(error)) return null;
+  throw error;
+}
+
 type Check = (name: string, isGood: boolean, text: string) => void;
 
 /** Without a connector to ask: whether the secret is the gateway's, and whether its settings are those that it needs. @returns whether they are */
-async function lookAtOpenclaw(origin: string, check: Check): Promise<boolean> {
+async function lookAtOpenclaw(origin: string, check: Check, notLocal: string): Promise<boolean> {
   const seen = await withGateway(process.env, { withinMs: LOOK_WITHIN_MS, isPatient: false }, async (leg, version) => {
-    const { config } = await readConfig(leg);
-    return { version, isSound: isSoundAuthMode(config), missing: planSettings(config, origin) };
+    const config = await readConfig(leg).then((read) => read.config, ownersOnly);
+    return { version, isLocal: config !== null, isSound: isSoundAuthMode(config), missing: planSettings(config, origin) };
   });
   if (!("value" in seen)) {
     check("openclaw", false, CURE[seen.why] ?? "it starts or restarts; try again in a few seconds");
     return true;
   }
-  const { version, isSound, missing } = seen.value;
+  const { version, isLocal, isSound, missing } = seen.value;
+  if (!isLocal) {
+    check("openclaw", false, notLocal);
+    return false;
+  }
   const isNew = mayBeProbed(version);
   const hint = isKnownToServe(version) ? "" : `. It is older than ${MIN_OPENCLAW_VERSION}: the probe at the start of the connector decides`;
   check(

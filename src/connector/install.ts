@@ -10,7 +10,7 @@ import { GatewayAwayError } from "./openclaw/openclaw-port.ts";
 import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/settings.ts";
 import type { SettingChange } from "./openclaw/settings.ts";
 import type { Options } from "./options.ts";
-import { appliedSettings } from "./settings-terminal.ts";
+import { appliedSettings } from "./applied-settings.ts";
 
 /** A small machine takes its time to restart OpenClaw when its trusted proxies change. */
 const RESTORE_WITHIN_MS = 45_000;

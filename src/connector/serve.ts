@@ -1,6 +1,7 @@
 /** `up` and `run`: enrols when needed, then keeps the link until a signal or a final refusal. */
 import { aheadText } from "../core/clock-difference.ts";
 import { Admitted } from "./admitted.ts";
+import { appliedSettings, dropApplied, keepApplied } from "./applied-settings.ts";
 import { anchoredHead } from "./audit-anchor.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "./enrol.ts";
 import { EXIT, exitOfStop } from "./exit-codes.ts";
@@ -15,8 +16,8 @@ import type { LinkStatus } from "./link.ts";
 import { ALREADY_RUNNING, askRunning, listenLocally } from "./local-control.ts";
 import { readListenAddress, serveMetrics } from "./metrics.ts";
 import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
-import { formerOrigins } from "./openclaw/settings.ts";
-import { appliedSettings, askForSettings } from "./settings-terminal.ts";
+import { formerOrigins, settingsFragment } from "./openclaw/settings.ts";
+import { askForSettings } from "./settings-terminal.ts";
 import { takeState } from "./state-lock.ts";
 import type { StateLock } from "./state-lock.ts";
 import { VERSION } from "./options.ts";
@@ -137,7 +138,13 @@ async function serveOwned(options: Options): Promise<number> {
     now,
     approveSettings: askForSettings(terminal, { yes, page: `${file.appOrigin}/gateways/${file.gateway}` }),
     formerOrigins: () => formerOrigins(appliedSettings(files), file.origin),
-    keepSettings: (changes) => files.write("settings", [...(files.read("settings") ?? []), ...changes]),
+    keepSettings: (changes) => keepApplied(files, changes),
+    onNotTaken: (changes, why) => {
+      dropApplied(files, changes);
+      const fragment = settingsFragment(changes);
+      const text = `OpenClaw does not take settings from here: ${why}\nAdd this to its config yourself, then restart it:\n${fragment}`;
+      terminal.fail("settings-not-taken", text, { why, fragment });
+    },
   });
   let linkProblem: string | null = null;
   return new Promise((resolve) => {

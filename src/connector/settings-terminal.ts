@@ -1,19 +1,12 @@
 /** The terminal's part of the question for OpenClaw's settings: the diff, a yes or no, and that it was answered elsewhere (PROTOCOL.md SA5). */
 import { diffText } from "../core/trust/settings-diff.ts";
-import type { SettingValues } from "../core/trust/settings-diff.ts";
 import type { AskHere, QuestionEnd } from "./openclaw/settings-question.ts";
-import type { StateFiles } from "./state-files.ts";
 import type { Terminal } from "./terminal.ts";
 
 const OVER: Readonly<Record<QuestionEnd, string>> = {
   answered: "Somebody answered on the gateway's page or in another terminal.",
   over: "The question is over: OpenClaw or its settings changed.",
 };
-
-/** @returns the changes that this machine made to OpenClaw's settings, in their order */
-export function appliedSettings(files: StateFiles): SettingValues[] {
-  return (files.read("settings") ?? []).map(({ path, before, after }) => ({ path, before, after }));
-}
 
 /**
  * @param yes whether the person said yes when the program was started

@@ -13,6 +13,8 @@ const LATER_REFUSALS: ReadonlySet<Refusal> = new Set([
 const REASONS: Readonly<Partial<Record<NonNullable<GatewayReport["reason"]>, GatewayReport["reason"]>>> = {
   "auth-mode": "settings-missing",
   "way-in-refused": "too-old",
+  "not-local": "settings-missing",
+  "settings-not-taken": "settings-refused",
   "connector-copied": "stranger-admitted",
 };
 

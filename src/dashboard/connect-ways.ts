@@ -1,4 +1,5 @@
 /** How the connector is started where OpenClaw runs: one way per kind of machine, only with flags and variables that it has. */
+import { CONTAINER_IMAGE, composeService, dockerLine } from "../core/container-lines.ts";
 import { TEXTS } from "./texts.ts";
 
 export interface Step {
@@ -15,9 +16,6 @@ export interface Way {
   readonly steps: readonly Step[];
 }
 
-/** Has npx, and a Node that the connector runs on. */
-const IMAGE = "node:24-slim";
-
 /**
  * @param command as the API gives it: `npx -y <package> up <code>`
  * @returns the ways, the plain one first
@@ -26,20 +24,11 @@ export function connectWays(command: string): readonly Way[] {
   const program = command.replace(/ up \S+$/, "");
   const ways = TEXTS.ways;
   const compose = `services:
-  gatehouse:
-    image: ${IMAGE}
-    network_mode: "service:openclaw"
-    environment:
-      GATEHOUSE_STATE: /state
-      OPENCLAW_GATEWAY_TOKEN: \${OPENCLAW_GATEWAY_TOKEN}
-    volumes:
-      - gatehouse:/state
-    command: ${program} run
-    restart: unless-stopped
+${composeService({ words: `${program} run`, state: "gatehouse" })}
 volumes:
   gatehouse:`;
   const sidecar = `- name: gatehouse
-  image: ${IMAGE}
+  image: ${CONTAINER_IMAGE}
   command: ["sh", "-c", "until [ -f /state/gateway.json ]; do sleep 2; done; exec ${program} run"]
   env:
     - name: GATEHOUSE_STATE
@@ -64,12 +53,12 @@ volumes:
       steps: [
         {
           text: ways.dockerRun,
-          code: `docker run -it --name gatehouse --network container:openclaw -e OPENCLAW_GATEWAY_TOKEN -e GATEHOUSE_STATE=/state -v gatehouse:/state ${IMAGE} ${command}`,
+          code: dockerLine({ words: command, keep: false, state: "gatehouse" }),
           copy: ways.copyCommand,
         },
         {
           text: ways.dockerKeep,
-          code: `docker rm gatehouse; docker run -d --name gatehouse --restart unless-stopped --network container:openclaw -e OPENCLAW_GATEWAY_TOKEN -e GATEHOUSE_STATE=/state -v gatehouse:/state ${IMAGE} ${program} run`,
+          code: `docker rm gatehouse; ${dockerLine({ words: `${program} run`, keep: true, state: "gatehouse" })}`,
           copy: ways.copySecond,
         },
         { text: ways.dockerNote },

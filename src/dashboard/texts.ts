@@ -26,6 +26,9 @@ export const REASON: Readonly<Record<string, string>> = {
   "settings-missing": "OpenClaw did not take the settings that it needs. Run `gatehouse doctor` on its machine for the cure.",
   "settings-refused": "Somebody at its machine answered no to the settings. To be asked again, start Gatehouse there again.",
   "auth-mode": "OpenClaw's own sign-in must be a token or a password. Run `gatehouse doctor` on its machine for the cure.",
+  "not-local":
+    "OpenClaw does not see Gatehouse as local: it probably runs in a container. Run Gatehouse in its network: Add gateway shows the Docker and Compose lines.",
+  "settings-not-taken": "OpenClaw's config cannot be written from Gatehouse. Add the settings that its terminal shows to that config.",
   "connector-copied":
     "Two machines use this gateway's key and push each other out, so neither is let in. End the one that should not run, then open it again here. If the key may be stolen, connect the right machine again instead (below): that makes a new one.",
   "stranger-admitted": "The gateway would let a stranger in. Run `gatehouse doctor` on its machine for the cure.",

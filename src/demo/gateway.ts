@@ -52,6 +52,10 @@ export interface DemoOptions {
   readonly now?: () => number;
   /** Looks for its secret in the token slot alone, as releases before 2026.9.3 do. */
   readonly readsTokenOnly?: boolean;
+  /** Takes every peer for one of another machine, as in a container behind a published port. */
+  readonly isElsewhere?: boolean;
+  /** Refuses every change of its settings with this sentence, as a config that something else writes. */
+  readonly refusesSettings?: string;
   /** What it says that it is. */
   readonly version?: string;
   /** Answers so many of the first connects of one address as to somebody who guesses. */
@@ -169,6 +173,7 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
       case "config.get":
         return settings.read();
       case "config.patch": {
+        if (options.refusesSettings !== undefined) throw new Refusal("UNAVAILABLE", options.refusesSettings);
         const { answer, isChange, changesTrust } = settings.patch(params);
         // After the answer: it goes out first.
         if (changesTrust) setImmediate(() => clients.forEach((client) => client.ws.close(4001, "gateway policy changed")));
@@ -223,12 +228,12 @@ export async function startDemoGateway(options: DemoOptions): Promise<DemoGatewa
 
   const trustsLoopback = (): boolean => (settings.gateway.trustedProxies ?? []).includes("127.0.0.1");
   const server = http.createServer((request, response) => {
-    answerHttp(request, response, ingressOf(request.headers, trustsLoopback()), options.onRequest);
+    answerHttp(request, response, ingressOf(request.headers, trustsLoopback(), options.isElsewhere), options.onRequest);
   });
 
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_PAYLOAD_BYTES, perMessageDeflate: false });
   server.on("upgrade", (request, socket, head) => {
-    const ingress = ingressOf(request.headers, trustsLoopback());
+    const ingress = ingressOf(request.headers, trustsLoopback(), options.isElsewhere);
     if (ingress.kind === "unattributable-proxy") return refuseUpgrade(socket, "403 Forbidden", "application/json", NOT_ATTRIBUTED);
     const waiting = [...clients].filter((each) => each.scopes === null && each.ingress.remoteIp === ingress.remoteIp).length;
     if (waiting >= MAX_UNAUTHENTICATED)

@@ -2,7 +2,7 @@
 import net from "node:net";
 
 export interface Ingress {
-  readonly kind: "direct-local" | "trusted-proxy" | "unattributable-proxy";
+  readonly kind: "direct-local" | "direct-remote" | "trusted-proxy" | "unattributable-proxy";
   /** The visitor's own address; null when nobody said one. */
   readonly remoteIp: string | null;
 }
@@ -16,9 +16,14 @@ function isProxyHeader(name: string): boolean {
 /**
  * @param headers of the request, names in lower case
  * @param trustsLoopback whether `gateway.trustedProxies` names this peer
+ * @param isElsewhere the peer's address is not of this machine, as behind a container's published port
  */
-export function ingressOf(headers: Readonly<Record<string, string | string[] | undefined>>, trustsLoopback: boolean): Ingress {
-  if (!Object.keys(headers).some(isProxyHeader)) return { kind: "direct-local", remoteIp: null };
+export function ingressOf(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  trustsLoopback: boolean,
+  isElsewhere = false,
+): Ingress {
+  if (!Object.keys(headers).some(isProxyHeader)) return { kind: isElsewhere ? "direct-remote" : "direct-local", remoteIp: null };
   if (!trustsLoopback) return { kind: "unattributable-proxy", remoteIp: null };
   const forwarded = headers["x-forwarded-for"];
   const text = Array.isArray(forwarded) ? forwarded.join(",") : (forwarded ?? "");

@@ -152,6 +152,8 @@ export const gatewayReportSchema = z.object({
       "settings-refused",
       "auth-mode",
       "way-in-refused",
+      "not-local",
+      "settings-not-taken",
       "connector-copied",
     ])
     .or(laterWord.transform(() => undefined))

@@ -41,6 +41,11 @@ export class GatewayRefusedError extends Error {
   }
 }
 
+/** @returns whether the gateway takes this connector for a client of another machine: such a one may do nothing there */
+export function isNotLocal(error: unknown): boolean {
+  return error instanceof GatewayRefusedError && error.code === "MISSING_SCOPE";
+}
+
 export type ControlState =
   | {
       readonly state: "away";

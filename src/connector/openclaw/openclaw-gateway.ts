@@ -3,7 +3,7 @@ import type { PairedEntry } from "../../core/drift.ts";
 import { settingLines, settingsHash } from "../../core/trust/settings-diff.ts";
 import type { SettingLine, SettingsQuestion } from "../../protocol/link-local-acts.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
-import { ControlLeg, GatewayRefusedError } from "./control-leg.ts";
+import { ControlLeg, GatewayRefusedError, isNotLocal } from "./control-leg.ts";
 import type { ControlState } from "./control-leg.ts";
 import { discoverGateway } from "./discover.ts";
 import { ControlUiHandshake } from "./handshake-watch.ts";
@@ -31,6 +31,8 @@ export interface OpenclawOptions {
   readonly formerOrigins?: () => readonly string[];
   /** Kept on disk for `uninstall` before anything is written. */
   readonly keepSettings: (changes: readonly SettingChange[]) => void;
+  /** OpenClaw refused to write them: nothing was changed. `why` is its own sentence. */
+  readonly onNotTaken?: (changes: readonly SettingChange[], why: string) => void;
   /** How often the settings are looked at while the gateway runs; 20 s unless given. */
   readonly watchSettingsMs?: number;
 }
@@ -45,6 +47,11 @@ const RESTART_PATIENCE_MS = 2 * 60_000;
 /** OpenClaw's settings changed between the question and the yes. */
 class SettingsChangedError extends Error {
   override name = "SettingsChangedError";
+}
+
+/** OpenClaw refused to write what was answered with yes. */
+class SettingsNotTakenError extends Error {
+  override name = "SettingsNotTakenError";
 }
 
 /** @returns what an owner hears of a yes that failed */
@@ -274,7 +281,11 @@ export class LocalOpenclaw implements OpenclawGateway {
       tell(await this.#proved(isStale));
     } catch (error) {
       if (error instanceof GatewayAwayError) return;
-      if (!(error instanceof SettingsChangedError)) return tell({ state: "unsafe", reason: "settings-missing" });
+      if (!(error instanceof SettingsChangedError)) {
+        // Only a client on the gateway's own machine may read them (PROTOCOL.md R16).
+        const otherwise = isNotLocal(error) ? "not-local" : "settings-missing";
+        return tell({ state: "unsafe", reason: error instanceof SettingsNotTakenError ? "settings-not-taken" : otherwise });
+      }
       // What was answered is not what OpenClaw needs now: the next check asks for that.
       this.#hasChanged = true;
       hash = "";
@@ -300,21 +311,25 @@ export class LocalOpenclaw implements OpenclawGateway {
    * Writes what was answered with yes, and nothing else.
    *
    * @param lines the diff that somebody saw
-   * @throws SettingsChangedError when OpenClaw needs something else by now; then nothing is written
+   * @throws SettingsChangedError when OpenClaw needs something else by now; then nothing is written. SettingsNotTakenError when it refuses
    */
   async #apply(lines: readonly SettingLine[], settle: (outcome: SettingsOutcome) => void): Promise<void> {
     const seen = JSON.stringify(lines);
+    let tried: readonly SettingChange[] = [];
     try {
       await applySettings(this.#leg, (config) => {
         const plan = this.#plan(config);
         if (plan.length > 0 && JSON.stringify(settingLines(plan)) !== seen) throw new SettingsChangedError();
         if (plan.length > 0) this.#options.keepSettings(plan);
+        tried = plan;
         return plan;
       });
       settle("done");
     } catch (error) {
       settle(outcomeOf(error));
-      throw error;
+      if (!(error instanceof GatewayRefusedError)) throw error;
+      this.#options.onNotTaken?.(tried, error.message);
+      throw new SettingsNotTakenError(error.message);
     }
   }
 

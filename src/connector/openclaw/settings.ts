@@ -108,6 +108,11 @@ function nested(changes: readonly { readonly path: string; readonly value: unkno
   return root;
 }
 
+/** @returns what a config that only its own machine's tools write must hold, as JSON to paste into it */
+export function settingsFragment(changes: readonly SettingChange[]): string {
+  return JSON.stringify(nested(changes.map(({ path, after }) => ({ path, value: after ?? null }))), null, 2);
+}
+
 /** @returns the gateway's config now, secrets redacted by the gateway itself */
 export async function readConfig(leg: ControlLeg): Promise<{ config: Record<string, unknown>; hash: string }> {
   return configSchema.parse(await leg.request("config.get", {}));

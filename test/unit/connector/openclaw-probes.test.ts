@@ -1,6 +1,8 @@
 /** What the connector makes of the start-up probes' answers, with the demo gateway. */
 import { afterEach, expect, test } from "vitest";
 import { LocalOpenclaw } from "../../../src/connector/openclaw/openclaw-gateway.ts";
+import type { OpenclawOptions } from "../../../src/connector/openclaw/openclaw-gateway.ts";
+import { settingsFragment } from "../../../src/connector/openclaw/settings.ts";
 import { startDemoGateway } from "../../../src/demo/gateway.ts";
 import type { DemoGateway, DemoOptions } from "../../../src/demo/gateway.ts";
 import type { GatewayReport } from "../../../src/protocol/link-messages.ts";
@@ -19,7 +21,7 @@ afterEach(async () => {
 });
 
 /** @returns the connector's first report that is final */
-async function firstReport(options: Partial<DemoOptions>): Promise<GatewayReport> {
+async function firstReport(options: Partial<DemoOptions>, more: Partial<OpenclawOptions> = {}): Promise<GatewayReport> {
   demo = await startDemoGateway({ port: 0, token: TOKEN, gateway: SAFE, ...options });
   openclaw = new LocalOpenclaw({
     env: { OPENCLAW_URL: `ws://127.0.0.1:${demo.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN },
@@ -28,6 +30,7 @@ async function firstReport(options: Partial<DemoOptions>): Promise<GatewayReport
     now: () => Date.now(),
     approveSettings: () => Promise.resolve(true),
     keepSettings: () => undefined,
+    ...more,
   });
   const report = new Promise<GatewayReport>((resolve) => {
     openclaw.onReport((each) => {
@@ -67,4 +70,17 @@ test("[R13] a gateway from before the loopback trap was closed is not even probe
     },
   });
   expect([report.reason, heard]).toEqual(["too-old", 1]);
+});
+
+test("[R16] a gateway behind a container's published port is named as such", async () => {
+  expect(await firstReport({ isElsewhere: true })).toMatchObject({ state: "unsafe", reason: "not-local" });
+});
+
+test("[R17] a config that OpenClaw does not write: its sentence and the fragment are passed on", async () => {
+  const told: [string, string][] = [];
+  const onNotTaken: OpenclawOptions["onNotTaken"] = (changes, why) => told.push([why, settingsFragment(changes)]);
+  const report = await firstReport({ gateway: {}, refusesSettings: "Config is managed by Nix." }, { onNotTaken });
+  expect(report).toMatchObject({ state: "unsafe", reason: "settings-not-taken" });
+  expect(told.map(([why]) => why)).toEqual(["Config is managed by Nix."]);
+  expect(JSON.parse(told[0]?.[1] ?? "")).toEqual({ gateway: SAFE });
 });
