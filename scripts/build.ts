@@ -4,7 +4,7 @@ import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
-import type { BuildOptions } from "esbuild";
+import type { BuildOptions, Plugin } from "esbuild";
 import { root, run } from "./children.ts";
 import { quietEnv, wrangler } from "./control-plane.ts";
 
@@ -86,6 +86,22 @@ async function buildApprovalPage(): Promise<ApprovalPage> {
   return { page: sha256(whole), script: sha256(script), style: sha256(style) };
 }
 
+/** Parts of libraries that the connector never runs (a server, JSON Schema), and character tables that Node has itself. */
+const leanLibraries: Plugin = {
+  name: "lean-libraries",
+  setup: (bundle) => {
+    bundle.onLoad({ filter: /[\\/]ws[\\/]lib[\\/](?:websocket-server|stream)\.js$/ }, () => ({ contents: "module.exports = undefined;" }));
+    bundle.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]core[\\/](?:to-json-schema|json-schema-processors)\.js$/ }, async (file) => {
+      const names = (await readFile(file.path, "utf8")).matchAll(/^export (?:const|function) (\w+)/gm);
+      return { contents: [...names].map(([, name]) => `export const ${name} = () => undefined;`).join("\n") };
+    });
+    bundle.onLoad({ filter: /[\\/]json5[\\/]lib[\\/]unicode\.js$/ }, async () => ({
+      contents: await readFile(path.join(root, "src/connector/openclaw/json5-unicode.ts"), "utf8"),
+      loader: "ts",
+    }));
+  },
+};
+
 /** @param approval what `gatehouse doctor` compares with what is served */
 async function buildConnector(approval: ApprovalPage): Promise<void> {
   const manifest = JSON.parse(await readFile(path.join(root, "package.json"), "utf8")) as { version: string; license: string };
@@ -100,6 +116,7 @@ async function buildConnector(approval: ApprovalPage): Promise<void> {
     define: { APPROVAL_PAGE_HASH: JSON.stringify(approval.page) },
     // What `ws` asks for by this name is native and would have to be built on every machine.
     alias: { bufferutil: path.join(root, "src/connector/websocket-mask.ts") },
+    plugins: [leanLibraries],
     // CommonJS dependencies (ws) reach Node's own modules through `require`.
     banner: {
       js: '#!/usr/bin/env node\nimport { createRequire as gatehouseRequire } from "node:module"; const require = gatehouseRequire(import.meta.url);',

@@ -4,6 +4,8 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { gatewayUrl } from "../src/connector/openclaw/dial.ts";
+import { discoverGateway } from "../src/connector/openclaw/discover.ts";
 import { buildAll } from "./build.ts";
 import { root, start } from "./children.ts";
 import type { Child } from "./children.ts";
@@ -18,7 +20,7 @@ const HELP = `npm start -- [options]
   --yes             let the connector apply the settings that an OpenClaw of yours needs
   --help
 
-PORT (8787), GATEHOUSE_STATE (.gatehouse/), OPENCLAW_URL (ws://127.0.0.1:18789), OPENCLAW_GATEWAY_TOKEN`;
+PORT (8787), GATEHOUSE_STATE (.gatehouse/), OPENCLAW_URL and OPENCLAW_GATEWAY_TOKEN (else what OpenClaw's own config says)`;
 
 interface Gateway {
   readonly url: string;
@@ -59,10 +61,12 @@ async function findGateway(state: string, withOpenclaw: boolean): Promise<Gatewa
     say(`OpenClaw runs on port ${running.port} with a state of its own.`);
     return { url: `ws://127.0.0.1:${running.port}`, token: running.token, isOurs: true, stop: () => running.stop() };
   }
-  const url = process.env["OPENCLAW_URL"] ?? "ws://127.0.0.1:18789";
-  const { hostname, port } = new URL(url);
-  if (await isListening(hostname, Number(port || 80))) return { url, token: null, isOurs: false, stop: () => Promise.resolve() };
-  if (process.env["OPENCLAW_URL"] !== undefined) say(`Nothing listens at ${url}.`);
+  const { target, other } = discoverGateway(process.env);
+  for (const each of [target, other]) {
+    if (each !== null && (await isListening(each.host, each.port)))
+      return { url: gatewayUrl(each, "ws"), token: null, isOurs: false, stop: () => Promise.resolve() };
+  }
+  if (process.env["OPENCLAW_URL"] !== undefined) say(`Nothing listens at ${gatewayUrl(target, "ws")}.`);
   const token = await kept(path.join(state, "demo-token"), () => randomBytes(24).toString("base64url"));
   const own = await freePort();
   const child = start({

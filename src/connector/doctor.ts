@@ -9,6 +9,7 @@ import { runningStatus } from "./host-commands.ts";
 import { askRunning } from "./local-control.ts";
 import { DiscoverError, discoverGateway } from "./openclaw/discover.ts";
 import type { Discovered } from "./openclaw/discover.ts";
+import { isLive } from "./openclaw/dial.ts";
 import { isNotLocal } from "./openclaw/control-leg.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
 import { AUTH_MODE_CURE, isSoundAuthMode, planSettings, readConfig, settingsDiff } from "./openclaw/settings.ts";
@@ -71,10 +72,8 @@ export async function doctor({ terminal, files, dialler }: Options): Promise<num
   if (typeof found === "string") check("gateway", false, found);
   else {
     check("secret", found.secret !== null, found.secretSource);
-    const { host, port } = found.target;
-    // Loopback: never through a proxy.
-    const answer = await dialler.get(new URL(`http://${host.includes(":") ? `[${host}]` : host}:${port}/healthz`)).catch(() => null);
-    isUp = answer?.status === 200;
+    const { port } = found.target;
+    isUp = (await isLive(found.target)) || (found.other !== null && (await isLive(found.other)));
     check("gateway", isUp, isUp ? `answers on port ${port}` : `nothing answers on port ${port}. Start it with: openclaw gateway run`);
   }
   if (file !== null) {

@@ -1,5 +1,5 @@
 /** One HTTP exchange: frames of the room on one side, a request to the gateway's port on the other. Bodies are never held whole. */
-import http from "node:http";
+import type http from "node:http";
 import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { fromGateway } from "../core/header-filter.ts";
 import type { Piece } from "../core/message-frames.ts";
@@ -11,6 +11,7 @@ import type { Frame } from "../protocol/frame.ts";
 import { GATEWAY_STILL_MS_PER_STEP, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
 import { Incoming } from "./incoming.ts";
+import { requestGateway } from "./openclaw/dial.ts";
 import { Outgoing } from "./outgoing.ts";
 import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
 import type { Stream, StreamParts } from "./stream.ts";
@@ -48,9 +49,7 @@ export class HttpStream implements Stream {
     const { open, headers, target, agent } = this.#parts;
     let request: http.ClientRequest;
     try {
-      request = http.request({
-        host: target.host,
-        port: target.port,
+      request = requestGateway(target, {
         method: open.method,
         path: open.path,
         headers,

@@ -1,5 +1,4 @@
 /** The data leg: the table of streams, and what may be opened. */
-import http from "node:http";
 import { brokenAt, encodeClose } from "../core/close-code.ts";
 import { BYTES_TWICE, SendOrder } from "../core/frame-order.ts";
 import { mayReach } from "../core/gateway-paths.ts";
@@ -13,6 +12,7 @@ import type { Admitted } from "./admitted.ts";
 import { forwardedHeaders } from "./forwarded-headers.ts";
 import { HandshakePlaces } from "./handshake-places.ts";
 import { HttpStream } from "./http-stream.ts";
+import { GatewayAgents } from "./openclaw/dial.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { FrameSink, Stream, StreamParts } from "./stream.ts";
 import { StreamCounts } from "./stream-counts.ts";
@@ -33,7 +33,7 @@ export class Streams {
   readonly #options: StreamsOptions;
   readonly #streams = new Map<number, Stream>();
   /** Only the data leg uses it; the control leg has a socket of its own. */
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
+  readonly #agents = new GatewayAgents();
   /** Newest stream of each open page of the stock Control UI, by device and page (PROTOCOL.md CR9). */
   readonly #pages = new Map<string, number>();
   readonly #places = new HandshakePlaces();
@@ -91,7 +91,7 @@ export class Streams {
   close(): void {
     clearInterval(this.#timer);
     this.endAll();
-    this.#agent.destroy();
+    this.#agents.destroy();
   }
 
   #tick(): void {
@@ -147,7 +147,7 @@ export class Streams {
       forget: () => this.#forget(id),
     };
     if (open.kind === "http") {
-      this.#start(id, new HttpStream({ ...parts, agent: this.#agent }));
+      this.#start(id, new HttpStream({ ...parts, agent: this.#agents.of(gateway.target) }));
       return;
     }
     const events = {

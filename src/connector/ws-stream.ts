@@ -18,6 +18,7 @@ import {
   OPEN_TIMEOUT_MS,
 } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
+import { gatewayUrl, pinnedTls } from "./openclaw/dial.ts";
 import type { HandshakeWatch } from "./openclaw/openclaw-port.ts";
 import type { HandshakePlaces } from "./handshake-places.ts";
 import { Incoming } from "./incoming.ts";
@@ -79,12 +80,12 @@ export class WsStream implements Stream {
 
   #dial(): void {
     const { open, headers, target } = this.#parts;
-    const host = target.host.includes(":") ? `[${target.host}]` : target.host;
     const offered = headers["sec-websocket-protocol"];
     const protocols = typeof offered === "string" ? offered.split(",").map((each) => each.trim()) : [];
     const own = { ...headers };
     delete own["sec-websocket-protocol"];
-    const socket = new WebSocket(`ws://${host}:${target.port}${open.path}`, protocols, {
+    const socket = new WebSocket(`${gatewayUrl(target, "ws")}${open.path}`, protocols, {
+      ...pinnedTls(target),
       headers: own,
       perMessageDeflate: false,
       maxPayload: MAX_MESSAGE_BYTES,

@@ -3,7 +3,6 @@ import { mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { DiscoverError, discoverGateway } from "../../src/connector/openclaw/discover.ts";
 import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/handshake-watch.ts";
 import { planRestore, planTidy, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
 import { isKnownToServe, mayBeProbed } from "../../src/connector/openclaw/version-gate.ts";
@@ -103,20 +102,6 @@ test("uninstall leaves no empty section behind, and no section of anybody else's
   const others = { gateway: { controlUi: { basePath: "/x" }, nodes: { pairing: {}, allow: [] } } };
   expect(planTidy(others, applied).map((change) => change.path)).toEqual(["gateway.nodes.pairing"]);
   expect(planTidy({ gateway: {} }, applied)).toEqual([]);
-});
-
-test("only a loopback gateway is dialled, and a secret reference is not guessed", () => {
-  expect(() => discoverGateway({ OPENCLAW_URL: "ws://10.0.0.5:18789" })).toThrow(DiscoverError);
-  expect(() => discoverGateway({ OPENCLAW_URL: "ws://127.evil.example" })).toThrow(DiscoverError);
-  expect(discoverGateway({ OPENCLAW_URL: "ws://localhost:1", OPENCLAW_GATEWAY_TOKEN: "t" })).toMatchObject({
-    target: { host: "127.0.0.1", port: 1 },
-    secret: { kind: "token", value: "t" },
-  });
-  const file = path.join(temporary(), "openclaw.json");
-  writeFileSync(file, JSON.stringify({ gateway: { auth: { mode: "token", token: "${SECRET}" } } }));
-  expect(discoverGateway({ OPENCLAW_CONFIG_PATH: file }).secret).toBe(null);
-  writeFileSync(file, JSON.stringify({ gateway: { auth: { mode: "password", password: "p" } } }));
-  expect(discoverGateway({ OPENCLAW_CONFIG_PATH: file }).secret).toEqual({ kind: "password", value: "p" });
 });
 
 test("state files are the owner's alone, and a damaged one refuses instead of admitting", () => {

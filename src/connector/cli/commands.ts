@@ -22,6 +22,8 @@ export const OPTIONS = {
   metrics: { type: "string", value: "[host:]port", text: "Serve /metrics and /healthz there; without a host on 127.0.0.1." },
   check: { type: "boolean", text: "Exit with 0 only when connected and served." },
   proxy: { type: "string", value: "url", text: "HTTP proxy to the control plane; loopback is always direct." },
+  "openclaw-url": { type: "string", value: "address", text: "Where OpenClaw listens." },
+  "openclaw-config": { type: "string", value: "file", text: "OpenClaw's config file." },
   all: { type: "boolean", text: "Every device." },
   "max-access": { type: "string", value: "access", choices: ACCESS_LEVELS, text: "The widest access." },
   "max-days": { type: "string", value: "days", range: [0.04, 90], text: "The longest time." },
@@ -60,6 +62,8 @@ export interface Command extends Action {
 }
 
 const CEILING = ["max-access", "max-days"] as const;
+/** Where OpenClaw is, for commands that talk to it. */
+const OPENCLAW = ["openclaw-url", "openclaw-config"] as const;
 const PASSKEY = { name: "passkey" } as const;
 const FILE = { name: "file" } as const;
 const ROLE = { name: "role", choices: ["owner", "approver"] } as const;
@@ -69,14 +73,14 @@ export const COMMANDS = {
     group: "connect",
     text: "Enrol this machine if needed, and keep the connection.",
     words: [{ name: "code", isOptional: true }],
-    options: ["app", "check-words", "yes", "metrics", "proxy"],
+    options: ["app", "check-words", "yes", "metrics", "proxy", ...OPENCLAW],
     example: "up",
     more: `Without a code it prints a claim link. The words that it shows must be those on the page. Without a terminal it stops with exit code 3; then run it again with the words of the page: gatehouse up --check-words "<words>"`,
   },
   run: {
     group: "connect",
     text: "Keep the connection of an enrolled machine.",
-    options: ["app", "metrics", "proxy", "standby", "yes"],
+    options: ["app", "metrics", "proxy", "standby", "yes", ...OPENCLAW],
     example: "run --standby",
     more: "With --standby a second process waits on the same state folder and takes over when the first one ends. Never copy the folder for this: two copies push each other out.",
   },
@@ -90,7 +94,7 @@ export const COMMANDS = {
   doctor: {
     group: "connect",
     text: "Check everything, with a cure for what is wrong.",
-    options: ["proxy"],
+    options: ["proxy", ...OPENCLAW],
     example: "doctor",
     more: "It checks gateway, secret, settings, connection and approval page, and measures round trips. It changes nothing.",
   },
@@ -167,7 +171,7 @@ export const COMMANDS = {
   uninstall: {
     group: "machine",
     text: "Put OpenClaw's settings back, and remove this machine's state.",
-    options: ["yes"],
+    options: ["yes", ...OPENCLAW],
     example: "uninstall",
   },
   reset: {
@@ -201,9 +205,13 @@ export const VARIABLES = {
   GATEHOUSE_STATE: "The state folder; ~/.gatehouse without it.",
   GATEHOUSE_APP_ORIGIN: "Your Gatehouse; the one this program came from without it.",
   GATEHOUSE_METRICS: "As --metrics.",
-  OPENCLAW_URL: "The gateway; ws://127.0.0.1:18789 without it.",
+  OPENCLAW_URL: "The gateway; the port in OpenClaw's own config without it.",
   OPENCLAW_GATEWAY_TOKEN: "The gateway's token; OpenClaw's own config without it.",
   OPENCLAW_GATEWAY_PASSWORD: "The gateway's password, where it has one.",
+  OPENCLAW_GATEWAY_TOKEN_FILE: "A file that holds the token.",
+  OPENCLAW_GATEWAY_PASSWORD_FILE: "A file that holds the password.",
+  OPENCLAW_GATEWAY_PORT: "The gateway's port, before the one in its config.",
+  OPENCLAW_PROFILE: "OpenClaw's profile, where there are several.",
   OPENCLAW_CONFIG_PATH: "OpenClaw's config file, where it is not in its usual place.",
   OPENCLAW_STATE_DIR: "OpenClaw's folder, where it is not ~/.openclaw.",
   NODE_EXTRA_CA_CERTS: "A file with your own certificate authority.",

@@ -115,6 +115,9 @@ async function runCommand(terminal: Terminal, line: Line, { env, folder }: Calle
     throw new UsageError(
       `The path of the state folder has ${pathBytes} bytes, and sockets in it allow ${MAX_STATE_PATH_BYTES}. Name a shorter one with --state <folder> or GATEHOUSE_STATE.`,
     );
+  // Each option stands for a variable, wherever a command looks for OpenClaw.
+  if (values["openclaw-url"] !== undefined) env["OPENCLAW_URL"] = values["openclaw-url"];
+  if (values["openclaw-config"] !== undefined) env["OPENCLAW_CONFIG_PATH"] = values["openclaw-config"];
   const { isForEnrolled, actions } = commandOf(command);
   const isNeeded = isForEnrolled ?? actions?.[line.action ?? ""]?.isForEnrolled ?? false;
   if (isNeeded && !isEnrolled(files)) {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { WebSocket } from "ws";
 import * as z from "zod";
 import { HOP_ROUND_MS, MAX_BUILD_CHARS } from "../../protocol/limits.ts";
-import { authority } from "./dial.ts";
+import { gatewayUrl, pinnedTls } from "./dial.ts";
 import type { Discovered } from "./discover.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
 
@@ -60,11 +60,17 @@ export interface ControlEvents {
   onEvent(event: string, payload: unknown): void;
 }
 
+/** A gateway that was connected to. */
+export type Reached = Discovered & { readonly secret: NonNullable<Discovered["secret"]> };
+
 export class ControlLeg {
   readonly #discover: () => Discovered;
   readonly #events: ControlEvents;
   #socket: WebSocket | null = null;
   #isReady = false;
+  #reached: Reached | null = null;
+  /** The gateway answered at the second of its two addresses. */
+  #prefersOther = false;
   #isStopped = false;
   #retryMs = RETRY_MIN_MS;
   #timer: NodeJS.Timeout | undefined;
@@ -76,6 +82,11 @@ export class ControlLeg {
   constructor(discover: () => Discovered, events: ControlEvents) {
     this.#discover = discover;
     this.#events = events;
+  }
+
+  /** The gateway that answered last, at the address where it did, with the secret that it took; null before the first time. */
+  get reached(): Reached | null {
+    return this.#reached;
   }
 
   start(): void {
@@ -147,7 +158,8 @@ export class ControlLeg {
     });
   }
 
-  #dial(): void {
+  /** @param isSecond nobody listens at the first of two addresses */
+  #dial(isSecond = false): void {
     if (this.#isStopped) return;
     let found: Discovered;
     try {
@@ -156,8 +168,15 @@ export class ControlLeg {
       return this.#again({ state: "away", why: "not-running" });
     }
     if (found.secret === null) return this.#again({ state: "away", why: "no-secret" });
-    const { secret, target } = found;
-    const socket = new WebSocket(`ws://${authority(target)}/`, { perMessageDeflate: false, maxPayload: MAX_PAYLOAD_BYTES });
+    const { secret } = found;
+    const ways = this.#prefersOther && found.other !== null ? [found.other, found.target] : [found.target, found.other];
+    const target = (isSecond ? ways[1] : ways[0]) ?? found.target;
+    let isOpen = false;
+    const socket = new WebSocket(`${gatewayUrl(target, "ws")}/`, {
+      ...pinnedTls(target),
+      perMessageDeflate: false,
+      maxPayload: MAX_PAYLOAD_BYTES,
+    });
     this.#socket = socket;
     let why: Extract<ControlState, { state: "away" }>["why"] = "not-running";
     socket.on("message", (data: Buffer) => {
@@ -165,7 +184,7 @@ export class ControlLeg {
       if (frame === null) return;
       if (frame.type === "res") return this.#settle(frame);
       if (frame.event === "connect.challenge") {
-        this.#connect(secret).catch((error: unknown) => {
+        this.#connect({ ...found, target, secret }).catch((error: unknown) => {
           why = error instanceof GatewayRefusedError && error.code.startsWith("AUTH_") ? "auth-failed" : "starting";
           socket.close();
         });
@@ -179,7 +198,12 @@ export class ControlLeg {
       this.#events.onEvent(frame.event, frame.payload);
     });
     socket.on("error", () => undefined);
+    socket.on("open", () => {
+      isOpen = true;
+      this.#prefersOther = target === found.other;
+    });
     socket.on("close", (code) => {
+      if (!isOpen && !isSecond && ways[1] !== null) return this.#dial(true);
       if (this.#socket === socket) this.#socket = null;
       this.#isReady = false;
       for (const pending of this.#pending.values()) pending.reject(new GatewayAwayError("the gateway went away"));
@@ -192,7 +216,8 @@ export class ControlLeg {
     });
   }
 
-  async #connect(secret: NonNullable<Discovered["secret"]>): Promise<void> {
+  async #connect(found: Reached): Promise<void> {
+    const { secret } = found;
     const payload = await this.#send("connect", {
       minProtocol: 4,
       maxProtocol: 4,
@@ -204,6 +229,7 @@ export class ControlLeg {
     const { version, buildId, controlUiBuildSource } = helloSchema.parse(payload).server;
     const isNamed = controlUiBuildSource === "bundled" && buildId !== undefined && buildId !== "" && buildId.length <= MAX_BUILD_CHARS;
     this.#isReady = true;
+    this.#reached = found;
     this.#retryMs = RETRY_MIN_MS;
     this.#restartExpectedMs = null;
     this.#events.onState({ state: "ready", version, ...(isNamed ? { build: buildId } : {}) });

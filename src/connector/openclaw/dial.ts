@@ -1,7 +1,62 @@
-/** How each leg dials the gateway: one place for its address. */
+/** How each leg dials the gateway: its address, and the one certificate that it may show (PROTOCOL.md OC4). */
+import http from "node:http";
+import https from "node:https";
+import type { ConnectionOptions, PeerCertificate } from "node:tls";
 import type { GatewayTarget } from "./openclaw-port.ts";
 
-/** @returns the address as it stands in a URL: an IPv6 host in brackets (RFC 3986 §3.2.2) */
-export function authority({ host, port }: GatewayTarget): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+const MAX_SOCKETS = 64;
+const LIVE_WITHIN_MS = 5_000;
+
+/** @returns the gateway's base address without a path: an IPv6 host stands in brackets (RFC 3986 §3.2.2) */
+export function gatewayUrl({ host, port, tls }: GatewayTarget, scheme: "ws" | "http"): string {
+  return `${scheme}${tls === undefined ? "" : "s"}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** @returns what a TLS socket needs so that it takes the pinned certificate and no other; nothing for a plain one */
+export function pinnedTls({ tls }: GatewayTarget): ConnectionOptions {
+  if (tls === undefined) return {};
+  return {
+    ca: [tls.certificate],
+    // The file may hold a leaf whose issuer nobody here knows.
+    allowPartialTrustChain: true,
+    // Its name is another one than loopback: the key is what counts.
+    checkServerIdentity: (_host: string, { fingerprint256 }: PeerCertificate) =>
+      fingerprint256 === tls.fingerprint ? undefined : new Error("another certificate than OpenClaw's own"),
+  };
+}
+
+/** Connections of the data leg that are kept open; the control leg has a socket of its own. */
+export class GatewayAgents {
+  readonly #plain = new http.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+  readonly #secure = new https.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+
+  of({ tls }: GatewayTarget): http.Agent {
+    return tls === undefined ? this.#plain : this.#secure;
+  }
+
+  destroy(): void {
+    this.#plain.destroy();
+    this.#secure.destroy();
+  }
+}
+
+/** Begins one request at the gateway. @throws TypeError for a method or a header field that cannot be written */
+export function requestGateway(target: GatewayTarget, options: http.RequestOptions): http.ClientRequest {
+  const { host, port, tls } = target;
+  const request = tls === undefined ? http.request : https.request;
+  return request({ ...options, ...pinnedTls(target), host, port });
+}
+
+/** @returns whether a gateway answers there. Loopback: never through a proxy */
+export function isLive(target: GatewayTarget): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = requestGateway(target, { path: "/healthz", timeout: LIVE_WITHIN_MS });
+    request.on("response", (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.on("timeout", () => request.destroy());
+    request.on("error", () => resolve(false));
+    request.end();
+  });
 }

@@ -6,6 +6,7 @@ import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts"
 import { ControlLeg, GatewayRefusedError, isNotLocal } from "./control-leg.ts";
 import type { ControlState } from "./control-leg.ts";
 import { discoverGateway } from "./discover.ts";
+import type { Discovered } from "./discover.ts";
 import { ControlUiHandshake } from "./handshake-watch.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
 import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "./openclaw-port.ts";
@@ -62,7 +63,6 @@ function outcomeOf(error: unknown): SettingsOutcome {
 }
 
 export class LocalOpenclaw implements OpenclawGateway {
-  readonly target: GatewayTarget;
   readonly #options: OpenclawOptions;
   readonly #leg: ControlLeg;
   readonly #listeners = new Set<(report: GatewayReport) => void>();
@@ -71,6 +71,8 @@ export class LocalOpenclaw implements OpenclawGateway {
   /** Taken out of the gateway's list for a cut, while the disk refuses to forget them: the next try finds them gone, and they are this one's all the same. */
   readonly #taken = new Set<string>();
   readonly #question = new OpenQuestion();
+  /** Until it answers for the first time. */
+  readonly #found: Discovered;
   readonly #startedAtMs: number;
   #report: GatewayReport = { state: "offline" };
   #testRun = 0;
@@ -88,7 +90,7 @@ export class LocalOpenclaw implements OpenclawGateway {
   constructor(options: OpenclawOptions) {
     this.#options = options;
     this.#startedAtMs = options.now();
-    this.target = discoverGateway(options.env).target;
+    this.#found = discoverGateway(options.env);
     this.#leg = new ControlLeg(() => discoverGateway(options.env), {
       onState: (state) => void this.#controlState(state),
       onEvent: (event) => {
@@ -98,6 +100,10 @@ export class LocalOpenclaw implements OpenclawGateway {
         else void this.#watchSettings();
       },
     });
+  }
+
+  get target(): GatewayTarget {
+    return (this.#leg.reached ?? this.#found).target;
   }
 
   get report(): GatewayReport {
@@ -135,9 +141,9 @@ export class LocalOpenclaw implements OpenclawGateway {
   }
 
   watch(open: StreamOpen, events: WatchEvents, mayPair: () => Promise<boolean>): HandshakeWatch {
-    const { env, bindings } = this.#options;
+    const { bindings } = this.#options;
     return new ControlUiHandshake({
-      secret: discoverGateway(env).secret?.value ?? null,
+      secret: (this.#leg.reached ?? this.#found).secret?.value ?? null,
       request: (method, params) => this.#leg.request(method, params),
       bind: (openclawDevice) => bindings.bind(open.device, openclawDevice),
       mayHandOver: (openclawDevice) => bindings.mayHandOver(open, openclawDevice),
@@ -335,9 +341,9 @@ export class LocalOpenclaw implements OpenclawGateway {
 
   /** What the self-test says of the gateway, once its answer is final. */
   async #proved(isStale: () => boolean): Promise<GatewayReport> {
-    const { env, origin } = this.#options;
+    const { origin } = this.#options;
     for (let tries = 1; ; tries += 1) {
-      const result = await selfTest(this.#leg, discoverGateway(env), origin, this.#startedAtMs);
+      const result = await selfTest(this.#leg, this.#leg.reached ?? this.#found, origin, this.#startedAtMs);
       if (result.passed) return { state: "online" };
       const { reason } = result;
       const isFinal = reason === "stranger-admitted" || reason === "way-in-refused";

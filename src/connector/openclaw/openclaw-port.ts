@@ -8,6 +8,8 @@ import type { SettingsOutcome } from "./settings-question.ts";
 export interface GatewayTarget {
   readonly host: string;
   readonly port: number;
+  /** The gateway speaks TLS: its own certificate (PEM), the only one that is taken, and its SHA-256 fingerprint. */
+  readonly tls?: { readonly certificate: string; readonly fingerprint: string };
 }
 
 /** OpenClaw devices whose own token the gateway takes no more; a `Set` is one. */

@@ -3,7 +3,7 @@ import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { WebSocket } from "ws";
 import * as z from "zod";
 import type { ControlLeg } from "./control-leg.ts";
-import { authority } from "./dial.ts";
+import { gatewayUrl, pinnedTls } from "./dial.ts";
 import type { Discovered } from "./discover.ts";
 
 export type SelfTestResult =
@@ -49,7 +49,8 @@ function newDevice() {
 function probe(found: Discovered, origin: string, slot: Slot): Promise<Probe> {
   const device = newDevice();
   const { host: name } = new URL(origin);
-  const socket = new WebSocket(`ws://${authority(found.target)}/`, {
+  const socket = new WebSocket(`${gatewayUrl(found.target, "ws")}/`, {
+    ...pinnedTls(found.target),
     perMessageDeflate: false,
     headers: {
       host: name,

@@ -68,9 +68,9 @@ export function planSettings(config: unknown, origin: string, former: readonly s
   );
   const origins = strings(at(config, ORIGINS_PATH));
   const published = at(config, "gateway.publicOrigin");
-  const isTheirs = published !== undefined && published !== origin && !former.includes(String(published));
+  const isOurs = published === origin || (typeof published === "string" && former.includes(published));
   // OpenClaw allows a published origin of itself only while the list is unset.
-  const theirs = isTheirs && URL.canParse(String(published)) ? [new URL(String(published)).origin] : [];
+  const theirs = !isOurs && typeof published === "string" && URL.canParse(published) ? [new URL(published).origin] : [];
   const needed = [...new Set([...theirs, origin])];
   const dropped = origins.filter((each) => !needed.includes(each) && former.includes(each)).slice(0, MAX_DROPPED_ORIGINS);
   const kept = withAll(origins.filter((each) => !dropped.includes(each)), needed); // prettier-ignore
@@ -78,7 +78,7 @@ export function planSettings(config: unknown, origin: string, former: readonly s
   want(ORIGINS_PATH, areAllowed, kept);
   want("gateway.nodes.pairing.autoApproveLocal", at(config, "gateway.nodes.pairing.autoApproveLocal") === false, false);
   // One that somebody set is theirs: QR codes, join links and links in chats name it.
-  if (mayBePublicOrigin(origin)) want("gateway.publicOrigin", isTheirs || published === origin, origin);
+  if (mayBePublicOrigin(origin)) want("gateway.publicOrigin", published === origin || (published !== undefined && !isOurs), origin);
   if (wanted.length > 0 && dropped.length > 0 && areAllowed) want(ORIGINS_PATH, false, kept);
   return wanted;
 }
