@@ -6,7 +6,7 @@ import { activationHash } from "../core/digests.ts";
 import type { Ceiling, decisionSchema, PairingRequest } from "../protocol/approval-api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
-import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
+import { ApiFailure, Told, button, call, facts, h, patientCall, say, view } from "./page.ts";
 import { signAct } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
 import { ACCESS_TEXTS, EXPIRY_TEXTS, REFUSAL_TEXTS, STATE_TEXTS, TEXTS } from "./texts.ts";
@@ -86,10 +86,6 @@ export function choices(requested: Access, ceiling: Ceiling | null): HTMLFieldSe
 function overText(error: unknown): string {
   const code = error instanceof ApiFailure ? error.code : "";
   return code === "already-allowed" ? TEXTS.alreadyAllowed : code === "already-denied" ? TEXTS.alreadyDenied : TEXTS.goneText;
-}
-
-function facts(rows: readonly (readonly [string, string])[]): HTMLDListElement {
-  return h("dl", {}, ...rows.flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)]));
 }
 
 /** What the choice on the screen amounts to, about one key. */

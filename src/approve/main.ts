@@ -2,6 +2,8 @@
 import { readOwnerTrip } from "../core/decision-view.ts";
 import { account } from "./account.ts";
 import { decide, ownerHere } from "./decide.ts";
+import { claimPage, connectPage } from "./enrol.ts";
+import { ENROL_TEXTS } from "./enrol-texts.ts";
 import { invitePerson } from "./invite.ts";
 import { join } from "./join.ts";
 import { applySettings } from "./local-acts.ts";
@@ -28,6 +30,10 @@ async function main(): Promise<void> {
       const signedIn = await signIn(TEXTS.whyDecide);
       return decide(signedIn, query.get("gateway") ?? "", query.get("request") ?? "", signedIn.appOrigin + backTo(query));
     }
+    case "/claim":
+      return claimPage(await signIn(ENROL_TEXTS.why));
+    case "/enrol":
+      return connectPage(await signIn(ENROL_TEXTS.why), query.get("enrolment") ?? "", query.get("gateway") ?? "");
     case "/owner": {
       const trip = readOwnerTrip(query);
       if (trip === null) return view(TEXTS.tripBrokenTitle, h("p", {}, TEXTS.tripBroken));

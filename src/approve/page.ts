@@ -19,6 +19,11 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+/** Terms and their values. */
+export function facts(rows: readonly (readonly [string, string])[]): HTMLDListElement {
+  return h("dl", {}, ...rows.flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)]));
+}
+
 /** A button that runs one act at a time and shows its failure in words. */
 export function button(label: string, kind: "primary" | "danger" | "link" | "", act: () => Promise<void> | void): HTMLButtonElement {
   const element = h("button", { type: "button", ...(kind === "" ? {} : { class: kind }) }, label);

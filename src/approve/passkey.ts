@@ -3,6 +3,7 @@ import { browserSupportsWebAuthn, startAuthentication, startRegistration } from 
 import { verifyAssertion } from "../core/assertion.ts";
 import { listChallenge, statementHash } from "../core/trust/statement-list.ts";
 import {
+  GENESIS_KEYS,
   GRANT_KEYS,
   LOCAL_ACT_KEYS,
   OWNER_KEY_KEYS,
@@ -123,6 +124,8 @@ function assertionOf({ id, response }: Awaited<ReturnType<typeof startAuthentica
 
 function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
   switch (act.type) {
+    case "genesis":
+      return encodeBody({ ...act.body }, GENESIS_KEYS);
     case "grant":
       return encodeBody({ ...act.body }, GRANT_KEYS);
     case "owner-key":

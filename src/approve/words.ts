@@ -1,12 +1,14 @@
 /** What a passkey is about to sign, in words made from the very statement (PROTOCOL.md PG3). */
 import type { WideningStatement } from "../protocol/key-log.ts";
 import type {
+  GenesisStatement,
   GrantStatement,
   LocalActStatement,
   OwnerKeyStatement,
   OwnerRemoveStatement,
   RecoveryKeyStatement,
 } from "../protocol/statements.ts";
+import { ENROL_TEXTS } from "./enrol-texts.ts";
 import { LOCAL_ACT_TEXTS } from "./local-act-texts.ts";
 import { roleWords, timeWords } from "./person-texts.ts";
 import { PROPOSAL_TEXTS } from "./proposal-texts.ts";
@@ -15,6 +17,7 @@ import { ACCESS_TEXTS, TEXTS } from "./texts.ts";
 /** A statement that this page lets a passkey sign, with what its ids are called on the screen. */
 export type Act =
   | { readonly type: "grant"; readonly body: GrantStatement; readonly gatewayName: string }
+  | { readonly type: "genesis"; readonly body: GenesisStatement; readonly gatewayName: string; readonly machineName: string }
   | { readonly type: "owner-key"; readonly body: OwnerKeyStatement; readonly passkeyName: string; readonly isNew: boolean }
   | {
       readonly type: "owner-key";
@@ -46,6 +49,8 @@ export function actWords(act: Act): string {
       const device = kind === "owner" ? TEXTS.signsThisDevice(name) : name;
       return TEXTS.signsGrant(device, ACCESS_TEXTS[access].label, act.gatewayName, moment(notAfterMs));
     }
+    case "genesis":
+      return ENROL_TEXTS.signs(act.gatewayName, act.machineName);
     case "owner-key":
       if ("joins" in act) {
         const { person } = act.body;

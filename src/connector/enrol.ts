@@ -1,13 +1,19 @@
-/** Turns this machine into a gateway's connector: commit, reveal, check words, pin the owner's passkeys (reference: security.md 5). */
+/**
+ * Turns this machine into a gateway's connector: commit, open, compare, verify the owner's signature, pin exactly the passkey that signed
+ * (PROTOCOL.md EN). The control plane carries the messages; nothing that it says is believed beyond what that signature covers.
+ */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import os from "node:os";
-import type * as z from "zod";
-import { checkWords, claimTranscript, enrolmentCommitment, transcriptBytes } from "../core/check-words.ts";
-import type { EnrolmentTranscript } from "../core/check-words.ts";
-import { isSoundKey } from "../core/public-key.ts";
+import * as z from "zod";
+import { checkWords } from "../core/check-words.ts";
+import { keyText } from "../core/digests.ts";
+import { claimMacBytes, confirmBytes, enrolmentCommitment, genesisBytes, genesisOf } from "../core/trust/enrolment.ts";
+import { judgeOwnGenesis } from "../core/trust/genesis.ts";
+import type { GenesisRefusal, JudgedGenesis } from "../core/trust/genesis.ts";
 import { connectorPollSchema, enrolmentStartedSchema } from "../protocol/enrolment-api.ts";
-import { apiErrorSchema } from "../protocol/api-errors.ts";
 import type { ConnectorPoll } from "../protocol/enrolment-api.ts";
+import { apiErrorSchema } from "../protocol/api-errors.ts";
+import type { SignedByOwner } from "../protocol/statements.ts";
 import { jsonOf } from "./dialler.ts";
 import type { Dialler } from "./dialler.ts";
 import { adoptEnrolmentIdentity } from "./identity.ts";
@@ -16,7 +22,7 @@ import { KeyLog } from "./key-log-file.ts";
 import { strangeAnswer } from "./strange-answer.ts";
 import type { StateFiles } from "./state-files.ts";
 
-/** The control plane said no; `code` as in the API. */
+/** The control plane refused, or its answer is not what this machine can verify; `code` as in the API. */
 export class ControlPlaneError extends Error {
   override name = "ControlPlaneError";
   readonly code: string;
@@ -25,6 +31,17 @@ export class ControlPlaneError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** What a person compares with the page before this machine obeys anybody. */
+export interface Comparison {
+  readonly gatewayName: string;
+  readonly accountName: string;
+  /** Passkeys that will decide. */
+  readonly passkeys: number;
+  readonly words: string;
+  /** Host of the page where the owner signs. */
+  readonly approvalHost: string;
 }
 
 export interface EnrolOptions {
@@ -42,7 +59,7 @@ export interface EnrolOptions {
 
 const POLL_MS = 700;
 
-async function post<T>(options: EnrolOptions, path: string, body: object, schema: z.ZodType<T> | null): Promise<T | null> {
+async function post<T>(options: EnrolOptions, path: string, body: object, schema: z.ZodType<T>): Promise<T> {
   const answer = await options.dialler.post(new URL(path, options.appOrigin), body).catch((error: unknown) => {
     throw new ControlPlaneError("unreachable", error instanceof Error ? error.message : "The control plane does not answer.");
   });
@@ -52,116 +69,179 @@ async function post<T>(options: EnrolOptions, path: string, body: object, schema
     if (error.success) throw new ControlPlaneError(error.data.error.code, error.data.error.message);
     throw new ControlPlaneError("internal", await strangeAnswer(options.dialler, options.appOrigin, answer.status));
   }
-  return schema === null ? null : schema.parse(value);
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw differs();
+  return parsed.data;
+}
+
+const nothingSchema = z.unknown();
+
+function differs(): ControlPlaneError {
+  return new ControlPlaneError(
+    "answer-differs",
+    "The control plane's answer is not what the page and this machine agreed on. Nothing was pinned. Do not try again before you know why.",
+  );
 }
 
 interface Ceremony {
   readonly enrolment: string;
   readonly ticket: string;
   readonly connectorNonce: string;
+  readonly machineName: string;
+  readonly approveOrigin: string;
+}
+
+function machineName(): string {
+  return os.hostname().slice(0, 64) || "machine";
 }
 
 async function begin(options: EnrolOptions, code: string | null): Promise<Ceremony> {
   const { identity, version } = options;
   const connectorNonce = randomBytes(32).toString("base64url");
   const commitment = await enrolmentCommitment(identity.publicKey, connectorNonce);
-  const machine = { name: os.hostname().slice(0, 64) || "machine", platform: `${os.type()} ${os.arch()}`.slice(0, 60) };
+  const machine = { name: machineName(), platform: `${os.type()} ${os.arch()}`.slice(0, 60) };
   const body = { key: identity.publicKey, commitment, machine, version };
-  const started = await post(
-    options,
-    code === null ? "/api/connector/claims" : "/api/connector/redeem",
-    code === null ? body : { ...body, code },
-    enrolmentStartedSchema,
-  );
-  if (started === null) throw new ControlPlaneError("internal", "The control plane gave no answer.");
-  return { enrolment: started.enrolment, ticket: started.ticket, connectorNonce };
+  const path = code === null ? "/api/connector/claims" : "/api/connector/redeem";
+  const { enrolment, ticket, approveOrigin } = await post(options, path, code === null ? body : { ...body, code }, enrolmentStartedSchema);
+  if (!URL.canParse(approveOrigin) || new URL(approveOrigin).origin !== approveOrigin) throw differs();
+  return { enrolment, ticket, connectorNonce, machineName: machine.name, approveOrigin };
 }
+
+/** The ceremony's time is over, or the page ended it. */
+class OverError extends ControlPlaneError {}
 
 /** Waits for a state; a failed or expired ceremony ends it. */
 async function until(options: EnrolOptions, ceremony: Ceremony, states: readonly ConnectorPoll["state"][]): Promise<ConnectorPoll> {
   for (;;) {
     let poll: ConnectorPoll | null = null;
     try {
-      poll = await post(options, "/api/connector/poll", { enrolment: ceremony.enrolment, ticket: ceremony.ticket }, connectorPollSchema);
+      poll = await post(options, "/api/connector/poll", ticketOf(ceremony), connectorPollSchema);
     } catch (error) {
       // A control plane that restarts meanwhile is no reason to give the ceremony up.
       if (!(error instanceof ControlPlaneError) || error.code !== "unreachable") throw error;
     }
     if (poll !== null && states.includes(poll.state)) return poll;
     if (poll?.state === "failed" || poll?.state === "expired")
-      throw new ControlPlaneError("code-invalid", "The code is used up or too old. Get a new one with Add gateway.");
+      throw new OverError("code-invalid", "The code is used up or too old. Get a new one with Add gateway.");
     await options.sleep(POLL_MS);
   }
 }
 
-function transcriptOf(options: EnrolOptions, ceremony: Ceremony, poll: ConnectorPoll): EnrolmentTranscript {
-  const { gateway, pageNonce, ownerKeys } = poll;
-  if (gateway === null || pageNonce === null || ownerKeys.length === 0 || !ownerKeys.every((owner) => isSoundKey(owner.key))) {
-    throw new ControlPlaneError("internal", "The control plane's answer is incomplete. Nothing was changed.");
-  }
-  return { gateway, connectorKey: options.identity.publicKey, ownerKeys, connectorNonce: ceremony.connectorNonce, pageNonce };
+function ticketOf({ enrolment, ticket }: Ceremony) {
+  return { enrolment, ticket };
 }
 
-function isMacRight(secret: Buffer, poll: ConnectorPoll, transcript: EnrolmentTranscript, commitment: string): boolean {
-  const expected = createHmac("sha256", secret)
-    .update(claimTranscript({ ...transcript, commitment }))
-    .digest();
-  const given = Buffer.from(poll.mac ?? "", "base64url");
+/** What this machine expects the passkey to sign: everything is fixed before the commitment is opened. */
+interface Expected {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly comparison: Comparison;
+}
+
+async function expect(options: EnrolOptions, ceremony: Ceremony, poll: ConnectorPoll): Promise<Expected> {
+  const { draft, pageNonce, gatewayName, accountName } = poll;
+  if (draft === null || pageNonce === null) throw differs();
+  const { identity, appOrigin } = options;
+  const { approveOrigin, enrolment, connectorNonce } = ceremony;
+  const isOurs =
+    keyText(draft.connectorKey) === keyText(identity.publicKey) &&
+    draft.appOrigin === appOrigin &&
+    draft.approveOrigin === approveOrigin &&
+    draft.rpId === new URL(approveOrigin).hostname;
+  if (!isOurs) throw differs();
+  const commitment = await enrolmentCommitment(identity.publicKey, connectorNonce);
+  const names = { gatewayName, accountName, machineName: ceremony.machineName };
+  const bytes = genesisBytes(await genesisOf(draft, { enrolment, commitment, connectorNonce, pageNonce, ...names }));
+  const words = await checkWords(bytes);
+  return { bytes, comparison: { gatewayName, accountName, passkeys: 1, words, approvalHost: new URL(approveOrigin).host } };
+}
+
+function showComparison(options: EnrolOptions, { comparison }: Expected): void {
+  const { gatewayName, accountName, passkeys, words, approvalHost } = comparison;
+  const lines = [
+    `Compare with the page at ${approvalHost}:`,
+    `  Gateway      ${gatewayName}`,
+    `  Account      ${accountName}`,
+    `  Passkeys     ${passkeys} will decide`,
+    `  Check words  ${words}`,
+  ];
+  options.say("check-words", lines.join("\n"), comparison);
+}
+
+async function reveal(options: EnrolOptions, ceremony: Ceremony): Promise<void> {
+  const body = { ...ticketOf(ceremony), connectorNonce: ceremony.connectorNonce };
+  await post(options, "/api/connector/reveal", body, nothingSchema);
+}
+
+async function refuse(options: EnrolOptions, ceremony: Ceremony): Promise<void> {
+  await post(options, "/api/connector/confirm", { ...ticketOf(ceremony), signature: null }, nothingSchema);
+  options.files.remove("enrolment");
+}
+
+const REFUSAL_TEXTS: Readonly<Record<GenesisRefusal, string>> = {
+  "bad-statement": "What the page signed is not a statement that this machine knows. Nothing was pinned.",
+  "bad-signature": "The passkey's signature does not verify. Nothing was pinned.",
+  differs: "What the page signed is not what this machine shows. Nothing was pinned.",
+  "too-late": "The signature is older than ten minutes by this machine's clock. Set the clock, then start again. Nothing was pinned.",
+};
+
+/** Verifies, confirms, pins: in this order, and only then is anything on disk. */
+async function finish(options: EnrolOptions, ceremony: Ceremony, expected: Expected, poll: ConnectorPoll): Promise<void> {
+  const { signed } = poll;
+  if (signed === null) throw differs();
+  const judged = await judgeOwnGenesis(signed, expected.bytes, options.now());
+  if (typeof judged === "string") {
+    await refuse(options, ceremony).catch(() => undefined);
+    throw new ControlPlaneError("answer-differs", REFUSAL_TEXTS[judged]);
+  }
+  const signature = options.identity.signRaw(confirmBytes(judged.bytes));
+  await post(options, "/api/connector/confirm", { ...ticketOf(ceremony), signature }, nothingSchema);
+  await pin(options, judged, signed, expected.comparison.gatewayName);
+  options.files.remove("enrolment");
+}
+
+async function pin(options: EnrolOptions, judged: JudgedGenesis, signed: SignedByOwner, name: string): Promise<void> {
+  const { files, identity, now } = options;
+  const { gateway, gatewayOrigin: origin, account, appOrigin, approveOrigin, rpId } = judged.statement;
+  for (const file of ["gateway", "sessions", "bindings", "cuts", "roomHead", "alarm", "nextIdentity"] as const) files.remove(file);
+  adoptEnrolmentIdentity(files);
+  await KeyLog.create(files, identity, { gateway, atMs: now(), body: { type: "genesis", signed } });
+  files.write("gateway", { gateway, account, name, appOrigin, origin, approveOrigin, rpId, generation: 0 });
+}
+
+function isMacRight(secret: Buffer, mac: string | null, genesis: Uint8Array<ArrayBuffer>): boolean {
+  const expected = createHmac("sha256", secret).update(claimMacBytes(genesis)).digest();
+  const given = Buffer.from(mac ?? "", "base64url");
   return given.byteLength === expected.byteLength && timingSafeEqual(given, expected);
 }
 
-async function finish(options: EnrolOptions, ceremony: Ceremony, poll: ConnectorPoll, matches: boolean): Promise<void> {
-  const transcript = transcriptOf(options, ceremony, poll);
-  const signature = options.identity.signRaw(transcriptBytes(transcript));
-  await post(options, "/api/connector/confirm", { enrolment: ceremony.enrolment, ticket: ceremony.ticket, matches, signature }, null);
-  options.files.remove("enrolment");
-  if (!matches)
-    throw new ControlPlaneError(
-      "words-differ",
-      "The words were not confirmed. The code is burnt; nothing was pinned. Get a new one with Add gateway.",
-    );
-  const { origin, account, approveOrigin, gatewayName } = poll;
-  if (origin === null || account === null) throw new ControlPlaneError("internal", "The control plane's answer is incomplete.");
-  for (const name of ["gateway", "sessions", "bindings", "cuts", "roomHead", "alarm", "nextIdentity"] as const) options.files.remove(name);
-  adoptEnrolmentIdentity(options.files);
-  const { hostname: rpId } = new URL(approveOrigin);
-  const { gateway, connectorKey, ownerKeys } = transcript;
-  const genesis = { account, origin, approveOrigin, rpId, connectorKey, ownerKeys: [...ownerKeys] };
-  await KeyLog.create(options.files, options.identity, { gateway, atMs: options.now(), body: { type: "genesis", ...genesis } });
-  options.files.write("gateway", {
-    gateway,
-    account,
-    name: gatewayName ?? "gateway",
-    appOrigin: options.appOrigin,
-    origin,
-    approveOrigin,
-    rpId,
-    generation: 0,
-  });
-}
-
-/** Claim link: the secret in its fragment authenticates the page's answer, so the connector pins without a question. */
+/**
+ * Claim link: the secret in its fragment authenticates what the page signed, so the machine pins without a question. A link that nobody
+ * used is replaced by a new one.
+ */
 export async function enrolByLink(options: EnrolOptions): Promise<void> {
-  const secret = randomBytes(32);
-  const ceremony = await begin(options, null);
-  const url = `${options.appOrigin}/claim#${ceremony.enrolment}.${secret.toString("base64url")}`;
-  options.say("claim-link", `Claim this gateway: ${url}`, { url });
-  const poll = await until(options, ceremony, ["nonce-given"]);
-  const transcript = transcriptOf(options, ceremony, poll);
-  const commitment = await enrolmentCommitment(options.identity.publicKey, ceremony.connectorNonce);
-  await post(
-    options,
-    "/api/connector/reveal",
-    { enrolment: ceremony.enrolment, ticket: ceremony.ticket, connectorNonce: ceremony.connectorNonce },
-    null,
-  );
-  const isRight = isMacRight(secret, poll, transcript, commitment);
-  const words = await checkWords(transcript);
-  if (isRight) options.say("check-words", `Check words: ${words} (the page shows the same)`, { words });
-  await finish(options, ceremony, poll, isRight);
+  for (;;) {
+    const secret = randomBytes(32);
+    const ceremony = await begin(options, null);
+    const url = `${ceremony.approveOrigin}/claim#${ceremony.enrolment}.${secret.toString("base64url")}`;
+    options.say("claim-link", `Claim this gateway: ${url}`, { url });
+    try {
+      const expected = await expect(options, ceremony, await until(options, ceremony, ["proposed"]));
+      await reveal(options, ceremony);
+      showComparison(options, expected);
+      const poll = await until(options, ceremony, ["signed"]);
+      if (!isMacRight(secret, poll.mac, expected.bytes)) {
+        await refuse(options, ceremony).catch(() => undefined);
+        throw differs();
+      }
+      return await finish(options, ceremony, expected, poll);
+    } catch (error) {
+      if (!(error instanceof OverError)) throw error;
+      options.say("claim-link-over", "The claim link is over. Here is a new one.");
+    }
+  }
 }
 
-/** Enrolment code: words in terminal and page, compared by the person. */
+/** Enrolment code: the person compares the lines in terminal and page. */
 export async function enrolByCode(options: EnrolOptions, code: string | null): Promise<void> {
   const kept = options.files.read("enrolment");
   let ceremony: Ceremony;
@@ -171,23 +251,20 @@ export async function enrolByCode(options: EnrolOptions, code: string | null): P
     options.files.write("enrolment", { ...ceremony, code, appOrigin: options.appOrigin });
     options.say("waiting-for-page", "Waiting for the page where you pressed Add gateway …");
   } else throw new ControlPlaneError("code-invalid", "No enrolment is under way on this machine. Run `up <code>` with a new code.");
-  let poll = await until(options, ceremony, ["nonce-given", "revealed"]);
-  if (poll.state === "nonce-given") {
-    await post(
-      options,
-      "/api/connector/reveal",
-      { enrolment: ceremony.enrolment, ticket: ceremony.ticket, connectorNonce: ceremony.connectorNonce },
-      null,
-    );
-    poll = await until(options, ceremony, ["revealed"]);
-  }
-  const words = await checkWords(transcriptOf(options, ceremony, poll));
-  options.say("check-words", `Check words: ${words}`, { words });
-  const answer = await options.confirmWords(words);
+  const poll = await until(options, ceremony, ["proposed", "revealed", "signed"]);
+  const expected = await expect(options, ceremony, poll);
+  if (poll.state === "proposed") await reveal(options, ceremony);
+  showComparison(options, expected);
+  const answer = await options.confirmWords(expected.comparison.words);
   if (answer === "later")
     throw new ControlPlaneError(
       "needs-confirmation",
       'Compare these words with the page, then run: gatehouse up --check-words "<words on the page>"',
     );
-  await finish(options, ceremony, poll, answer === "yes");
+  if (answer === "no") {
+    await refuse(options, ceremony);
+    throw new ControlPlaneError("words-differ", "The words differ. The code is burnt; nothing was pinned. Get a new one with Add gateway.");
+  }
+  options.say("waiting-for-signature", "Waiting for the passkey's signature on the page …");
+  await finish(options, ceremony, expected, await until(options, ceremony, ["signed"]));
 }

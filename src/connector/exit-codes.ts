@@ -7,17 +7,22 @@ export const EXIT_TEXTS: Readonly<Record<ExitName, string>> = {
   failed: "failed; another try may help",
   usage: "wrong usage",
   needsConfirmation: "waits for a yes: --check-words, --yes",
-  refused: "this machine's access was withdrawn, for good",
+  refused: "access was withdrawn, or an enrolment does not verify, for good",
   unsafe: "OpenClaw is not safe to serve",
   superseded: "another connector took over, for good",
 };
 
 /** Codes of the control plane, or of the way to it, that say something else than "failed" (PROTOCOL.md CLI5). */
-const OF_CONTROL_PLANE: Readonly<Record<string, number>> = { "needs-confirmation": EXIT.needsConfirmation, usage: EXIT.usage };
+const OF_CONTROL_PLANE: Readonly<Record<string, number>> = {
+  "needs-confirmation": EXIT.needsConfirmation,
+  usage: EXIT.usage,
+  // Somebody between the page and this machine lies: no supervisor tries that again.
+  "answer-differs": EXIT.refused,
+};
 
 /**
  * @param code of an error of the control plane, or of the way to it
- * @returns the exit code: nothing that it says before this machine is enrolled is final
+ * @returns the exit code: before this machine is enrolled only an answer that does not verify is final
  */
 export function exitOfControlPlane(code: string): number {
   return Object.hasOwn(OF_CONTROL_PLANE, code) ? (OF_CONTROL_PLANE[code] ?? EXIT.failed) : EXIT.failed;

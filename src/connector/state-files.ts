@@ -69,6 +69,8 @@ const pendingSchema = z.object({
   enrolment: z.string(),
   ticket: z.string(),
   connectorNonce: z.string(),
+  machineName: z.string(),
+  approveOrigin: z.string(),
   code: z.string(),
   appOrigin: z.string(),
 });

@@ -13,6 +13,7 @@ import { isBelow } from "./grant-policy.ts";
 import { judgeGrant } from "./judge.ts";
 import type { HeldGrant, Pinned } from "./judge.ts";
 import { addOwner, recover, removeOwner, setRecoveryKey } from "./key-log-owners.ts";
+import { judgeGenesis } from "./trust/genesis.ts";
 import { isSoundKey, verifyRaw } from "./public-key.ts";
 import { cancel, narrowPolicy, narrowRole, notice, propose, takeEffect, withoutKey } from "./trust/local-policy.ts";
 import type { Proposal, Resumed } from "./trust/local-policy.ts";
@@ -159,9 +160,9 @@ export async function isSignedBy(key: ConnectorKey, entry: KeyLogEntry): Promise
 async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | KeyLogProblem> {
   const { body, gateway, seq, prev } = entry;
   if (body.type !== "genesis" || seq !== 0 || prev !== null) return "bad-genesis";
-  const { account, origin, approveOrigin, rpId, connectorKey: key, ownerKeys } = body;
-  if (!isSoundKey(key) || !ownerKeys.every((owner) => isSoundKey(owner.key))) return "bad-genesis";
-  if (new Set(ownerKeys.map((owner) => owner.credentialId)).size !== ownerKeys.length) return "bad-genesis";
+  const judged = await judgeGenesis(body.signed, null);
+  if (typeof judged === "string" || judged.statement.gateway !== gateway) return "bad-genesis";
+  const { account, gatewayOrigin: origin, approveOrigin, rpId, connectorKey: key } = judged.statement;
   if (!(await isSignedBy(key, entry))) return "bad-entry-signature";
   const hash = await lineHash(line);
   return {
@@ -172,7 +173,7 @@ async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | 
     rpId,
     key,
     previousKey: null,
-    ownerKeys,
+    ownerKeys: [judged.owner],
     policy: DEFAULT_POLICY,
     grants: new Map(),
     removedOwners: new Map(),

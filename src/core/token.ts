@@ -32,6 +32,18 @@ function base62(bytes: Uint8Array, chars: number): string {
   return out;
 }
 
+/** @returns the bytes that `writeToken` wrote as these digits, or null when they are more than `bytes` hold */
+export function base62Bytes(digits: string, bytes: number): Uint8Array<ArrayBuffer> | null {
+  let value = 0n;
+  for (const digit of digits) value = value * 62n + BigInt(BASE62.indexOf(digit));
+  const out = new Uint8Array(bytes);
+  for (let i = bytes - 1; i >= 0; i -= 1) {
+    out[i] = Number(value & 255n);
+    value >>= 8n;
+  }
+  return value === 0n ? out : null;
+}
+
 /** CRC-32 (ISO 3309, polynomial 0xEDB88320) of ASCII text. */
 export function crc32(text: string): number {
   let crc = 0xffffffff;

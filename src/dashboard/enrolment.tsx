@@ -1,17 +1,17 @@
-/** Adding a gateway: the command and its progress, or a claim link from a terminal; check words in both. */
+/** Adding a gateway: the command and its progress. The owner compares and signs on the approval page. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type * as z from "zod";
 import { ENROLMENT_CODE_MS } from "../protocol/limits.ts";
 import type { Gateway, gatewayCreatedSchema } from "../protocol/api.ts";
+import type { EnrolmentProgress } from "../protocol/enrolment-api.ts";
 import { Told, call } from "./api.ts";
-import { useCeremony } from "./ceremony.ts";
-import type { Ceremony } from "./ceremony.ts";
 import { connectWays } from "./connect-ways.ts";
 import type { Way } from "./connect-ways.ts";
-import { countdown, expiryNotice } from "./enrolment-steps.ts";
+import { useEnrolment } from "./enrolment-progress.ts";
+import { countdown, expiryNotice, needsOwner } from "./enrolment-steps.ts";
 import { keep, readKept } from "./kept.ts";
 import { Act, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
-import { useNow } from "./shared.tsx";
+import { useNow, useShared } from "./shared.tsx";
 import { ENROLMENT, TEXTS } from "./texts.ts";
 import { NotFound, View } from "./view.tsx";
 
@@ -32,25 +32,29 @@ function keepCode(created: Created): KeptCode {
   return code;
 }
 
-function Progress({ ceremony, isClaim }: { readonly ceremony: Ceremony; readonly isClaim: boolean }) {
-  const { view, words, isElsewhere } = ceremony;
-  const machine = view?.state === "open" ? null : (view?.machine ?? null);
-  const [tone, text] = ENROLMENT[view?.state ?? "open"];
+function Progress({ code, progress }: { readonly code: KeptCode; readonly progress: EnrolmentProgress | null }) {
+  const { me } = useShared();
+  const machine = progress?.state === "open" ? null : (progress?.machine ?? null);
+  const [tone, text] = ENROLMENT[progress?.state ?? "open"];
+  const page = new URLSearchParams({ enrolment: code.enrolment, gateway: code.gateway.id });
   return (
-    <div role="status" class="progress">
-      {machine !== null && (
-        <p>
-          {TEXTS.machine} <strong>{machine.name}</strong> ({machine.platform})
-        </p>
+    <>
+      <div role="status" class="progress">
+        {machine !== null && (
+          <p>
+            {TEXTS.machine} <strong>{machine.name}</strong> ({machine.platform})
+          </p>
+        )}
+        <p class={tone}>{text}</p>
+      </div>
+      {progress !== null && needsOwner(progress) && (
+        <div class="row">
+          <a class="button primary" href={`${me.approveOrigin}/enrol?${page.toString()}`}>
+            {TEXTS.compareWords}
+          </a>
+        </div>
       )}
-      {words !== "" && (
-        <>
-          <p>{isClaim ? TEXTS.wordsSame : TEXTS.wordsCompare}</p>
-          <p class="words">{words}</p>
-        </>
-      )}
-      {isElsewhere ? <p class="warn">{TEXTS.elsewhere}</p> : text !== "" && <p class={tone}>{text}</p>}
-    </div>
+    </>
   );
 }
 
@@ -120,8 +124,8 @@ function CodeLife({ leftMs }: { readonly leftMs: number }) {
 }
 
 function CodeCard({ code, renew }: { readonly code: KeptCode; readonly renew: () => Promise<void> }) {
-  const ceremony = useCeremony(code.enrolment, null);
-  const state = ceremony.view?.state ?? "open";
+  const { progress, problem } = useEnrolment(code.enrolment);
+  const state = progress?.state ?? "open";
   // One clock for all of the card: the command goes in the moment that says so.
   const leftMs = code.endsAtMs - useNow(state === "open" ? 1_000 : null);
   const isOver = leftMs <= 0;
@@ -135,8 +139,8 @@ function CodeCard({ code, renew }: { readonly code: KeptCode; readonly renew: ()
         </>
       )}
       {state === "open" && <CodeLife leftMs={leftMs} />}
-      {!(state === "open" && isOver) && <Progress ceremony={ceremony} isClaim={false} />}
-      <Failure problem={ceremony.problem} />
+      {!(state === "open" && isOver) && <Progress code={code} progress={progress} />}
+      <Failure problem={problem} />
       <div class="row">
         {state === "done" ? (
           <a class="button primary" href={`/gateways/${code.gateway.id}`}>
@@ -203,62 +207,6 @@ export function AddGateway() {
         <div class="row">
           <Act label={TEXTS.goOnToCode} kind="primary" run={add} />
         </div>
-      </div>
-    </View>
-  );
-}
-
-/** @param fragment enrolment and secret of the claim link, as this tab keeps them */
-export function Claim({ fragment }: { readonly fragment: string }) {
-  const [id = "", secret = ""] = fragment.split(".");
-  const ceremony = useCeremony(id === "" ? null : id, secret);
-  const { view } = ceremony;
-  const [name, setName] = useState<string | null>(null);
-  const [isClaimed, setClaimed] = useState(false);
-  const claim = async (): Promise<void> => {
-    const typed = (name ?? view?.machine?.name ?? "").trim();
-    await call<Gateway>("POST", `/api/enrolments/${id}/claim`, { name: typed || TEXTS.defaultName });
-    setClaimed(true);
-  };
-  const state = view?.state;
-  const isOpen = state === "open" && !isClaimed;
-  return (
-    <View title={TEXTS.claimTitle}>
-      <div class="card tall">
-        {id === "" && <p>{TEXTS.claimMissing}</p>}
-        {isOpen && (
-          <>
-            <p>
-              <strong>{view?.machine?.name}</strong> ({view?.machine?.platform}) {TEXTS.claimWaits}
-            </p>
-            <label for="name">{TEXTS.gatewayName}</label>
-            <input
-              id="name"
-              maxLength={64}
-              value={name ?? view?.machine?.name ?? ""}
-              autocomplete="off"
-              onInput={(event) => setName(event.currentTarget.value)}
-            />
-            <div class="row">
-              <Act label={TEXTS.addGateway} kind="primary" run={claim} />
-            </div>
-          </>
-        )}
-        {state === "expired" && <p class="bad">{TEXTS.claimOver}</p>}
-        {view !== null && !isOpen && state !== "expired" && <Progress ceremony={ceremony} isClaim={true} />}
-        {/* Another account's claim looks like a link that never was. */}
-        {view === null && ceremony.problem !== null && <p>{TEXTS.claimUsed}</p>}
-        <Failure problem={ceremony.problem} />
-        {view?.state === "done" && (
-          <a class="button primary" href={`/gateways/${view.gateway ?? ""}`}>
-            {TEXTS.goOn}
-          </a>
-        )}
-        {(id === "" || state === "expired" || (view === null && ceremony.problem !== null)) && (
-          <a class="button" href="/">
-            {TEXTS.toGateways}
-          </a>
-        )}
       </div>
     </View>
   );

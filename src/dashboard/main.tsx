@@ -6,14 +6,13 @@ import type { InboxMessage, InboxNotice, WaitingCard } from "../protocol/api.ts"
 import { Account } from "./account.tsx";
 import { Activity } from "./activity.tsx";
 import { call, inWords, inboxList, isSignedOut, watchInbox } from "./api.ts";
-import { AddGateway, Claim, Connect } from "./enrolment.tsx";
+import { AddGateway, Connect } from "./enrolment.tsx";
 import { GatewayPage } from "./gateway-page.tsx";
 import { applyInbox, applyNotices } from "./inbox.ts";
 import type { LineState } from "./inbox.ts";
-import { keep, readKept } from "./kept.ts";
 import { Overview } from "./overview.tsx";
 import { Title } from "./parts.tsx";
-import { readPath } from "./paths.ts";
+import { readPath, safePath } from "./paths.ts";
 import type { Path } from "./paths.ts";
 import { finishSignIn, signIn } from "./session.ts";
 import { ShareProvider } from "./shared.tsx";
@@ -23,8 +22,6 @@ import { changeText } from "./proposal-texts.ts";
 import { announcement, noticeText } from "./notice-texts.ts";
 import { TEXTS } from "./texts.ts";
 import { NotFound } from "./view.tsx";
-
-const CLAIM_ITEM = "gatehouse-claim";
 
 function Mark() {
   return (
@@ -49,8 +46,6 @@ function Page({ path }: { readonly path: Path }) {
       return <Activity />;
     case "account":
       return <Account />;
-    case "claim":
-      return <Claim fragment={readKept<string>(CLAIM_ITEM) ?? ""} />;
     case "not-found":
       return <NotFound />;
   }
@@ -210,20 +205,16 @@ function Plain({ title, text, children }: { readonly title: string; readonly tex
 async function start(root: Element): Promise<void> {
   if (location.pathname === "/signed-in") return location.replace(await finishSignIn());
   const path = readPath(location.pathname);
-  if (path.view === "claim" && location.hash.length > 1) {
-    // Kept for the trip to the sign-in; the link's secret stays out of the address from here on.
-    keep(CLAIM_ITEM, location.hash.slice(1));
-    history.replaceState(null, "", "/claim");
-  }
+  // From the approval page, where the person signed in: on to the page that it names.
+  const onward = path.view === "start" ? safePath(new URLSearchParams(location.search).get("to")) : null;
   try {
     // Together, so that nothing moves when what waits is known.
     const [me, waiting] = await Promise.all([call<Me>("GET", "/api/me"), inboxList()]);
-    if (path.view === "start") history.replaceState(null, "", "/");
-    render(<Shell me={me} waiting={waiting} path={path} />, root);
+    if (onward !== null) history.replaceState(null, "", onward);
+    render(<Shell me={me} waiting={waiting} path={onward === null ? path : readPath(onward)} />, root);
   } catch (error) {
     if (!isSignedOut(error)) throw error;
-    // From a sign-up: the person signed in at the approval origin a moment ago.
-    if (path.view === "start") return signIn("/");
+    if (onward !== null) return signIn(onward);
     render(
       <Plain title={TEXTS.brand} text={TEXTS.welcome}>
         <SignIn label={TEXTS.signIn} to={location.pathname} />

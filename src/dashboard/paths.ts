@@ -1,6 +1,6 @@
 /** Addresses of the dashboard. */
 
-type FixedView = "overview" | "start" | "add-gateway" | "activity" | "account" | "claim";
+type FixedView = "overview" | "start" | "add-gateway" | "activity" | "account";
 
 export type Path = { readonly view: FixedView | "not-found" } | { readonly view: "gateway" | "connect"; readonly gateway: string };
 
@@ -10,7 +10,6 @@ const FIXED: Readonly<Record<string, FixedView>> = {
   "/gateways/new": "add-gateway",
   "/activity": "activity",
   "/account": "account",
-  "/claim": "claim",
 };
 
 /** @returns the view of an address; anything that is none of ours is `not-found` */

@@ -1,5 +1,5 @@
 /** Signing in: a trip to the approval origin and back, with a verifier that never leaves this tab (RFC 7636). */
-import { fromBase64url, toBase64url, utf8 } from "../protocol/statement-encoding.ts";
+import { toBase64url, utf8 } from "../protocol/statement-encoding.ts";
 import { Told, call } from "./api.ts";
 import { safePath } from "./paths.ts";
 import { TEXTS } from "./texts.ts";
@@ -28,12 +28,4 @@ export async function finishSignIn(): Promise<string> {
   sessionStorage.removeItem(VERIFIER_ITEM);
   await call("POST", "/api/session", { code: fragment.get("code") ?? "", verifier });
   return safePath(fragment.get("to"));
-}
-
-/** HMAC-SHA-256 (RFC 2104) with the claim link's secret. */
-export async function claimMac(secret: string, transcript: Uint8Array<ArrayBuffer>): Promise<string> {
-  const key = await crypto.subtle.importKey("raw", fromBase64url(secret) ?? new Uint8Array(32), { name: "HMAC", hash: "SHA-256" }, false, [
-    "sign",
-  ]);
-  return toBase64url(new Uint8Array(await crypto.subtle.sign("HMAC", key, transcript)));
 }

@@ -1,6 +1,6 @@
 /** Every text of the dashboard, so that another language is an addition. */
 import type { Device, Gateway } from "../protocol/api.ts";
-import type { EnrolmentView } from "../protocol/enrolment-api.ts";
+import type { EnrolmentProgress } from "../protocol/enrolment-api.ts";
 import type { PersonRole } from "../protocol/statements.ts";
 import { MIN_OPENCLAW_VERSION } from "../protocol/version.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
@@ -72,14 +72,15 @@ export const DEVICE_STATE: Readonly<Record<Device["state"], readonly [tone: stri
 
 /** What the owner sees of a device that the gateway's machine holds back. */
 
-/** What the ceremony says at each state; `revealed` is said with the words. */
-export const ENROLMENT: Readonly<Record<EnrolmentView["state"], readonly [tone: string, text: string]>> = {
+/** What the dashboard shows at each state of an enrolment. */
+export const ENROLMENT: Readonly<Record<EnrolmentProgress["state"], readonly [tone: string, text: string]>> = {
   open: ["", "Waiting for the machine …"],
-  redeemed: ["", "The machine is here. Agreeing on the words …"],
-  "nonce-given": ["", "The machine is here. Agreeing on the words …"],
-  revealed: ["", ""],
-  done: ["good", "Connected. This machine now answers only to your passkeys."],
-  failed: ["bad", "The words were not confirmed in the terminal. Nothing was connected; get a new code."],
+  redeemed: ["", "The machine is here. Compare the words and sign."],
+  proposed: ["", "The machine is here. Compare the words and sign."],
+  revealed: ["", "The machine is here. Compare the words and sign."],
+  signed: ["", "Signed. Answer y in the terminal."],
+  done: ["good", "Connected. This machine answers only to your passkey."],
+  failed: ["bad", "The words were not confirmed. Nothing was connected; get a new code."],
   expired: ["bad", "The code is too old. Get a new one."],
 };
 
@@ -360,17 +361,8 @@ export const TEXTS = {
     windowsNative: "If OpenClaw runs on Windows itself, run this in PowerShell:",
   },
   machine: "Machine:",
-  wordsCompare: "Compare these words with the terminal, and answer there:",
-  wordsSame: "The terminal shows the same four words:",
-  elsewhere: "Another tab connects this machine. Go on there, or get a new code here.",
-  answerDiffers: "The machine's answer does not fit what it promised. Do not go on; get a new code.",
+  compareWords: "Compare the words",
   goOn: "Go on",
-  claimTitle: "Add this gateway",
-  claimWaits: "waits for its owner. Add it only if its terminal showed you this link.",
-  claimUsed: "This link has been used. Look at your gateways, or start Gatehouse on the machine again for a new link.",
-  claimOver: "This link is too old. Start Gatehouse on the machine again for a new one.",
-  claimMissing: "This page needs the link that the machine's terminal shows. Open that link again.",
-  defaultName: "My gateway",
 
   // Activity and account
   activityTitle: "Activity",

@@ -8,6 +8,7 @@ export const apiErrorSchema = z.object({
 /** Closed set of `code`. `not-found` also stands for forbidden. */
 export const API_ERRORS = [
   "bad-request", "too-large", "not-signed-in", "wrong-origin", "not-found", "conflict", "closed-for-sign-up", "code-invalid", "passkey-refused",
-  "match-code-wrong", "request-over", "already-allowed", "already-denied", "grant-refused", "gateway-away", "too-many", "unavailable", "not-configured", "https-only", "internal",
+  "match-code-wrong", "request-over", "already-allowed", "already-denied", "grant-refused", "not-owner-here", "gateway-away", "too-many", "unavailable",
+  "not-configured", "https-only", "internal",
 ] as const; // prettier-ignore
 export type ApiErrorCode = (typeof API_ERRORS)[number];

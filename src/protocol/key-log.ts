@@ -3,7 +3,6 @@
  * All strict: an ignored member would be a silent widening. Rules: PROTOCOL.md KL.
  */
 import * as z from "zod";
-import { MAX_OWNER_KEYS } from "./limits.ts";
 import {
   accessSchema,
   approverRoleKindSchema,
@@ -15,7 +14,6 @@ import {
   ownerKeySchema,
   ownerRoleKindSchema,
   recoveryKeySchema,
-  rowIdSchema,
   signedByOwnerSchema,
   signedByRecoverySchema,
 } from "./statements.ts";
@@ -67,12 +65,8 @@ export type WideningStatement = z.infer<typeof wideningStatementSchema>;
 export const keyLogBodySchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("genesis"),
-    account: rowIdSchema,
-    origin: z.string().max(300),
-    approveOrigin: z.string().max(300),
-    rpId: z.string().max(253),
-    connectorKey: connectorKeySchema,
-    ownerKeys: z.array(ownerKeySchema).min(1).max(MAX_OWNER_KEYS),
+    /** The genesis statement, signed by the first owner's passkey. */
+    signed: signedByOwnerSchema,
   }),
   /** `role` is what the owner signed; without one the key is an owner's. */
   z.strictObject({ type: z.literal("owner-add"), key: ownerKeySchema, authority: byOwnerSchema, role: ownerRoleSchema.optional() }),

@@ -214,6 +214,10 @@ export const HANDOVER_MS = 2 * 60_000;
 /** Previous device token stays good for a lost reply, until the current one is used, at most this long. */
 export const TOKEN_OVERLAP_MS = 10 * 60_000;
 export const ENROLMENT_CODE_MS = 10 * 60_000;
+/** From the words on the page to the passkey's signature under the genesis. */
+export const GENESIS_APPLY_MS = 10 * 60_000;
+/** A machine that waits to be claimed makes a new link after this time. */
+export const CLAIM_LINK_MS = 60 * 60_000;
 /** Wrong secrets for one enrolment code before it is dead, whoever tried. */
 export const ENROLMENT_CODE_TRIES = 5;
 /** Enrolment codes of one account within an hour that no machine has used: bounds what a stolen session leaves behind. */

@@ -92,6 +92,9 @@ export const SESSION_KEYS = [
   "v", "gateway", "device", "grant", "origin", "roomNonce", "connectorNonce", "connectorKey", "iatMs", "expMs",
 ] as const; // prettier-ignore
 export const ASK_KEYS = ["v", "gateway", "key", "origin", "access", "roomNonce"] as const;
+export const GENESIS_KEYS = [
+  "v", "gateway", "gatewayOrigin", "appOrigin", "approveOrigin", "rpId", "connectorKey", "account", "ownerKey", "ceremony", "issuedAtMs", "applyByMs",
+] as const; // prettier-ignore
 /** `gateway` and, below, `person` may be missing: then they are not written at all. */
 export const OWNER_REMOVE_KEYS = ["v", "account", "credentialId", "issuedAtMs", "gateway"] as const;
 export const RECOVERY_KEY_KEYS = ["v", "account", "key", "issuedAtMs"] as const;

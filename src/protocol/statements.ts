@@ -57,6 +57,29 @@ export type OwnerKey = z.infer<typeof ownerKeySchema>;
 
 export const accessSchema = z.enum(ACCESS_LEVELS);
 
+/**
+ * Signed by the passkey that becomes the first owner: begins the key log of one gateway on one machine. `ceremony`: SHA-256 of the enrolment's
+ * transcript (core/trust/enrolment.ts), which binds both nonces and the names that page and terminal showed.
+ */
+export const genesisStatementSchema = z.strictObject({
+  v: z.literal(1),
+  gateway: gatewayIdSchema,
+  gatewayOrigin: z.string().max(300),
+  appOrigin: z.string().max(300),
+  approveOrigin: z.string().max(300),
+  rpId: z.string().max(253),
+  connectorKey: connectorKeySchema,
+  account: rowIdSchema,
+  ownerKey: ownerKeySchema,
+  ceremony: hashSchema,
+  issuedAtMs: msSchema,
+  applyByMs: msSchema,
+});
+export type GenesisStatement = z.infer<typeof genesisStatementSchema>;
+/** Everything of it that the page fixes before the connector opens its commitment. */
+export const genesisDraftSchema = genesisStatementSchema.omit({ ceremony: true });
+export type GenesisDraft = z.infer<typeof genesisDraftSchema>;
+
 /** Owner-signed admission of one device key to one gateway. `request`: the pairing request it answers (kind `ask`); `activation`: SHA-256 of the code (kind `owner`). */
 export const grantStatementSchema = z.strictObject({
   v: z.literal(1),

@@ -13,7 +13,8 @@ import { openApi, routesApp } from "./routes/checked-route.ts";
 import { connectorPackage } from "./routes/connector-package.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
 import { ownerRoutes } from "./routes/owners.ts";
-import { connectorRoutes, pageEnrolmentRoutes } from "./routes/enrolment.ts";
+import { connectorRoutes } from "./routes/connector-enrolment.ts";
+import { appEnrolmentRoutes, approveEnrolmentRoutes } from "./routes/enrolment.ts";
 import { handleGatewayOrigin } from "./routes/gateway-origin.ts";
 import { accountRoutes } from "./routes/account.ts";
 import { deviceRoutes } from "./routes/devices.ts";
@@ -35,13 +36,14 @@ export const appRoutes = [
   ...appPersonRoutes,
   ...appProposalRoutes,
   ...tokenRoutes,
-  ...pageEnrolmentRoutes,
+  ...appEnrolmentRoutes,
   ...connectorRoutes,
 ];
 /** Every route of the approval origin's API. */
 export const approveRoutes = [
   ...authRoutes,
   ...ownerRoutes,
+  ...approveEnrolmentRoutes,
   ...decisionRoutes,
   ...localActRoutes,
   ...approvePersonRoutes,

@@ -1,10 +1,12 @@
 /** Bindings of wrangler.toml as the Worker sees them. */
+import type { EnrolmentRpc } from "./enrolment/rpc.ts";
 import type { InboxRpc } from "./inbox/inbox-rpc.ts";
 import type { RoomRpc } from "./room/room-rpc.ts";
 
 export interface Env {
   readonly ROOM: DurableObjectNamespace<RoomRpc & Rpc.DurableObjectBranded>;
   readonly INBOX: DurableObjectNamespace<InboxRpc & Rpc.DurableObjectBranded>;
+  readonly ENROLMENT: DurableObjectNamespace<EnrolmentRpc & Rpc.DurableObjectBranded>;
   readonly DB: D1Database;
   readonly ASSETS: Fetcher;
   readonly STRANGER_LIMIT: RateLimit;

@@ -30,6 +30,7 @@ export type FailurePlace =
   | "alarm-count"
   | "outbox"
   | "inbox"
+  | "enrolment"
   | "room-view"
   | "retention";
 

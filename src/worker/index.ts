@@ -1,7 +1,8 @@
-/** What the platform instantiates: the request handler and the two Durable Object classes. */
+/** What the platform instantiates: the request handler and the three Durable Object classes. */
 import { handle } from "./app.ts";
 import type { Env } from "./env.ts";
 
+export { Enrolment } from "./enrolment/enrolment.ts";
 export { Inbox } from "./inbox/inbox.ts";
 export { Room } from "./room/room.ts";
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, review, signUp } from "../support/journey.ts";
+import { allow, ask, checkWordsOn, review, signGenesis, signUp } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
@@ -57,37 +57,33 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-test("a claim goes on after a nonce that the server did not take, and after a reload in the middle", async () => {
+test("a claim goes on after terms that the server did not take, and after a reload in the middle", async () => {
   const link = await connector.until((event) => event.event === "claim-link", "claim link");
   await owner.goto(String(link["url"]));
-  await owner.getByRole("button", { name: "Sign in" }).click();
   await signUp(owner, "Ada");
   await owner.getByLabel("Name of the gateway").fill("Home");
   const sent: string[] = [];
   const note = (request: Request): void => {
-    if (request.url().endsWith("/nonce")) sent.push((request.postDataJSON() as { nonce: string }).nonce);
+    if (request.url().endsWith("/propose")) sent.push((request.postDataJSON() as { nonce: string }).nonce);
   };
   owner.on("request", note);
   let refusals = 0;
-  await owner.route("**/nonce", (route) => ((refusals += 1) <= 2 ? route.fulfill(UNAVAILABLE) : route.abort()));
-  const isRefused = owner.waitForResponse((response) => response.url().endsWith("/nonce"));
+  // The page tries four times by itself.
+  await owner.route("**/propose", (route) => ((refusals += 1) <= 4 ? route.fulfill(UNAVAILABLE) : route.abort()));
   await owner.getByRole("button", { name: "Add gateway" }).click();
-  await isRefused;
   await owner.getByText("The database does not answer.").waitFor();
   await look(owner, "claim-troubled");
-  const taken = owner.waitForResponse((response) => response.url().endsWith("/nonce") && response.ok());
+  await owner.unroute("**/propose");
   await owner.reload();
-  await owner.unroute("**/nonce");
-  await taken;
-  await owner.getByRole("link", { name: "Go on" }).waitFor();
+  await owner.getByRole("heading", { name: "Compare with the terminal" }).waitFor();
   // One nonce for one commitment, however often it is sent.
   owner.off("request", note);
   expect(sent.length).toBeGreaterThan(1);
   expect(new Set(sent).size).toBe(1);
   const words = String((await connector.until((event) => event.event === "check-words", "words"))["words"]);
-  expect(await owner.locator(".words").textContent()).toBe(words);
+  expect(await checkWordsOn(owner)).toBe(words);
   await owner.reload();
-  await owner.getByText("Connected. This machine").waitFor();
+  expect(await signGenesis(owner)).toBe(words);
   await owner.getByRole("link", { name: "Go on" }).click();
   await heading("Home");
   await connector.until(isOnline, "online");
@@ -97,7 +93,7 @@ test("a claim goes on after a nonce that the server did not take, and after a re
 });
 
 test("a claim link that is over, or that was never one, says so and leads away", async () => {
-  await open("/claim#unknown.secret");
+  await owner.goto(`${stack.control.approveOrigin}/claim#unknown.secret`);
   await owner.reload();
   await owner.getByText("This link has been used.").waitFor();
   await look(owner, "claim-used");
@@ -132,12 +128,16 @@ test("an enrolment goes on after a reload with the same code and the same words;
   const code = command.split(" ").at(-1) ?? "";
   const stateDir = await scratch();
   const first = connect(["up", code, "--yes"], stateDir);
-  const words = String((await first.until((event) => event.event === "check-words", "words"))["words"]);
-  await owner.getByText(words).waitFor();
+  await owner.getByRole("link", { name: "Compare the words" }).waitFor();
   expect(await owner.locator("pre").count()).toBe(0);
   await owner.reload();
-  await owner.getByText(words).waitFor();
-  await look(owner, "connect-words");
+  await look(owner, "connect-redeemed");
+  await owner.getByRole("link", { name: "Compare the words" }).click();
+  const words = String((await first.until((event) => event.event === "check-words", "words"))["words"]);
+  await owner.getByRole("heading", { name: "Compare with the terminal" }).waitFor();
+  await owner.reload();
+  expect(await signGenesis(owner)).toBe(words);
+  await owner.getByText("Signed. Answer y in the terminal.").waitFor();
   const cabin = connect(["up", "--yes", "--check-words", words], stateDir);
   await owner.getByRole("link", { name: "Go on" }).click();
   await heading("Cabin");

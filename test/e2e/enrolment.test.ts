@@ -11,7 +11,7 @@ import { node24 } from "../../scripts/children.ts";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { signUp } from "../support/journey.ts";
+import { signGenesis, signUp } from "../support/journey.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
 
@@ -55,15 +55,24 @@ test("without a terminal `up <code>` stops with 3; the page's words confirm; the
   expect(command).toMatch(new RegExp(`^npx -y ${stack.control.appOrigin}/connector-[\\d.]+\\.tgz up gthc_\\w{60}$`));
   const code = command.split(" ").at(-1) ?? "";
   const stateDir = await scratch();
-  expect(await connect(["up", code, "--yes"], stateDir).child.ended()).toBe(3);
-  const words = (await owner.locator(".words").textContent()) ?? "";
+  const first = connect(["up", code, "--yes"], stateDir);
+  await owner.getByRole("link", { name: "Compare the words" }).click();
+  expect(await first.child.ended()).toBe(3);
+  const words = await signGenesis(owner);
   expect(words).toMatch(/^\w+ \w+ \w+ \w+$/);
+  expect(first.events.find((event) => event.event === "check-words")).toMatchObject({
+    words,
+    gatewayName: "Cabin",
+    accountName: "Ada",
+    passkeys: 1,
+    approvalHost: new URL(stack.control.approveOrigin).host,
+  });
   const connector = connect(["up", "--yes", "--check-words", words], stateDir);
   await connector.until(isOnline, "online");
   await owner.getByRole("link", { name: "Go on" }).click();
   await owner.getByText("Online", { exact: true }).waitFor();
   const thief = connect(["up", code, "--yes"], await scratch());
-  expect(await thief.child.ended()).toBe(4);
+  expect(await thief.child.ended()).toBe(1);
   expect(thief.events.at(-1)).toMatchObject({ event: "code-invalid" });
   await connector.stop();
 });
@@ -72,17 +81,20 @@ test("wrong words burn the code and pin nothing", async () => {
   const code = (await addGateway("Attic")).split(" ").at(-1) ?? "";
   const stateDir = await scratch();
   const refused = connect(["up", code, "--yes", "--check-words", "anchor anchor anchor anchor"], stateDir);
-  expect(await refused.child.ended()).toBe(4);
+  await owner.getByRole("link", { name: "Compare the words" }).click();
+  expect(await refused.child.ended()).toBe(1);
   expect(refused.events.at(-1)).toMatchObject({ event: "words-differ" });
   expect(existsSync(path.join(stateDir, "gateway.json"))).toBe(false);
-  await owner.getByText("The words were not confirmed in the terminal").waitFor();
+  await owner.getByText("The machine ended this. Nothing was pinned.").waitFor();
 });
 
 test("[case 43] without a yes to the settings nothing is served: the owner and the door say so", async () => {
   const code = (await addGateway("Barn")).split(" ").at(-1) ?? "";
   const stateDir = await scratch();
-  expect(await connect(["up", code], stateDir).child.ended()).toBe(3);
-  const words = (await owner.locator(".words").textContent()) ?? "";
+  const first = connect(["up", code], stateDir);
+  await owner.getByRole("link", { name: "Compare the words" }).click();
+  expect(await first.child.ended()).toBe(3);
+  const words = await signGenesis(owner);
   const fresh = await startDemoGateway({ port: 0, token: TOKEN });
   const connector = startConnector({
     args: ["up", "--check-words", words],

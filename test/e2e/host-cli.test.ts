@@ -131,7 +131,7 @@ test("up <code>: 3 until the words are confirmed, then the gateway is served and
   const { id, enrolment, code } = await person.addGateway("Home");
   gateway = id;
   const first = connect(["up", code, "--yes"]);
-  const words = await person.checkWords(enrolment);
+  const words = await person.checkWords(enrolment, "Home");
   expect(await first.child.ended()).toBe(3);
   expect(first.events.find((event) => event.event === "check-words")).toMatchObject({ words });
   connector = connect(["up", "--yes", "--check-words", words]);
@@ -349,7 +349,7 @@ test("install prints and changes nothing; uninstall asks, then puts OpenClaw's s
 test("reset: the machine forgets, OpenClaw's settings stay", async () => {
   const { enrolment, code } = await person.addGateway("Cabin");
   const first = connect(["up", code, "--yes"]);
-  const words = await person.checkWords(enrolment);
+  const words = await person.checkWords(enrolment, "Cabin");
   await first.stop();
   connector = connect(["up", "--yes", "--check-words", words]);
   await connector.until(isOnline, "online");

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
-import { allow, ask, review } from "../support/journey.ts";
+import { allow, ask, review, signGenesis } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
@@ -89,9 +89,6 @@ afterAll(async () => {
 test("signing up and claiming", async () => {
   const link = await connector.until((event) => event.event === "claim-link", "claim link");
   await owner.goto(String(link["url"]));
-  await owner.getByRole("button", { name: "Sign in" }).waitFor();
-  await look(owner, "welcome");
-  await owner.getByRole("button", { name: "Sign in" }).click();
   await owner.getByLabel("Your name").waitFor();
   await look(owner, "sign-up");
   await owner.getByLabel("Your name").fill("Ada");
@@ -103,6 +100,9 @@ test("signing up and claiming", async () => {
   await owner.getByRole("button", { name: "Add gateway" }).waitFor();
   await look(owner, "claim");
   await owner.getByRole("button", { name: "Add gateway" }).click();
+  await owner.getByRole("heading", { name: "Compare with the terminal" }).waitFor();
+  await look(owner, "compare");
+  await signGenesis(owner);
   await owner.getByRole("link", { name: "Go on" }).waitFor();
   await look(owner, "claimed");
   await owner.getByRole("link", { name: "Go on" }).click();

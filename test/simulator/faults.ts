@@ -5,7 +5,7 @@ import type { Device } from "./devices.ts";
 import type { Timed } from "./plan.ts";
 import { sim } from "./sim.ts";
 import type { World } from "./world.ts";
-import { ACCOUNT, GATEWAY, at } from "./world.ts";
+import { ACCOUNT, GATEWAY, at, genesis } from "./world.ts";
 
 /** A stream may be given up as slow this long after what made it so. */
 const SLOW_AFTER_MS = 30_000;
@@ -248,7 +248,9 @@ async function wrongAccount(world: World): Promise<void> {
   const answers = await Promise.all([
     world.room.call((room) => room.snapshot({ account: other })),
     world.room.call((room) => room.cut({ account: other, device })),
-    world.room.call((room) => room.setUp({ gateway: GATEWAY, account: other, name: "Mine" })),
+    genesis(other).then((signed) =>
+      world.room.call((room) => room.enrol({ account: other, gateway: GATEWAY, name: "Mine", genesis: signed })),
+    ),
     world.room.call((room) => room.auditLines({ account: other, from: 0, isExport: false })),
   ]);
   for (const answer of answers)

@@ -12,7 +12,7 @@ import { FAULTS_END_MS, planOf } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import type { RoomPort } from "./ports.ts";
 import { START_MS, Sim, setSim, sim } from "./sim.ts";
-import { ACCOUNT, APPROVE_ORIGIN, ENV_TEXT, GATEWAY, STATE_FOLDER, World, connectorKeys, ownerPasskey } from "./world.ts";
+import { ACCOUNT, APPROVE_ORIGIN, ENV_TEXT, GATEWAY, STATE_FOLDER, World, connectorKeys, genesis } from "./world.ts";
 import type { Template } from "./world.ts";
 
 export interface RunOptions {
@@ -50,12 +50,7 @@ async function makeTemplate(): Promise<Template> {
   });
   const origin = `http://${GATEWAY}.localhost:8787`;
   const gateway = { account: ACCOUNT, origin, approveOrigin: APPROVE_ORIGIN, rpId: "approve.localhost" };
-  const body = { type: "genesis", ...gateway, connectorKey: connectorKeys.key, ownerKeys: [ownerPasskey.ownerKey] } as const;
-  await KeyLog.create(files, loadIdentity(files), {
-    gateway: GATEWAY,
-    atMs: START_MS,
-    body: { ...body, ownerKeys: [ownerPasskey.ownerKey] },
-  });
+  await KeyLog.create(files, loadIdentity(files), { gateway: GATEWAY, atMs: START_MS, body: { type: "genesis", signed: await genesis() } });
   files.write("gateway", { gateway: GATEWAY, name: "Home", appOrigin: "http://localhost:8787", generation: 0, ...gateway });
   return { disk };
 }

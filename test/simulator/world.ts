@@ -20,6 +20,8 @@ import { Answer } from "./gateway.ts";
 import { setRoute } from "./route.ts";
 import type { Dialled } from "./route.ts";
 import type { Actor } from "./scheduler.ts";
+import { signedGenesis } from "../support/genesis.ts";
+import type { SignedByOwner } from "../../src/protocol/statements.ts";
 import { START_MS, sim } from "./sim.ts";
 import { WsVisit } from "./visits.ts";
 import { SimRequest as Request } from "./http-bodies.ts";
@@ -35,6 +37,12 @@ export interface Template {
 
 export const connectorKeys = keyPair("connector");
 export const ownerPasskey = new Passkey("owner", APPROVE_ORIGIN);
+
+/** What the owner's passkey signed when it claimed the machine. @param account another one for a claim that must fail */
+export function genesis(account = ACCOUNT): Promise<SignedByOwner> {
+  const input = { gateway: GATEWAY, account, connectorKey: connectorKeys.key, approveOrigin: APPROVE_ORIGIN, atMs: START_MS };
+  return signedGenesis(ownerPasskey, input);
+}
 
 export const ENV_TEXT = {
   APP_ORIGIN: "http://localhost:8787",
@@ -119,8 +127,8 @@ export class World {
   /** What claiming the gateway leaves in the room. */
   async claim(): Promise<void> {
     const { room } = this;
-    await room.call((each) => each.setUp({ gateway: GATEWAY, account: ACCOUNT, name: "Home" }));
-    await room.call((each) => each.enrol({ account: ACCOUNT, key: connectorKeys.key, ownerKeys: [ownerPasskey.ownerKey] }));
+    const signed = await genesis();
+    await room.call((each) => each.enrol({ account: ACCOUNT, gateway: GATEWAY, name: "Home", genesis: signed }));
   }
 
   async addDevice(name: string, isStranger: boolean): Promise<void> {

@@ -12,6 +12,7 @@ import type { GrantStatement, SignedByOwner } from "../../src/protocol/statement
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { newAuthenticator } from "./fake-authenticator.ts";
 import type { Authenticator } from "./fake-authenticator.ts";
+import { signedGenesis } from "./genesis.ts";
 import { grantBytes, newDevice } from "./fake-device.ts";
 
 export const TEST_GATEWAY = "abcdefghijklmnopqrstuvw";
@@ -48,8 +49,9 @@ export class ConnectorState {
     const identity = loadIdentity(files);
     const owner = await newAuthenticator(APPROVE);
     const gateway = { account: "a".repeat(26), origin: TEST_ORIGIN, approveOrigin: APPROVE, rpId: "approve.localhost" };
-    const genesis = { type: "genesis", ...gateway, connectorKey: identity.publicKey, ownerKeys: [owner.ownerKey] } as const;
-    const body = { ...genesis, ownerKeys: [owner.ownerKey] };
+    const input = { gateway: TEST_GATEWAY, account: gateway.account, connectorKey: identity.publicKey, approveOrigin: APPROVE };
+    const signed = await signedGenesis(owner, { ...input, gatewayOrigin: TEST_ORIGIN });
+    const body = { type: "genesis", signed } as const;
     const log = await KeyLog.create(files, identity, { gateway: TEST_GATEWAY, atMs: 1_800_000_000_000, body });
     files.write("gateway", { gateway: TEST_GATEWAY, name: "Home", appOrigin, generation: 0, ...gateway });
     return new ConnectorState(files, identity, log, owner);

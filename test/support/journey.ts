@@ -4,14 +4,27 @@ import type { Page, Request } from "playwright-core";
 /** Follows a claim link: makes the account on the way, keeps the recovery codes, adds the gateway. @returns the gateway's page path */
 export async function claim(page: Page, claimUrl: string, name: string): Promise<string> {
   await page.goto(claimUrl);
-  await page.getByRole("button", { name: "Sign in" }).click();
   await signUp(page, "Ada Owner");
   await page.getByRole("button", { name: "Add gateway" }).waitFor();
   await page.getByLabel("Name of the gateway").fill(name);
   await page.getByRole("button", { name: "Add gateway" }).click();
+  await signGenesis(page);
   await page.getByRole("link", { name: "Go on" }).click();
   await page.getByRole("heading", { level: 1, name }).waitFor();
   return new URL(page.url()).pathname;
+}
+
+/** On the approval page: signs what the terminal shows as well. @returns the four check words */
+export async function signGenesis(page: Page): Promise<string> {
+  await page.getByRole("heading", { name: "Compare with the terminal" }).waitFor();
+  const words = await checkWordsOn(page);
+  await page.getByRole("button", { name: "Sign with your passkey" }).click();
+  return words;
+}
+
+/** @returns the four check words that the approval page shows */
+export async function checkWordsOn(page: Page): Promise<string> {
+  return (await page.locator("dt", { hasText: "Check words" }).locator("xpath=following-sibling::dd[1]").textContent()) ?? "";
 }
 
 /** On the approval origin: makes an account with a passkey. */

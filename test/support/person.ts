@@ -2,7 +2,9 @@
 import { createHmac } from "node:crypto";
 import http from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
-import { checkWords, claimTranscript } from "../../src/core/check-words.ts";
+import { checkWords } from "../../src/core/check-words.ts";
+import { claimMacBytes, genesisBytes, genesisOf } from "../../src/core/trust/enrolment.ts";
+import type { GenesisDraft } from "../../src/protocol/statements.ts";
 import { activationHash, deviceId, sha256 } from "../../src/core/digests.ts";
 import type { InboxNotice, Receipt } from "../../src/protocol/api.ts";
 import type { EnrolmentView } from "../../src/protocol/enrolment-api.ts";
@@ -22,6 +24,7 @@ import type { RunningConnector } from "./stack.ts";
 /** Keeps sockets open, as a browser does. */
 const agent = new http.Agent({ keepAlive: true });
 const POLL_MS = 50;
+const NAME = "Ada";
 
 interface Answer<T> {
   readonly status: number;
@@ -127,8 +130,8 @@ export interface Person {
   readonly authenticator: Authenticator;
   /** Presses Add gateway. @returns the gateway, and the code to run `up` with */
   addGateway(name: string): Promise<{ readonly id: string; readonly enrolment: string; readonly code: string }>;
-  /** Plays the page's part in the ceremony of a code. @returns the check words that the page shows */
-  checkWords(enrolment: string): Promise<string>;
+  /** Plays the page's part in the ceremony of a code, signature included. @returns the check words that the page shows */
+  checkWords(enrolment: string, gatewayName: string): Promise<string>;
   /** Signs a grant for a new device, of this person's own kind. `number` gives it an address of its own. */
   grant(gateway: string, number: number, access?: Access): Promise<GrantedDevice>;
   /** Claims the machine behind a connector's claim link. @returns the gateway's id */
@@ -157,11 +160,13 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
   const { body: fresh } = await call<{ nonce: string }>(approveOrigin, "/api/auth/nonce", { body: {} });
   const signUp = {
     nonce: fresh.nonce,
-    name: "Ada",
+    name: NAME,
     userHandle: toBase64url(crypto.getRandomValues(new Uint8Array(32))),
     response: await registration(authenticator, approveOrigin, fresh.nonce),
   };
-  const approve = { cookie: cookieOf((await call(approveOrigin, "/api/auth/sign-up", { body: signUp })).headers) };
+  const signedUp = await call<{ account: { id: string } }>(approveOrigin, "/api/auth/sign-up", { body: signUp });
+  const approve = { cookie: cookieOf(signedUp.headers) };
+  const account = signedUp.body.account.id;
   const verifier = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
   const challenge = toBase64url(await sha256(utf8(verifier)));
   const { body: handoff } = await call<{ code: string }>(approveOrigin, "/api/auth/handoff", { body: { challenge }, headers: approve });
@@ -169,19 +174,55 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
 
   const originOf = (gateway: string): string => appOrigin.replace("://", `://${gateway}.`);
 
+  /** The page's part of a ceremony: fixes the terms, waits for the machine, signs. `secret`: of a claim link. */
+  async function playPage(enrolment: string, gatewayName: string, secret: string | null): Promise<() => Promise<string>> {
+    const path = `/api/enrolments/${enrolment}`;
+    const view = await enrolmentView(enrolment, (seen) => seen.state === "redeemed");
+    const { connectorKey, commitment, gateway, gatewayOrigin, machine } = view;
+    if (connectorKey === null || commitment === null || gateway === null || gatewayOrigin === null || machine === null)
+      throw new Error("the connector promised nothing");
+    const pageNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+    const nowMs = Date.now();
+    const draft: GenesisDraft = {
+      v: 1,
+      gateway,
+      gatewayOrigin,
+      appOrigin,
+      approveOrigin,
+      rpId: new URL(approveOrigin).hostname,
+      connectorKey,
+      account,
+      ownerKey: authenticator.ownerKey,
+      issuedAtMs: nowMs,
+      applyByMs: nowMs + 60_000,
+    };
+    await call(approveOrigin, `${path}/propose`, { body: { nonce: pageNonce, draft }, headers: approve });
+    const { connectorNonce } = await enrolmentView(enrolment, (seen) => seen.connectorNonce !== null);
+    const transcript = { enrolment, commitment, connectorNonce: connectorNonce ?? "", pageNonce };
+    const names = { gatewayName, accountName: NAME, machineName: machine.name };
+    const genesis = genesisBytes(await genesisOf(draft, { ...transcript, ...names }));
+    return async () => {
+      const signed = await authenticator.sign("genesis", genesis);
+      const mac =
+        secret === null
+          ? {}
+          : { mac: createHmac("sha256", Buffer.from(secret, "base64url")).update(claimMacBytes(genesis)).digest("base64url") };
+      const words = await checkWords(genesis);
+      await call(approveOrigin, `${path}/sign`, { body: { signed, ...mac }, headers: approve });
+      return words;
+    };
+  }
+
   async function claim(connector: RunningConnector, name: string): Promise<string> {
     const link = new URL(String((await connector.until((event) => event.event === "claim-link", "claim link"))["url"]));
     const [enrolment = "", secret = ""] = link.hash.slice(1).split(".");
-    const { body: gateway } = await call<{ id: string }>(appOrigin, `/api/enrolments/${enrolment}/claim`, { body: { name }, headers: app });
-    const { body: view } = await call<EnrolmentView>(appOrigin, `/api/enrolments/${enrolment}`, { headers: app });
-    const { connectorKey, commitment, ownerKeys } = view;
-    if (connectorKey === null || commitment === null) throw new Error("the connector promised nothing");
-    const pageNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-    const transcript = claimTranscript({ gateway: gateway.id, connectorKey, ownerKeys, commitment, pageNonce });
-    const mac = createHmac("sha256", Buffer.from(secret, "base64url")).update(transcript).digest("base64url");
-    const body = { nonce: pageNonce, mac };
-    await call(appOrigin, `/api/enrolments/${enrolment}/nonce`, { body, headers: app });
-    return gateway.id;
+    const made = { body: { name }, headers: approve };
+    const { body: claimed } = await call<{ gateway: string }>(approveOrigin, `/api/enrolments/${enrolment}/claim`, made);
+    await (
+      await playPage(enrolment, name, secret)
+    )();
+    await enrolmentView(enrolment, (seen) => seen.state === "done");
+    return claimed.gateway;
   }
 
   async function addGateway(name: string): Promise<{ id: string; enrolment: string; code: string }> {
@@ -192,7 +233,7 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
 
   async function enrolmentView(enrolment: string, isFar: (view: EnrolmentView) => boolean): Promise<EnrolmentView> {
     for (;;) {
-      const { body } = await call<EnrolmentView>(appOrigin, `/api/enrolments/${enrolment}`, { headers: app });
+      const { body } = await call<EnrolmentView>(approveOrigin, `/api/enrolments/${enrolment}`, { headers: approve });
       if (isFar(body)) return body;
       await new Promise((resolve) => {
         setTimeout(resolve, POLL_MS);
@@ -200,13 +241,8 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
     }
   }
 
-  async function words(enrolment: string): Promise<string> {
-    const { gateway, connectorKey, ownerKeys } = await enrolmentView(enrolment, (view) => view.state === "redeemed");
-    if (gateway === null || connectorKey === null) throw new Error("the connector promised nothing");
-    const pageNonce = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
-    await call(appOrigin, `/api/enrolments/${enrolment}/nonce`, { body: { nonce: pageNonce }, headers: app });
-    const { connectorNonce } = await enrolmentView(enrolment, (view) => view.connectorNonce !== null);
-    return checkWords({ gateway, connectorKey, ownerKeys, connectorNonce: connectorNonce ?? "", pageNonce });
+  async function words(enrolment: string, gatewayName: string): Promise<string> {
+    return (await playPage(enrolment, gatewayName, null))();
   }
 
   async function grant(gateway: string, number: number, access: Access = "full"): Promise<GrantedDevice> {

@@ -3,7 +3,7 @@ import type http from "node:http";
 import type { Page } from "playwright-core";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
-import { claim } from "./journey.ts";
+import { claim, signGenesis } from "./journey.ts";
 import { canary, isOnline, scratch, startConnector } from "./stack.ts";
 import type { RunningConnector } from "./stack.ts";
 
@@ -39,6 +39,7 @@ export class ScriptedGateway {
       await owner.goto(url);
       await owner.getByLabel("Name of the gateway").fill(name);
       await owner.getByRole("button", { name: "Add gateway" }).click();
+      await signGenesis(owner);
       await owner.getByRole("link", { name: "Go on" }).click();
       await owner.getByRole("heading", { level: 1, name }).waitFor();
       this.path = new URL(owner.url()).pathname;

@@ -3,8 +3,9 @@ import { applyLine, rotationBytes, writeLine } from "../../src/core/key-log.ts";
 import type { KeyLogProblem, KeyLogState } from "../../src/core/key-log.ts";
 import type { KeyLogBody, ProposedChange } from "../../src/protocol/key-log.ts";
 import { WIDENING_KEYS, encodeBody, toBase64url } from "../../src/protocol/statement-encoding.ts";
-import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../src/protocol/statements.ts";
+import type { ConnectorKey, SignedByOwner } from "../../src/protocol/statements.ts";
 import type { Authenticator } from "./fake-authenticator.ts";
+import { signedGenesis } from "./genesis.ts";
 
 export interface LogKey {
   readonly key: ConnectorKey;
@@ -43,28 +44,21 @@ export class TestKeyLog {
     this.signer = signer;
   }
 
+  /** Begins with a genesis that `owner` signs. */
   static async start(options: {
     readonly gateway: string;
-    readonly ownerKeys: readonly OwnerKey[];
+    readonly owner: Authenticator;
     readonly approveOrigin: string;
     readonly atMs: number;
     readonly signer?: LogKey;
     readonly account?: string;
+    /** A genesis that is signed already: a passkey never signs twice alike. */
+    readonly signed?: SignedByOwner;
   }): Promise<TestKeyLog> {
-    const { gateway, ownerKeys, approveOrigin, atMs } = options;
+    const { gateway, owner, approveOrigin, atMs, account = "a".repeat(26) } = options;
     const log = new TestKeyLog(gateway, options.signer ?? (await newLogKey()));
-    await log.add(
-      {
-        type: "genesis",
-        account: options.account ?? "a".repeat(26),
-        origin: "http://gw.localhost:8787",
-        approveOrigin,
-        rpId: new URL(approveOrigin).hostname,
-        connectorKey: log.signer.key,
-        ownerKeys: [...ownerKeys],
-      },
-      atMs,
-    );
+    const input = { gateway, account, connectorKey: log.signer.key, approveOrigin, gatewayOrigin: "http://gw.localhost:8787", atMs };
+    await log.add({ type: "genesis", signed: options.signed ?? (await signedGenesis(owner, input)) }, atMs);
     return log;
   }
 

@@ -25,6 +25,7 @@ import type { GrantStatement, SignedByOwner } from "../../src/protocol/statement
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
+import { signedGenesis } from "../support/genesis.ts";
 import { grantBytes, newDevice } from "../support/fake-device.ts";
 import type { FakeDevice } from "../support/fake-device.ts";
 
@@ -44,17 +45,13 @@ beforeEach(async () => {
   device = await newDevice();
 });
 
-function create(): Promise<KeyLog> {
-  const body = {
-    type: "genesis",
-    account: "a".repeat(26),
-    origin: "http://gw.localhost:8787",
-    approveOrigin: APPROVE,
-    rpId: "approve.localhost",
-    connectorKey: identity.publicKey,
-    ownerKeys: [owner.ownerKey],
-  } as const;
-  return KeyLog.create(files, identity, { gateway: GATEWAY, atMs: NOW, body: { ...body, ownerKeys: [...body.ownerKeys] } });
+async function create(): Promise<KeyLog> {
+  const input = { gateway: GATEWAY, account: "a".repeat(26), connectorKey: identity.publicKey, approveOrigin: APPROVE };
+  return KeyLog.create(files, identity, {
+    gateway: GATEWAY,
+    atMs: NOW,
+    body: { type: "genesis", signed: await signedGenesis(owner, input) },
+  });
 }
 
 async function grant(log: KeyLog, changes: Partial<GrantStatement> = {}): Promise<SignedByOwner> {

@@ -10,7 +10,7 @@ import { Outbox } from "../../src/worker/room/outbox.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { newLogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
-import { allowedDevice, ask, config, env, newGateway, newPerson } from "./world.ts";
+import { allowedDevice, ask, config, enrol, env, newGateway, newPerson } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
 import { expectFailures } from "./expected-failures.ts";
 
@@ -34,7 +34,7 @@ async function headOf(world: GatewayWorld): Promise<AuditHead> {
 async function linked(): Promise<{ world: GatewayWorld; dial: () => Promise<FakeConnector> }> {
   const world = await newGateway();
   const key = await newLogKey();
-  await world.room.enrol({ account: world.person.id, key: key.key, ownerKeys: [world.person.authenticator.ownerKey] });
+  await enrol(world, key.key);
   const identity = { key: key.key, sign: (data: Uint8Array<ArrayBuffer>) => key.sign(data) };
   let generation = 0;
   return {

@@ -5,6 +5,7 @@ import { keyThumbprint } from "../../src/core/digests.ts";
 import { writeLine } from "../../src/core/key-log.ts";
 import { CLOSE_LINK_QUARANTINED, CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_SUPERSEDED } from "../../src/protocol/close-codes.ts";
 import { COPY_WINDOW_MS, KEY_OVERLAP_MS, MAX_COPY_ALTERNATIONS, NONCE_MS } from "../../src/protocol/limits.ts";
+import type { SignedByOwner } from "../../src/protocol/statements.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
@@ -12,7 +13,7 @@ import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { HelloChanges } from "./fake-connector.ts";
-import { allowedDevice, ask, config, env, newGateway, newPerson, openSession } from "./world.ts";
+import { allowedDevice, ask, config, enrol, env, newGateway, newPerson, openSession } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
 import { passTime } from "./room-clock.ts";
 
@@ -26,9 +27,14 @@ let log: TestKeyLog;
 beforeEach(async () => {
   world = await newGateway();
   [first, second] = [await newLogKey(), await newLogKey()];
-  const ownerKeys = [world.person.authenticator.ownerKey];
-  await world.room.enrol({ account: world.person.id, key: first.key, ownerKeys });
-  log = await TestKeyLog.start({ gateway: world.gateway, ownerKeys, approveOrigin: config.approveOrigin, atMs: NOW, signer: first });
+  await enrol(world, first.key);
+  log = await TestKeyLog.start({
+    gateway: world.gateway,
+    owner: world.person.authenticator,
+    approveOrigin: config.approveOrigin,
+    atMs: NOW,
+    signer: first,
+  });
 });
 
 afterEach(() => {
@@ -138,7 +144,16 @@ test("[LINK8] a rotation to a key that nobody holds is no entry, whoever signed 
   await log.rotate(second, NOW);
   const entry = JSON.parse(log.lines.at(-1) ?? "") as { body: { key: { x: string } } };
   const other = await newLogKey();
-  const lone = await TestKeyLog.start({ gateway: world.gateway, ownerKeys: [world.person.authenticator.ownerKey], approveOrigin: config.approveOrigin, atMs: NOW, signer: first }); // prettier-ignore
+  const { signed } = (JSON.parse(log.lines[0] ?? "") as { body: { signed: SignedByOwner } }).body;
+  const owner = world.person.authenticator;
+  const lone = await TestKeyLog.start({
+    gateway: world.gateway,
+    owner,
+    approveOrigin: config.approveOrigin,
+    atMs: NOW,
+    signer: first,
+    signed,
+  });
   expect(lone.lines[0]).toBe(log.lines[0]);
   // Signed by the right key, proven by another key than it names.
   const proof = await other.sign(utf8("something else"));
@@ -231,8 +246,7 @@ test("[LINK9] three stale links that are spread over more than ten minutes are n
 test("[LINK9] a new claim of the gateway ends the quarantine: the copies' key is worth nothing any more", async () => {
   await up(first, { generation: (await up(first)).generation });
   await fight(MAX_COPY_ALTERNATIONS, 1);
-  const ownerKeys = [world.person.authenticator.ownerKey];
-  await world.room.enrol({ account: world.person.id, key: second.key, ownerKeys });
+  await enrol(world, second.key);
   expect((await (await dial(first, { generation: 9 })).closed).code).toBe(CLOSE_LINK_REFUSED);
   expect((await up(second)).generation).toBe(1);
 });

@@ -12,7 +12,8 @@ import type { PersonAction } from "../../src/core/person-roles.ts";
 import { Room } from "../../src/worker/room/room.ts";
 import type { RoomRpc } from "../../src/worker/room/room-rpc.ts";
 import { APPROVER, OWNER, VIEWER, confirmedPerson } from "./persons-world.ts";
-import { dump } from "./world.ts";
+import type { SignedByOwner } from "../../src/protocol/statements.ts";
+import { dump, genesisFor } from "./world.ts";
 
 const RUNS = 100;
 /** Many dumps of two rooms: a busy machine needs longer than the suite's own end of what hangs. */
@@ -22,18 +23,21 @@ let a: Account;
 let b: Account;
 /** Of an account that was never made. */
 let nobody: string;
+/** Of b, about a's gateway and as a's account: as right as b can make it. */
+let genesis: SignedByOwner;
 
 beforeAll(async () => {
   [a, b] = [await newAccount(), await newAccount()];
   nobody = newRowId();
+  const by = b.world.person.authenticator;
+  genesis = await genesisFor({ gateway: a.things.gateway, account: b.things.account, connectorKey: b.world.key, by });
 });
 
 type RpcName = Exclude<keyof RoomRpc, "fetch">;
 
 /** What an account that is not the room's own would send, as right as it can be made. A call without an entry does not compile. */
 const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[0], "account"> } = {
-  setUp: () => ({ gateway: a.things.gateway, name: "Mine now" }),
-  enrol: () => ({ key: b.world.key, ownerKeys: [b.world.person.authenticator.ownerKey] }),
+  enrol: () => ({ gateway: a.things.gateway, name: "Mine now", genesis }),
   rename: () => ({ name: "Mine now" }),
   snapshot: () => ({}),
   request: () => ({ request: a.things.request }),
@@ -107,14 +111,15 @@ test("[case 40] whichever account that is not its own calls a room, in whichever
     { numRuns: RUNS },
   );
   // The own account with another gateway's name, too.
-  expect(await a.world.room.setUp({ gateway: b.things.gateway, account: a.things.account, name: "x" })).toMatchObject({ ok: false });
+  expect(await a.world.room.enrol({ gateway: b.things.gateway, account: a.things.account, name: "x", genesis })).toMatchObject({
+    ok: false,
+  });
   expect(await dump(a.world.room)).toBe(before);
   expect(await a.world.room.snapshot({ account: a.things.account })).toMatchObject({ ok: true });
 });
 
 /** What each call needs, written down a second time. `claimer`: the account that claimed the gateway alone; `code`: whoever has an invitation's. */
 const POWERS: Readonly<Record<RpcName, PersonAction | "claimer" | "code">> = {
-  setUp: "claimer",
   enrol: "claimer",
   rename: "manage",
   snapshot: "see",

@@ -2,6 +2,7 @@
  * Account B against what is account A's, over every route, drawn from the table itself: a route without a case here fails. The oracle is the
  * answer for a thing that was never made, byte for byte, and every stored row as it was. The calls of a room are in cross-account-room.test.ts.
  */
+import { genesisStatement } from "../support/genesis.ts";
 import { hex, newAccount } from "./account-things.ts";
 import type { Account, Things } from "./account-things.ts";
 import fc from "fast-check";
@@ -74,6 +75,14 @@ function fill(path: string, values: readonly string[]): string {
   return path.replace(/:\w+/g, () => encodeURIComponent(values[at++] ?? ""));
 }
 
+/** The terms that an account's page would fix for its own gateway. */
+function draftOf(of: Account): object {
+  const { authenticator } = of.world.person;
+  const input = { gateway: of.things.gateway, account: of.things.account, connectorKey: of.world.key, approveOrigin: config.approveOrigin };
+  const { ceremony: _later, ...draft } = genesisStatement(authenticator.ownerKey, { ...input, appOrigin: config.appOrigin });
+  return draft;
+}
+
 /** The shape of a passkey's answer, with A's credential in it. */
 const passkeyAnswer = (): object => ({ id: a.things.passkey, rawId: a.things.passkey, type: "public-key", response: {} });
 
@@ -85,12 +94,13 @@ const BODIES: Readonly<Record<string, () => object>> = {
   "PATCH /api/gateways/:gateway": () => ({ name: "Mine now" }),
   "PATCH /api/gateways/:gateway/devices/:device": () => ({ name: "Mine now" }),
   "POST /api/enrolments/:id/claim": () => ({ name: "Mine now" }),
-  "POST /api/enrolments/:id/nonce": () => ({ nonce: "A".repeat(43) }),
+  "POST /api/enrolments/:id/propose": () => ({ nonce: "A".repeat(43), draft: draftOf(a) }),
+  "POST /api/enrolments/:id/sign": () => ({ signed: a.signed }),
   "POST /api/connector/redeem": () => ({ code: "garbage", key: b.world.key, commitment: "A".repeat(43), machine: { name: "m", platform: "p" }, version: "1" }), // prettier-ignore
   "POST /api/connector/claims": () => ({ key: b.world.key, commitment: "A".repeat(43), machine: { name: "m", platform: "p" }, version: "1" }), // prettier-ignore
   "POST /api/connector/poll": () => ({ enrolment: a.things.enrolment, ticket: "A".repeat(43) }),
   "POST /api/connector/reveal": () => ({ enrolment: a.things.enrolment, ticket: "A".repeat(43), connectorNonce: "A".repeat(43) }),
-  "POST /api/connector/confirm": () => ({ enrolment: a.things.enrolment, ticket: "A".repeat(43), matches: true, signature: "A".repeat(86) }), // prettier-ignore
+  "POST /api/connector/confirm": () => ({ enrolment: a.things.enrolment, ticket: "A".repeat(43), signature: "A".repeat(86) }), // prettier-ignore
   "POST /api/auth/sign-up": () => ({ nonce: "A".repeat(43), name: "B", userHandle: "A".repeat(43), response: passkeyAnswer() }),
   "POST /api/auth/sign-in": () => ({ nonce: "A".repeat(43), response: passkeyAnswer() }),
   "POST /api/auth/recover": () => ({ code: "aaaa-bbbb-cccc-dddd-eeee" }),
@@ -192,7 +202,7 @@ test(
       await forgetSessions(cookiesBefore);
       expect(theirs.answer, `${nameOf(each.route)} ${path(() => a.things)}`).toBe(nobody.answer);
       if (!isOwn) expect(theirs.answer).toMatch(/^404 /);
-      seen.add(`${nameOf(each.route)} ${isOwn}`);
+      seen.add(`${each.audience} ${nameOf(each.route)} ${isOwn}`);
       statuses.add(theirs.status);
       expect(await stored()).toEqual(before);
     };

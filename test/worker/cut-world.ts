@@ -10,7 +10,7 @@ import type { LogKey } from "../support/test-key-log.ts";
 import { Arrivals, FakeConnector } from "./fake-connector.ts";
 import type { FakeStream } from "./fake-connector.ts";
 import { FakeBrowser } from "./room-bench.ts";
-import { allowedDevice, ask, env, newGateway } from "./world.ts";
+import { allowedDevice, ask, enrol, env, newGateway } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
 
 export type CutMessage = Extract<ToConnector, { type: "cut" }>;
@@ -64,7 +64,7 @@ export class CutWorld {
   static async create(): Promise<CutWorld> {
     const gateway = await newGateway();
     const key = await newLogKey();
-    await gateway.room.enrol({ account: gateway.person.id, key: key.key, ownerKeys: [gateway.person.authenticator.ownerKey] });
+    await enrol(gateway, key.key);
     return new CutWorld(gateway, key);
   }
 

@@ -1,12 +1,26 @@
 /** Another account's ids, cookies, codes and tokens at this account's gateway: the same answer as for nothing, and nothing changes. */
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { expect, test } from "vitest";
+import { genesisStatement } from "../support/genesis.ts";
 import { toBase64url } from "../../src/protocol/statement-encoding.ts";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { deviceTokenMacs } from "../../src/worker/auth/device-token.ts";
 import { issueCode } from "../../src/worker/auth/one-time-code.ts";
 import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";
-import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, newPerson, openSession, randomAddress } from "./world.ts";
+import {
+  allowedDevice,
+  ask,
+  askOwner,
+  claimAs,
+  config,
+  dump,
+  env,
+  grantFor,
+  newGateway,
+  newPerson,
+  openSession,
+  randomAddress,
+} from "./world.ts";
 
 /** Two accounts, each with a gateway that has an allowed device, a waiting one, a session, and an enrolment under way. */
 async function twoAccounts() {
@@ -28,6 +42,8 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
   const { a, b } = await twoAccounts();
   const grant = await grantFor(a.world, a.waiting);
   const digits = a.waiting.digits;
+  const input = { gateway: a.world.gateway, account: a.world.person.id, connectorKey: a.world.key, approveOrigin: config.approveOrigin };
+  const { ceremony: _later, ...draft } = genesisStatement(a.world.person.authenticator.ownerKey, { ...input, appOrigin: config.appOrigin });
   const bodies: Readonly<Record<string, object>> = {
     "/match": { code: digits },
     "/allow": { code: digits, signed: grant.signed },
@@ -39,7 +55,8 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
     "/remove": { signed: grant.signed },
     "/leave": { signed: null },
     "/budget": { microUsd: 0, bytes: 0 },
-    "/nonce": { nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))) },
+    "/propose": { nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))), draft },
+    "/sign": { signed: grant.signed },
   };
   const routes = [
     ...appRoutes.map((route) => ({ route, origin: config.appOrigin, cookie: b.cookies.app })),
@@ -167,7 +184,7 @@ test("[case 40] the ticket of one enrolment moves no other, and without a ticket
     for (const [path, more] of [
       ["poll", {}],
       ["reveal", { connectorNonce: ticket }],
-      ["confirm", { matches: true, signature: "A".repeat(86) }],
+      ["confirm", { signature: "A".repeat(86) }],
     ] as const) {
       const headers = { "content-type": "application/json", "cf-connecting-ip": randomAddress() };
       const request = new Request(`${config.appOrigin}/api/connector/${path}`, {
@@ -193,8 +210,7 @@ test("[case 40] a stranger's account reaches no request, device or decision of t
   const account = stranger.id;
   const { request, digits: code } = waiting;
   const answers = await Promise.all([
-    world.room.enrol({ account, key: world.key, ownerKeys: [stranger.authenticator.ownerKey] }),
-    world.room.setUp({ gateway: world.gateway, account, name: "Mine" }),
+    claimAs(world.room, { gateway: world.gateway, account, connectorKey: world.key, by: stranger.authenticator }),
     world.room.rename({ account, name: "Mine" }),
     world.room.snapshot({ account }),
     world.room.request({ account, request }),

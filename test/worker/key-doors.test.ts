@@ -21,7 +21,7 @@ import { BAD_ED25519, BAD_KEYS, SOUND_KEYS } from "../support/bad-keys.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
-import { ask, askOwner, config, env, grantFor, newGateway, randomAddress, randomId } from "./world.ts";
+import { ask, askOwner, config, enrol, env, grantFor, newGateway, randomAddress, randomId } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
 
 const NOW = Date.now();
@@ -35,8 +35,7 @@ let paper: LogKey;
 beforeAll(async () => {
   world = await newGateway();
   [signer, paper] = [await newLogKey(), await newLogKey()];
-  const ownerKeys = [world.person.authenticator.ownerKey];
-  await world.room.enrol({ account: world.person.id, key: signer.key, ownerKeys });
+  await enrol(world, signer.key);
 });
 
 /** As a connector sends it: no browser, so no `Origin`. */
@@ -49,10 +48,15 @@ async function enrolmentStatus(path: string, key: ConnectorKey, more: object = {
 /** Tells the room of an entry, which the machine wrote. @returns what the room keeps then */
 async function viaLog<T>(body: KeyLogBody, look: (storage: RoomStorage) => T): Promise<T> {
   const own = await newGateway(world.person);
-  const ownerKeys = [world.person.authenticator.ownerKey];
-  await own.room.enrol({ account: world.person.id, key: signer.key, ownerKeys });
+  await enrol(own, signer.key);
   await own.room.setRecoveryKey({ account: world.person.id, signed: await recoveryKeyOf(paper.key) });
-  const log = await TestKeyLog.start({ gateway: own.gateway, ownerKeys, approveOrigin: config.approveOrigin, atMs: NOW, signer });
+  const log = await TestKeyLog.start({
+    gateway: own.gateway,
+    owner: world.person.authenticator,
+    approveOrigin: config.approveOrigin,
+    atMs: NOW,
+    signer,
+  });
   const connector = await FakeConnector.up(env, own.gateway, { key: signer.key, sign: (data) => signer.sign(data) });
   const line = await writeLine(log.state, { gateway: own.gateway, atMs: NOW, body }, (bytes) => signer.sign(bytes));
   connector.say({ type: "log", lines: [...log.lines] });

@@ -11,7 +11,7 @@ import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import type { ConnectorIdentity } from "./fake-connector.ts";
-import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, newPerson } from "./world.ts";
+import { allowedDevice, ask, askOwner, config, enrol, env, grantFor, newGateway, newPerson } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
 
 const NOW = Date.now();
@@ -25,9 +25,14 @@ beforeEach(async () => {
   world = await newGateway();
   key = await newLogKey();
   identity = { key: key.key, sign: (data) => key.sign(data) };
-  const ownerKeys = [world.person.authenticator.ownerKey];
-  await world.room.enrol({ account: world.person.id, key: key.key, ownerKeys });
-  log = await TestKeyLog.start({ gateway: world.gateway, ownerKeys, approveOrigin: config.approveOrigin, atMs: NOW, signer: key });
+  await enrol(world, key.key);
+  log = await TestKeyLog.start({
+    gateway: world.gateway,
+    owner: world.person.authenticator,
+    approveOrigin: config.approveOrigin,
+    atMs: NOW,
+    signer: key,
+  });
 });
 
 function up(generation = 0): Promise<FakeConnector> {
@@ -77,14 +82,14 @@ test("[KL2] [KL6] an entry of another key, gateway or place is not kept, and the
   await acked(connector);
   const stranger = await TestKeyLog.start({
     gateway: world.gateway,
-    ownerKeys: [world.person.authenticator.ownerKey],
+    owner: world.person.authenticator,
     approveOrigin: config.approveOrigin,
     atMs: NOW,
   });
   await stranger.add({ type: "revoke-all", by: "host" }, NOW);
   const forked = await TestKeyLog.start({
     gateway: world.gateway,
-    ownerKeys: [world.person.authenticator.ownerKey],
+    owner: world.person.authenticator,
     approveOrigin: config.approveOrigin,
     atMs: NOW + 1,
     signer: key,

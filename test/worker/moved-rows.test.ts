@@ -2,6 +2,7 @@
 import { newAccount } from "./account-things.ts";
 import { expect, test } from "vitest";
 import { toBase64url } from "../../src/protocol/statement-encoding.ts";
+import { ownerKeysNow } from "../../src/worker/auth/passkey-seal.ts";
 import { issueCode } from "../../src/worker/auth/one-time-code.ts";
 import { newRecoveryCodes } from "../../src/worker/auth/recovery-code.ts";
 import { replaceRecoveryCodes } from "../../src/worker/db/account-queries.ts";
@@ -26,8 +27,7 @@ test("[case 40] a passkey whose row was moved to another account, or written by 
     return (await post("/api/auth/sign-in", { nonce: challenge, response: await authenticator.signIn(challenge) })).status;
   };
   const ownerKeys = async (): Promise<string[]> => {
-    const answered = await ask(`${config.appOrigin}/api/enrolments/${victim.things.enrolment}`, { cookie: victim.cookies.app });
-    return (await answered.json<{ ownerKeys: { credentialId: string }[] }>()).ownerKeys.map((key) => key.credentialId);
+    return (await ownerKeysNow(env, victim.things.account)).map((key) => key.credentialId);
   };
   const belongsTo = (account: string) => move("UPDATE passkeys SET account_id = ? WHERE credential_id = ?", account, credentialId);
   expect(await signIn()).toBe(200);

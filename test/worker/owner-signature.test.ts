@@ -1,10 +1,11 @@
 /** Nothing but the approval page obtains an owner's signature: what a passkey signed elsewhere, or as something else, decides nothing. */
 import { beforeAll, expect, test } from "vitest";
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { activationHash } from "../../src/core/digests.ts";
 import { LOCAL_ACT_KEYS, OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, RECOVERY_KEY_KEYS, encodeBody } from "../../src/protocol/statement-encoding.ts";
 import type { StatementType } from "../../src/protocol/statement-encoding.ts";
 import type { SignedByOwner } from "../../src/protocol/statements.ts";
+import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
 import { grantBytes } from "../support/fake-device.ts";
@@ -23,8 +24,9 @@ let other: Authenticator;
 beforeAll(async () => {
   world = await newGateway();
   other = await newAuthenticator(config.approveOrigin);
-  const ownerKeys = [world.person.authenticator.ownerKey, other.ownerKey];
-  await world.room.enrol({ account: world.person.id, key: world.key, ownerKeys });
+  await runInDurableObject(world.room, (_room, state) =>
+    new RoomStorage(state.storage).put("owner_keys", other.ownerKey.credentialId, other.ownerKey),
+  );
   waiting = await askOwner(world);
   cookie = await world.person.cookie("approve");
   await runDurableObjectAlarm(world.room);

@@ -20,7 +20,7 @@ import type { Authenticator } from "../support/fake-authenticator.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
-import { ask, askOwner, config, dump, env, grantFor, newGateway, newPerson } from "./world.ts";
+import { ask, askOwner, config, dump, enrol, env, grantFor, newGateway, newPerson } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
 
 const NOW = Date.now();
@@ -194,7 +194,7 @@ test("[KL9] [KL6] a removal that the connector refuses leaves the passkey its sa
 
 test("[LINK7] [KL9] between a link's welcome and its acknowledgement: what a passkey says goes behind the word that brings it, which was owed already", async () => {
   const key = await newLogKey();
-  await world.room.enrol({ account, key: key.key, ownerKeys: [first.ownerKey] });
+  await enrol(world, key.key);
   expect(await world.room.addOwnerKey({ account, signed: await endorse(second.ownerKey) })).toEqual({ ok: true, value: "waiting" });
   const connector = await FakeConnector.dial(env, world.gateway);
   await connector.hello(world.gateway, { key: key.key, sign: (data) => key.sign(data) });
@@ -223,7 +223,7 @@ test("[KL10] a recovery key is signed by a passkey of the account, known to ever
   connector.send({ type: "result", id: message.id, ok: true });
   await expect.poll(async () => (await view()).gateways[0]?.recovery?.state).toBe("trusted");
   const later = await newGateway(world.person);
-  await later.room.enrol({ account, key: later.key, ownerKeys: [first.ownerKey], recovery: message.signed });
+  await enrol(later, later.key, { recovery: message.signed });
   expect(await owed(later)).toEqual(["recovery-key"]);
 });
 
@@ -294,11 +294,11 @@ test("[KL10] a machine that is connected anew and does not take the account's re
     return lines.ok ? lines.value.map((line) => (JSON.parse(line) as { action: string }).action) : [];
   };
   // Signed by a passkey that this machine does not pin: the room's own no.
-  await later.room.enrol({ account, key: later.key, ownerKeys: [first.ownerKey], recovery: await pin(paper, second) });
+  await enrol(later, later.key, { recovery: await pin(paper, second) });
   expect(await actions()).toContain("recovery-key-not-taken");
   expect(await owed(later)).toEqual([]);
   // And the connector's.
-  await later.room.enrol({ account, key: later.key, ownerKeys: [first.ownerKey], recovery: await pin(paper) });
+  await enrol(later, later.key, { recovery: await pin(paper) });
   const connector = await later.connect({ answer: false });
   connector.send({ type: "result", id: (await connector.next("recovery-key")).id, ok: false, refusal: "unknown-owner-key" });
   await expect.poll(actions).toContain("recovery-key-refused");
@@ -320,9 +320,8 @@ test("[KL11] [case 37] the room holds an approver to its ceiling, and takes no w
 
 test("[KL6] [KL11] what the machine says about roles and the recovery key counts in the room", async () => {
   const key = await newLogKey();
-  const ownerKeys = [first.ownerKey];
-  await world.room.enrol({ account, key: key.key, ownerKeys });
-  const log = await TestKeyLog.start({ gateway: world.gateway, ownerKeys, approveOrigin: config.approveOrigin, atMs: NOW, signer: key, account }); // prettier-ignore
+  await enrol(world, key.key);
+  const log = await TestKeyLog.start({ gateway: world.gateway, owner: world.person.authenticator, approveOrigin: config.approveOrigin, atMs: NOW, signer: key, account }); // prettier-ignore
   const role = { kind: "approver", maxAccess: "look", maxExpiryMs: 3_600_000 } as const;
   const [paper, third] = [await newLogKey(), await register()];
   const byHost = { by: "host" } as const;

@@ -25,7 +25,7 @@ import {
   removal,
   sendSigned,
 } from "./persons-world.ts";
-import { allowedDevice, askOwner, config, dump, env, newGateway, newPerson } from "./world.ts";
+import { allowedDevice, askOwner, claimAs, config, dump, enrol, env, newGateway, newPerson } from "./world.ts";
 import type { GatewayWorld, Person, WaitingDevice } from "./world.ts";
 
 let world: GatewayWorld;
@@ -313,11 +313,11 @@ test("[PE5] a person leaves by itself: a viewer by saying so, an approver with i
 
 test("[PE5] what the host says about a person's passkey holds for the person: another role, or none", async () => {
   const key = await newLogKey();
-  const [account, ownerKeys, atMs] = [world.person.id, [world.person.authenticator.ownerKey], Date.now()];
-  await world.room.enrol({ account, key: key.key, ownerKeys });
+  const [account, atMs] = [world.person.id, Date.now()];
+  await enrol(world, key.key);
   const log = await TestKeyLog.start({
     gateway: world.gateway,
-    ownerKeys,
+    owner: world.person.authenticator,
     approveOrigin: config.approveOrigin,
     atMs,
     signer: key,
@@ -346,13 +346,13 @@ test("[PE5] what the host says about a person's passkey holds for the person: an
 
 test("[PE4] another machine begins a new log: whoever had a say is confirmed anew, viewers stay", async () => {
   const [ann, cid] = [await confirmedPerson(world, APPROVER), await confirmedPerson(world, VIEWER)];
-  const ownerKeys = [world.person.authenticator.ownerKey];
   // Nobody but the account that claimed the gateway connects another machine.
   const { person: ben } = await confirmedPerson(world, OWNER);
-  expect(await world.room.enrol({ account: ben.id, key: world.key, ownerKeys: [ben.authenticator.ownerKey] })).toMatchObject({
+  const bens = { gateway: world.gateway, account: ben.id, connectorKey: world.key, by: ben.authenticator };
+  expect(await claimAs(world.room, bens)).toMatchObject({
     failure: "not-found",
   });
-  expect(await world.room.enrol({ account: world.person.id, key: world.key, ownerKeys })).toMatchObject({ ok: true });
+  expect(await enrol(world, world.key)).toMatchObject({ ok: true });
   expect(await isHere(cid.person)).toBe(true);
   for (const person of [ann.person, ben]) expect(await isHere(person)).toBe(false);
   expect((await personsView(world)).persons.map(({ state }) => state)).toEqual(["accepted", "confirmed", "accepted"]);

@@ -15,7 +15,7 @@ import { TestKeyLog, newLogKey, signWidening } from "../support/test-key-log.ts"
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { callAs } from "./persons-world.ts";
-import { config, env, newGateway } from "./world.ts";
+import { config, enrol, env, newGateway } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";
 
 const DAY_MS = 86_400_000;
@@ -33,12 +33,11 @@ beforeEach(async () => {
   world = await newGateway();
   owner = world.person.authenticator;
   key = await newLogKey();
-  const ownerKeys = [owner.ownerKey];
-  await world.room.enrol({ account: world.person.id, key: key.key, ownerKeys });
+  await enrol(world, key.key);
   log = await TestKeyLog.start({
     gateway: world.gateway,
     account: world.person.id,
-    ownerKeys,
+    owner,
     approveOrigin: config.approveOrigin,
     atMs: Date.now(),
     signer: key,

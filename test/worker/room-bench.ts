@@ -11,6 +11,8 @@ import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
 import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";
 import { readConfig } from "../../src/worker/config.ts";
 import type { Env } from "../../src/worker/env.ts";
+import { newAuthenticator } from "../support/fake-authenticator.ts";
+import { claimAs } from "./world.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import type { SessionRow } from "../../src/worker/room/room-rows.ts";
 import { Arrivals, FakeConnector, newConnectorIdentity } from "./fake-connector.ts";
@@ -31,8 +33,7 @@ export async function newBench(): Promise<Bench> {
   const gateway = await mintGatewayId(env, crypto.getRandomValues(new Uint8Array(10)));
   const identity = await newConnectorIdentity();
   const room = env.ROOM.getByName(gateway);
-  await room.setUp({ gateway, account: ACCOUNT, name: "Home" });
-  await room.enrol({ account: ACCOUNT, key: identity.key, ownerKeys: [] });
+  await claimAs(room, { gateway, account: ACCOUNT, connectorKey: identity.key, by: await newAuthenticator(readConfig(env).approveOrigin) });
   return { gateway, origin: readConfig(env).gatewayOrigin(gateway), identity, room };
 }
 

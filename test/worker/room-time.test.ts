@@ -9,7 +9,7 @@ import type { Room } from "../../src/worker/room/room.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
-import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession } from "./world.ts";
+import { allowedDevice, ask, askOwner, config, enrol, env, grantFor, newGateway, openSession } from "./world.ts";
 import type { FakeConnector, GatewayWorld } from "./world.ts";
 import { passTime } from "./room-clock.ts";
 import { expectFailures } from "./expected-failures.ts";
@@ -142,7 +142,7 @@ test("[CUT1] a removed gateway: sockets end, the waiting page hears it, the card
   await expect.poll(waits).toBe(0);
   expect(await runInDurableObject(world.room, (_room, state) => state.storage.getAlarm())).toBe(null);
   expect(await world.room.snapshot({ account: world.person.id })).toEqual({ ok: false, failure: "not-found" });
-  expect(await world.room.setUp({ gateway: world.gateway, account: "another", name: "x" })).toMatchObject({ ok: false });
+  expect(await enrol(world, world.key)).toMatchObject({ ok: false });
   expect((await ask(`${world.origin}/x`, { cookie: session ?? "", headers: { "sec-fetch-mode": "no-cors" } })).status).toBe(404);
   expect((await ask(`${world.origin}/.gatehouse/wait`, { headers: { upgrade: "websocket" } })).status).toBe(404);
   for (const table of ["gateways", "devices", "device_tokens", "grants", "connectors"]) {

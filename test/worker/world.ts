@@ -8,16 +8,19 @@ import { sealed } from "../../src/worker/auth/passkey-seal.ts";
 import { readConfig } from "../../src/worker/config.ts";
 import { insertAccount } from "../../src/worker/db/account-queries.ts";
 import type { Env } from "../../src/worker/env.ts";
+import { saveConnector } from "../../src/worker/db/gateway-queries.ts";
+import type { RoomResult } from "../../src/worker/room/room-rpc.ts";
 import { createGateway } from "../../src/worker/services/gateway-views.ts";
 import { deviceId, grantId, keyThumbprint } from "../../src/core/digests.ts";
 import { decodeFrame, encodeFrame } from "../../src/protocol/frame.ts";
 import type { Frame, FrameType } from "../../src/protocol/frame.ts";
 import { joined, tagged, toBase64url } from "../../src/protocol/statement-encoding.ts";
-import type { ConnectorKey } from "../../src/protocol/statements.ts";
+import type { ConnectorKey, SignedByOwner } from "../../src/protocol/statements.ts";
 import { ROOM_PONG } from "../../src/protocol/words.ts";
 import type { ToConnector, ToRoom } from "../../src/protocol/link-messages.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
+import { signedGenesis } from "../support/genesis.ts";
 import { grantBytes, newDevice } from "../support/fake-device.ts";
 
 export const env = anyEnv as unknown as Env;
@@ -110,6 +113,40 @@ export interface GatewayWorld {
   connect(options?: { signWith?: CryptoKey; generation?: number; answer?: boolean; state?: "online" | "offline" }): Promise<FakeConnector>;
 }
 
+/** The machine with this key becomes the gateway's connector, as after a claim by the person's passkey. */
+export function enrol(
+  world: Pick<GatewayWorld, "gateway" | "person" | "room">,
+  connectorKey: ConnectorKey,
+  options: { readonly by?: Authenticator; readonly recovery?: SignedByOwner } = {},
+): Promise<RoomResult<null>> {
+  const { gateway, person, room } = world;
+  const { by = person.authenticator, recovery = null } = options;
+  return claimAs(room, { gateway, account: person.id, connectorKey, by, recovery });
+}
+
+/** @returns the room's answer to a genesis that this authenticator signs for that account */
+export async function claimAs(
+  room: GatewayWorld["room"],
+  input: { gateway: string; account: string; connectorKey: ConnectorKey; by: Authenticator; recovery?: SignedByOwner | null },
+): Promise<RoomResult<null>> {
+  const { gateway, account, recovery = null } = input;
+  return room.enrol({ account, gateway, name: "Home", genesis: await genesisFor(input), recovery });
+}
+
+/** Two claims of one machine are two ceremonies. */
+export function genesisFor(input: {
+  gateway: string;
+  account: string;
+  connectorKey: ConnectorKey;
+  by: Authenticator;
+}): Promise<SignedByOwner> {
+  const { gateway, account, connectorKey, by } = input;
+  const { approveOrigin, appOrigin } = config;
+  const origins = { approveOrigin, appOrigin, gatewayOrigin: config.gatewayOrigin(gateway) };
+  const ceremony = toBase64url(crypto.getRandomValues(new Uint8Array(32)));
+  return signedGenesis(by, { gateway, account, connectorKey, ...origins }, { ceremony });
+}
+
 export async function newGateway(person?: Person): Promise<GatewayWorld> {
   const owner = person ?? (await newPerson());
   const row = await createGateway(env, owner.id, "Home");
@@ -117,7 +154,8 @@ export async function newGateway(person?: Person): Promise<GatewayWorld> {
   const { x = "" } = (await crypto.subtle.exportKey("jwk", pair.publicKey)) as { x?: string };
   const key: ConnectorKey = { kty: "OKP", crv: "Ed25519", x };
   const room = env.ROOM.getByName(row.id);
-  await room.enrol({ account: owner.id, key, ownerKeys: [owner.authenticator.ownerKey] });
+  await enrol({ gateway: row.id, person: owner, room }, key);
+  await saveConnector(env.DB, { gatewayId: row.id, publicKey: JSON.stringify(key), machine: "box", platform: "Linux", enrolledAtMs: 1 });
   let acknowledged = 0;
   return {
     gateway: row.id,

@@ -7,6 +7,7 @@ import type { Env } from "../env.ts";
 /** One key per purpose (reference: security.md 4): a MAC made for one never serves another. */
 export type MacPurpose =
   | "gateway-id"
+  | "ceremony"
   | "passkey-seal"
   | "recovery-key-seal"
   | "room-nonce"

@@ -2,6 +2,8 @@
 import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import { passkeyByCredential, passkeysOf } from "../db/account-queries.ts";
 import type { Passkey } from "../db/account-queries.ts";
+import { ownerKeySchema } from "../../protocol/statements.ts";
+import type { OwnerKey } from "../../protocol/statements.ts";
 import type { Env } from "../env.ts";
 import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";
 import type { MacKey } from "./mac-keys.ts";
@@ -34,4 +36,9 @@ export async function ownPasskeys(env: Env, account: string): Promise<Passkey[]>
 export async function knownPasskey(env: Env, credentialId: string): Promise<Passkey | null> {
   const row = await passkeyByCredential(env.DB, credentialId);
   return row !== null && (await isSealed(env, row)) ? row : null;
+}
+
+/** @returns the account's own passkeys as owner statements name them */
+export async function ownerKeysNow(env: Env, account: string): Promise<OwnerKey[]> {
+  return (await ownPasskeys(env, account)).map((row) => ownerKeySchema.parse({ credentialId: row.credentialId, key: JSON.parse(row.jwk) }));
 }

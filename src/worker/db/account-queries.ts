@@ -3,17 +3,7 @@ import { and, asc, count, desc, eq, gt, inArray, isNull, lt, ne, or, sql } from 
 import { drizzle } from "drizzle-orm/d1";
 import { signedByOwnerSchema } from "../../protocol/statements.ts";
 import type { SignedByOwner } from "../../protocol/statements.ts";
-import {
-  accountSessions,
-  accounts,
-  apiTokens,
-  auditEvents,
-  enrolments,
-  oneTimeCodes,
-  passkeys,
-  recoveryCodes,
-  recoveryKeys,
-} from "./schema.ts";
+import { accountSessions, accounts, apiTokens, auditEvents, oneTimeCodes, passkeys, recoveryCodes, recoveryKeys } from "./schema.ts";
 
 export type Account = typeof accounts.$inferSelect;
 export type Passkey = typeof passkeys.$inferSelect;
@@ -184,7 +174,6 @@ export async function dropExpired(binding: D1Database, nowMs: number): Promise<v
   const dayAgoMs = nowMs - 24 * 3_600_000;
   await db.batch([
     db.delete(oneTimeCodes).where(lt(oneTimeCodes.expiresAtMs, dayAgoMs)),
-    db.delete(enrolments).where(and(isNull(enrolments.gatewayId), lt(enrolments.expiresAtMs, dayAgoMs))),
     db.delete(accountSessions).where(lt(accountSessions.expiresAtMs, nowMs)),
     db.delete(apiTokens).where(lt(apiTokens.expiresAtMs, dayAgoMs)),
   ]);

@@ -1,11 +1,10 @@
-/** Named D1 queries about gateways and enrolments. Every step of an enrolment is one conditional update. */
-import { and, asc, count, eq, gt, ne } from "drizzle-orm";
+/** Named D1 queries about gateways and their connectors. */
+import { and, asc, eq, ne } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
-import { connectors, deviceTokens, devices, enrolments, gatewayMembers, gateways, grants, pairingRequests } from "./schema.ts";
+import { connectors, deviceTokens, devices, gatewayMembers, gateways, grants, pairingRequests } from "./schema.ts";
 
 export type GatewayRow = typeof gateways.$inferSelect;
-export type EnrolmentRow = typeof enrolments.$inferSelect;
 
 export async function gatewaysOf(db: D1Database, accountId: string): Promise<GatewayRow[]> {
   return drizzle(db).select().from(gateways).where(eq(gateways.accountId, accountId)).orderBy(asc(gateways.createdAtMs));
@@ -64,45 +63,14 @@ export async function deleteGateway(binding: D1Database, id: string): Promise<vo
     db.delete(deviceTokens).where(eq(deviceTokens.gatewayId, id)),
     db.delete(grants).where(eq(grants.gatewayId, id)),
     db.delete(pairingRequests).where(eq(pairingRequests.gatewayId, id)),
-    db.delete(enrolments).where(eq(enrolments.gatewayId, id)),
   ]);
 }
 
-export async function insertEnrolment(db: D1Database, row: EnrolmentRow): Promise<void> {
-  await drizzle(db).insert(enrolments).values(row);
-}
-
-/** @returns how many enrolments this account began since then that no machine has finished */
-export async function unusedEnrolments(db: D1Database, accountId: string, sinceMs: number): Promise<number> {
-  const rows = await drizzle(db)
-    .select({ n: count() })
-    .from(enrolments)
-    .where(and(eq(enrolments.accountId, accountId), gt(enrolments.createdAtMs, sinceMs), ne(enrolments.state, "done")));
-  return rows[0]?.n ?? 0;
-}
-
-export async function enrolmentById(db: D1Database, id: string): Promise<EnrolmentRow | null> {
-  return (await drizzle(db).select().from(enrolments).where(eq(enrolments.id, id)))[0] ?? null;
-}
-
-/**
- * One step of the ceremony: `set` happens only if the row is still in `from` and not over.
- *
- * @returns the row after the step, or null when another step came first
- */
-export async function stepEnrolment(
-  db: D1Database,
-  input: { id: string; from: EnrolmentRow["state"]; nowMs: number; set: Partial<EnrolmentRow> },
-): Promise<EnrolmentRow | null> {
-  const conditions = [eq(enrolments.id, input.id), eq(enrolments.state, input.from), gt(enrolments.expiresAtMs, input.nowMs)];
-  const rows = await drizzle(db)
-    .update(enrolments)
-    .set(input.set)
-    .where(and(...conditions))
-    .returning();
-  return rows[0] ?? null;
-}
-
-export async function saveConnector(db: D1Database, row: typeof connectors.$inferInsert): Promise<void> {
-  await drizzle(db).insert(connectors).values(row).onConflictDoUpdate({ target: connectors.gatewayId, set: row });
+/** After the room took the connector: what lists show of it. */
+export async function saveConnector(binding: D1Database, row: typeof connectors.$inferInsert): Promise<void> {
+  const db = drizzle(binding);
+  await db.batch([
+    db.insert(connectors).values(row).onConflictDoUpdate({ target: connectors.gatewayId, set: row }),
+    db.update(gateways).set({ claimedAtMs: row.enrolledAtMs }).where(eq(gateways.id, row.gatewayId)),
+  ]);
 }

@@ -90,6 +90,8 @@ export const gateways = sqliteTable("gateways", {
   accountId: text("account_id").notNull().references(() => accounts.id, { onDelete: "cascade" }),
   name: text("name").notNull(),
   createdAtMs: integer("created_at_ms").notNull(),
+  /** When a connector first confirmed: from then on there is a room. */
+  claimedAtMs: integer("claimed_at_ms"),
 }, (table) => [index("gateways_account").on(table.accountId)]); // prettier-ignore
 
 export const gatewayMembers = sqliteTable(
@@ -111,25 +113,6 @@ export const connectors = sqliteTable("connectors", {
   platform: text("platform").notNull(),
   enrolledAtMs: integer("enrolled_at_ms").notNull(),
 });
-
-export const enrolments = sqliteTable("enrolments", {
-  id: text("id").primaryKey(),
-  accountId: text("account_id"),
-  gatewayId: text("gateway_id"),
-  state: text("state", { enum: ["open", "redeemed", "nonce-given", "revealed", "done", "failed"] }).notNull(),
-  ticketMac: text("ticket_mac"),
-  machine: text("machine"),
-  platform: text("platform"),
-  connectorKey: text("connector_key"),
-  commitment: text("commitment"),
-  pageNonce: text("page_nonce"),
-  pageMac: text("page_mac"),
-  connectorNonce: text("connector_nonce"),
-  /** Owner's passkeys as shown when the page gave its nonce, JSON. */
-  ownerKeys: text("owner_keys"),
-  createdAtMs: integer("created_at_ms").notNull(),
-  expiresAtMs: integer("expires_at_ms").notNull(),
-}, (table) => [index("enrolments_expires").on(table.expiresAtMs)]); // prettier-ignore
 
 export const devices = sqliteTable(
   "devices",

@@ -17,6 +17,17 @@ export interface InboxRpc {
   dropNotice(input: { gateway: string; id: string }): Promise<void>;
   /** Room: the account is nobody at this gateway any more; its cards and questions go, and open dashboards load again. Idempotent. */
   forgetGateway(input: { gateway: string; state: GatewayState }): Promise<void>;
+  /**
+   * Service: an enrolment code is about to be made. A gateway's new code replaces its last one; codes of gateways without a machine are
+   * bounded per hour.
+   */
+  takeEnrolment(input: {
+    gateway: string;
+    enrolment: string;
+    nowMs: number;
+  }): Promise<{ readonly ok: true; readonly replaced: string | null } | { readonly ok: false; readonly retryAfterMs: number }>;
+  /** Service: a machine finished this enrolment. Idempotent. */
+  endEnrolment(input: { gateway: string }): Promise<void>;
   list(): Promise<readonly WaitingCard[]>;
   noticeList(): Promise<readonly InboxNotice[]>;
   /** Service: sign-out; ends the dashboard sockets of one ended session, or of all with null. */

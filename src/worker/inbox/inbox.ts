@@ -1,7 +1,7 @@
 /** The Durable Object of one account: what waits for its decision, and the dashboards that watch. */
 import { DurableObject } from "cloudflare:workers";
 import type { InboxMessage, InboxNotice, WaitingCard } from "../../protocol/api.ts";
-import { REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
+import { MAX_UNUSED_ENROLMENTS_PER_HOUR, REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";
 import type { InboxRpc } from "./inbox-rpc.ts";
@@ -9,6 +9,7 @@ import type { InboxRpc } from "./inbox-rpc.ts";
 const CLOSE_SIGNED_OUT = 4401;
 /** A card whose room fell silent is not shown for ever: rooms refresh or drop it well before. */
 const CARD_MS = 24 * 3_600_000;
+const HOUR_MS = 3_600_000;
 /** No grant lasts longer, so nothing is asked about one for longer. */
 const NOTICE_MS = 90 * 24 * 3_600_000;
 
@@ -28,6 +29,23 @@ export class Inbox extends DurableObject<Env> implements InboxRpc {
     ctx.storage.sql.exec(
       "CREATE TABLE IF NOT EXISTS notices (id TEXT PRIMARY KEY, gateway TEXT NOT NULL, json TEXT NOT NULL, at_ms INTEGER NOT NULL)",
     );
+    ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS enrolments (gateway TEXT PRIMARY KEY, id TEXT NOT NULL, at_ms INTEGER NOT NULL)");
+  }
+
+  takeEnrolment({ gateway, enrolment, nowMs }: { gateway: string; enrolment: string; nowMs: number }) {
+    const { sql } = this.ctx.storage;
+    sql.exec("DELETE FROM enrolments WHERE at_ms < ?", nowMs - HOUR_MS);
+    const known = sql.exec<{ id: string }>("SELECT id FROM enrolments WHERE gateway = ?", gateway).toArray()[0]?.id ?? null;
+    const rows = sql.exec<{ at_ms: number }>("SELECT at_ms FROM enrolments ORDER BY at_ms").toArray();
+    if (known === null && rows.length >= MAX_UNUSED_ENROLMENTS_PER_HOUR)
+      return Promise.resolve({ ok: false as const, retryAfterMs: (rows[0]?.at_ms ?? nowMs) + HOUR_MS - nowMs });
+    sql.exec("INSERT OR REPLACE INTO enrolments (gateway, id, at_ms) VALUES (?, ?, ?)", gateway, enrolment, nowMs);
+    return Promise.resolve({ ok: true as const, replaced: known });
+  }
+
+  endEnrolment({ gateway }: { gateway: string }): Promise<void> {
+    this.ctx.storage.sql.exec("DELETE FROM enrolments WHERE gateway = ?", gateway);
+    return Promise.resolve();
   }
 
   override fetch(request: Request): Promise<Response> {

@@ -1,47 +1,82 @@
-/** A machine becomes the connector of this gateway: everything about the one before it ends. */
+/** A machine becomes the connector of this gateway: everything about the one before it ends (PROTOCOL.md EN6, EN7). */
 import { NO_COPIES } from "../../core/copy-watch.ts";
-import type { ConnectorKey, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
+import { keyText } from "../../core/digests.ts";
+import { isOwner } from "../../core/key-log-owners.ts";
+import { judgeGenesis } from "../../core/trust/genesis.ts";
+import { statementHash } from "../../core/trust/statement-list.ts";
+import type { OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
-import { setRecoveryKey } from "./owners.ts";
+import { setRecoveryKey, trustedKeys } from "./owners.ts";
 import { confirmAllAnew } from "./person-changes.ts";
 import { forgetProposals } from "./proposals.ts";
 import type { Relay } from "./relay.ts";
 import type { RoomResult } from "./room-rpc.ts";
-import type { Who } from "./standing.ts";
 
 export interface NewConnector {
   readonly account: string;
-  readonly key: ConnectorKey;
-  /** Passkeys that the new key log begins with. */
-  readonly ownerKeys: readonly OwnerKey[];
+  readonly gateway: string;
+  readonly name: string;
+  /** Begins the machine's key log; signed by the passkey that becomes its first owner. */
+  readonly genesis: SignedByOwner;
   readonly recovery?: SignedByOwner | null;
 }
 
 /**
- * Pins the new machine's key and ends the link of the old one.
+ * Verifies the genesis, pins the new machine's key and its first owner, and ends the link of the old machine. Idempotent by the genesis.
  *
- * @returns `not-found` for everybody but the account that claimed the gateway
+ * @returns `grant-refused` for a genesis that is not about this room, `not-owner-here` when another machine is there and the passkey does
+ * not decide for it, `not-found` for another account
  */
-export async function enrolConnector(admission: Admission, relay: Relay, input: NewConnector, who: Who): Promise<RoomResult<null>> {
-  const meta = admission.mustMeta();
-  // The new key log begins with the passkeys of the account that claimed the gateway.
-  if (who.person !== null) return { ok: false, failure: "not-found" };
+export async function enrolConnector(admission: Admission, relay: Relay, input: NewConnector): Promise<RoomResult<null>> {
+  const { config } = admission.options;
+  const { storage } = admission;
+  const isOthers = (): boolean => {
+    const meta = storage.meta();
+    return meta !== null && (meta.gateway !== input.gateway || meta.account !== input.account);
+  };
+  if (isOthers()) return { ok: false, failure: "not-found" };
+  const judged = await judgeGenesis(input.genesis, null);
+  if (typeof judged === "string") return { ok: false, failure: "grant-refused" };
+  const { statement, owner } = judged;
+  const genesis = await statementHash("genesis", judged.bytes);
+  const isOurs =
+    statement.gateway === input.gateway &&
+    statement.account === input.account &&
+    statement.gatewayOrigin === config.gatewayOrigin(input.gateway) &&
+    statement.appOrigin === config.appOrigin &&
+    statement.approveOrigin === config.approveOrigin &&
+    statement.rpId === config.rpId;
+  if (!isOurs) return { ok: false, failure: "grant-refused" };
+  if (isOthers()) return { ok: false, failure: "not-found" };
+  const meta = storage.meta();
+  if (meta?.genesis === genesis) return { ok: true, value: null };
+  if (meta !== null && meta.key !== null && !decidesHere(admission, owner)) return { ok: false, failure: "not-owner-here" };
   relay.endLink(4410, "another machine is this gateway's connector now");
-  admission.storage.transaction(() => {
-    admission.storage.setMeta({ ...meta, key: input.key, previousKey: null, copies: NO_COPIES, generation: 0, acknowledged: 0 });
-    admission.storage.setOwnerKeys(input.ownerKeys);
-    admission.storage.setRecoveryKey(null);
-    admission.storage.clearKeyLog();
+  storage.transaction(() => {
+    const kept = meta ?? { connectorVersion: null, lastSeenMs: null, name: input.name };
+    const named = { gateway: input.gateway, account: input.account };
+    const fresh = { key: statement.connectorKey, previousKey: null, copies: NO_COPIES, generation: 0, acknowledged: 0, genesis };
+    storage.setMeta({ ...kept, ...named, ...fresh });
+    storage.setOwnerKeys([owner]);
+    storage.setRecoveryKey(null);
+    storage.clearKeyLog();
     forgetProposals(admission);
     confirmAllAnew(admission);
-    admission.audit("owner", "connector-enrolled", null, { ownerKeys: input.ownerKeys.length });
+    admission.audit("owner", "connector-enrolled", null, { ownerKeys: 1 });
   });
   const { recovery = null } = input;
   if (recovery !== null) {
     const set = await setRecoveryKey(admission, input.account, recovery);
-    // What the connector refuses it says itself; this is the room's own no, say to a passkey that is not pinned here.
+    // The connector reports its own refusal; this is the room's, for a passkey that is not pinned here.
     if (!set.ok) admission.audit("gatehouse", "recovery-key-not-taken", null, { why: set.failure });
   }
   admission.tellInbox();
   return { ok: true, value: null };
+}
+
+/** Who claimed the account alone is not enough: a stolen session must not take over a gateway that has an owner. */
+function decidesHere(admission: Admission, owner: OwnerKey): boolean {
+  return trustedKeys(admission).some(
+    (key) => isOwner(key) && key.credentialId === owner.credentialId && keyText(key.key) === keyText(owner.key),
+  );
 }

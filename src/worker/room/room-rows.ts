@@ -27,6 +27,8 @@ export interface RoomMeta {
   /** When OpenClaw was last served. */
   readonly servedAtMs?: number | null;
   readonly lastBreak?: LastBreak;
+  /** Hash of the genesis that the present machine was enrolled with: the same one again changes nothing. */
+  readonly genesis?: string;
 }
 
 export interface DeviceRow {

@@ -6,7 +6,7 @@ import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
 import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";
 import type { RoleKind } from "../../core/person-roles.ts";
 import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
-import type { ConnectorKey, OwnerKey, PersonRole, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import type { OwnerKey, PersonRole, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { HopMedian } from "../../protocol/hops.ts";
 import type { ProposalNotice } from "../../protocol/proposals-api.ts";
@@ -21,6 +21,8 @@ export type RoomFailure =
   | "match-code-wrong"
   /** Statement, key, gateway, access or expiry differ from what was shown, or the signature is wrong. */
   | "grant-refused"
+  /** The gateway has a machine, and this passkey does not decide there. */
+  | "not-owner-here"
   /** No link, or no gateway behind it: nothing was done. */
   | "gateway-away"
   /** Somebody else has decided about the request. */
@@ -116,14 +118,16 @@ export interface RoomHops {
 export type HopStep = { readonly do: "ask" | "look" } | { readonly do: "tell"; readonly edgeRoom: HopMedian };
 
 export interface RoomRpc {
-  /** Makes the room of a new gateway, or moves ownership after a new claim. Idempotent. */
-  setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>>;
-  /** A finished enrolment: pins the connector's key and the room's own copy of the owner's passkeys; an older connector's link ends. */
+  /**
+   * A finished enrolment: makes the room if there is none, verifies the genesis, pins the connector's key and its first owner; an older
+   * connector's link ends. Idempotent by the genesis.
+   */
   enrol(input: {
     account: string;
-    key: ConnectorKey;
-    ownerKeys: readonly OwnerKey[];
-    /** The account's recovery key as an owner signed it: the new connector is owed it. */
+    gateway: string;
+    name: string;
+    genesis: SignedByOwner;
+    /** The account's recovery key as an owner signed it; the new connector gets it. */
     recovery?: SignedByOwner | null;
   }): Promise<RoomResult<null>>;
   rename(input: { account: string; name: string }): Promise<RoomResult<null>>;

@@ -7,7 +7,7 @@ import type { ReceiptFile } from "../../protocol/receipt.ts";
 import { mayDo } from "../../core/person-roles.ts";
 import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
 import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
-import type { ConnectorKey, OwnerKey, PersonRole, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
+import type { OwnerKey, PersonRole, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { Budget, Usage } from "../../protocol/usage.ts";
 import { readConfig } from "../config.ts";
 import { forEdge } from "../edge-cache.ts";
@@ -25,6 +25,7 @@ import { allow, checkMatchCode, deny, ownerGrant } from "./decisions.ts";
 import { Door } from "./door.ts";
 import { mend } from "./drift.ts";
 import { enrolConnector } from "./enrolment.ts";
+import type { NewConnector } from "./enrolment.ts";
 import { endOverdue } from "./owed.ts";
 import { DoorSessions } from "./door-sessions.ts";
 import { dropNoticesOf, keepDevice, showNotices } from "./grant-notices.ts";
@@ -194,24 +195,8 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   // --- RPC: every call names the account; whoever may not do it here gets `not-found` ----------------------------------------
 
-  setUp(input: { gateway: string; account: string; name: string }): Promise<RoomResult<null>> {
-    return this.#called(() => {
-      if (this.#isRemoved) return NOT_FOUND;
-      const meta = this.#admission.storage.meta();
-      if (meta !== null && (meta.gateway !== input.gateway || meta.account !== input.account)) return NOT_FOUND;
-      const fresh = { key: null, generation: 0, acknowledged: 0, connectorVersion: null, lastSeenMs: null };
-      this.#admission.storage.setMeta({ ...fresh, ...meta, ...input });
-      return done();
-    });
-  }
-
-  enrol(input: {
-    account: string;
-    key: ConnectorKey;
-    ownerKeys: readonly OwnerKey[];
-    recovery?: SignedByOwner | null;
-  }): Promise<RoomResult<null>> {
-    return this.#for(input.account, "end", (who) => enrolConnector(this.#admission, this.#relay, input, who));
+  enrol(input: NewConnector): Promise<RoomResult<null>> {
+    return this.#called(() => (this.#isRemoved ? NOT_FOUND : enrolConnector(this.#admission, this.#relay, input)));
   }
 
   rename(input: { account: string; name: string }): Promise<RoomResult<null>> {

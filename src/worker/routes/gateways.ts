@@ -2,67 +2,63 @@
 import * as z from "zod";
 import { gatewayCreatedSchema, gatewayDetailSchema, gatewayNameSchema, gatewaySchema, hopsSchema } from "../../protocol/api.ts";
 import { budgetSchema, usageSchema } from "../../protocol/usage.ts";
-import { ENROLMENT_CODE_MS, MAX_GATEWAYS_PER_ACCOUNT, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../protocol/limits.ts";
-import { issueCode } from "../auth/one-time-code.ts";
-import {
-  deleteGateway,
-  gatewayById,
-  gatewayOf,
-  gatewaysJoined,
-  gatewaysOf,
-  insertEnrolment,
-  renameGateway,
-  unusedEnrolments,
-} from "../db/gateway-queries.ts";
+import { ENROLMENT_CODE_MS, MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
+import { mintEnrolmentCode } from "../auth/ceremony-id.ts";
+import { tokenMacs } from "../auth/token-macs.ts";
+import { accountById } from "../db/account-queries.ts";
+import { deleteGateway, gatewayById, gatewayOf, gatewaysJoined, gatewaysOf, renameGateway } from "../db/gateway-queries.ts";
 import type { GatewayRow } from "../db/gateway-queries.ts";
 import { count } from "../log.ts";
+import { ceremonyOf, inboxOf } from "../objects.ts";
 import { ApiError } from "../respond.ts";
 import { measureHops } from "../services/hop-measure.ts";
 import { linesExport } from "../services/lines-export.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
 import { VERSION } from "../version.ts";
-import { newRowId } from "./auth.ts";
 import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";
 import { roomOf, valueOf } from "./decisions.ts";
 
-const HOUR_MS = 3_600_000;
-
-/** Before anything is made: codes that nobody uses are not made without end. */
-async function mayEnrol({ env, session }: Call<unknown>): Promise<void> {
-  if ((await unusedEnrolments(env.DB, session.account, Date.now() - HOUR_MS)) >= MAX_UNUSED_ENROLMENTS_PER_HOUR)
-    throw new ApiError("too-many", { retryAfterSeconds: ENROLMENT_CODE_MS / 1000 });
-}
-
+/**
+ * Makes the ceremony of an enrolment code. A new code takes the place of the gateway's last one, and only a gateway's first code counts
+ * against the hour's limit.
+ *
+ * @throws ApiError `too-many`
+ */
 async function newEnrolment(call: Call<unknown>, row: GatewayRow) {
-  const { env, config } = call;
-  const id = newRowId();
-  const { code, expiresAtMs } = await issueCode(env, "enrolment", { enrolment: id }, ENROLMENT_CODE_MS);
-  const empty = {
+  const { env, config, session } = call;
+  const { id, code } = await mintEnrolmentCode(env);
+  const [codeMac] = await tokenMacs(env, "one-time-code", ["enrolment", code]);
+  const nowMs = Date.now();
+  const expiresAtMs = nowMs + ENROLMENT_CODE_MS;
+  const taken = await inboxOf(env, session.account).takeEnrolment({ gateway: row.id, enrolment: id, nowMs });
+  if (!taken.ok) throw new ApiError("too-many", { retryAfterSeconds: Math.ceil(taken.retryAfterMs / 1000) });
+  if (taken.replaced !== null) await ceremonyOf(env, taken.replaced).end();
+  const opened = await ceremonyOf(env, id).open({
+    id,
+    codeMac,
+    codeUntilMs: expiresAtMs,
     ticketMac: null,
+    account: row.accountId,
+    accountName: (await accountById(env.DB, row.accountId))?.name ?? "",
+    gateway: row.id,
+    gatewayName: row.name,
     machine: null,
-    platform: null,
     connectorKey: null,
     commitment: null,
-    pageNonce: null,
-    pageMac: null,
-    connectorNonce: null,
-    ownerKeys: null,
-  };
-  // The ceremony may take as long again as the code is good for.
-  await insertEnrolment(env.DB, {
-    id,
-    accountId: row.accountId,
-    gatewayId: row.id,
-    state: "open",
-    ...empty,
-    createdAtMs: Date.now(),
+    // The ceremony may take as long again as the code is good for.
     expiresAtMs: expiresAtMs + ENROLMENT_CODE_MS,
   });
+  if (!opened.ok) throw new ApiError("conflict");
   const command = `npx -y ${config.appOrigin}/connector-${VERSION}.tgz up ${code}`;
   const view = await viewGateway(env, config, row, row.accountId);
   if (view === null) throw new ApiError("not-found");
   return { gateway: view.gateway, enrolment: id, code, command, expiresAtMs };
+}
+
+/** Whether the account's own gateway has no machine yet, and so no room that could answer. */
+async function isUnclaimed(call: Call<unknown>, gateway: string): Promise<boolean> {
+  return (await gatewayOf(call.env.DB, call.session.account, gateway))?.claimedAtMs === null;
 }
 
 export const gatewayRoutes = [
@@ -90,8 +86,13 @@ export const gatewayRoutes = [
     run: async (call) => {
       const { env, session, body } = call;
       if ((await gatewaysOf(env.DB, session.account)).length >= MAX_GATEWAYS_PER_ACCOUNT) throw new ApiError("too-many");
-      await mayEnrol(call);
-      return newEnrolment(call, await createGateway(env, session.account, body.name));
+      const row = await createGateway(env, session.account, body.name);
+      try {
+        return await newEnrolment(call, row);
+      } catch (error) {
+        await deleteGateway(env.DB, row.id);
+        throw error;
+      }
     },
   }),
   route({
@@ -101,10 +102,9 @@ export const gatewayRoutes = [
     auth: "account",
     answer: gatewayCreatedSchema,
     run: async (call) => {
-      // The new machine's key log begins with the passkeys of the account that claimed the gateway.
+      // Only the account that claimed the gateway connects another machine to it.
       const row = await gatewayOf(call.env.DB, call.session.account, call.param("gateway"));
       if (row === null) throw new ApiError("not-found");
-      await mayEnrol(call);
       return newEnrolment(call, row);
     },
   }),
@@ -131,7 +131,7 @@ export const gatewayRoutes = [
     body: gatewayNameSchema,
     run: async (call) => {
       const { gateway, room, account } = await roomOf(call);
-      valueOf(await room.rename({ account, name: call.body.name }));
+      if (!(await isUnclaimed(call, gateway))) valueOf(await room.rename({ account, name: call.body.name }));
       await renameGateway(call.env.DB, gateway, call.body.name);
       return {};
     },
@@ -143,11 +143,13 @@ export const gatewayRoutes = [
     auth: "account",
     run: async (call) => {
       const { gateway, room, account } = await roomOf(call);
-      // The room first: a gateway that nobody sees any more must not go on serving.
-      const removed = await room.remove({ account });
-      // One that is gone already is fine, for whom it was made.
-      if (!removed.ok && (removed.failure !== "not-found" || (await gatewayOf(call.env.DB, account, gateway)) === null))
-        throw new ApiError(removed.failure);
+      if (!(await isUnclaimed(call, gateway))) {
+        // The room first: a gateway that nobody sees any more must not go on serving.
+        const removed = await room.remove({ account });
+        // One that is gone already is fine, for whom it was made.
+        if (!removed.ok && (removed.failure !== "not-found" || (await gatewayOf(call.env.DB, account, gateway)) === null))
+          throw new ApiError(removed.failure);
+      }
       await deleteGateway(call.env.DB, gateway);
       return {};
     },

@@ -16,13 +16,13 @@ import type { OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import { deletePasskey, passkeysOf } from "../db/account-queries.ts";
 import { keepRecoveryKey, ownRecoveryKey } from "../auth/recovery-key-seal.ts";
 import { gatewaysOf } from "../db/gateway-queries.ts";
+import { ownerKeysNow } from "../auth/passkey-seal.ts";
 import { workerFailures } from "../failures.ts";
 import { ApiError } from "../respond.ts";
 import type { OwnerChange, RoomResult } from "../room/room-rpc.ts";
 import { auditAccount } from "./auth.ts";
 import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";
-import { ownerKeysNow } from "./enrolment.ts";
 
 type Room = ReturnType<Call<unknown>["env"]["ROOM"]["getByName"]>;
 
@@ -31,7 +31,8 @@ async function everywhere(
   { env, session }: Call<unknown>,
   tell: (room: Room) => Promise<RoomResult<OwnerChange>>,
 ): Promise<{ gateways: OwnerChangeAt[] }> {
-  const rows = await gatewaysOf(env.DB, session.account);
+  // A gateway without a machine has no room yet.
+  const rows = (await gatewaysOf(env.DB, session.account)).filter((row) => row.claimedAtMs !== null);
   const told = await Promise.allSettled(rows.map((row) => tell(env.ROOM.getByName(row.id))));
   const gateways = rows.map(({ id, name }, i): OwnerChangeAt => {
     const each = told[i];

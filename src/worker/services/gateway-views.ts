@@ -6,14 +6,14 @@ import type { GatewayRow } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
 import { workerFailures } from "../failures.ts";
 import { mintGatewayId } from "../auth/gateway-id.ts";
+import { roomOf } from "../objects.ts";
 import type { RoomSnapshot } from "../room/room-rpc.ts";
 
-/** Makes gateway and room. @returns D1's row */
+/** Makes a gateway that no machine belongs to yet. Its room is made when a connector confirms, near that connector. @returns D1's row */
 export async function createGateway(env: Env, account: string, name: string): Promise<GatewayRow> {
   const id = await mintGatewayId(env, crypto.getRandomValues(new Uint8Array(10)));
-  const row = { id, accountId: account, name, createdAtMs: Date.now() };
+  const row = { id, accountId: account, name, createdAtMs: Date.now(), claimedAtMs: null };
   await insertGateway(env.DB, row);
-  await env.ROOM.getByName(id).setUp({ gateway: id, account, name });
   return row;
 }
 
@@ -32,8 +32,8 @@ export async function viewGateway(
 ): Promise<{ gateway: Gateway; devices: readonly Device[]; drift: RoomSnapshot["drift"] } | null> {
   let snapshot: RoomSnapshot | null = null;
   try {
-    const result = await env.ROOM.getByName(row.id).snapshot({ account });
-    if (result.ok) snapshot = result.value;
+    const result = row.claimedAtMs === null ? null : await roomOf(env, row.id).snapshot({ account });
+    if (result?.ok === true) snapshot = result.value;
   } catch (error) {
     // Shown as `no-link` below.
     workerFailures(env)("room-view", error);
@@ -44,7 +44,7 @@ export async function viewGateway(
     id: row.id,
     name: snapshot?.name ?? row.name,
     origin: config.gatewayOrigin(row.id),
-    state: snapshot?.state ?? "no-link",
+    state: snapshot?.state ?? (row.claimedAtMs === null ? "unclaimed" : "no-link"),
     reason: snapshot?.report?.reason ?? null,
     settings: snapshot?.settings ?? null,
     openclawVersion: snapshot?.report?.version ?? null,

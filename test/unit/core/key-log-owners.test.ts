@@ -36,7 +36,7 @@ let log: TestKeyLog;
 
 beforeEach(async () => {
   [owner, second, paper] = await Promise.all([newAuthenticator(APPROVE), newAuthenticator(APPROVE), newLogKey()]);
-  log = await TestKeyLog.start({ gateway: GATEWAY, ownerKeys: [owner.ownerKey], approveOrigin: APPROVE, atMs: NOW });
+  log = await TestKeyLog.start({ gateway: GATEWAY, owner: owner, approveOrigin: APPROVE, atMs: NOW });
 });
 
 const attempt = (body: KeyLogBody) => log.attempt(body, NOW);

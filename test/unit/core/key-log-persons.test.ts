@@ -28,7 +28,7 @@ let log: TestKeyLog;
 
 beforeEach(async () => {
   [owner, ann, ben] = await Promise.all([newAuthenticator(APPROVE), newAuthenticator(APPROVE), newAuthenticator(APPROVE)]);
-  log = await TestKeyLog.start({ gateway: GATEWAY, ownerKeys: [owner.ownerKey], approveOrigin: APPROVE, atMs: NOW });
+  log = await TestKeyLog.start({ gateway: GATEWAY, owner: owner, approveOrigin: APPROVE, atMs: NOW });
 });
 
 const attempt = (body: KeyLogBody) => log.attempt(body, NOW);

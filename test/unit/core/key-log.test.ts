@@ -24,7 +24,7 @@ let log: TestKeyLog;
 beforeEach(async () => {
   owner = await newAuthenticator(APPROVE);
   device = await newDevice();
-  log = await TestKeyLog.start({ gateway: GATEWAY, ownerKeys: [owner.ownerKey], approveOrigin: APPROVE, atMs: NOW });
+  log = await TestKeyLog.start({ gateway: GATEWAY, owner: owner, approveOrigin: APPROVE, atMs: NOW });
 });
 
 async function grant(changes: Partial<GrantStatement> = {}, signer = owner, key = device.key): Promise<SignedByOwner> {
@@ -65,7 +65,7 @@ test("[KL1] [case 45] an entry that was changed, dropped, moved or put in is fou
   expect(await verifyLog([])).toEqual({ seq: 0, problem: "bad-genesis" });
   const second = await TestKeyLog.start({
     gateway: GATEWAY,
-    ownerKeys: [owner.ownerKey],
+    owner: owner,
     approveOrigin: APPROVE,
     atMs: NOW + 1,
     signer: log.signer,

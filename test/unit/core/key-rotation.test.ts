@@ -21,8 +21,8 @@ let rotations: string[];
 
 beforeEach(async () => {
   [first, second, third] = [await newLogKey(), await newLogKey(), await newLogKey()];
-  const ownerKeys = [(await newAuthenticator(APPROVE)).ownerKey];
-  log = await TestKeyLog.start({ gateway: GATEWAY, ownerKeys, approveOrigin: APPROVE, atMs: NOW, signer: first });
+  const owner = await newAuthenticator(APPROVE);
+  log = await TestKeyLog.start({ gateway: GATEWAY, owner, approveOrigin: APPROVE, atMs: NOW, signer: first });
   await log.rotate(second, NOW);
   await log.rotate(third, NOW);
   rotations = log.lines.slice(1);
@@ -44,7 +44,7 @@ test("[LINK8] an entry by somebody else, or to a key that nobody holds, leads no
   expect(await followRotations(GATEWAY, first.key, [forged])).toEqual(first.key);
   const unheld = await TestKeyLog.start({
     gateway: GATEWAY,
-    ownerKeys: [(await newAuthenticator(APPROVE)).ownerKey],
+    owner: await newAuthenticator(APPROVE),
     approveOrigin: APPROVE,
     atMs: NOW,
     signer: first,

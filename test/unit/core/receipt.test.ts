@@ -17,7 +17,7 @@ let log: TestKeyLog;
 
 async function newLog(signer: LogKey, gateway = GATEWAY): Promise<TestKeyLog> {
   const owner = await newAuthenticator("http://approve.localhost:8787");
-  const started = await TestKeyLog.start({ gateway, ownerKeys: [owner.ownerKey], approveOrigin: "http://approve.localhost:8787", atMs: NOW, signer }); // prettier-ignore
+  const started = await TestKeyLog.start({ gateway, owner: owner, approveOrigin: "http://approve.localhost:8787", atMs: NOW, signer }); // prettier-ignore
   await started.add({ type: "revoke", device: DEVICE, by: "relay" }, NOW);
   return started;
 }

@@ -3,49 +3,12 @@ import path from "node:path";
 import { expect, test } from "vitest";
 import { COMMANDS, OPTIONS } from "../../../src/connector/cli/commands.ts";
 import { connectWays } from "../../../src/dashboard/connect-ways.ts";
-import { countdown, expiryNotice, isFinal, nextMove } from "../../../src/dashboard/enrolment-steps.ts";
-import type { Kept } from "../../../src/dashboard/enrolment-steps.ts";
-import type { EnrolmentView } from "../../../src/protocol/enrolment-api.ts";
+import { countdown, expiryNotice, isFinal, needsOwner } from "../../../src/dashboard/enrolment-steps.ts";
 
-const promised = {
-  gateway: "abcdefghijklmnopqrstuvw",
-  connectorKey: { kty: "OKP" as const, crv: "Ed25519" as const, x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" },
-  ownerKeys: [],
-  commitment: "C".repeat(43),
-};
-const kept: Kept = { nonce: "N".repeat(43), promised };
-
-function view(state: EnrolmentView["state"], changes: Partial<EnrolmentView> = {}): EnrolmentView {
-  return { id: "e", state, machine: { name: "nas", platform: "Linux" }, connectorNonce: null, ...promised, ...changes };
-}
-
-test("the nonce is drawn only once the commitment is there, with exactly what was promised", () => {
-  expect(nextMove(view("open"), null)).toEqual({ do: "wait" });
-  expect(nextMove(view("redeemed", { commitment: null }), null)).toEqual({ do: "wait" });
-  expect(nextMove(view("redeemed", { connectorKey: null }), null)).toEqual({ do: "wait" });
-  expect(nextMove(view("redeemed"), null)).toEqual({ do: "draw", promised });
-});
-
-test("a nonce that was not taken is sent again, never drawn again", () => {
-  expect(nextMove(view("redeemed", { commitment: "D".repeat(43) }), kept)).toEqual({ do: "send" });
-});
-
-test("after a reload the kept part goes on to the words; without it another tab has it", () => {
-  const connectorNonce = "R".repeat(43);
-  for (const state of ["revealed", "done"] as const)
-    expect(nextMove(view(state, { connectorNonce, commitment: "D".repeat(43) }), kept)).toEqual({ do: "words", connectorNonce, kept });
-  expect(nextMove(view("nonce-given"), kept)).toEqual({ do: "wait" });
-  expect(nextMove(view("nonce-given"), null)).toEqual({ do: "elsewhere" });
-  expect(nextMove(view("revealed", { connectorNonce }), null)).toEqual({ do: "elsewhere" });
-  expect(nextMove(view("done", { connectorNonce }), null)).toEqual({ do: "over" });
-});
-
-test("what is over stays over", () => {
-  for (const state of ["failed", "expired"] as const) {
-    expect(nextMove(view(state), kept)).toEqual({ do: "over" });
-    expect(isFinal(view(state))).toBe(true);
-  }
-  expect(isFinal(view("revealed"))).toBe(false);
+test("an enrolment needs its owner from the machine's arrival until the signature, and ends once", () => {
+  const states = ["open", "redeemed", "proposed", "revealed", "signed", "done", "failed", "expired"] as const;
+  expect(states.filter((state) => needsOwner({ state }))).toEqual(["redeemed", "proposed", "revealed"]);
+  expect(states.filter((state) => isFinal({ state }))).toEqual(["done", "failed", "expired"]);
 });
 
 test.each([

@@ -10,7 +10,6 @@ test.each([
   ["/activity", { view: "activity" }],
   ["/activity/", { view: "activity" }],
   ["/account", { view: "account" }],
-  ["/claim", { view: "claim" }],
   [`/gateways/${ID}`, { view: "gateway", gateway: ID }],
   [`/gateways/${ID}/connect`, { view: "connect", gateway: ID }],
 ])("%s is a view", (path, expected) => expect(readPath(path)).toEqual(expected));

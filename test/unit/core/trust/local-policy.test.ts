@@ -28,7 +28,7 @@ let log: TestKeyLog;
 
 beforeEach(async () => {
   [owner, second] = [await newAuthenticator(APPROVE), await newAuthenticator(APPROVE)];
-  log = await TestKeyLog.start({ gateway: GATEWAY, ownerKeys: [owner.ownerKey], approveOrigin: APPROVE, atMs: NOW });
+  log = await TestKeyLog.start({ gateway: GATEWAY, owner, approveOrigin: APPROVE, atMs: NOW });
   await log.widen({ kind: "owner-add", key: second.ownerKey, role: APPROVER }, owner, NOW);
   await log.add({ type: "policy", policy: NARROW }, NOW);
 });
