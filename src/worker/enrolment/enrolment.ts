@@ -38,7 +38,7 @@ export class Enrolment extends DurableObject<Env> implements EnrolmentRpc {
 
   redeem({ codeMacs, machine }: Parameters<EnrolmentRpc["redeem"]>[0]): Promise<CeremonyResult> {
     const ceremony = this.#stored();
-    const isCodeRight = ceremony?.codeMac != null && isAny(codeMacs, ceremony.codeMac);
+    const isCodeRight = typeof ceremony?.codeMac === "string" && isAny(codeMacs, ceremony.codeMac);
     return this.#step({ type: "redeem", isCodeRight, machine });
   }
 
@@ -56,7 +56,7 @@ export class Enrolment extends DurableObject<Env> implements EnrolmentRpc {
 
   byTicket({ ticketMacs }: { ticketMacs: readonly string[] }): Promise<CeremonyResult> {
     const ceremony = this.#stored();
-    const isRight = ceremony?.ticketMac != null && isAny(ticketMacs, ceremony.ticketMac);
+    const isRight = typeof ceremony?.ticketMac === "string" && isAny(ticketMacs, ceremony.ticketMac);
     return Promise.resolve(ceremony !== null && isRight ? { ok: true, value: ceremony } : refused("not-found", null));
   }
 
