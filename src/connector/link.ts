@@ -116,6 +116,7 @@ export class Link {
     this.#streams = new Streams({
       gateway: options.gateway,
       admitted: options.admitted,
+      origin: options.log.state.origin,
       now: options.now,
       uplink: this.#frames,
       downlink: this.#downlink,

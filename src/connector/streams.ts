@@ -9,7 +9,7 @@ import { PROBE_INTERVAL_MS } from "../protocol/limits.ts";
 import { openSchema } from "../protocol/link-messages.ts";
 import type { StreamOpen } from "../protocol/link-messages.ts";
 import type { Admitted } from "./admitted.ts";
-import { forwardedHeaders } from "./forwarded-headers.ts";
+import { forwardedHeaders, isForOwnOrigin } from "./forwarded-headers.ts";
 import { HandshakePlaces } from "./handshake-places.ts";
 import { HttpStream } from "./http-stream.ts";
 import { GatewayAgents } from "./openclaw/dial.ts";
@@ -23,6 +23,8 @@ const NOT_SERVING = brokenAt("connector-gateway", "gateway not serving");
 export interface StreamsOptions extends FrameSink {
   readonly gateway: OpenclawGateway;
   readonly admitted: Admitted;
+  /** This gateway's own, from this machine's files. */
+  readonly origin: string;
   readonly onDevice: (device: string, event: "paired" | "connected" | "pairing-refused", scopes?: readonly string[]) => void;
   /** Asks the room for a sign of life on this link. @returns false when the link went before one came */
   readonly isHeard: () => Promise<boolean>;
@@ -122,14 +124,15 @@ export class Streams {
     } catch {
       return this.#reset(id, CLOSE_PROTOCOL, brokenAt("room-connector", "bad open"));
     }
-    const { gateway, admitted } = this.#options;
+    const { gateway, admitted, origin } = this.#options;
     const admission = admitted.admits(open);
     if (admission === "no-session") return this.#reset(id, CLOSE_SESSION_OVER, "no such session");
     if (admission === "cut") return this.#reset(id, CLOSE_CUT, "cut by the owner");
     if (!gateway.isServing) return this.#reset(id, CLOSE_GATEWAY_GONE, NOT_SERVING);
     if (!mayReach({ kind: open.kind, method: open.method, path: open.path, access: admission.access }))
       return this.#reset(id, CLOSE_NOT_FOUND, "not found");
-    const headers = forwardedHeaders(open, admission.access);
+    if (!isForOwnOrigin(open, origin)) return this.#reset(id, CLOSE_PROTOCOL, brokenAt("room-connector", "another origin"));
+    const headers = forwardedHeaders(open, admission.access, origin);
     if (headers === null) return this.#reset(id, CLOSE_PROTOCOL, brokenAt("device-room", "no sound address"));
     const { sendFrame, sendData } = this.#options;
     const order = new SendOrder();

@@ -1,5 +1,6 @@
-/** Which header fields cross (PROTOCOL.md HD1, HD3). Used by the Worker, the room and, last, the connector. */
+/** Which header fields cross (PROTOCOL.md HD). The room bounds a visitor's fields; the connector alone judges them. */
 import { MAX_HEADER_BYTES, MAX_HEADER_COUNT } from "../protocol/limits.ts";
+import { STOCK_UI_HEADERS } from "./http/stock-ui.ts";
 
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 
@@ -9,38 +10,23 @@ const HOP_BY_HOP = new Set([
   "sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-accept",
 ]); // prettier-ignore
 
-/** Fields by which OpenClaw, or a proxy it trusts, would take a visitor for somebody else (openclaw.md 1.1, R1). */
-const FORGED = new Set([
-  "forwarded",
-  "x-real-ip",
-  "true-client-ip",
-  "x-client-ip",
-  "x-cluster-client-ip",
-  "fastly-client-ip",
-  "remote-user",
-  "x-remote-user",
-  "x-webauth-user",
-  "via",
-]);
-const FORGED_PREFIXES = [
-  "x-forwarded-",
-  "cf-",
-  "tailscale-",
-  "x-openclaw-",
-  "x-pomerium-",
-  "x-auth-request-",
-  "x-authenticated-",
-  "x-gatehouse-",
-  "x-goog-authenticated-",
-  "x-ms-client-principal",
-  "x-amzn-oidc-",
-];
+/**
+ * What browsers send by themselves, or let a page set for a request that only describes itself. No field by which a proxy tells who a visitor
+ * is belongs here: the gateway would believe it.
+ */
+const FROM_BROWSERS: ReadonlySet<string> = new Set([
+  "accept", "accept-charset", "accept-encoding", "accept-language",
+  "content-disposition", "content-encoding", "content-language", "content-length", "content-type",
+  "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range",
+  "authorization", "cache-control", "cookie", "dnt", "host", "last-event-id", "origin", "pragma", "priority", "referer", "save-data",
+  "sec-gpc", "sec-purpose", "sec-websocket-protocol", "service-worker", "service-worker-navigation-preload", "upgrade-insecure-requests", "user-agent",
+  ...STOCK_UI_HEADERS,
+]); // prettier-ignore
+/** Where a request comes from and what the browser is (Fetch Metadata, User-Agent Client Hints): only a browser can set them. */
+const FROM_BROWSERS_PREFIXES = ["sec-fetch-", "sec-ch-"];
 
 const OUR_COOKIE = /^__(?:Host|Secure)-gth_/i;
-
-function isForged(name: string): boolean {
-  return FORGED.has(name) || FORGED_PREFIXES.some((prefix) => name.startsWith(prefix));
-}
+const OUR_HEADER_PREFIX = "x-gatehouse-";
 
 /** Who asks: a gateway judges a visitor without them more kindly, so no Connection field takes them away. */
 const END_TO_END = ["host", "origin"];
@@ -51,24 +37,29 @@ function connectionTokens(headers: HeaderList): ReadonlySet<string> {
   return new Set(tokens.map((token) => token.trim().toLowerCase()).filter((token) => !END_TO_END.includes(token)));
 }
 
+/** Two Cookie fields reach a Worker as one, joined with a comma (Fetch), so a name of ours may stand behind a comma as well. */
 function withoutOurCookies(value: string): string {
-  const kept = value.split(";").map((part) => part.trim());
-  return kept.filter((part) => part !== "" && !OUR_COOKIE.test(part)).join("; ");
+  const parts = value.split(";").flatMap((part) => {
+    const fields = part.split(",");
+    const theirs = fields.filter((field) => !OUR_COOKIE.test(field.trim()));
+    return theirs.length === fields.length ? [part] : theirs;
+  });
+  return parts.map((part) => part.trim()).filter((part) => part !== "").join("; "); // prettier-ignore
 }
 
 /**
- * A visitor's header fields as they may go on to the gateway.
+ * A visitor's header fields within their bounds: what the room sends on. Hop-by-hop fields end here, our own cookies and marks too.
  *
  * @param headers in any case; names come out in lower case
- * @returns the fields that pass (`host` and `origin` unchanged), or null when they are too many or too large
+ * @returns null when they are too many or too large, or one could become two on the next leg
  */
-export function fromVisitor(headers: HeaderList): [string, string][] | null {
+export function boundedFromVisitor(headers: HeaderList): [string, string][] | null {
   const hop = connectionTokens(headers);
   const out: [string, string][] = [];
   let bytes = 0;
   for (const [rawName, rawValue] of headers) {
     const name = rawName.toLowerCase();
-    if (HOP_BY_HOP.has(name) || hop.has(name) || isForged(name)) continue;
+    if (HOP_BY_HOP.has(name) || hop.has(name) || name.startsWith(OUR_HEADER_PREFIX)) continue;
     const value = name === "cookie" ? withoutOurCookies(rawValue) : rawValue;
     if (name === "cookie" && value === "") continue;
     // A field with a line break or NUL could become two fields on the next leg.
@@ -77,6 +68,18 @@ export function fromVisitor(headers: HeaderList): [string, string][] | null {
     out.push([name, value]);
   }
   return out.length > MAX_HEADER_COUNT || bytes > MAX_HEADER_BYTES ? null : out;
+}
+
+/**
+ * A visitor's header fields as the gateway may see them: those that browsers and the stock page send, and no other.
+ *
+ * @param headers as the room sent them
+ * @returns null where `boundedFromVisitor` does
+ */
+export function fromVisitor(headers: HeaderList): [string, string][] | null {
+  const bounded = boundedFromVisitor(headers);
+  if (bounded === null) return null;
+  return bounded.filter(([name]) => FROM_BROWSERS.has(name) || FROM_BROWSERS_PREFIXES.some((prefix) => name.startsWith(prefix)));
 }
 
 function gatewayCookie(value: string): string | null {
@@ -95,7 +98,7 @@ export function fromGateway(headers: HeaderList): [string, string][] {
   const out: [string, string][] = [];
   for (const [rawName, value] of headers) {
     const name = rawName.toLowerCase();
-    if (HOP_BY_HOP.has(name) || hop.has(name) || name.startsWith("x-gatehouse-")) continue;
+    if (HOP_BY_HOP.has(name) || hop.has(name) || name.startsWith(OUR_HEADER_PREFIX)) continue;
     if (name !== "set-cookie") {
       out.push([name, value]);
       continue;

@@ -12,6 +12,7 @@ import type { ControlPlane } from "../../scripts/control-plane.ts";
 import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { ScriptedGateway } from "../support/scripted-gateway.ts";
 import { scratch } from "../support/stack.ts";
+import { UPLOAD_PATH } from "../support/upload-path.ts";
 
 const BLANK = { type: "text/html", body: "<!doctype html><title>A page</title><h1>A page</h1>" };
 
@@ -110,7 +111,7 @@ const ENCODINGS = ["application/x-www-form-urlencoded", "text/plain", "multipart
 
 test("[case 39] [case 49] CSRF: no form, fetch, beacon or embedded part of a hostile page reaches the victim's gateway or changes an account", async () => {
   const targets = [
-    `${victim.origin}/attack/form`,
+    `${victim.origin}${UPLOAD_PATH}`,
     `${victim.origin}/.gatehouse/activate`,
     `${victim.origin}/.gatehouse/api/session`,
     `${control.appOrigin}/api/sign-out`,
@@ -154,8 +155,8 @@ test("[case 39] [case 49] CSRF: no form, fetch, beacon or embedded part of a hos
   await expectSignedIn();
   // Control: the gateway's own page does all that.
   await at(`${victim.origin}/page`, async (page) => {
-    expect(await postForm(page, `${victim.origin}/attack/form`, "text/plain")).toBe(200);
-    await page.evaluate(() => fetch("/attack/fetch", { method: "POST", body: "x" }));
+    expect(await postForm(page, `${victim.origin}${UPLOAD_PATH}`, "text/plain")).toBe(200);
+    await page.evaluate((path) => fetch(path, { method: "POST", body: "x" }), UPLOAD_PATH);
     await page.evaluate(
       () =>
         new Promise((resolve) => {
@@ -167,8 +168,8 @@ test("[case 39] [case 49] CSRF: no form, fetch, beacon or embedded part of a hos
     );
   });
   expect(victim.heard.map(({ method, path }) => `${method} ${path}`)).toEqual([
-    "POST /attack/form",
-    "POST /attack/fetch",
+    `POST ${UPLOAD_PATH}`,
+    `POST ${UPLOAD_PATH}`,
     "GET /attack/image",
   ]);
 });

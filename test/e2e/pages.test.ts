@@ -9,6 +9,7 @@ import { allow, ask, review, signGenesis } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 import { canary, isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
 import type { RunningConnector, Stack } from "../support/stack.ts";
+import { UPLOAD_PATH } from "../support/upload-path.ts";
 
 const MIB = 1024 * 1024;
 const TOKEN = canary();
@@ -32,7 +33,7 @@ beforeAll(async () => {
     onRequest: (request, response) => {
       // Others ask meanwhile: the page for its parts, the connector for a sign of life.
       if (request.url?.startsWith("/bulk/") === true) seenHeaders = request.headers;
-      if (request.url === "/bulk/up") {
+      if (request.url === UPLOAD_PATH) {
         const hash = createHash("sha256");
         let bytes = 0;
         request.on("data", (chunk: Buffer) => {
@@ -173,11 +174,14 @@ test("[ST2] [ST5] a 25 MiB message each way, text and binary kept apart, the clo
 });
 
 test("[ST4] an HTTP body of 200 MiB each way, streamed", async () => {
-  const up = await device.evaluate(async (size) => {
-    const part = new Uint8Array(1024 * 1024).fill(9);
-    const body = new Blob(Array.from({ length: size }, () => part));
-    return (await (await fetch("/bulk/up", { method: "POST", body })).json()) as { bytes: number; sha256: string };
-  }, 200);
+  const up = await device.evaluate(
+    async ([size, path]) => {
+      const part = new Uint8Array(1024 * 1024).fill(9);
+      const body = new Blob(Array.from({ length: size }, () => part));
+      return (await (await fetch(path, { method: "POST", body })).json()) as { bytes: number; sha256: string };
+    },
+    [200, UPLOAD_PATH] as const,
+  );
   const expected = createHash("sha256");
   for (let i = 0; i < 200; i += 1) expected.update(Buffer.alloc(MIB, 9));
   expect(up).toEqual({ bytes: 200 * MIB, sha256: expected.digest("hex") });
@@ -202,6 +206,8 @@ test("[HD1] [HD2] [case 42] what a visitor forges never arrives; the connector's
       "x-real-ip": "127.0.0.1",
       "x-openclaw-scopes": "operator.root",
       "tailscale-user-login": "admin@x",
+      "x-original-url": "/v1/models",
+      "x-client-cert": "x",
     };
     return (await fetch("/bulk/down/1", { headers: forged })).status;
   });
@@ -210,14 +216,19 @@ test("[HD1] [HD2] [case 42] what a visitor forges never arrives; the connector's
   expect(seenHeaders["x-openclaw-scopes"]).toBe(
     "operator.admin,operator.read,operator.write,operator.approvals,operator.questions,operator.pairing",
   );
-  for (const name of ["forwarded", "x-real-ip", "tailscale-user-login"]) expect(seenHeaders[name]).toBe(undefined);
+  for (const name of ["forwarded", "x-real-ip", "tailscale-user-login", "x-original-url", "x-client-cert"])
+    expect(seenHeaders[name]).toBe(undefined);
   expect(JSON.stringify(seenHeaders["cookie"] ?? "")).not.toContain("__Host-gth");
   expect(seenHeaders["host"]).toBe(new URL(origin).host);
 });
 
-test("[HD4] machine interfaces of the gateway are not reachable, whatever the session", async () => {
+test("[GP1] [GP2] machine interfaces of the gateway are not reachable, whatever the session", async () => {
   const statuses = await device.evaluate(async () =>
-    Promise.all(["/tools/invoke", "/v1/models", "/hooks/x", "/api/v1/admin/rpc"].map(async (where) => (await fetch(where)).status)),
+    Promise.all(
+      ["/tools/invoke", "/v1/models", "/hooks/x", "/api/v1/admin/rpc", "/__openclaw__/cap/x/v1/models", "/%2576%31/models"].map(
+        async (where) => (await fetch(where)).status,
+      ),
+    ),
   );
-  expect(statuses).toEqual([404, 404, 404, 404]);
+  expect(statuses).toEqual([404, 404, 404, 404, 404, 404]);
 });

@@ -59,8 +59,9 @@ export class HttpVisit {
       scheduler.world,
     );
     const total = uploadBytes.reduce((sum, bytes) => sum + bytes, 0);
-    return new SimRequest(`${origin}/v/${this.number}`, {
-      method: "POST",
+    // Where the stock page writes: another path with a body ends at the connector.
+    return new SimRequest(`${origin}/api/channels/nostr/${this.number}/profile`, {
+      method: "PUT",
       headers: { ...headers, ...(hasLength ? { "content-length": String(total) } : {}) },
       body,
     });

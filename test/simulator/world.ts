@@ -157,7 +157,7 @@ export class World {
   }
 
   #visit(path: string): WsVisit | HttpVisit | null {
-    const number = Number(/^\/v\/(\d+)$/.exec(path)?.[1] ?? 0);
+    const number = Number(/^\/(?:v|api\/channels\/nostr)\/(\d+)(?:\/profile)?$/.exec(path)?.[1] ?? 0);
     return this.visits.find((each) => each.number === number) ?? this.httpVisits.find((each) => each.number === number) ?? null;
   }
 

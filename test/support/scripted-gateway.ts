@@ -6,6 +6,7 @@ import type { DemoGateway } from "../../src/demo/gateway.ts";
 import { claim, signGenesis } from "./journey.ts";
 import { canary, isOnline, scratch, startConnector } from "./stack.ts";
 import type { RunningConnector } from "./stack.ts";
+import { UPLOAD_PATH } from "./upload-path.ts";
 
 interface Heard {
   readonly method: string;
@@ -74,10 +75,11 @@ export class ScriptedGateway {
 
   #answer(request: http.IncomingMessage, response: http.ServerResponse): boolean {
     const path = (request.url ?? "").split("?", 1)[0] ?? "";
-    if (path.startsWith("/attack/") || path.includes(".gatehouse"))
+    const isAttack = path.startsWith("/attack/") || path === UPLOAD_PATH;
+    if (isAttack || path.includes(".gatehouse"))
       this.heard.push({ method: request.method ?? "", path, cookie: request.headers.cookie ?? "" });
     const page = this.pages.get(path);
-    if (page === undefined && !path.startsWith("/attack/")) return false;
+    if (page === undefined && !isAttack) return false;
     const { type, body, cookies } = page ?? { type: "text/plain", body: "done" };
     response.writeHead(200, { "content-type": type, ...(cookies === undefined ? {} : { "set-cookie": [...cookies] }) }).end(body);
     return true;

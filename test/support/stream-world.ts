@@ -6,7 +6,7 @@ import { PacedDownlink } from "../../src/connector/downlink.ts";
 import { Streams } from "../../src/connector/streams.ts";
 import { MAX_FRAME_PAYLOAD_BYTES, PROBE_INTERVAL_MS } from "../../src/protocol/limits.ts";
 import type { StreamOpen } from "../../src/protocol/link-messages.ts";
-import { ConnectorState } from "./connector-state.ts";
+import { ConnectorState, TEST_ORIGIN } from "./connector-state.ts";
 import type { AllowedDevice } from "./connector-state.ts";
 import { LocalGateway, StubOpenclaw } from "./local-gateway.ts";
 import type { GatewaySocket } from "./local-gateway.ts";
@@ -54,6 +54,7 @@ export class StreamWorld {
     this.streams = new Streams({
       gateway: this.openclaw,
       admitted: state.admitted,
+      origin: TEST_ORIGIN,
       uplink: this.uplink,
       downlink: this.downlink,
       sendFrame: (type, flags, streamId, payload) => this.room.received(encodeFrame(type, flags, streamId, payload)),

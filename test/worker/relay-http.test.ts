@@ -23,7 +23,7 @@ function longBody(chunks: number): ReadableStream<Uint8Array> {
   });
 }
 
-test("[ST4] [HD1] [HD2] request and answer cross; what could make a visitor look like somebody else does not", async () => {
+test("[ST4] [HD6] request and answer cross; a visitor's marks of ours and its cookies of ours do not", async () => {
   const { bench, connector, device } = await connected();
   const answer = visit(bench, device, "/assets/index.js?v=1", {
     headers: {
@@ -42,7 +42,9 @@ test("[ST4] [HD1] [HD2] request and answer cross; what could make a visitor look
   expect(open.device).toBe(device.device);
   const sent = headersOf(open.headers);
   expect(sent["accept"]).toBe("text/javascript");
-  expect(Object.keys(sent).filter((name) => /^(x-|cf-|cookie)/.test(name))).toEqual([]);
+  expect(Object.keys(sent).filter((name) => /^(x-gatehouse-|cookie)/.test(name))).toEqual([]);
+  // What else a visitor claims is the connector's to judge (HD1).
+  expect(JSON.stringify(open)).not.toContain("forged-forged");
   expect(await stream.endings.next()).toMatchObject({ type: FRAME_END });
   stream.opened(200, [
     ["content-type", "text/javascript"],

@@ -30,7 +30,7 @@ async function openStream(
   const sealed = await sealSessionCookie(env, { session, gateway: world.gateway, device, expiresAtMs }, Date.now());
   const answered = ask(`${world.origin}/`, {
     cookie: sealed.split(";", 1)[0] ?? "",
-    headers: { upgrade: "websocket", "x-forwarded-for": "127.0.0.1", "x-openclaw-scopes": "operator.admin" },
+    headers: { upgrade: "websocket", "x-gatehouse-client-ip": "127.0.0.1", "x-gatehouse-access": "full" },
   });
   const open = await connector.nextFrame(FRAME_OPEN);
   expect(text(open)).not.toContain("127.0.0.1");

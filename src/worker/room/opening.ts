@@ -1,5 +1,5 @@
 /** OPEN and OPENED: what a visitor's request becomes on the link, and what the connector's answer must look like. */
-import { fromVisitor } from "../../core/header-filter.ts";
+import { boundedFromVisitor } from "../../core/header-filter.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import { MAX_FRAME_PAYLOAD_BYTES, MAX_PATH_CHARS } from "../../protocol/limits.ts";
 import { openedSchema } from "../../protocol/link-messages.ts";
@@ -15,7 +15,7 @@ export function isUpgrade(request: Request): boolean {
 
 /** @returns the payload of OPEN, or the visitor's answer when the request cannot become one */
 export function openPayload(request: Request, session: AdmittedSession, clientIp: string): Uint8Array<ArrayBuffer> | Response {
-  const headers = fromVisitor([...request.headers]);
+  const headers = boundedFromVisitor([...request.headers]);
   const url = new URL(request.url);
   const path = url.pathname + url.search;
   if (path.length > MAX_PATH_CHARS) return refusal(414, "The address is too long.\n");

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { INITIAL_CREDIT_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../../src/protocol/limits.ts";
 import type { ScriptedStream } from "../../support/scripted-room.ts";
 import { StreamWorld } from "../../support/stream-world.ts";
+import { UPLOAD_PATH } from "../../support/upload-path.ts";
 
 let world: StreamWorld;
 
@@ -12,7 +13,7 @@ beforeEach(async () => {
 
 afterEach(() => world.stop());
 
-const UPLOAD = { kind: "http", method: "POST", path: "/upload", hasBody: true } as const;
+const UPLOAD = { kind: "http", method: "POST", path: UPLOAD_PATH, hasBody: true } as const;
 
 async function bodyOf(stream: ScriptedStream): Promise<Buffer> {
   const parts: Uint8Array[] = [];

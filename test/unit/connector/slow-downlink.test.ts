@@ -10,6 +10,7 @@ import { FaultProxy } from "../../support/fault-proxy.ts";
 import type { ProxiedConnection } from "../../support/fault-proxy.ts";
 import { LocalGateway, StubOpenclaw } from "../../support/local-gateway.ts";
 import { PlayedRoom } from "../../support/played-room.ts";
+import { UPLOAD_PATH } from "../../support/upload-path.ts";
 
 const RATE = 512 * 1024;
 const STREAMS = 16;
@@ -86,7 +87,7 @@ test("[CR12] [CUT2] [case 20] sixteen uploads fill a line of 512 KiB/s: a cut co
     isSteady = resolve;
   });
   const headers = [["host", "gw.localhost:8787"]];
-  const where = { kind: "http", method: "POST", path: "/up", headers, access: "full", clientIp: "198.51.100.7", host: "gw.localhost:8787", hasBody: true } as const; // prettier-ignore
+  const where = { kind: "http", method: "POST", path: UPLOAD_PATH, headers, access: "full", clientIp: "198.51.100.7", host: "gw.localhost:8787", hasBody: true } as const; // prettier-ignore
   for (let id = 1; id <= STREAMS; id += 1) {
     const { device: name, session } = id === 1 ? device : other;
     const upload = new Upload(room, id);

@@ -12,6 +12,7 @@ import { ConnectorState } from "../../support/connector-state.ts";
 import { LocalGateway, StubOpenclaw } from "../../support/local-gateway.ts";
 import { PlayedRoom } from "../../support/played-room.ts";
 import { StreamWorld } from "../../support/stream-world.ts";
+import { UPLOAD_PATH } from "../../support/upload-path.ts";
 
 const MISSING = { code: 4502, reason: "room-connector: bytes are missing" };
 const TWICE = { code: 4502, reason: "room-connector: bytes came twice" };
@@ -57,7 +58,7 @@ test("[FR6] [ST6] [case 31] the browser's last words are lost: its close does no
 });
 
 test("[FR6] [ST4] [case 31] part of an upload is lost: its end does not make the rest a whole one", async () => {
-  const stream = world.open({ kind: "http", method: "POST", hasBody: true });
+  const stream = world.open({ kind: "http", method: "POST", path: UPLOAD_PATH, hasBody: true });
   stream.order = new SendOrder();
   stream.data(Buffer.from("half"), 0);
   const { request } = await world.gateway.exchanges.next();
@@ -85,7 +86,7 @@ test("[FR6] [FR4] [case 31] an OPEN that comes twice opens one stream, which end
 test.each(["ws", "http"] as const)(
   "[FR6] [CR4] over %s a second PROBE without a grant between is answered with CREDIT 0, whose place tells whether that grant was lost; an older room gets none",
   async (kind) => {
-    const stream = kind === "ws" ? (await world.opened()).stream : world.open({ kind, method: "POST", hasBody: true });
+    const stream = kind === "ws" ? (await world.opened()).stream : world.open({ kind, method: "POST", path: UPLOAD_PATH, hasBody: true });
     stream.data(Buffer.alloc(CREDIT_STEP_BYTES - 8), 0);
     stream.data(Buffer.alloc(8));
     expect(await stream.next()).toEqual({ is: "credit", value: CREDIT_STEP_BYTES });

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ScriptedStream } from "../../support/scripted-room.ts";
 import { StreamWorld } from "../../support/stream-world.ts";
+import { UPLOAD_PATH } from "../../support/upload-path.ts";
 
 let world: StreamWorld;
 
@@ -98,11 +99,11 @@ test.each([
   expect(world.streams.count).toBe(0);
 });
 
-test("[HD1] [case 42] a field that could become two, and fields beyond every measure, are refused", async () => {
+test("[HD6] [case 42] a field that could become two, and fields beyond every measure, are refused", async () => {
   for (const headers of [
-    [["x-note", "a\r\nx-forwarded-for: 127.0.0.1"]],
+    [["accept", "a\r\nx-forwarded-for: 127.0.0.1"]],
     Array.from({ length: 101 }, (_, index) => [`x-${index}`, "1"]),
-    [["x-note", "n".repeat(32_768)]],
+    [["accept", "n".repeat(32_768)]],
   ] as [string, string][][])
     expect(await world.open({ headers }).next()).toMatchObject({ is: "reset", code: 1002 });
   expect(world.gateway.heard).toBe(0);
@@ -113,22 +114,34 @@ test.each<[string, object]>([
   ["our own prefix", { path: "/.gatehouse/x" }],
   ["the machine interface", { kind: "http", method: "POST", path: "/v1/chat/completions" }],
   ["a tool call", { kind: "http", method: "POST", path: "/tools/invoke" }],
+  ["a way around it that OpenClaw cuts off", { kind: "http", method: "POST", path: "/__openclaw__/cap/x/tools/invoke" }],
+  ["a write that the stock page does not know", { kind: "http", method: "POST", path: "/api/x" }],
+  ["a method that is none", { kind: "http", method: "NO METHOD" }],
   ["an encoded way to it", { kind: "http", method: "POST", path: "/%74ools/invoke" }],
   ["dot segments", { kind: "http", path: "/x/../v1/models" }],
   ["an encoded slash", { kind: "http", path: "/x%2f..%2fv1" }],
   ["a tunnel", { kind: "http", method: "CONNECT", path: "/" }],
-])("[HD4] [case 42] %s is refused with 4404, and the gateway hears nothing", async (_what, open) => {
+])("[GP2] [case 42] %s is refused with 4404, and the gateway hears nothing", async (_what, open) => {
   expect(await world.open(open).next()).toEqual({ is: "reset", code: 4404, reason: "not found" });
   expect(world.gateway.heard).toBe(0);
 });
 
-test("[HD4] a device with less than full control only reads over HTTP", async () => {
+test("[GP3] a device with less than full control only reads over HTTP", async () => {
   const look = await world.state.allow({ access: "look" });
   const changes = { kind: "http", session: look.session, device: look.device, access: "full" } as const;
-  expect(await world.open({ ...changes, method: "POST", path: "/api/x" }).next()).toMatchObject({ is: "reset", code: 4404 });
+  expect(await world.open({ ...changes, method: "POST", path: UPLOAD_PATH }).next()).toMatchObject({ is: "reset", code: 4404 });
   world.open({ ...changes, path: "/api/x" });
   await world.gateway.exchanges.next();
   expect(world.gateway.heard).toBe(1);
+});
+
+test.each(["ws", "http"] as const)("[HD5] [case 42] over %s a stream for another host or origin ends", async (kind) => {
+  const foreign = { is: "reset", code: 1002, reason: "room-connector: another origin" };
+  for (const host of ["127.0.0.1:18789", "other.localhost:8787", "a\u0001b"])
+    expect(await world.open({ kind, host }).next()).toEqual(foreign);
+  for (const origin of ["http://127.0.0.1:18789", "null"])
+    expect(await world.open({ kind, headers: [["Origin", origin]] }).next()).toEqual(foreign);
+  expect(world.gateway.heard).toBe(0);
 });
 
 test("[SE2] [case 30] a session that is unknown, another device's, over, or of a cut device opens nothing", async () => {
@@ -244,20 +257,20 @@ test("[HD2] no length that a visitor or a room states can hide a second request 
   await answered();
   await next.expect("opened");
   // A body longer than its length: the rest would be a request of its own.
-  const long = world.open({ kind: "http", method: "POST", hasBody: true, headers: [["content-length", "2"]] });
+  const long = world.open({ kind: "http", method: "POST", path: UPLOAD_PATH, hasBody: true, headers: [["content-length", "2"]] });
   long.data(Buffer.from(`ab${hidden}`), 0);
   expect(await long.expect("reset")).toMatchObject({ code: 1002 });
   // A body shorter than its length: the next request would complete it.
-  const short = world.open({ kind: "http", method: "POST", hasBody: true, headers: [["content-length", "9"]] });
+  const short = world.open({ kind: "http", method: "POST", path: UPLOAD_PATH, hasBody: true, headers: [["content-length", "9"]] });
   short.data(Buffer.from("ab"), 0);
   short.end();
   expect(await short.expect("reset")).toMatchObject({ code: 1002 });
   for (const lengths of [["1", "2"], ["1, 2"], ["-1"], ["0x2"], ["two"]]) {
     const headers = lengths.map((length): [string, string] => ["content-length", length]);
-    const two = world.open({ kind: "http", method: "POST", hasBody: true, headers });
+    const two = world.open({ kind: "http", method: "POST", path: UPLOAD_PATH, hasBody: true, headers });
     expect(await two.next()).toMatchObject({ is: "reset", code: 1002 });
   }
-  const fine = world.open({ kind: "http", method: "POST", hasBody: true, headers: [["content-length", "2"]] });
+  const fine = world.open({ kind: "http", method: "POST", path: UPLOAD_PATH, hasBody: true, headers: [["content-length", "2"]] });
   fine.data(Buffer.from("ab"), 0);
   fine.end();
   for (;;) {
@@ -276,10 +289,11 @@ test("[HD2] no length that a visitor or a room states can hide a second request 
   ws.close(1000);
 });
 
-test.each(["GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PROPFIND"])(
+test.each(["GET", "HEAD", "POST", "PUT"])(
   "[HD2] a body of unknown length with %s goes in chunks: it is never the next request",
   async (method) => {
-    const stream = world.open({ kind: "http", method, hasBody: true });
+    const path = method === "PUT" ? "/api/channels/nostr/a/profile" : UPLOAD_PATH;
+    const stream = world.open({ kind: "http", method, path, hasBody: true });
     const hidden = "GET /hidden HTTP/1.1\r\nhost: localhost\r\n\r\n";
     stream.data(Buffer.from(hidden), 0);
     stream.end();
@@ -292,7 +306,7 @@ test.each(["GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PROPFIND"])(
   },
 );
 
-test("[HD4] a path that is not printable ASCII is refused: two readers could take it differently", async () => {
+test("[GP4] a path that is not printable ASCII is refused: two readers could take it differently", async () => {
   for (const path of ["/\u{1f600}", "/a b", "/a?b=\u00e4", "/a?b\tc"])
     for (const kind of ["ws", "http"] as const) expect(await world.open({ kind, path }).next()).toMatchObject({ is: "reset", code: 4404 });
   expect(world.gateway.heard).toBe(0);
@@ -305,12 +319,8 @@ test("nothing that a visitor or a room can put into OPEN ends the connector", as
   for (const changes of [
     { headers: [["sec-websocket-protocol", "a, a"]] },
     { headers: [["sec-websocket-protocol", "a b"]] },
-    { headers: [["x-note", "\u{1f600}"]] },
-    { headers: [["x note", "1"]] },
-    { kind: "http", method: "NO METHOD" },
-    { kind: "http", headers: [["x-note", "\u{1f600}"]] },
-    { kind: "http", headers: [["x note", "1"]] },
-    { kind: "http", host: "a\u0001b" },
+    { headers: [["accept", "\u{1f600}"]] },
+    { kind: "http", headers: [["accept", "\u{1f600}"]] },
   ] as object[]) {
     const frame = await world.open(changes).next();
     expect([JSON.stringify(changes), frame]).toEqual([

@@ -2,8 +2,6 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { isPublicAddress, visitorAddress } from "../../../src/core/client-ip.ts";
 import { cutReason, decodeClose, encodeClose, sendableClose } from "../../../src/core/close-code.ts";
-import { canonicalPath, mayReach } from "../../../src/core/gateway-paths.ts";
-import { fromGateway, fromVisitor } from "../../../src/core/header-filter.ts";
 import { ReceiveCredit, SendCredit } from "../../../src/core/stream-credit.ts";
 import { INITIAL_CREDIT_BYTES, PROBE_COUNT_LOST, WAKE_CREDIT_BYTES } from "../../../src/protocol/limits.ts";
 
@@ -151,69 +149,6 @@ test("[ST5] a reason is cut at 123 bytes, never inside a character, and survives
   expect(cut).toBe("é".repeat(61));
   expect(decodeClose(encodeClose(1008, "é".repeat(80)))).toEqual({ code: 1008, reason: cut });
   expect(decodeClose(new Uint8Array(1))).toBe(null);
-});
-
-test("[HD1] [case 42] nothing by which a visitor could look like somebody else passes; Host and Origin do", () => {
-  const attack: [string, string][] = [
-    ["X-Forwarded-For", "127.0.0.1"],
-    ["x-forwarded-user", "admin"],
-    ["Forwarded", "for=127.0.0.1"],
-    ["X-Real-IP", "127.0.0.1"],
-    ["CF-Connecting-IP", "1.1.1.1"],
-    ["Tailscale-User-Login", "a@b"],
-    ["X-OpenClaw-Scopes", "operator.admin"],
-    ["X-Pomerium-Jwt", "x"],
-    ["X-Gatehouse-Session", "x"],
-    ["Upgrade", "websocket"],
-    ["Connection", "keep-alive, X-Evil, Origin"],
-    ["X-Evil", "1"],
-    ["Cookie", "__Host-gth_s=a; theirs=1; __Host-gth_d=b"],
-    ["Host", "g.localhost"],
-    ["Origin", "http://g.localhost"],
-  ];
-  expect(fromVisitor(attack)).toEqual([["cookie", "theirs=1"], ["host", "g.localhost"], ["origin", "http://g.localhost"]]); // prettier-ignore
-});
-
-test("[HD1] too many or too large headers, and line breaks, are refused whole", () => {
-  expect(fromVisitor([["a", "x".repeat(33_000)]])).toBe(null);
-  expect(fromVisitor(Array.from({ length: 101 }, (_, i) => [`h${i}`, "1"] as const))).toBe(null);
-  expect(fromVisitor([["a", "b\r\nX-Forwarded-For: 127.0.0.1"]])).toBe(null);
-});
-
-test("[HD3] the gateway's cookies lose Domain and never take our names", () => {
-  expect(fromGateway([["Set-Cookie", "a=1; Domain=localhost; Path=/"], ["set-cookie", "__Host-gth_s=forged; Path=/"], ["Transfer-Encoding", "chunked"], ["ETag", "x"]])).toEqual([
-    ["set-cookie", "a=1; Path=/"],
-    ["etag", "x"],
-  ]); // prettier-ignore
-});
-
-test.each([
-  "/tools/invoke",
-  "/v1/chat",
-  "/V1/chat",
-  "/hooks/x",
-  "/api/v1/admin/rpc",
-  "/sessions/a/kill",
-  "/.gatehouse/x",
-  "/a/../v1/x",
-  "//v1/x",
-  "/%76%31/../x",
-  "/a%2fb",
-  "/x;y",
-  "/a\\b",
-  "/%zz",
-  "relative",
-])("[HD4] %s is refused", (path) => {
-  expect(mayReach({ kind: "http", method: "GET", path, access: "full" })).toBe(false);
-});
-
-test("[HD4] the page, its assets and its socket pass; narrower access only reads over HTTP", () => {
-  expect(mayReach({ kind: "http", method: "GET", path: "/assets/index.js?v=1", access: "look" })).toBe(true);
-  expect(mayReach({ kind: "ws", method: "GET", path: "/", access: "look" })).toBe(true);
-  expect(mayReach({ kind: "http", method: "POST", path: "/api/chat/media", access: "full" })).toBe(true);
-  expect(mayReach({ kind: "http", method: "POST", path: "/api/chat/media", access: "chat" })).toBe(false);
-  expect(mayReach({ kind: "ws", method: "GET", path: "/__openclaw__/worker", access: "full" })).toBe(false);
-  expect(canonicalPath("/%61b")).toBe("/ab");
 });
 
 test.each([
