@@ -6,7 +6,7 @@ import type { Access, GatewayState } from "../protocol/words.ts";
 export const ACCESS_TEXTS: Readonly<Record<Access, { readonly label: string; readonly hint: string }>> = {
   full: { label: "Full control", hint: "Everything you can do, settings and other devices included." },
   chat: { label: "Chat", hint: "Talk to the agent. What the agent may do on the machine, this device can make it do." },
-  look: { label: "Look only", hint: "See what happens, change nothing." },
+  look: { label: "Look only", hint: "Read everything, logs and settings included. Change nothing." },
 };
 export const EXPIRY_TEXTS: Readonly<Record<Expiry, string>> = { hour: "1 hour", day: "1 day", quarter: "90 days" };
 

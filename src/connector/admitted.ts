@@ -1,4 +1,5 @@
 /** What this connector admits: grants, sessions, bindings and cuts, on disk and in memory. */
+import { createHash } from "node:crypto";
 import type { HeldGrant, HeldSession, Judged } from "../core/judge.ts";
 import { grantId } from "../core/digests.ts";
 import type { KeyLogProblem } from "../core/key-log.ts";
@@ -9,7 +10,7 @@ import type { AuditHead } from "../protocol/audit.ts";
 import type { KeyLogBody, KeyLogHead } from "../protocol/key-log.ts";
 import { HANDOVER_MS, MAX_KEPT_RECEIPTS, NONCE_MS } from "../protocol/limits.ts";
 import type { Refusal, StreamOpen } from "../protocol/link-messages.ts";
-import type { SignedByOwner } from "../protocol/statements.ts";
+import type { Handover, SignedByOwner } from "../protocol/statements.ts";
 import type { Access } from "../protocol/words.ts";
 import type { BindingStore } from "./openclaw/openclaw-port.ts";
 import type { KeyLog } from "./key-log-file.ts";
@@ -39,8 +40,8 @@ export class Admitted implements BindingStore {
   readonly #now: () => number;
   readonly #sessions: Map<string, HeldSession>;
   readonly #nonces = new Map<string, number>();
-  /** When each session's device proved itself here, and the one new OpenClaw key that came with it. Not on disk: after a restart the door is asked anew. */
-  readonly #proven = new Map<string, { readonly atMs: number; openclawDevice: string | null }>();
+  /** When each session's device proved itself here, and which page it spoke for. Not on disk: after a restart the door is asked again. */
+  readonly #proven = new Map<string, { readonly atMs: number; handover: Handover }>();
   /** Cut, but the disk has not taken it yet: denied all the same, until it has, or until the owner allows the device anew. Who cut it. */
   readonly #denied = new Map<string, "host" | "relay">();
   /** Raised, but the disk has not taken it yet: it stands all the same, until it has, or until somebody at the machine has looked. */
@@ -140,7 +141,8 @@ export class Admitted implements BindingStore {
     return judged(problem === "nothing-changes" ? null : problem);
   }
 
-  async keepSession(session: HeldSession): Promise<void> {
+  /** @param handover what the device's statement says of the page that comes next */
+  async keepSession(session: HeldSession, handover: Handover): Promise<void> {
     const grant = this.#log.state.grants.get(session.grant);
     if (grant !== undefined && !grant.isActivated) await this.#log.append({ type: "activate", grant: grant.id }, this.#now());
     // On disk first: what was answered with a refusal admits nothing.
@@ -148,7 +150,7 @@ export class Admitted implements BindingStore {
     this.#sessions.set(session.session, session);
     const nowMs = this.#now();
     for (const [old, { atMs }] of this.#proven) if (nowMs - atMs > HANDOVER_MS) this.#proven.delete(old);
-    this.#proven.set(session.session, { atMs: nowMs, openclawDevice: null });
+    this.#proven.set(session.session, { atMs: nowMs, handover });
   }
 
   /** Sessions that are not over. */
@@ -257,18 +259,27 @@ export class Admitted implements BindingStore {
     this.#files.write("bindings", { ...all, [device]: [...own, openclawDevice] });
   }
 
-  mayHandOver(open: Pick<StreamOpen, "session" | "device">, openclawDevice: string): boolean {
+  mayHandOver(open: Pick<StreamOpen, "session" | "device" | "once">, openclawDevice: string): boolean {
     if (this.bound(open.device).includes(openclawDevice)) return true;
     const proof = this.#proven.get(open.session);
     if (proof === undefined || this.#now() - proof.atMs > HANDOVER_MS) return false;
-    proof.openclawDevice ??= openclawDevice;
-    return proof.openclawDevice === openclawDevice;
+    if ("once" in proof.handover) {
+      if (open.once === undefined || sha256Of(open.once) !== proof.handover.once) return false;
+      // Used up: from here on it is this key's.
+      proof.handover = { key: Buffer.from(openclawDevice, "hex").toString("base64url") };
+    }
+    // OpenClaw names a device by the SHA-256 of its raw public key, in hex, and checks that itself.
+    return Buffer.from(proof.handover.key, "base64url").toString("hex") === openclawDevice;
   }
 
   unbind(device: string, openclawDevice: string): void {
     const all = this.#files.read("bindings") ?? {};
     this.#files.write("bindings", { ...all, [device]: (all[device] ?? []).filter((each) => each !== openclawDevice) });
   }
+}
+
+function sha256Of(text: string): string {
+  return createHash("sha256").update(text).digest("base64url");
 }
 
 const REFUSAL_OF: Partial<Record<KeyLogProblem, Refusal>> = {

@@ -79,7 +79,10 @@ export class LinkCommands {
           grant: (id) => admitted.grant(id),
           nowMs: now(),
         });
-        if (judged.ok) await admitted.keepSession(judged.value);
+        if (judged.ok) {
+          const { handover, ...session } = judged.value;
+          await admitted.keepSession(session, handover);
+        }
         return this.#result(message.id, judged);
       }
       case "owner-key":

@@ -91,8 +91,16 @@ export function readListenAddress(text: string): ListenAddress | null {
   return { host: ipv6 ?? name ?? "127.0.0.1", port: Number(digits) };
 }
 
+/** `Host` of a request to loopback (RFC 9110 §7.2). A page elsewhere can have its own name resolved to this machine, and then sends that name. */
+const LOOPBACK_HOST = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/i;
+
+function isLoopback(address: string | undefined): boolean {
+  return address === "::1" || /^(?:::ffff:)?127\./.test(address ?? "");
+}
+
 /**
- * Serves `GET /metrics`, and `GET /healthz` for supervisors: 200 while the gateway is connected and served, else 503. Nothing else.
+ * Serves `GET /metrics`, and `GET /healthz` for supervisors: 200 while the gateway is connected and served, else 503. Nothing else; and over
+ * loopback only to who names it (PROTOCOL.md OB8).
  *
  * @param read asked at every scrape
  * @returns the address that it has, and what ends it; rejects with the system's error when the address cannot be had
@@ -102,6 +110,8 @@ export function serveMetrics(
   read: () => Measured,
 ): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
   const server = http.createServer((request, response) => {
+    if (isLoopback(request.socket.localAddress) && !LOOPBACK_HOST.test(request.headers.host ?? ""))
+      return response.writeHead(403, { "content-type": "text/plain; charset=utf-8" }).end("Forbidden.\n");
     const asked = request.method === "GET" || request.method === "HEAD" ? request.url : undefined;
     if (asked === "/healthz") {
       const { isLinkUp, isServing } = read();

@@ -88,10 +88,15 @@ function gatewayCookie(value: string): string | null {
   return [pair, ...attributes.filter((attribute) => !/^\s*domain\s*=/i.test(attribute))].join(";");
 }
 
+/** Browsers clear cookies and storage for the whole registrable domain, and all gateways share it. The HTTP cache is kept per origin. */
+function clearedData(value: string): string | null {
+  return value.split(",").some((type) => type.trim() === '"cache"') ? '"cache"' : null;
+}
+
 /**
  * The gateway's header fields as they may go on to the visitor.
  *
- * @returns the fields that pass; `Set-Cookie` without `Domain`, and never one of our cookies
+ * @returns the fields that pass; `Set-Cookie` without `Domain`, and never one of our cookies; of `Clear-Site-Data` only `"cache"`
  */
 export function fromGateway(headers: HeaderList): [string, string][] {
   const hop = connectionTokens(headers);
@@ -99,12 +104,8 @@ export function fromGateway(headers: HeaderList): [string, string][] {
   for (const [rawName, value] of headers) {
     const name = rawName.toLowerCase();
     if (HOP_BY_HOP.has(name) || hop.has(name) || name.startsWith(OUR_HEADER_PREFIX)) continue;
-    if (name !== "set-cookie") {
-      out.push([name, value]);
-      continue;
-    }
-    const cookie = gatewayCookie(value);
-    if (cookie !== null) out.push([name, cookie]);
+    const passed = name === "set-cookie" ? gatewayCookie(value) : name === "clear-site-data" ? clearedData(value) : value;
+    if (passed !== null) out.push([name, passed]);
   }
   return out;
 }

@@ -2,7 +2,7 @@
 import type { OwnerRole } from "../protocol/key-log.ts";
 import type { Refusal } from "../protocol/link-messages.ts";
 import { ACTIVATION_MS, NONCE_MS, SESSION_MS } from "../protocol/limits.ts";
-import type { GrantStatement, OwnerKey, SignedByDevice, SignedByOwner } from "../protocol/statements.ts";
+import type { GrantStatement, Handover, OwnerKey, SignedByDevice, SignedByOwner } from "../protocol/statements.ts";
 import { verifySigned } from "./assertion.ts";
 import { activationHash, grantId, keyThumbprint } from "./digests.ts";
 import { CLOCK_SKEW_MS, grantProblem, isWithinRole } from "./grant-policy.ts";
@@ -100,6 +100,11 @@ export interface HeldSession {
   readonly expiresAtMs: number;
 }
 
+/** A session as it was judged, with what its device said of the page that comes next. */
+export interface JudgedSession extends HeldSession {
+  readonly handover: Handover;
+}
+
 export interface SessionInput {
   readonly session: string;
   readonly signed: SignedByDevice;
@@ -111,7 +116,7 @@ export interface SessionInput {
 }
 
 /** Judges a session statement (PROTOCOL.md SE1): own nonce, own key, own origin, a live grant, and the device's signature. */
-export async function judgeSession(pinned: Pinned, input: SessionInput): Promise<Judged<HeldSession>> {
+export async function judgeSession(pinned: Pinned, input: SessionInput): Promise<Judged<JudgedSession>> {
   const read = readSession(input.signed.statement);
   if (read === null) return no("bad-statement");
   const { body, bytes } = read;
@@ -132,5 +137,5 @@ export async function judgeSession(pinned: Pinned, input: SessionInput): Promise
   }
   // The session's end counts on this machine's clock, from now, whatever the device's clock says.
   const expiresAtMs = Math.min(nowMs + (body.expMs - body.iatMs), statement.notAfterMs);
-  return { ok: true, value: { session: input.session, device: body.device, grant: grant.id, expiresAtMs } };
+  return { ok: true, value: { session: input.session, device: body.device, grant: grant.id, expiresAtMs, handover: body.handover } };
 }

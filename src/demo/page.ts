@@ -8,13 +8,18 @@ const scopes = ["operator.admin", "operator.read", "operator.write", "operator.a
 let socket = null, waitMs = 800, next = 1;
 const waiting = new Map();
 async function identity() {
-  const kept = JSON.parse(localStorage.getItem("demo-device") ?? "null");
-  if (kept !== null) return { ...kept, key: await crypto.subtle.importKey("jwk", kept.jwk, "Ed25519", false, ["sign"]) };
+  // As OpenClaw's own page keeps it: the door may have made it.
+  const kept = JSON.parse(localStorage.getItem("openclaw-device-identity-v1") ?? "null");
+  if (kept !== null) {
+    const secret = { kty: "OKP", crv: "Ed25519", x: kept.publicKey, d: kept.privateKey };
+    return { id: kept.deviceId, publicKey: kept.publicKey, key: await crypto.subtle.importKey("jwk", secret, "Ed25519", false, ["sign"]) };
+  }
   const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"]);
   const jwk = await crypto.subtle.exportKey("jwk", pair.privateKey);
   const raw = Uint8Array.from(atob(jwk.x.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
   const id = [...new Uint8Array(await crypto.subtle.digest("SHA-256", raw))].map((b) => b.toString(16).padStart(2, "0")).join("");
-  localStorage.setItem("demo-device", JSON.stringify({ id, publicKey: jwk.x, jwk }));
+  const made = { version: 1, deviceId: id, publicKey: jwk.x, privateKey: jwk.d, createdAtMs: Date.now() };
+  localStorage.setItem("openclaw-device-identity-v1", JSON.stringify(made));
   return { id, publicKey: jwk.x, key: pair.privateKey };
 }
 function request(method, params) {

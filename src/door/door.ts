@@ -6,6 +6,7 @@ import type { GatewayState } from "../protocol/words.ts";
 import { claims, isInsideAnotherApp } from "./claims.ts";
 import { deviceKey } from "./device-key.ts";
 import type { HeldKey } from "./device-key.ts";
+import { nextPage } from "./next-page.ts";
 import { Refused, post } from "./room-calls.ts";
 import { signedAsk, signedSession } from "./statements.ts";
 import { cameBack, forgetOpenings, goOn, isInLoop, noteOpening, openings, setOut } from "./tab-memory.ts";
@@ -121,7 +122,7 @@ class Door {
     this.#openingGrant = grant.id;
     if (isInLoop()) return this.#keepsNothing();
     show(TEXTS.openingTitle, TEXTS.opening);
-    const signed = await signedSession(this.#key, { ...answer, connector, grant });
+    const signed = await signedSession(this.#key, { ...answer, connector, grant }, await nextPage());
     await post("session", { signed, ...(this.#code === undefined ? {} : { activationCode: this.#code }) });
     noteOpening();
     goOn();

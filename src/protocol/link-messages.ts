@@ -313,6 +313,8 @@ export const openSchema = z.object({
   /** Host header of the gateway origin, with port where there is one. */
   host: z.string().max(300),
   hasBody: z.boolean(),
+  /** Upgrades only: the door's one-time cookie, where the visitor has one. */
+  once: z.string().max(100).exactOptional(),
 });
 export type StreamOpen = z.infer<typeof openSchema>;
 

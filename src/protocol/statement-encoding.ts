@@ -89,7 +89,7 @@ export const GRANT_KEYS = [
   "v", "gateway", "device", "key", "name", "access", "kind", "request", "activation", "head", "issuedAtMs", "applyByMs", "notAfterMs",
 ] as const; // prettier-ignore
 export const SESSION_KEYS = [
-  "v", "gateway", "device", "grant", "origin", "roomNonce", "connectorNonce", "connectorKey", "iatMs", "expMs",
+  "v", "gateway", "device", "grant", "origin", "roomNonce", "connectorNonce", "connectorKey", "handover", "iatMs", "expMs",
 ] as const; // prettier-ignore
 export const ASK_KEYS = ["v", "gateway", "key", "origin", "access", "roomNonce"] as const;
 export const GENESIS_KEYS = [

@@ -99,6 +99,13 @@ export const grantStatementSchema = z.strictObject({
 });
 export type GrantStatement = z.infer<typeof grantStatementSchema>;
 
+/**
+ * Which page gets OpenClaw's credentials in a new session: the one that connects under this key, or, where the stock page's storage is not read,
+ * the first that brings this cookie. Both are SHA-256: of the raw public key, of the cookie's text.
+ */
+export const handoverSchema = z.union([z.strictObject({ key: hashSchema }), z.strictObject({ once: hashSchema })]);
+export type Handover = z.infer<typeof handoverSchema>;
+
 /** Signed by the device key at the door; opens a session. */
 export const sessionStatementSchema = z.strictObject({
   v: z.literal(1),
@@ -109,6 +116,7 @@ export const sessionStatementSchema = z.strictObject({
   roomNonce: nonceSchema,
   connectorNonce: nonceSchema,
   connectorKey: hashSchema,
+  handover: handoverSchema,
   iatMs: msSchema,
   expMs: msSchema,
 });

@@ -46,6 +46,8 @@ export const ROOM_PONG = "gatehouse-pong";
 
 /** Cookies at a gateway's origin: the session, and the rotating device token. Never forwarded to the gateway. */
 export const SESSION_COOKIE = "__Host-gth_s";
+/** One-time value of the door, only where the stock page's key cannot be named. */
+export const HANDOVER_COOKIE = "__Host-gth_o";
 export const DEVICE_TOKEN_COOKIE = "__Host-gth_d";
 /** Cookie of an account session, on the app origin and on the approval origin. */
 export const ACCOUNT_COOKIE = "__Host-gth_a";

@@ -25,6 +25,7 @@ let owner: Page;
 /** A page of neither ours nor a gateway's. */
 let foreign: http.Server;
 let foreignOrigin: string;
+let foreignBody = BLANK.body;
 
 beforeAll(async () => {
   const port = await freePort();
@@ -34,7 +35,7 @@ beforeAll(async () => {
     startControlPlane({ port, stateDir, vars: { GATEWAY_DOMAIN: `gw.localhost:${port}` } }),
     launch(),
   ]);
-  foreign = http.createServer((_request, response) => response.writeHead(200, { "content-type": "text/html" }).end(BLANK.body));
+  foreign = http.createServer((_request, response) => response.writeHead(200, { "content-type": "text/html" }).end(foreignBody));
   await new Promise<void>((resolve) => foreign.listen(0, "127.0.0.1", resolve));
   foreignOrigin = `http://127.0.0.1:${(foreign.address() as AddressInfo).port}`;
   context = await profile(browser);
@@ -342,7 +343,7 @@ test("[case 39] [case 49] clickjacking: neither dashboard nor approval page nor 
   });
 });
 
-test("[case 49] a window of ours that a hostile page opened is out of its hands: no handle, no opener, no other address", async () => {
+test("[HD8] [case 49] a window of ours or of a gateway that a hostile page opened is out of its hands: no handle, no opener, no other address", async () => {
   // The door would open for this device and lead on while it is looked at.
   const door = `${victim.origin}/.gatehouse/api/**`;
   await context.route(door, (route) => route.abort());
@@ -357,7 +358,12 @@ test("[case 49] a window of ours that a hostile page opened is out of its hands:
     return { popup, hasOpener: !opener, isClosed };
   };
   await fromHostile(async (page, where) => {
-    for (const url of [`${control.appOrigin}/`, `${control.approveOrigin}/owner`, `${victim.origin}/.gatehouse/`]) {
+    for (const url of [
+      `${control.appOrigin}/`,
+      `${control.approveOrigin}/owner`,
+      `${victim.origin}/.gatehouse/`,
+      `${victim.origin}/page`,
+    ]) {
       const { popup, hasOpener, isClosed } = await open(page, url);
       expect(hasOpener, `${url} from ${where}`).toBe(false);
       // The process of the page that opened it hears of that a moment later.
@@ -369,6 +375,69 @@ test("[case 49] a window of ours that a hostile page opened is out of its hands:
     await other.popup.close();
   });
   await context.unroute(door);
+});
+
+test("[HD8] a pop-up that the gateway's own page opened still reports back", async () => {
+  const back = { type: "text/html", body: `<script>opener.postMessage("signed in", "${victim.origin}")</script>` };
+  victim.pages.set("/back", back);
+  await at(`${victim.origin}/page`, async (page) => {
+    const reported = (url: string): Promise<string> =>
+      page.evaluate(
+        (to) =>
+          new Promise<string>((resolve) => {
+            window.addEventListener("message", (event) => resolve(String(event.data)), { once: true });
+            window.open(to, "_blank", "popup");
+          }),
+        url,
+      );
+    expect(await reported(`${victim.origin}/back`)).toBe("signed in");
+    // A provider's sign-in elsewhere, without a policy of its own.
+    foreignBody = back.body;
+    expect(await reported(`${foreignOrigin}/sign-in`)).toBe("signed in");
+    foreignBody = BLANK.body;
+  });
+  for (const page of context.pages()) if (page !== owner) await page.close();
+});
+
+test("[HD9] [case 49] one gateway's Clear-Site-Data leaves every sibling's cookies, and its own", async () => {
+  const ours = async (): Promise<string[]> =>
+    (await context.cookies([victim.origin, evil.origin])).map((cookie) => `${cookie.domain} ${cookie.name}=${cookie.value}`).toSorted();
+  const before = await ours();
+  for (const value of ['"cookies"', '"*"', '"cookies", "storage"']) {
+    evil.pages.set("/clear", { ...BLANK, headers: { "clear-site-data": value } });
+    await at(`${evil.origin}/clear`, () => Promise.resolve());
+    expect(await ours(), value).toEqual(before);
+  }
+  await expectSignedIn();
+});
+
+test("[HD10] [case 49] a script in an agent's document cannot use the key of the door, in a frame or by itself", async () => {
+  const script = `const say = (text) => { document.title = text; parent.postMessage(text, "*"); };
+    try { const asked = indexedDB.open("gatehouse"); asked.onsuccess = () => say("opened"); asked.onerror = () => say("refused"); } catch (error) { say(error.name); }`;
+  const document = { type: "text/html", body: `<!doctype html><title>-</title><script>${script}</script>` };
+  for (const path of ["/__openclaw__/canvas/documents/a/index.html", "/elsewhere.html"]) victim.pages.set(path, document);
+  const titleAt = (path: string): Promise<string> =>
+    at(victim.origin + path, async (page) => {
+      await page.waitForFunction(() => window.document.title !== "-");
+      return page.title();
+    });
+  expect(await titleAt("/__openclaw__/canvas/documents/a/index.html")).toBe("SecurityError");
+  // Control: without the sandbox the same script has the key of the door.
+  expect(await titleAt("/elsewhere.html")).toBe("opened");
+  const heard = await at(`${victim.origin}/page`, (page) =>
+    page.evaluate(
+      () =>
+        new Promise<unknown>((resolve) => {
+          window.addEventListener("message", ({ data }) => resolve(data), { once: true });
+          const frame = window.document.createElement("iframe");
+          // Even where OpenClaw is set to trust what agents write.
+          frame.setAttribute("sandbox", "allow-scripts allow-same-origin");
+          frame.src = "/__openclaw__/canvas/documents/a/index.html";
+          window.document.body.append(frame);
+        }),
+    ),
+  );
+  expect(heard).toBe("SecurityError");
 });
 
 test("[case 49] no page but the approval page can ask for the owner's passkey: not a gateway, not the dashboard, not a page elsewhere", async () => {

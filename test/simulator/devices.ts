@@ -146,6 +146,7 @@ export class Device {
         roomNonce: said.roomNonce,
         connectorNonce: said.connector.nonce,
         connectorKey: said.connector.key,
+        handover: { key: "A".repeat(43) },
         iatMs: nowMs,
         expMs: Math.min(nowMs + lifeMs, said.grant.notAfterMs),
       },

@@ -68,14 +68,15 @@ export class ConnectorState {
     return { device: await deviceId(TEST_GATEWAY, key), id: await grantId(statement), signed };
   }
 
-  /** A device with a grant and a session of one hour. */
-  async allow(changes: Partial<GrantStatement> = {}): Promise<AllowedDevice> {
+  /** A device with a grant and a session of one hour. @param openclawDevice whose key its session names */
+  async allow(changes: Partial<GrantStatement> = {}, openclawDevice = "0".repeat(64)): Promise<AllowedDevice> {
     const { device, id: grant, signed } = await this.newGrant(changes);
     const kept = await this.admitted.keepGrant(signed);
     if (!kept.ok) throw new Error(kept.refusal);
     this.#sessions += 1;
     const session = String(this.#sessions).padStart(22, "s");
-    await this.admitted.keepSession({ session, device, grant, expiresAtMs: this.nowMs + 3_600_000 });
+    const handover = { key: Buffer.from(openclawDevice, "hex").toString("base64url") };
+    await this.admitted.keepSession({ session, device, grant, expiresAtMs: this.nowMs + 3_600_000 }, handover);
     return { device, session, grant };
   }
 }

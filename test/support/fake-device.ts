@@ -21,7 +21,7 @@ export async function newDevice(): Promise<FakeDevice> {
   return {
     key,
     ask: (body) => signed("ask", encodeBody({ v: 1, key, access: "full", ...body }, ASK_KEYS)),
-    session: (body) => signed("session", encodeBody({ v: 1, ...body }, SESSION_KEYS)),
+    session: (body) => signed("session", encodeBody({ v: 1, handover: { key: "k".repeat(43) }, ...body }, SESSION_KEYS)),
   };
 }
 

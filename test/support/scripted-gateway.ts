@@ -17,7 +17,10 @@ interface Heard {
 /** A demo gateway that also answers whatever a test puts into it, and writes down what reached it. */
 export class ScriptedGateway {
   readonly heard: Heard[] = [];
-  readonly pages = new Map<string, { readonly type: string; readonly body: string; readonly cookies?: readonly string[] }>();
+  readonly pages = new Map<
+    string,
+    { readonly type: string; readonly body: string; readonly cookies?: readonly string[]; readonly headers?: http.OutgoingHttpHeaders }
+  >();
   demo!: DemoGateway;
   connector!: RunningConnector;
   origin = "";
@@ -80,8 +83,10 @@ export class ScriptedGateway {
       this.heard.push({ method: request.method ?? "", path, cookie: request.headers.cookie ?? "" });
     const page = this.pages.get(path);
     if (page === undefined && !isAttack) return false;
-    const { type, body, cookies } = page ?? { type: "text/plain", body: "done" };
-    response.writeHead(200, { "content-type": type, ...(cookies === undefined ? {} : { "set-cookie": [...cookies] }) }).end(body);
+    const { type, body, cookies, headers } = page ?? { type: "text/plain", body: "done" };
+    response
+      .writeHead(200, { ...headers, "content-type": type, ...(cookies === undefined ? {} : { "set-cookie": [...cookies] }) })
+      .end(body);
     return true;
   }
 }

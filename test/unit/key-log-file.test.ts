@@ -1,4 +1,5 @@
 /** The key log on disk: torn, cut off, missing, swapped, on a full disk. It fails closed, and the command line of the host still works. */
+import { createHash } from "node:crypto";
 import {
   appendFileSync,
   copyFileSync,
@@ -21,7 +22,7 @@ import { KeyLog, LogWriteError, keyLogPath } from "../../src/connector/key-log-f
 import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
 import { deviceId, grantId } from "../../src/core/digests.ts";
 import { HANDOVER_MS } from "../../src/protocol/limits.ts";
-import type { GrantStatement, SignedByOwner } from "../../src/protocol/statements.ts";
+import type { GrantStatement, Handover, SignedByOwner } from "../../src/protocol/statements.ts";
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
@@ -32,6 +33,8 @@ import type { FakeDevice } from "../support/fake-device.ts";
 const GATEWAY = "abcdefghijklmnopqrstuvw";
 const APPROVE = "http://approve.localhost:8787";
 const NOW = 1_800_000_000_000;
+/** A page that these tests do not let come. */
+const NOBODY = { key: "A".repeat(43) };
 
 let files: StateFiles;
 let identity: Identity;
@@ -150,9 +153,9 @@ test("[SE2] [case 47] a session that the disk refuses admits nothing; asked for 
     throw new Error("ENOSPC");
   });
   // Its grant is no owner's own: there is nothing else to write.
-  await expect(admitted.keepSession(session)).rejects.toThrow("ENOSPC");
+  await expect(admitted.keepSession(session, NOBODY)).rejects.toThrow("ENOSPC");
   expect([admitted.admits(open), admitted.sessionCount, admitted.mayHandOver(open, "e".repeat(64))]).toEqual(["no-session", 0, false]);
-  await admitted.keepSession(session);
+  await admitted.keepSession(session, NOBODY);
   expect(admitted.admits(open)).toMatchObject({ access: "full" });
 });
 
@@ -201,7 +204,7 @@ test("[SE2] a stream is admitted only for a session on disk, and [CUT2] a cut ou
   const admitted = new Admitted(files, log, () => NOW + 10);
   expect(admitted.admits(open)).toBe("no-session");
   await admitted.keepGrant(signed);
-  await admitted.keepSession({ session: open.session, device: open.device, grant: id, expiresAtMs: NOW + 500 });
+  await admitted.keepSession({ session: open.session, device: open.device, grant: id, expiresAtMs: NOW + 500 }, NOBODY);
   const restarted = await at(10);
   expect(restarted.admits(open)).toEqual({ access: "chat", expiresAtMs: NOW + 500 });
   expect(restarted.admits({ ...open, device: "e".repeat(26) })).toBe("no-session");
@@ -213,27 +216,61 @@ test("[SE2] a stream is admitted only for a session on disk, and [CUT2] a cut ou
   expect(again.admits(open)).toBe("no-session");
 });
 
-test("[R8] [case 48] a new OpenClaw key is handed over once, soon after the door's proof; a key that is the device's already always", async () => {
+/** A stock page's key: its hash as the door states it, and the name that OpenClaw has for it. */
+function pageKey(letter: string): { readonly key: string; readonly openclawDevice: string } {
+  const hash = createHash("sha256").update(letter).digest();
+  return { key: hash.toString("base64url"), openclawDevice: hash.toString("hex") };
+}
+
+/** What a session of the device is handed over to, on a clock that the test moves. */
+async function handovers() {
   const log = await create();
   const signed = await grant(log);
-  const open = { session: "s".repeat(32), device: await deviceId(GATEWAY, device.key) };
-  let atMs = NOW;
-  const admitted = new Admitted(files, log, () => atMs);
-  expect(admitted.mayHandOver(open, "first")).toBe(false);
-  await admitted.keepGrant(signed);
-  const keep = (session: string) => admitted.keepSession({ ...open, session, grant: id, expiresAtMs: NOW + 3_600_000 });
   const id = await idOf(signed);
-  await keep(open.session);
-  expect([admitted.mayHandOver(open, "first"), admitted.mayHandOver(open, "first"), admitted.mayHandOver(open, "second")]).toEqual([true, true, false]); // prettier-ignore
-  admitted.bind(open.device, "first");
-  atMs += HANDOVER_MS + 1;
-  // Whoever copied the cookie later comes with a key of their own.
-  expect([admitted.mayHandOver(open, "first"), admitted.mayHandOver(open, "second")]).toEqual([true, false]);
-  expect(admitted.mayHandOver({ ...open, device: "e".repeat(26) }, "first")).toBe(false);
+  const clock = { atMs: NOW };
+  const admitted = new Admitted(files, log, () => clock.atMs);
+  await admitted.keepGrant(signed);
+  const open = { session: "s".repeat(32), device: await deviceId(GATEWAY, device.key) };
+  const prove = (handover: Handover, session = open.session) =>
+    admitted.keepSession({ ...open, session, grant: id, expiresAtMs: NOW + 3_600_000 }, handover);
+  return { admitted, clock, open, prove };
+}
+
+test("[R8] [SE3] [case 48] only the key that the device named is handed over, whoever comes first", async () => {
+  const { admitted, clock, open, prove } = await handovers();
+  const [own, thief] = [pageKey("own"), pageKey("thief")];
+  expect(admitted.mayHandOver(open, own.openclawDevice)).toBe(false);
+  await prove({ key: own.key });
+  // Who copied the cookie comes before the device's own page, and again after it.
+  const order = [thief, own, thief, own];
+  expect(order.map((each) => admitted.mayHandOver(open, each.openclawDevice))).toEqual([false, true, false, true]);
+  admitted.bind(open.device, own.openclawDevice);
+  clock.atMs += HANDOVER_MS + 1;
+  expect(order.map((each) => admitted.mayHandOver(open, each.openclawDevice))).toEqual([false, true, false, true]);
+  expect(admitted.mayHandOver({ ...open, device: "e".repeat(26) }, own.openclawDevice)).toBe(false);
   // Another proof at the door, another new key: the page forgot its own.
-  const renewed = { ...open, session: "t".repeat(32) };
-  await keep(renewed.session);
-  expect([admitted.mayHandOver(open, "second"), admitted.mayHandOver(renewed, "second")]).toEqual([false, true]);
-  const restarted = new Admitted(files, await KeyLog.open(files, identity), () => atMs);
-  expect([restarted.mayHandOver(renewed, "third"), restarted.mayHandOver(renewed, "first")]).toEqual([false, true]);
+  const [renewed, fresh] = [{ ...open, session: "t".repeat(32) }, pageKey("fresh")];
+  await prove({ key: fresh.key }, renewed.session);
+  expect([open, renewed].map((each) => admitted.mayHandOver(each, fresh.openclawDevice))).toEqual([false, true]);
+  const restarted = new Admitted(files, await KeyLog.open(files, identity), () => clock.atMs);
+  expect([fresh, own].map((each) => restarted.mayHandOver(renewed, each.openclawDevice))).toEqual([false, true]);
+});
+
+test("[R8] [case 48] two minutes after the proof a named key is handed nothing over", async () => {
+  const { admitted, clock, open, prove } = await handovers();
+  await prove({ key: pageKey("own").key });
+  clock.atMs += HANDOVER_MS + 1;
+  expect(admitted.mayHandOver(open, pageKey("own").openclawDevice)).toBe(false);
+});
+
+test("[R8] [SE3] [case 48] without a readable key the one-time cookie decides, for one key", async () => {
+  const { admitted, open, prove } = await handovers();
+  const [own, thief] = [pageKey("own").openclawDevice, pageKey("thief").openclawDevice];
+  await prove({ once: pageKey("cookie").key });
+  expect(admitted.mayHandOver(open, thief)).toBe(false);
+  expect(admitted.mayHandOver({ ...open, once: "guess" }, thief)).toBe(false);
+  expect(admitted.mayHandOver({ ...open, once: "cookie" }, own)).toBe(true);
+  // Used up: the same cookie brings no second key.
+  expect(admitted.mayHandOver({ ...open, once: "cookie" }, thief)).toBe(false);
+  expect(admitted.mayHandOver(open, own)).toBe(true);
 });

@@ -31,6 +31,23 @@ test("an account session and a device session stay good while the old secret is 
   expect(await openSessionCookie(after, device, "g", nowMs)).toBe(null);
 });
 
+test("[SE4] a session cookie has one spelling: its seal covers the text, not what the text means", async () => {
+  const nowMs = Date.now();
+  const expiresAtMs = nowMs + 60_000;
+  const sealed = await sealSessionCookie(env, { session: "s".repeat(32), gateway: "g", device: "d", expiresAtMs }, nowMs);
+  const opens = (request: Request) => openSessionCookie(env, request, "g", nowMs);
+  expect(await opens(withCookie(sealed))).toMatchObject({ expiresAtMs });
+  for (const text of [
+    `0x${expiresAtMs.toString(16)}`,
+    `${expiresAtMs} `,
+    ` ${expiresAtMs}`,
+    `0${expiresAtMs}`,
+    `${expiresAtMs}e0`,
+    `+${expiresAtMs}`,
+  ])
+    expect([text, await opens(withCookie(sealed.replace(String(expiresAtMs), text)))]).toEqual([text, null]);
+});
+
 test("[TK1] a device's token of the old secret is known, and its successor is written under the new one", async () => {
   const [token = ""] = await firstTokensOf(before, "g", "d", "r");
   const [stored = ""] = await deviceTokenMacs(before, "g", "d", token);

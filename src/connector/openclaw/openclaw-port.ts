@@ -29,10 +29,10 @@ export interface BindingStore {
   unbind(device: string, openclawDevice: string): void;
   readonly staleTokens: StaleTokenStore;
   /**
-   * Whether this stream may be given what pairs its OpenClaw key: a key that is the device's already, or the first new one soon after the device
-   * proved itself at the door. A cookie alone, which can be copied, is no proof.
+   * Whether this stream may be given what pairs its OpenClaw key: a key that is the device's already, or the one that its session statement
+   * named, soon after the device proved itself at the door. A session cookie alone, which can be copied, is no proof.
    */
-  mayHandOver(open: Pick<StreamOpen, "session" | "device">, openclawDevice: string): boolean;
+  mayHandOver(open: Pick<StreamOpen, "session" | "device" | "once">, openclawDevice: string): boolean;
 }
 
 /** Watches one WebSocket stream until its handshake is over. It reads; only an injected password ever changes a frame (openclaw.md R8, R10). */

@@ -11,14 +11,17 @@ export interface SessionCookie {
   readonly expiresAtMs: number;
 }
 
-function covered(cookie: SessionCookie): Uint8Array<ArrayBuffer> {
-  return joined([cookie.session, cookie.gateway, cookie.device, String(cookie.expiresAtMs)]);
+/** The texts as they are sent: a number has several. */
+function covered(session: string, gateway: string, device: string, expires: string): Uint8Array<ArrayBuffer> {
+  return joined([session, gateway, device, expires]);
 }
 
 /** @returns the Set-Cookie value */
 export async function sealSessionCookie(env: Env, cookie: SessionCookie, nowMs: number): Promise<string> {
-  const tag = toBase64url(await mac(await signingKey(env, "session-cookie"), covered(cookie)));
-  const value = [cookie.session, cookie.device, String(cookie.expiresAtMs), tag].join(".");
+  const expires = String(cookie.expiresAtMs);
+  const bytes = covered(cookie.session, cookie.gateway, cookie.device, expires);
+  const tag = toBase64url(await mac(await signingKey(env, "session-cookie"), bytes));
+  const value = [cookie.session, cookie.device, expires, tag].join(".");
   const maxAge = Math.max(0, Math.floor((cookie.expiresAtMs - nowMs) / 1000));
   return `${SESSION_COOKIE}=${value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=${maxAge}`;
 }
@@ -40,9 +43,9 @@ export async function openSessionCookie(env: Env, request: Request, gateway: str
   if (more.length > 0 || session.length < 20 || !Number.isSafeInteger(expiresAtMs) || expiresAtMs <= nowMs) return null;
   const given = fromBase64url(tag);
   if (given === null || given.byteLength !== 32) return null;
-  const cookie = { session, gateway, device, expiresAtMs };
+  const bytes = covered(session, gateway, device, expires);
   for (const key of await verifyingKeys(env, "session-cookie")) {
-    if (crypto.subtle.timingSafeEqual(given, await mac(key, covered(cookie)))) return cookie;
+    if (crypto.subtle.timingSafeEqual(given, await mac(key, bytes))) return { session, gateway, device, expiresAtMs };
   }
   return null;
 }

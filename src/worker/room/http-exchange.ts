@@ -1,7 +1,7 @@
 /** One relayed HTTP exchange in the room: both bodies streamed, never held whole (PROTOCOL.md ST4). */
 import { brokenAt, encodeClose, legOf } from "../../core/close-code.ts";
 import { ReceiveOrder, SendOrder } from "../../core/frame-order.ts";
-import { fromGateway } from "../../core/header-filter.ts";
+import { pageAnswer } from "../../core/http/page-answer.ts";
 import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
 import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import { FLAG_SPLIT, FRAME_CREDIT, FRAME_END, FRAME_PROBE, FRAME_RESET, NO_PLACE, decodeU32, encodeU32 } from "../../protocol/frame.ts";
@@ -15,6 +15,13 @@ import type { StreamHost } from "./ws-stream.ts";
 const EMPTY_STATUS = new Set([204, 205, 304]);
 const CLOSE_ABORTED = 1001;
 
+/** Of the visitor's request, what the answer depends on. */
+export interface Requested {
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+}
+
 export class HttpExchange {
   readonly id: number;
   readonly session: AdmittedSession;
@@ -24,7 +31,7 @@ export class HttpExchange {
   readonly #sent = new SendOrder();
   readonly #received = new ReceiveOrder();
   readonly #answer: (response: Response) => void;
-  readonly #method: string;
+  readonly #request: Requested;
   #writer: WritableStreamDefaultWriter<Uint8Array> | null = null;
   /** Wakes the request body's pump after a grant, or with false when the exchange is over. */
   #onCredit: ((go: boolean) => void) | null = null;
@@ -35,10 +42,10 @@ export class HttpExchange {
   /** Body that the visitor has not taken yet. */
   #unwrittenBytes = 0;
 
-  constructor(id: number, session: AdmittedSession, method: string, host: StreamHost, answer: (response: Response) => void) {
+  constructor(id: number, session: AdmittedSession, request: Requested, host: StreamHost, answer: (response: Response) => void) {
     this.id = id;
     this.session = session;
-    this.#method = method;
+    this.#request = request;
     this.#host = host;
     this.#answer = answer;
   }
@@ -88,9 +95,9 @@ export class HttpExchange {
     // A second answer, or a switch of protocols that nobody asked for.
     if (this.#isAnswered || opened.status === 101) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected answer"));
     const headers = new Headers();
-    for (const [name, value] of fromGateway(opened.headers)) appendQuietly(headers, name, value);
+    for (const [name, value] of pageAnswer(opened.headers, this.#request.path)) appendQuietly(headers, name, value);
     this.#isAnswered = true;
-    if (EMPTY_STATUS.has(opened.status) || this.#method === "HEAD") {
+    if (EMPTY_STATUS.has(opened.status) || this.#request.method === "HEAD") {
       this.#answer(new Response(null, { status: opened.status, headers }));
       return;
     }

@@ -5,8 +5,13 @@ import { MAX_FRAME_PAYLOAD_BYTES, MAX_PATH_CHARS } from "../../protocol/limits.t
 import { openedSchema } from "../../protocol/link-messages.ts";
 import type { StreamOpen, StreamOpened } from "../../protocol/link-messages.ts";
 import { utf8 } from "../../protocol/statement-encoding.ts";
+import { HANDOVER_COOKIE } from "../../protocol/words.ts";
+import { cookieValue } from "../auth/session-cookie.ts";
 import type { AdmittedSession } from "./parts.ts";
 import { refusal } from "./refusals.ts";
+
+/** Of the door's own values; a longer one is none. */
+const MAX_ONCE_CHARS = 100;
 
 /** Whether a request asks to become a WebSocket. */
 export function isUpgrade(request: Request): boolean {
@@ -19,8 +24,10 @@ export function openPayload(request: Request, session: AdmittedSession, clientIp
   const url = new URL(request.url);
   const path = url.pathname + url.search;
   if (path.length > MAX_PATH_CHARS) return refusal(414, "The address is too long.\n");
+  const kind = isUpgrade(request) ? "ws" : "http";
+  const once = kind === "ws" ? cookieValue(request.headers.get("cookie"), HANDOVER_COOKIE) : null;
   const open = {
-    kind: isUpgrade(request) ? "ws" : "http",
+    kind,
     method: request.method,
     path,
     headers: headers ?? [],
@@ -30,6 +37,7 @@ export function openPayload(request: Request, session: AdmittedSession, clientIp
     clientIp,
     host: url.host,
     hasBody: request.body !== null,
+    ...(once === null || once.length > MAX_ONCE_CHARS ? {} : { once }),
   } satisfies StreamOpen;
   const payload = utf8(JSON.stringify(open));
   // OPEN is one frame, and JSON may be longer than the headers that it quotes.

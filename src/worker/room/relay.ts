@@ -187,9 +187,14 @@ export class Relay implements RelayForAdmission, StreamHost {
     const payload = openPayload(request, session, clientIp);
     if (payload instanceof Response) return Promise.resolve(payload);
     const id = this.#link.nextStreamId();
+    const url = new URL(request.url);
     const answered = new Promise<Response>((answer) => {
       if (isUpgrade(request)) this.#streams.upgrades.set(id, { session, answer });
-      else this.#streams.exchanges.set(id, new HttpExchange(id, session, request.method, this, answer));
+      else
+        this.#streams.exchanges.set(
+          id,
+          new HttpExchange(id, session, { method: request.method, path: url.pathname + url.search }, this, answer),
+        );
     });
     this.#options.admission.meter.opened(isUpgrade(request) ? "upgrades" : "exchanges");
     this.#options.wakeBy(session.expiresAtMs);
@@ -322,7 +327,7 @@ export class Relay implements RelayForAdmission, StreamHost {
     if (session.expiresAtMs <= this.nowMs()) return void this.#endWhere((each) => each === session, CLOSE_SESSION_OVER, "session over");
     this.#streams.upgrades.delete(frame.streamId);
     if (opened.status !== 101) {
-      const exchange = new HttpExchange(frame.streamId, session, "GET", this, answer);
+      const exchange = new HttpExchange(frame.streamId, session, { method: "GET", path: "/" }, this, answer);
       this.#streams.exchanges.set(frame.streamId, exchange);
       return exchange.opened(opened);
     }

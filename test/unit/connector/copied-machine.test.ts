@@ -18,6 +18,7 @@ import { Arrivals } from "../../support/arrivals.ts";
 import { ConnectorState, TEST_ORIGIN } from "../../support/connector-state.ts";
 import type { AllowedDevice } from "../../support/connector-state.ts";
 import { GatewayClient, newKey } from "../../support/gateway-client.ts";
+import type { OpenclawKey } from "../../support/gateway-client.ts";
 import { pairedDevices } from "../../support/gateway-rpc.ts";
 
 const TOKEN = "token-of-the-demo";
@@ -27,6 +28,8 @@ const VISITOR = { origin: TEST_ORIGIN, "x-forwarded-for": "198.51.100.7", "x-for
 let demo: DemoGateway;
 let original: ConnectorState;
 let device: AllowedDevice;
+/** Under which the device's page connects. */
+let key: OpenclawKey;
 let copy: { readonly cuts: Cuts; readonly drift: DriftWatch; readonly said: Arrivals<ToRoom> };
 const running: LocalOpenclaw[] = [];
 
@@ -52,7 +55,8 @@ async function openclawOf(bindings: BindingStore): Promise<LocalOpenclaw> {
 beforeEach(async () => {
   demo = await startDemoGateway({ port: 0, token: TOKEN, gateway: SAFE });
   original = await ConnectorState.create();
-  device = await original.allow();
+  key = newKey();
+  device = await original.allow({}, key.id);
   const dir = mkdtempSync(path.join(os.tmpdir(), "gatehouse-copy-"));
   cpSync(original.files.dir, dir, { recursive: true });
   const files = new StateFiles(dir);
@@ -76,9 +80,8 @@ afterEach(async () => {
 /** A browser of the allowed device shows the original a new OpenClaw key, and the gateway asks for its pairing. @returns the handshake as it stands then */
 async function handshakeInHand(
   mayPair: () => Promise<boolean>,
-): Promise<{ readonly handshake: HandshakeWatch; readonly answer: string; readonly key: string; readonly outcome: Promise<string> }> {
+): Promise<{ readonly handshake: HandshakeWatch; readonly answer: string; readonly outcome: Promise<string> }> {
   const openclaw = await openclawOf(original.admitted);
-  const key = newKey();
   const browser = await GatewayClient.dial(demo.port, VISITOR);
   const answer = await browser.connect({ key, auth: { password: TOKEN } });
   browser.close();
@@ -91,21 +94,21 @@ async function handshakeInHand(
   const handshake = openclaw.watch(open, { paired: () => tell("paired"), connected: () => tell("connected"), refused: () => tell("refused") }, mayPair); // prettier-ignore
   const params = { client: { id: "openclaw-control-ui" }, role: "operator", device: { id: key.id, publicKey: key.publicKey } };
   handshake.firstFromBrowser(JSON.stringify({ type: "req", id: answer.id, method: "connect", params }));
-  return { handshake, answer: JSON.stringify(answer), key: key.id, outcome };
+  return { handshake, answer: JSON.stringify(answer), outcome };
 }
 
 const CUT = { type: "cut", id: "cut-1", cutAtMs: 5, cut: "c".repeat(26) } as const;
 
 test("[DR1] [DR2] [case 8] a machine that stood still in the very moment of the approval pairs a device that its copy has cut: the copy names the entry, and takes it out when its owner says so", async () => {
-  const { handshake, answer, key, outcome } = await handshakeInHand(() => Promise.resolve(true));
+  const { handshake, answer, outcome } = await handshakeInHand(() => Promise.resolve(true));
   expect(await copy.cuts.byOwner({ ...CUT, device: device.device })).toMatchObject({ done: true, removed: 0 });
   await copy.drift.linkUp();
   expect(await copy.said.next()).toMatchObject({ type: "drift", differences: [] });
   handshake.fromGateway(answer);
   expect(await outcome).toBe("paired");
   // The gateway's own event sets the copy to compare.
-  expect(await copy.said.next()).toMatchObject({ type: "drift", differences: [{ kind: "local", entry: key, device: null }] });
-  expect(await copy.drift.remove(key)).toBe("done");
+  expect(await copy.said.next()).toMatchObject({ type: "drift", differences: [{ kind: "local", entry: key.id, device: null }] });
+  expect(await copy.drift.remove(key.id)).toBe("done");
   expect(await pairedDevices(demo.port, TOKEN)).toEqual([]);
   expect(await copy.said.next()).toMatchObject({ type: "drift", differences: [] });
 });

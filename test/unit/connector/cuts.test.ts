@@ -289,7 +289,10 @@ test("[CUT2] [case 47] the owner allows a device anew whose cut the disk refused
   const { id, signed } = await anew();
   expect(await state.admitted.keepGrant(signed)).toEqual({ ok: true, value: null });
   const session = "n".repeat(22);
-  await state.admitted.keepSession({ session, device: device.device, grant: id, expiresAtMs: state.nowMs + 3_600_000 });
+  await state.admitted.keepSession(
+    { session, device: device.device, grant: id, expiresAtMs: state.nowMs + 3_600_000 },
+    { key: "A".repeat(43) },
+  );
   expect(state.admitted.admits({ session, device: device.device })).toMatchObject({ access: "full" });
   expect([state.admitted.grant(device.grant)?.isRevoked, state.admitted.admits(device)]).toEqual([true, "no-session"]);
 });

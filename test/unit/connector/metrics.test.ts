@@ -126,6 +126,23 @@ test("[OB4] nothing of a scrape names a device, a gateway, an account, an addres
   expect(new Set(labels)).toEqual(new Set(["direction", "hop", "le", "leg", "version"]));
 });
 
+test("[OB8] [case 42] over loopback a foreign Host is refused, every name of loopback is not", async () => {
+  const status = (host: string, path: string): Promise<number> =>
+    new Promise((resolve, reject) => {
+      http
+        .request(new URL(path, served.url), { headers: { host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        })
+        .on("error", reject)
+        .end();
+    });
+  for (const host of ["rebound.example", "rebound.example:9464", "127.0.0.1.example", "localhost.example", "127.0.0.1:1:2", "203.0.113.7"])
+    expect([host, await status(host, "/metrics"), await status(host, "/healthz")]).toEqual([host, 403, 403]);
+  for (const host of ["localhost", "LOCALHOST:9464", "127.0.0.1:9464", "127.8.8.8", "[::1]:9464"])
+    expect([host, await status(host, "/metrics")]).toEqual([host, 200]);
+});
+
 test("[OB4] only GET and HEAD of /metrics are answered", async () => {
   const status = (method: string, path: string): Promise<number> =>
     new Promise((resolve, reject) => {
