@@ -2,9 +2,11 @@
 import { createHash } from "node:crypto";
 import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import type { BuildOptions, Plugin } from "esbuild";
+import { tarEntry } from "../src/core/http/tar-entry.ts";
 import { root, run } from "./children.ts";
 import { quietEnv, wrangler } from "./control-plane.ts";
 
@@ -32,7 +34,7 @@ async function buildDoorPages(): Promise<void> {
   const folder = path.join(pages, "door");
   await mkdir(folder, { recursive: true });
   await build({ ...page, entryPoints: [path.join(root, "src/door/status.ts")], outfile: path.join(folder, "status.js") });
-  for (const each of ["status.html", "used-up.html"]) await cp(path.join(root, "src/door", each), path.join(folder, each));
+  for (const each of ["status.html", "used-up.html", "unknown.html"]) await cp(path.join(root, "src/door", each), path.join(folder, each));
 }
 
 async function buildPage(source: string, entry: string, out: string, name: string): Promise<void> {
@@ -122,9 +124,6 @@ async function buildConnector(approval: ApprovalPage): Promise<void> {
       js: '#!/usr/bin/env node\nimport { createRequire as gatehouseRequire } from "node:module"; const require = gatehouseRequire(import.meta.url);',
     },
   });
-  const served = path.join(pages, "connector");
-  await mkdir(served, { recursive: true });
-  await cp(outfile, path.join(served, "gatehouse.mjs"));
   const shipped = {
     name: "gatehouse",
     version: manifest.version,
@@ -133,8 +132,33 @@ async function buildConnector(approval: ApprovalPage): Promise<void> {
     bin: { gatehouse: "gatehouse.mjs" },
     engines: { node: ">=22.19" },
   };
-  await writeFile(path.join(served, "package.json"), `${JSON.stringify(shipped, null, 2)}\n`);
-  await writeFile(path.join(dist, "connector/package.json"), `${JSON.stringify(shipped, null, 2)}\n`);
+  const description = `${JSON.stringify(shipped, null, 2)}\n`;
+  await writeFile(path.join(dist, "connector/package.json"), description);
+  const served = path.join(pages, "connector");
+  await mkdir(served, { recursive: true });
+  const files = [
+    tarEntry("package.json", Buffer.from(description), "0000644"),
+    tarEntry("gatehouse.mjs", await readFile(outfile), "0000755"),
+  ];
+  const packed = gzipSync(Buffer.concat(files), { level: 9 });
+  // Operating system (RFC 1952 §2.3.1): unknown, so that every machine builds the same bytes.
+  packed[9] = 255;
+  await writeFile(path.join(served, "program.tgz"), packed);
+}
+
+/** The API's description, from the very table of routes that answers. */
+async function buildApiDescription(): Promise<void> {
+  const outfile = path.join(dist, "openapi.mjs");
+  const contents = `
+    import { appRoutes } from "./src/worker/app.ts";
+    import { openApi } from "./src/worker/routes/openapi.ts";
+    import { VERSION } from "./src/worker/version.ts";
+    export const text = JSON.stringify(openApi(appRoutes, { version: VERSION }));`;
+  await build({ ...common, stdin: { contents, resolveDir: root, loader: "ts" }, platform: "node", format: "esm", outfile });
+  const { text } = (await import(pathToFileURL(outfile).href)) as { text: string };
+  await mkdir(path.join(pages, "app"), { recursive: true });
+  await writeFile(path.join(pages, "app/openapi.json"), text);
+  await rm(outfile);
 }
 
 async function checkBudgets(): Promise<void> {
@@ -173,6 +197,7 @@ export async function buildAll(): Promise<ApprovalPage> {
     buildDoorPages(),
     buildPage("dashboard", "main.tsx", "app", "app"),
     buildConnector(approval),
+    buildApiDescription(),
   ]);
   await checkBudgets();
   process.stdout.write(`  approval page ${approval.page}\n    its script ${approval.script}\n`);

@@ -1,5 +1,6 @@
 /** The page where an owner decides: facts, four digits, access, expiry, Allow or Deny; and the same-device way. */
 import type * as z from "zod";
+import { shownAddress } from "../core/client-ip.ts";
 import { belongsTogether, grantBody, offeredAccess, offeredExpiry } from "../core/decision-view.ts";
 import type { Expiry, GrantChoice, OwnerTrip } from "../core/decision-view.ts";
 import { activationHash } from "../core/digests.ts";
@@ -185,6 +186,7 @@ export async function decide(person: Me, gateway: string, request: string, back:
   };
   const denyButton = button(TEXTS.deny, "danger", deny);
   const { claims, observed } = asked;
+  const address = shownAddress(observed.address);
   view(
     TEXTS.decideTitle(asked.gatewayName),
     h("p", {}, TEXTS.decideText),
@@ -197,8 +199,12 @@ export async function decide(person: Me, gateway: string, request: string, back:
     ]),
     h("h2", {}, TEXTS.saw),
     facts([
-      [TEXTS.address, observed.address],
-      [TEXTS.country, observed.country ?? TEXTS.notKnown],
+      ...(address === null
+        ? ([[TEXTS.address, TEXTS.thisNetwork]] as const)
+        : ([
+            [TEXTS.address, address],
+            [TEXTS.country, observed.country ?? TEXTS.notKnown],
+          ] as const)),
       [TEXTS.askedAt, new Date(asked.createdAtMs).toLocaleTimeString()],
     ]),
     h("label", { for: "code" }, TEXTS.digits),

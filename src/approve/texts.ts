@@ -116,6 +116,7 @@ export const TEXTS = {
   address: "Address",
   country: "Country",
   notKnown: "not known",
+  thisNetwork: "this network",
   askedAt: "Asked at",
   digits: "Four digits on the device",
   tries: (left: number) => (left === 1 ? "1 try" : `${left} tries`),

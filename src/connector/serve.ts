@@ -63,7 +63,7 @@ function statusText(status: LinkStatus): string {
     case "up":
       return status.clockAheadMs === null
         ? "Connected."
-        : `Connected. This machine's clock is ${aheadText(status.clockAheadMs)} of the relay's: set it, or decisions and sessions are refused.`;
+        : `Connected. This machine's clock is ${aheadText(status.clockAheadMs, "the relay's")}: set it, or decisions and sessions are refused.`;
     case "waiting":
       return `Not connected (${status.why}). Trying again in ${(status.ms / 1000).toFixed(1)} s.`;
     case "stopped":

@@ -65,6 +65,19 @@ export function visitorAddress(observed: string | null): string {
   return `${DOCUMENTATION_PREFIX}${sum + 1}`;
 }
 
+/** @returns what a person is shown of a visitor's address; null: it stands in for one of the gateway's own network */
+export function shownAddress(address: string): string | null {
+  return address.startsWith(DOCUMENTATION_PREFIX) ? null : address;
+}
+
+/** @returns the first `groups` groups of an IPv6 address as a prefix, or null for anything else */
+function ipv6Prefix(address: string, groups: number): string | null {
+  const v6 = ipv4(address) === null ? ipv6(address) : null;
+  if (v6 === null) return null;
+  const head = v6.slice(0, groups).map((group) => group.toString(16));
+  return `${head.join(":")}::/${groups * 16}`;
+}
+
 /**
  * What limits per address count by: an IPv4 address, or the /64 that one IPv6 customer holds.
  *
@@ -72,11 +85,14 @@ export function visitorAddress(observed: string | null): string {
  * @returns a key; the text itself when it is no address
  */
 export function addressGroup(address: string): string {
-  const v6 = ipv4(address) === null ? ipv6(address) : null;
-  return v6 === null
-    ? address
-    : `${v6
-        .slice(0, 4)
-        .map((group) => group.toString(16))
-        .join(":")}::/64`;
+  return ipv6Prefix(address, 4) ?? address;
+}
+
+/**
+ * What a second, wider limit counts by: one IPv6 customer may hold a whole /48, which is 65,536 of the groups above.
+ *
+ * @returns a key, or null for everything but an IPv6 address
+ */
+export function addressSite(address: string): string | null {
+  return ipv6Prefix(address, 3);
 }

@@ -22,7 +22,7 @@ function length(ms: number): string {
   return `${Math.round(count)} ${unit}`;
 }
 
-/** @returns for example `3 hours ahead` */
-export function aheadText(aheadMs: number): string {
-  return `${length(Math.abs(aheadMs))} ${aheadMs > 0 ? "ahead" : "behind"}`;
+/** @param other whose clock it is compared with @returns for example `3 hours ahead of ours` or `3 hours behind ours` */
+export function aheadText(aheadMs: number, other: string): string {
+  return `${length(Math.abs(aheadMs))} ${aheadMs > 0 ? "ahead of" : "behind"} ${other}`;
 }

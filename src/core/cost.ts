@@ -53,6 +53,11 @@ export function costLines(counts: Counts, storedBytes: number): CostLine[] {
   ];
 }
 
+/** @returns the same lines with whole millionths of a dollar, each rounded up, as an API shows them */
+export function wholeLines(lines: readonly CostLine[]): CostLine[] {
+  return lines.map((line) => ({ ...line, microUsd: Math.ceil(line.microUsd) }));
+}
+
 /** @returns millionths of a dollar */
 export function sumOf(lines: readonly CostLine[]): number {
   return lines.reduce((sum, line) => sum + line.microUsd, 0);

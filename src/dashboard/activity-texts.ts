@@ -26,8 +26,6 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "log-recovery-key": "Recovery key taken out on the gateway's machine",
   "log-recover": "Passkeys changed by the recovery key on the gateway's machine",
   "connector-enrolled": "Machine connected to the gateway",
-  "gateway-online": "Gateway online",
-  "gateway-no-link": "Gateway's machine went offline",
   "gateway-unsafe": "Gateway closed for safety",
   "gateway-needs-settings": "Gateway waits until its owner applies OpenClaw's settings",
   "settings-applied": "OpenClaw's settings applied",

@@ -50,11 +50,13 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
           {gateway.demo ? ` · ${TEXTS.demo}` : ""}
         </p>
         <p>{stateText(gateway)}</p>
-        {gateway.clockAheadMs !== null && <p class="warn">{TEXTS.machineClock(aheadText(gateway.clockAheadMs))}</p>}
+        {gateway.clockAheadMs !== null && <p class="warn">{TEXTS.machineClock(aheadText(gateway.clockAheadMs, "ours"))}</p>}
       </div>
       <p class="small">
         {versions.map((each) => `${each} · `)}
-        {gateway.lastSeenMs === null ? (
+        {gateway.linkSinceMs !== null ? (
+          TEXTS.connectedSince(clock(gateway.linkSinceMs))
+        ) : gateway.lastSeenMs === null ? (
           TEXTS.neverSeen
         ) : (
           <>

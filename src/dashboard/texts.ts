@@ -118,6 +118,7 @@ export const TEXTS = {
   waitingLabel: (device: string, gateway: string) => `${device} asks for ${gateway}`,
   says: "It says",
   seenFrom: "Seen from",
+  thisNetwork: "this network",
   wants: "Wants",
   asked: "Asked",
   review: "Review",
@@ -160,8 +161,9 @@ export const TEXTS = {
   devices: (count: number) => (count === 1 ? "1 device" : `${count} devices`),
   waiting: (count: number) => `${count} waiting`,
   neverSeen: "never seen",
+  connectedSince: (when: string) => `connected since ${when}`,
   machineClock: (difference: string) =>
-    `The clock of the gateway's machine is ${difference} of ours. Set it: decisions and sessions carry times, and from ten minutes on they are refused.`,
+    `The clock of the gateway's machine is ${difference}. Set it: decisions and sessions carry times, and from ten minutes on they are refused.`,
   lastSeenAt: (when: string) => `last seen ${when}`,
 
   // One gateway

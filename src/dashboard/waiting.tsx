@@ -1,6 +1,14 @@
 /** Cards of the devices that wait for a decision. */
+import { shownAddress } from "../core/client-ip.ts";
+import type { WaitingCard } from "../protocol/api.ts";
 import { Ago, useShared } from "./shared.tsx";
 import { ACCESS, TEXTS } from "./texts.ts";
+
+/** @returns address and country; one machine's own network has neither */
+function seenFrom({ address, country }: WaitingCard["observed"]): string {
+  const shown = shownAddress(address);
+  return shown === null ? TEXTS.thisNetwork : [shown, country].filter((each) => each !== null).join(", ");
+}
 
 export function WaitingCards() {
   const { cards, me } = useShared();
@@ -15,7 +23,7 @@ export function WaitingCards() {
               <dt>{TEXTS.says}</dt>
               <dd>{card.claims.name}</dd>
               <dt>{TEXTS.seenFrom}</dt>
-              <dd>{[card.observed.address, card.observed.country].filter((each) => each !== null).join(", ")}</dd>
+              <dd>{seenFrom(card.observed)}</dd>
               <dt>{TEXTS.wants}</dt>
               <dd>{ACCESS[card.requestedAccess]}</dd>
               <dt>{TEXTS.asked}</dt>

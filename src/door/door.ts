@@ -208,7 +208,7 @@ class Door {
         return this.#ended(message.why, again);
       case "busy":
         this.#done();
-        return show(TEXTS.busyTitle, TEXTS.busy, { actions: [again] });
+        return show(TEXTS.busyTitle, TEXTS.busy[message.limit], { actions: [again] });
       case "error":
         this.#done();
         throw new Refused(message.code);

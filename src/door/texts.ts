@@ -38,7 +38,11 @@ export const TEXTS = {
   alarmTitle: "The gateway admits nobody new",
   alarm: "Its machine raised an alarm. The owner sees in Gatehouse what it means; ask again when that is settled.",
   busyTitle: "Too many devices are waiting",
-  busy: "The owner has three requests to decide already. Try again in a few minutes.",
+  busy: {
+    address: "Two devices on your network are waiting already. Try again after the owner has decided.",
+    gateway: "Three devices are waiting for the owner already. Try again in a few minutes.",
+    hour: "Too many devices have asked within the last hour. Try again later.",
+  },
   offlineTitle: "The gateway is away",
   unsafeTitle: "The gateway is closed for now",
   storageTitle: "This browser stores nothing",

@@ -20,6 +20,8 @@ export const CLOSE_GATEWAY_GONE = 4502;
 export const CLOSE_INTERNAL = 1011;
 /** Peer broke the protocol. */
 export const CLOSE_PROTOCOL = 1002;
+/** Too many messages. */
+export const CLOSE_POLICY = 1008;
 /** Connector is not, or no longer, this gateway's connector: do not retry. */
 export const CLOSE_LINK_REFUSED = 4410;
 /** Stale generation after an acknowledged newer one: possibly a copy of the key. */

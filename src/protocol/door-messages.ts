@@ -100,7 +100,8 @@ export const toDoorSchema = z.discriminatedUnion("type", [
     type: z.literal("ended"),
     why: z.enum(["expired", "wrong-code", "replaced", "withdrawn", "grant-refused", "over-ceiling", "stale-head", "alarm"]),
   }),
-  z.object({ type: z.literal("busy") }),
+  /** Which limit was met: waiting devices of this network, of the gateway, or requests within an hour. */
+  z.object({ type: z.literal("busy"), limit: z.enum(["address", "gateway", "hour"]) }),
   z.object({ type: z.literal("error"), code: z.enum(DOOR_ERRORS) }),
 ]);
 export type ToDoor = z.infer<typeof toDoorSchema>;

@@ -127,8 +127,10 @@ export const MAX_BUILD_CHARS = 200;
 
 // --- link life -------------------------------------------------------------------------------------------------------
 
-/** A socket at `/link` must prove the connector's key within this time. */
+/** How long a connector waits for the opening of its socket. */
 export const LINK_HANDSHAKE_MS = 10_000;
+/** A socket at `/link` must say `hello`, with its proof, within this time: one that does not keeps others from their place. */
+export const LINK_HELLO_MS = 2_000;
 export const HEARTBEAT_IDLE_MS = 30_000;
 /** Heartbeat while a stream or a waiting device exists: a dead peer is found within 15 s. */
 export const HEARTBEAT_BUSY_MS = 5_000;
@@ -136,7 +138,7 @@ export const HEARTBEAT_BUSY_MS = 5_000;
 export const LINK_QUIET_MS = 7_500;
 /** A busy link without any sign of life for this long is dead for the room: two beats of HEARTBEAT_BUSY_MS are missing, and an alarm that comes a second late still ends it within 15 s. */
 export const LINK_SILENCE_MS = 14_000;
-/** Sockets at `/link` that have not proven anything yet: more are refused, so that strangers cannot fill a room. */
+/** Sockets at `/link` that have not proven anything yet: one more ends the oldest of the address that has most. */
 export const MAX_UNPROVEN_LINKS = 16;
 /** Unproven sockets from one address (an IPv6 /64 counts as one), at `/link` and at the door each. */
 export const MAX_UNPROVEN_PER_ADDRESS = 4;
@@ -281,6 +283,19 @@ export const MAX_DIFFERENCES = 50;
 export const MAX_KEPT_DIFFERENCES = 200;
 /** Pairing events of the gateway come in groups: the lists are compared this long after the last one. */
 export const DRIFT_SETTLE_MS = 300;
+/** What a connector says without being asked: more than this ends its link. A whole key log and 200 receipts fit. */
+export const CONNECTOR_MESSAGES = { perSecond: 1, burst: 500 } as const;
+/** Rows of the audit that the gateway's machine causes, of all kinds together. */
+export const MACHINE_ROWS = { perSecond: 1 / 60, burst: 50 } as const;
+/** Above this a room only counts what its machine causes; what people do is written down all the same. */
+export const MAX_ROOM_BYTES = 32 * MIB;
+/** A shorter absence of the machine is no row. */
+export const AWAY_ROW_MS = 60_000;
+/** The database keeps a gateway's activity and its ended requests so long; the room keeps its chain. */
+export const ACTIVITY_DAYS = 90;
+/** Rows that are deleted in one go, and how often at most in one run. */
+export const RETENTION_SLICE = 1_000;
+export const RETENTION_SLICES = 50;
 /** Rows about broken streams in a gateway's audit: a link that comes and goes must not fill it. */
 export const BREAK_ROWS = { perSecond: 1 / 60, burst: 20 } as const;
 

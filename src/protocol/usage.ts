@@ -46,7 +46,7 @@ export const costLineSchema = z.object({
   meter: z.enum(["object-requests", "object-duration", "rows-written", "worker-requests", "stored"]),
   /** Requests, GB-seconds, rows, requests, bytes. */
   units: z.number(),
-  microUsd: z.number(),
+  microUsd: z.int(),
 });
 export type CostLine = z.infer<typeof costLineSchema>;
 
@@ -56,11 +56,11 @@ export const usageSchema = z.object({
   month: z.string(),
   counts: countsSchema,
   lines: z.array(costLineSchema),
-  microUsd: z.number(),
+  microUsd: z.int(),
   /** The month before, where the room still knows it. */
-  lastMonthMicroUsd: z.number().nullable(),
+  lastMonthMicroUsd: z.int().nullable(),
   /** Of the budget: what allowed devices caused since 00:00 UTC. */
-  today: z.object({ microUsd: z.number(), bytes: z.number() }),
+  today: z.object({ microUsd: z.int(), bytes: z.number() }),
   budget: budgetSchema,
   /** Used part of the budget; 1 is all of it. */
   share: z.number(),

@@ -1,5 +1,5 @@
 /** Composes routes by host: app origin, approval origin, gateway origins. Exported so that tests call it without a network. */
-import { configProblem, hostKind, isHttpsOnly, readConfig } from "./config.ts";
+import { configProblem, hostKind, isHttpsOnly } from "./config.ts";
 import type { Defer } from "./edge-cache.ts";
 import type { Env } from "./env.ts";
 import { failureCode } from "./failure-code.ts";
@@ -9,7 +9,7 @@ import { noteOf } from "./request-note.ts";
 import { errorResponse } from "./respond.ts";
 import { activityRoutes } from "./routes/activity.ts";
 import { authRoutes } from "./routes/auth.ts";
-import { openApi, routesApp } from "./routes/checked-route.ts";
+import { routesApp } from "./routes/checked-route.ts";
 import { connectorPackage } from "./routes/connector-package.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
 import { ownerRoutes } from "./routes/owners.ts";
@@ -65,13 +65,27 @@ async function page(request: Request, env: Env, folder: string, headers: Headers
   return new Response(file.body, { headers });
 }
 
+/** The API's own description, as the build wrote it. */
+async function apiDescription(request: Request, env: Env): Promise<Response> {
+  if (request.method !== "GET" && request.method !== "HEAD") return errorResponse("not-found");
+  const known = request.headers.get("if-none-match");
+  const file = await env.ASSETS.fetch(new URL("/app/openapi.json", request.url).href, {
+    headers: known === null ? {} : { "if-none-match": known },
+  });
+  if (!file.ok && file.status !== 304) return errorResponse("not-found");
+  const headers = new Headers({ "content-type": "application/json", "cache-control": "no-cache", "x-content-type-options": "nosniff" });
+  const etag = file.headers.get("etag");
+  if (etag !== null) headers.set("etag", etag);
+  return new Response(request.method === "HEAD" ? null : file.body, { status: file.status, headers });
+}
+
 async function appOrigin(request: Request, env: Env): Promise<Response> {
   const { pathname } = new URL(request.url);
   const note = noteOf(request);
   const own = await healthOf(request, env);
   if (own !== null) return own;
   if (pathname.startsWith("/link/")) note.route = "GET /link/:gateway";
-  if (pathname === "/api/openapi.json") return Response.json(openApi(appRoutes, { version: VERSION, server: readConfig(env).appOrigin }));
+  if (pathname === "/api/openapi.json") return apiDescription(request, env);
   if (pathname.startsWith("/api/")) return appApi.fetch(request, env);
   if (pathname.startsWith("/link/")) return handleLink(request, env, pathname.slice("/link/".length));
   if (/^\/connector-[^/]*\.tgz$/.test(pathname)) return connectorPackage(request, env, pathname.slice(1));

@@ -2,6 +2,7 @@
 import { readOneIn } from "../core/log-sampling.ts";
 import { readServerSecret } from "../core/trust/server-secret.ts";
 import type { SecretProblem } from "../core/trust/server-secret.ts";
+import { MAX_GATEWAYS_PER_ACCOUNT } from "../protocol/limits.ts";
 import type { Env } from "./env.ts";
 
 export interface Config {
@@ -10,6 +11,10 @@ export interface Config {
   /** Host of the approval origin without port: the passkeys' rpId. */
   readonly rpId: string;
   readonly signUp: "open" | "invite" | "first";
+  /** What the operator allows at most. */
+  readonly maxGateways: number;
+  /** Of one gateway and day, whoever causes it, in millionths of a dollar; null: only the owner's budget holds. */
+  readonly maxMicroUsd: number | null;
   /** @param gateway gateway id @returns its exact origin */
   gatewayOrigin(gateway: string): string;
 }
@@ -31,7 +36,9 @@ export type ConfigProblem =
   | "origins-mixed"
   | "origins-equal"
   | "sign-up"
-  | "log-sample";
+  | "log-sample"
+  | "max-gateways"
+  | "max-usd";
 
 export class ConfigError extends Error {
   override name = "ConfigError";
@@ -58,6 +65,10 @@ function isDomain(text: unknown, protocol: string): boolean {
   return URL.canParse(url) && new URL(url).origin === url;
 }
 
+function isCeiling(text: string | undefined): boolean {
+  return text === undefined || /^[1-9]\d{0,5}$/.test(text);
+}
+
 function secretProblem(env: Env): ConfigProblem | null {
   const secret = readServerSecret(env.GATEHOUSE_SECRET);
   if (typeof secret === "string") return `secret-${secret}`;
@@ -80,7 +91,9 @@ function findProblem(env: Env): ConfigProblem | null {
   // On one machine the app's host is also the gateways' domain; the approval page's never is.
   if (app.host === approve.host || approve.host === env.GATEWAY_DOMAIN) return "origins-equal";
   if (!SIGN_UPS.includes(env.SIGN_UP)) return "sign-up";
-  return readOneIn(env.LOG_SAMPLE) === null ? "log-sample" : null;
+  if (readOneIn(env.LOG_SAMPLE) === null) return "log-sample";
+  if (!isCeiling(env.MAX_GATEWAYS_PER_ACCOUNT)) return "max-gateways";
+  return isCeiling(env.MAX_GATEWAY_USD_PER_DAY) ? null : "max-usd";
 }
 
 const checked = new WeakMap<Env, ConfigProblem | null>();
@@ -109,6 +122,8 @@ export function readConfig(env: Env): Config {
     appOrigin: app.origin,
     approveOrigin: approve.origin,
     rpId: approve.hostname,
+    maxGateways: Math.min(MAX_GATEWAYS_PER_ACCOUNT, Number(env.MAX_GATEWAYS_PER_ACCOUNT ?? MAX_GATEWAYS_PER_ACCOUNT)),
+    maxMicroUsd: env.MAX_GATEWAY_USD_PER_DAY === undefined ? null : Number(env.MAX_GATEWAY_USD_PER_DAY) * 1_000_000,
     signUp: env.SIGN_UP as Config["signUp"],
     gatewayOrigin: (gateway) => `${app.protocol}//${gateway}.${env.GATEWAY_DOMAIN}`,
   };

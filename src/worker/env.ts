@@ -10,11 +10,16 @@ export interface Env {
   readonly DB: D1Database;
   readonly ASSETS: Fetcher;
   readonly STRANGER_LIMIT: RateLimit;
+  /** The same for all of one IPv6 /48 together. */
+  readonly STRANGER_SITE_LIMIT: RateLimit;
   readonly ACCOUNT_LIMIT: RateLimit;
   readonly APP_ORIGIN: string;
   readonly APPROVE_ORIGIN: string;
   readonly GATEWAY_DOMAIN: string;
   readonly SIGN_UP: string;
+  /** Operator's ceilings: gateways of one account, and whole dollars that one gateway may cost a day. */
+  readonly MAX_GATEWAYS_PER_ACCOUNT?: string;
+  readonly MAX_GATEWAY_USD_PER_DAY?: string;
   /** Where metrics go, when a dataset is bound. */
   readonly METRICS?: AnalyticsEngineDataset;
   /** One in so many requests that went well has a line in the log; 0: none. */

@@ -42,7 +42,7 @@ const MESSAGE: Readonly<Record<ApiErrorCode, string>> = {
   "grant-refused": "What was signed is not what was shown. Nothing was changed.",
   "not-owner-here": "This passkey does not decide for this gateway. Use one that does, or add the machine as a new gateway.",
   "gateway-away": "The gateway is not there now. Nothing was changed; try again when it is online.",
-  "too-many": "Too many tries. Wait a minute.",
+  "too-many": "Too many tries.",
   unavailable: "The database does not answer. Allowed devices still connect; try again soon.",
   "not-configured": "This server is not set up yet. Its operator finds the reason at /readyz.",
   "https-only": "Use https here.",
@@ -65,10 +65,18 @@ export class ApiError extends Error {
   }
 }
 
+/** @returns a wait for people, never shorter than it is */
+function wait(seconds: number): string {
+  if (seconds <= 60) return "a minute";
+  const minutes = Math.ceil(seconds / 60);
+  return minutes <= 60 ? `${minutes} minutes` : `${Math.ceil(minutes / 60)} hours`;
+}
+
 /** @returns the one answer for a code: same bytes whoever asks and why */
 export function errorResponse(code: ApiErrorCode, extra: Readonly<Record<string, number>> = {}): Response {
   const headers = new Headers({ "cache-control": "no-store", "x-content-type-options": "nosniff" });
   const retryAfter = extra["retryAfterSeconds"] ?? RETRY_AFTER[code];
   if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
-  return Response.json({ error: { code, message: MESSAGE[code], ...extra } }, { status: STATUS[code], headers });
+  const message = code === "too-many" && retryAfter !== undefined ? `${MESSAGE[code]} Wait ${wait(retryAfter)}.` : MESSAGE[code];
+  return Response.json({ error: { code, message, ...extra } }, { status: STATUS[code], headers });
 }

@@ -289,3 +289,20 @@ test("[case 41] an id that was never made, one that was removed, one without a c
   }
   expect(bodies.size).toBe(1);
 });
+
+test("[AB8] every unknown gateway address answers people with one page, and programs as before", async () => {
+  const { env: guarded, touched } = untouchable();
+  const real = await mintGatewayId(env, crypto.getRandomValues(new Uint8Array(10)));
+  const pages = new Set<string>();
+  const others = new Set<string>();
+  for (const id of [`${real.slice(0, -1)}${real.endsWith("a") ? "b" : "a"}`, "a".repeat(23), "x", "approve-me"])
+    for (const path of ["/", "/chat?x=1", "/.gatehouse/", "/.gatehouse/status"]) {
+      const page = await handle(new Request(config.gatewayOrigin(id) + path, { headers: { accept: "text/html,*/*" } }), guarded);
+      pages.add(JSON.stringify([page.status, [...page.headers], await page.text()]));
+      const answer = await handle(new Request(config.gatewayOrigin(id) + path), guarded);
+      others.add(JSON.stringify([answer.status, [...answer.headers], await answer.text()]));
+    }
+  expect([pages.size, others.size, touched]).toEqual([1, 1, []]);
+  expect([...pages][0]).toContain("No gateway here");
+  expect([...others][0]).toContain("not-found");
+});

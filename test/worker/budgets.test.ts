@@ -12,6 +12,7 @@ import {
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { issueCode } from "../../src/worker/auth/one-time-code.ts";
 import type { Env } from "../../src/worker/env.ts";
+import { TOKEN_RANDOM_BYTES, writeToken } from "../../src/core/token.ts";
 import { activationHash, grantId } from "../../src/core/digests.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
@@ -199,4 +200,63 @@ test("[case 39] a page of another origin cannot load a gateway's pages as its pa
     void get(headers);
     await connector.nextFrame(FRAME_OPEN);
   }
+});
+
+/** A limit that counts as the platform's does, in one window without end. */
+function exact(limit: number): RateLimit {
+  const asked = new Map<string, number>();
+  return {
+    limit: ({ key }: { key: string }) => {
+      asked.set(key, (asked.get(key) ?? 0) + 1);
+      return Promise.resolve({ success: (asked.get(key) ?? 0) <= limit });
+    },
+  };
+}
+
+test("[AB5] the addresses of one IPv6 site share a second, wider budget", async () => {
+  const world = await newGateway();
+  const limited = { ...env, STRANGER_LIMIT: exact(120), STRANGER_SITE_LIMIT: exact(600) };
+  const asks = async (address: string): Promise<number> => {
+    const headers = { origin: world.origin, "content-type": "application/json", "cf-connecting-ip": address };
+    return (await handle(new Request(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", headers, body: "{}" }), limited)).status;
+  };
+  const answers: number[] = [];
+  for (let at = 0; at < 65 * 10; at += 1) answers.push(await asks(`2a00:1450:4001:${(at % 65).toString(16)}::1`));
+  expect(answers.slice(0, 600)).not.toContain(429);
+  expect(new Set(answers.slice(600))).toEqual(new Set([429]));
+  expect(await asks("2a00:1450:4002:1::1")).not.toBe(429);
+  expect(await asks("81.2.69.142")).not.toBe(429);
+});
+
+test("[AB6] session cookies that we never issued die without a look into D1, and cost their address's budget", async () => {
+  const person = await newPerson();
+  const real = await person.cookie("app");
+  const [name = ""] = real.split("=");
+  const prepare = vi.fn(env.DB.prepare.bind(env.DB));
+  const { env: limited, keys } = counting("STRANGER_LIMIT", true);
+  const own = { ...limited, DB: { prepare, batch: env.DB.batch.bind(env.DB) } } as unknown as Env;
+  const asks = async (cookie: string, address: string): Promise<number> => {
+    const headers = { cookie, "cf-connecting-ip": address };
+    return (await handle(new Request(`${config.appOrigin}/api/me`, { headers }), own)).status;
+  };
+  const token = (): string => writeToken("s", crypto.getRandomValues(new Uint8Array(TOKEN_RANDOM_BYTES)));
+  const [, tag = ""] = real.split(".");
+  for (let at = 0; at < 100; at += 1)
+    for (const value of [token(), `${token()}.${tag}`, `${token()}.aaaaaaaa`])
+      expect(await asks(`${name}=${value}`, "81.2.69.142")).toBe(401);
+  expect(prepare).not.toHaveBeenCalled();
+  expect(keys).toEqual(Array.from({ length: 300 }, () => "81.2.69.142"));
+  // The other origin's is none here; a request without a cookie is no try.
+  expect(await asks(await person.cookie("approve"), "81.2.69.143")).toBe(401);
+  expect(prepare).not.toHaveBeenCalled();
+  expect(await asks("", "81.2.69.144")).toBe(401);
+  expect(await asks(real, "81.2.69.145")).toBe(200);
+  expect(keys.slice(300)).toEqual(["81.2.69.143"]);
+});
+
+test("[AB6] an address whose budget is spent on such cookies is told to wait", async () => {
+  const { env: limited } = counting("STRANGER_LIMIT", false);
+  const headers = { cookie: "__Host-gth_a=garbage", "cf-connecting-ip": "81.2.69.146" };
+  const answer = await handle(new Request(`${config.appOrigin}/api/me`, { headers }), limited);
+  expect([answer.status, answer.headers.get("retry-after")]).toEqual([429, "60"]);
 });

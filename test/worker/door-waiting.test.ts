@@ -84,7 +84,7 @@ test("[RQ1] two of the three places from one address or /64; a neighbour elsewhe
   const world = await newGateway();
   const [a, b] = [await askOwner(world, undefined, "2a00:1:2:3::1"), await askOwner(world, undefined, "2a00:1:2:3::2")];
   const third = await askOwner(world, undefined, "2a00:1:2:3::3");
-  expect(await third.next("busy")).toEqual({ type: "busy" });
+  expect(await third.next("busy")).toEqual({ type: "busy", limit: "address" });
   const elsewhere = await askOwner(world, undefined, "2a00:1:2:4::1");
   expect((await requestsOf(world)).map((row) => row.id)).toEqual([a.request, b.request, elsewhere.request]);
 });

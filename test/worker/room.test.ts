@@ -169,7 +169,7 @@ test("[RQ1] [MC1] one request per key, three per gateway, all codes different; t
     expect([digits, request]).toEqual([expect.stringMatching(/^\d{4}$/), expect.stringMatching(/^[a-z2-7]{26}$/)]);
   expect(new Set(three.map((each) => each.digits)).size).toBe(3);
   const fourth = await askOwner(world);
-  expect(await fourth.next("busy")).toEqual({ type: "busy" });
+  expect(await fourth.next("busy")).toEqual({ type: "busy", limit: "gateway" });
 });
 
 test("[RQ3] a page that comes back with the same key takes its request up again, also after an eviction", async () => {

@@ -157,3 +157,32 @@ test("healthz and the API description answer", async () => {
   } = await answered.json();
   for (const route of appRoutes) expect(described.paths[route.path.replace(/:(\w+)/g, "{$1}")]).toHaveProperty(route.method.toLowerCase());
 });
+
+test.each(["/api/openapi.json", "/connector-0.1.0.tgz"])(
+  "[AB7] %s is made by the build: the same bytes each time, and 304 for its ETag",
+  async (path) => {
+    const first = await ask(`${config.appOrigin}${path}`);
+    const bytes = await first.arrayBuffer();
+    const etag = first.headers.get("etag") ?? "";
+    expect([first.status, bytes.byteLength > 1_000, etag]).toEqual([200, true, expect.stringMatching(/^"[\w-]{8,}"$/)]);
+    expect(new Uint8Array(await (await ask(`${config.appOrigin}${path}`)).arrayBuffer())).toEqual(new Uint8Array(bytes));
+    const again = await ask(`${config.appOrigin}${path}`, { headers: { "if-none-match": etag } });
+    expect([again.status, (await again.arrayBuffer()).byteLength, again.headers.get("etag")]).toEqual([304, 0, etag]);
+  },
+);
+
+test("[AB7] the connector's archive holds the program, its description and this deployment's origin", async () => {
+  const whole = await (await ask(`${config.appOrigin}/connector-0.1.0.tgz`)).arrayBuffer();
+  // Two members of one gzip file (RFC 1952 §2.2), which this runtime unpacks one by one.
+  const { byteLength } = await (await env.ASSETS.fetch("http://pages/connector/program.tgz")).arrayBuffer();
+  const parts = [whole.slice(0, byteLength), whole.slice(byteLength)];
+  const unpacked = parts.map((part) => new Response(new Blob([part]).stream().pipeThrough(new DecompressionStream("gzip"))).text());
+  const text = (await Promise.all(unpacked)).join("");
+  for (const part of [
+    "package/package.json",
+    "package/gatehouse.mjs",
+    "package/origin.json",
+    JSON.stringify({ appOrigin: config.appOrigin }),
+  ])
+    expect(text).toContain(part);
+});

@@ -164,7 +164,10 @@ export async function newGateway(person?: Person): Promise<GatewayWorld> {
     room,
     key,
     connect: async (options = {}) => {
-      const response = await handle(new Request(`${config.appOrigin}/link/${row.id}`, { headers: { upgrade: "websocket" } }), env);
+      const response = await handle(
+        new Request(`${config.appOrigin}/link/${row.id}`, { headers: { upgrade: "websocket", "cf-connecting-ip": randomAddress() } }),
+        env,
+      );
       const ws = response.webSocket;
       if (ws === null) throw new Error(`link refused: ${response.status}`);
       const messages = mailbox<ToConnector>();

@@ -15,6 +15,7 @@ export type MacPurpose =
   | "device-token"
   | "one-time-code"
   | "account-session"
+  | "account-session-tag"
   | "api-token"
   | "recovery-code"
   | "log-id";

@@ -1,5 +1,5 @@
 /** D1 tables (drizzle). Ids are text, times integer milliseconds; secrets appear only as MACs. Migrations are generated from here. */
-import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 
 export const accounts = sqliteTable("accounts", {
   id: text("id").primaryKey(),
@@ -161,7 +161,7 @@ export const pairingRequests = sqliteTable("pairing_requests", {
   outcome: text("outcome", { enum: ["allowed", "denied", "expired", "wrong-code", "withdrawn"] }).notNull(),
   createdAtMs: integer("created_at_ms").notNull(),
   decidedAtMs: integer("decided_at_ms").notNull(),
-}, (table) => [index("pairing_requests_gateway").on(table.gatewayId)]); // prettier-ignore
+}, (table) => [index("pairing_requests_gateway").on(table.gatewayId), index("pairing_requests_time").on(table.decidedAtMs)]); // prettier-ignore
 
 export const auditEvents = sqliteTable(
   "audit_events",
@@ -179,5 +179,5 @@ export const auditEvents = sqliteTable(
     seq: integer("seq"),
     hash: text("hash"),
   },
-  (table) => [index("audit_events_account_time").on(table.accountId, table.atMs), uniqueIndex("audit_events_id").on(table.id)],
+  (table) => [index("audit_events_account_time").on(table.accountId, table.atMs), index("audit_events_time").on(table.atMs)],
 );

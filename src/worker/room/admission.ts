@@ -4,6 +4,7 @@ import type { RoleKind } from "../../core/person-roles.ts";
 import { gatewayAway } from "../../core/gateway-away.ts";
 import type { Away } from "../../core/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
+import { AWAY_ROW_MS } from "../../protocol/limits.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
 import type { LastBreak } from "../../protocol/door-messages.ts";
 import type { GatewayReport, LinkResult, ToRoom } from "../../protocol/link-messages.ts";
@@ -92,6 +93,7 @@ export class Admission implements AdmissionForRelay {
     this.meter = new Meter({
       now: options.now,
       storage: this.storage,
+      ceilingMicroUsd: options.config.maxMicroUsd,
       kept: options.link?.attachment.usage ?? null,
       keep: (usage) => this.#relay?.keepUsage(usage),
       reached: (level) => budgetReached(this, level),
@@ -209,13 +211,20 @@ export class Admission implements AdmissionForRelay {
       const lastBreak = broken === null ? {} : { lastBreak: { leg: broken, atMs: lastSeenMs } };
       this.storage.setMeta({ ...meta, ...lastBreak, lastSeenMs, servedAtMs, connectorVersion: link.version ?? meta.connectorVersion });
     }
+    if (link.up && !hadLink) this.#noteAbsence(meta?.lastSeenMs ?? null);
     const state = this.state();
     this.notices.doors({ type: "gateway", state, ...this.restart() });
     if (state !== before) {
-      if (state === "online" || state === "no-link" || state === "needs-settings" || state === "unsafe")
-        this.audit("gateway", `gateway-${state}`, null, {});
+      if (state === "needs-settings" || state === "unsafe") this.auditMachine("gateway", `gateway-${state}`, null, {});
       this.tellInbox();
     }
+  }
+
+  /** Links come and go: a short absence is no row, a long one is one, and D1 hears of neither (PROTOCOL.md AB3). */
+  #noteAbsence(fromMs: number | null): void {
+    const toMs = this.options.now();
+    if (fromMs === null) this.trail.addOfMachine("gateway", "gateway-first-link", null, {}, true);
+    else if (toMs - fromMs >= AWAY_ROW_MS) this.trail.addOfMachine("gateway", "gateway-away", null, { fromMs, toMs }, true);
   }
 
   broke({ leg, code, reason, device }: Break, streams: number): void {
@@ -226,7 +235,7 @@ export class Admission implements AdmissionForRelay {
     const meta = this.storage.meta();
     if (meta !== null) this.storage.setMeta({ ...meta, lastBreak: { leg, atMs: nowMs } });
     const why = reason.slice(leg.length + 2);
-    this.audit(leg === "device-room" ? "device" : "gateway", "stream-broken", device, { leg, code, why, streams, unnoted });
+    this.auditMachine(leg === "device-room" ? "device" : "gateway", "stream-broken", device, { leg, code, why, streams, unnoted });
   }
 
   answered(result: LinkResult): void {
@@ -259,7 +268,9 @@ export class Admission implements AdmissionForRelay {
     } else if (message.type === "audit-anchor") {
       this.trail.anchored(message.head);
     } else if (message.type === "device") {
-      this.audit(
+      // Names of devices that are none here are made up.
+      if (this.device(message.device) === null) return;
+      this.auditMachine(
         "device",
         `device-${message.event}`,
         message.device,
@@ -332,6 +343,11 @@ export class Admission implements AdmissionForRelay {
 
   audit(actor: string, action: string, device: string | null, detail: AuditDetail): AuditEntry | null {
     return this.trail.add(actor, action, device, detail);
+  }
+
+  /** As `audit`, for what the gateway's machine caused. */
+  auditMachine(actor: string, action: string, device: string | null, detail: AuditDetail): AuditEntry | null {
+    return this.trail.addOfMachine(actor, action, device, detail);
   }
 
   tellInbox(): void {

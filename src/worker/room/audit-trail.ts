@@ -1,8 +1,9 @@
 /** The room's audit chain: every event recorded with what it is about, its head carried to the connector (PROTOCOL.md AU). */
 import { auditDigest, auditLine, nextAuditEntry } from "../../core/audit-chain.ts";
+import { takeRow } from "../../core/measure/row-budget.ts";
 import { toBase32 } from "../../core/digests.ts";
 import type { AuditDetail, AuditEntry, AuditHead } from "../../protocol/audit.ts";
-import { AUDIT_ANCHOR_EVENTS, AUDIT_ANCHOR_MS, MAX_AUDIT_DIGESTS } from "../../protocol/limits.ts";
+import { AUDIT_ANCHOR_EVENTS, AUDIT_ANCHOR_MS, MAX_AUDIT_DIGESTS, MAX_ROOM_BYTES } from "../../protocol/limits.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { RoomStorage } from "./storage.ts";
@@ -20,6 +21,8 @@ export class AuditTrail {
   readonly #options: AuditTrailOptions;
   /** Place of the last head that was sent; forgotten in hibernation, when sending it again does no harm. */
   #sentSeq = -1;
+  /** Events of the machine without a row since its last one; forgotten in hibernation. */
+  #unnoted = 0;
 
   constructor(options: AuditTrailOptions) {
     this.#options = options;
@@ -29,9 +32,10 @@ export class AuditTrail {
    * Records one event. Called inside the transaction of what it is about, it is part of it; never waits.
    *
    * @param detail without content, secrets or whole addresses
+   * @param isLocal stays in the room: D1 has no row of it
    * @returns the entry, or null before the room is set up
    */
-  add(actor: string, action: string, device: string | null, detail: AuditDetail): AuditEntry | null {
+  add(actor: string, action: string, device: string | null, detail: AuditDetail, isLocal = false): AuditEntry | null {
     const { storage, outbox, now, random } = this.#options;
     const meta = storage.meta();
     if (meta === null) return null;
@@ -39,6 +43,7 @@ export class AuditTrail {
       const entry = nextAuditEntry(meta.gateway, storage.lastAudit(), { atMs: now(), actor, action, device, detail });
       storage.addAudit({ seq: entry.seq, atMs: entry.atMs, hash: entry.hash, digest: auditDigest(entry), line: auditLine(entry) });
       const { seq, hash, atMs } = entry;
+      if (isLocal) return entry;
       outbox.add({
         kind: "audit",
         row: {
@@ -54,6 +59,25 @@ export class AuditTrail {
           hash,
         },
       });
+      return entry;
+    });
+  }
+
+  /**
+   * Records what the gateway's machine caused, within its budget; beyond it, or in a room that is full, the event is counted in the next row
+   * (PROTOCOL.md AB2).
+   */
+  addOfMachine(actor: string, action: string, device: string | null, detail: AuditDetail, isLocal = false): AuditEntry | null {
+    const { storage, now } = this.#options;
+    const budget = storage.sizeBytes > MAX_ROOM_BYTES ? null : takeRow(storage.machineRows, now());
+    if (budget === null) {
+      this.#unnoted += 1;
+      return null;
+    }
+    return storage.transaction(() => {
+      storage.machineRows = budget;
+      const entry = this.add(actor, action, device, this.#unnoted === 0 ? detail : { ...detail, more: this.#unnoted }, isLocal);
+      if (entry !== null) this.#unnoted = 0;
       return entry;
     });
   }

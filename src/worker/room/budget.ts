@@ -11,7 +11,8 @@ export function mayStream(admission: Admission, device: string): boolean {
 }
 
 function isOwners(admission: Admission, device: string): boolean {
-  return admission.device(device)?.kind === "owner";
+  // The operator's ceiling holds for the owner, too.
+  return !admission.meter.isOverCeiling && admission.device(device)?.kind === "owner";
 }
 
 /** The meter reached 80 % or all of the budget: recorded, told, and at the end carried out. */

@@ -28,6 +28,8 @@ import type { RequestRow } from "./room-rows.ts";
 
 const CLOSE_POLICY = 1008;
 
+type BusyLimit = Extract<ToDoor, { type: "busy" }>["limit"];
+
 export class Door {
   readonly #admission: Admission;
   /** Sockets whose proof is being checked: a second message does not overtake it. */
@@ -140,7 +142,7 @@ export class Door {
     }
     const row = await this.#requestFor(device, body, message.claims, attachment);
     if (ws.readyState !== WebSocket.OPEN) return;
-    if (row === null) return tell(ws, { type: "busy" });
+    if (typeof row === "string") return tell(ws, { type: "busy", limit: row });
     this.#join(ws, attachment, device, row.id, {
       type: "waiting",
       request: row.id,
@@ -152,7 +154,12 @@ export class Door {
   }
 
   /** One live request per key; a page that comes back takes its own up again (PROTOCOL.md RQ1, RQ3). */
-  async #requestFor(device: string, body: AskStatement, claims: RequestRow["claims"], from: WaitAttachment): Promise<RequestRow | null> {
+  async #requestFor(
+    device: string,
+    body: AskStatement,
+    claims: RequestRow["claims"],
+    from: WaitAttachment,
+  ): Promise<RequestRow | BusyLimit> {
     const { storage, options } = this.#admission;
     const { gateway } = this.#admission.mustMeta();
     for (let draw = 0; draw < 20; draw += 1) {
@@ -169,10 +176,11 @@ export class Door {
       const others = live.filter((row) => row.device !== device);
       const group = addressGroup(from.address);
       const neighbours = others.filter((row) => addressGroup(row.address) === group).length;
-      if (others.length >= MAX_REQUESTS_PER_GATEWAY || neighbours >= MAX_REQUESTS_PER_ADDRESS) return null;
+      if (neighbours >= MAX_REQUESTS_PER_ADDRESS) return "address";
+      if (others.length >= MAX_REQUESTS_PER_GATEWAY) return "gateway";
       if (others.some((row) => row.code === code)) continue;
       const asks = withNewAsk(storage.asksMade, group, options.now());
-      if (asks === null) return null;
+      if (asks === null) return "hour";
       for (const older of live)
         if (older.device === device) endRequest(this.#admission, older, "withdrawn", { type: "ended", why: "replaced" });
       const nowMs = options.now();
@@ -195,7 +203,8 @@ export class Door {
       this.#admission.audit("device", "asked", device, { access: body.access });
       return row;
     }
-    return null;
+    // Twenty codes that are all taken: as good as full.
+    return "gateway";
   }
 
   #join(ws: WebSocket, attachment: WaitAttachment, device: string, request: string | null, message: ToDoor): void {

@@ -37,7 +37,7 @@ export function takeDrift(admission: Admission, drift: Drift): void {
   storage.transaction(() => {
     storage.put("meta", "drift", drift);
     for (const { kind, entry, device, approvedVia } of added)
-      admission.audit("gateway", "difference-found", device, { kind, entry: entry.slice(0, 16), approvedVia });
+      admission.auditMachine("gateway", "difference-found", device, { kind, entry: entry.slice(0, 16), approvedVia });
   });
   if (added.length > 0 || before.size !== after.size) admission.tellInbox();
 }

@@ -46,7 +46,7 @@ export class KeyLogCopy {
   /** What the room itself found: a log that it cannot follow. */
   alarm(kind: KeyLogAlarm): void {
     this.#admission.storage.setAlarm({ kind, atMs: this.#admission.options.now() });
-    this.#admission.audit("gateway", `alarm-${kind}`, null, {});
+    this.#admission.auditMachine("gateway", `alarm-${kind}`, null, {});
     this.#admission.tellInbox();
   }
 
@@ -56,7 +56,7 @@ export class KeyLogCopy {
       const known = this.#admission.storage.alarm();
       if (known?.kind === kind && known.atMs === atMs && known.saidOverAtMs === undefined) return;
       this.#admission.storage.setAlarm({ kind, atMs, isOfMachine: true });
-      this.#admission.audit("gateway", `alarm-${kind}`, null, {});
+      this.#admission.auditMachine("gateway", `alarm-${kind}`, null, {});
       this.#admission.tellInbox();
     });
   }
@@ -97,7 +97,7 @@ export class KeyLogCopy {
 
   #settled(alarm: AlarmRow): void {
     this.#admission.storage.setAlarm(null);
-    this.#admission.audit("host", "alarm-settled", null, { alarm: alarm.kind });
+    this.#admission.auditMachine("host", "alarm-settled", null, { alarm: alarm.kind });
     this.#admission.tellInbox();
     // What the alarm held back stayed owed.
     deliverAll(this.#admission);
@@ -147,7 +147,7 @@ export class KeyLogCopy {
     const isOfOwner = "authority" in body && body.authority.by === "owner";
     if (isOfOwner || ELSEWHERE.has(body.type) || (body.type === "revoke" && body.by === "relay")) return;
     const detail = body.type === "policy" ? { ...body.policy, entry: seq } : { entry: seq };
-    this.#admission.audit("host", `log-${body.type}`, body.type === "revoke" ? body.device : null, detail);
+    this.#admission.auditMachine("host", `log-${body.type}`, body.type === "revoke" ? body.device : null, detail);
   }
 
   /** What was taken away on the machine is taken away here, also when this room was restored from an old copy. */

@@ -2,16 +2,16 @@
 import { addressGroup } from "../../core/client-ip.ts";
 import { linkProofFields } from "../../core/key-log.ts";
 import { linkKey } from "../../core/key-rotation.ts";
+import { placeToFree } from "../../core/link/handshake-places.ts";
 import { verifyTagged } from "../../core/public-key.ts";
 import { CLOSE_GATEWAY_GONE } from "../../protocol/close-codes.ts";
-import { LINK_HANDSHAKE_MS, MAX_UNPROVEN_LINKS, MAX_UNPROVEN_PER_ADDRESS } from "../../protocol/limits.ts";
+import { LINK_HELLO_MS, MAX_UNPROVEN_LINKS, MAX_UNPROVEN_PER_ADDRESS } from "../../protocol/limits.ts";
 import type { ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import { joined, toBase64url } from "../../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { LinkAttachment } from "./attachments.ts";
 import type { AdmissionForRelay } from "./parts.ts";
-import { refusal } from "./refusals.ts";
 
 export interface LinkHandshakeOptions {
   readonly ctx: DurableObjectState;
@@ -39,10 +39,14 @@ export class LinkHandshake {
   /** Accepts a connector's socket and challenges it; nothing else happens before the proof (PROTOCOL.md LINK1). */
   accept(clientIp: string): Response {
     const { ctx, now, random, wakeBy } = this.#options;
-    const unproven = this.#unproven();
     const group = addressGroup(clientIp);
-    const own = unproven.filter(({ attachment }) => attachment.addressGroup === group).length;
-    if (unproven.length >= MAX_UNPROVEN_LINKS || own >= MAX_UNPROVEN_PER_ADDRESS) return refusal(503, "Too many links at once.\n", true);
+    const taken = this.#unproven().map(({ ws, attachment }) => ({
+      ws,
+      group: attachment.addressGroup,
+      acceptedAtMs: attachment.acceptedAtMs,
+    }));
+    const freed = placeToFree(taken, group, { all: MAX_UNPROVEN_LINKS, perGroup: MAX_UNPROVEN_PER_ADDRESS });
+    if (freed !== null) closeQuietly(freed.ws, CLOSE_GATEWAY_GONE, "too many links at once");
     const { 0: client, 1: server } = new WebSocketPair();
     const nonce = toBase64url(random(32));
     const acceptedAtMs = now();
@@ -63,7 +67,7 @@ export class LinkHandshake {
     server.send(
       JSON.stringify({ type: "challenge", nonce, minProtocol: MIN_LINK_PROTOCOL, maxProtocol: LINK_PROTOCOL } satisfies ToConnector),
     );
-    wakeBy(acceptedAtMs + LINK_HANDSHAKE_MS);
+    wakeBy(acceptedAtMs + LINK_HELLO_MS);
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -99,7 +103,7 @@ export class LinkHandshake {
   closeLate(nowMs: number): number[] {
     const pending: number[] = [];
     for (const { ws, attachment } of this.#unproven()) {
-      const deadlineMs = attachment.acceptedAtMs + LINK_HANDSHAKE_MS;
+      const deadlineMs = attachment.acceptedAtMs + LINK_HELLO_MS;
       if (deadlineMs <= nowMs) closeQuietly(ws, CLOSE_GATEWAY_GONE, "no proof in time");
       else pending.push(deadlineMs);
     }

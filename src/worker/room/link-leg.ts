@@ -3,6 +3,7 @@ import type { Piece } from "../../core/message-frames.ts";
 import type { ReceiveCredit } from "../../core/stream-credit.ts";
 import type { SendOrder } from "../../core/frame-order.ts";
 import { FrameSender } from "../../core/frame-sender.ts";
+import { TokenBucket } from "../../core/token-bucket.ts";
 import type { FrameType } from "../../protocol/frame.ts";
 import {
   CLOSE_GATEWAY_GONE,
@@ -10,10 +11,11 @@ import {
   CLOSE_LINK_REFUSED,
   CLOSE_LINK_STALE,
   CLOSE_LINK_VERSION,
+  CLOSE_POLICY,
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../../protocol/close-codes.ts";
-import { LINK_QUIET_MS, LINK_SILENCE_MS, MAX_CONTROL_CHARS } from "../../protocol/limits.ts";
+import { CONNECTOR_MESSAGES, LINK_QUIET_MS, LINK_SILENCE_MS, MAX_CONTROL_CHARS } from "../../protocol/limits.ts";
 import { toRoomSchema } from "../../protocol/link-messages.ts";
 import type { LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../protocol/version.ts";
@@ -58,6 +60,8 @@ export class LinkLeg {
   /** A frame is a sign of life, too; forgotten in hibernation, where none came. */
   #lastFrameMs = 0;
   #isCollecting = false;
+  /** Of all links of this room: another one brings nothing back. */
+  readonly #unasked: TokenBucket;
 
   readonly #frames = new FrameSender({
     transmit: (message) => this.#transmit(message),
@@ -68,6 +72,7 @@ export class LinkLeg {
     this.#options = options;
     this.#questions = new LinkQuestions({ ...options, send: (message) => this.send(message) });
     this.#handshake = new LinkHandshake(options);
+    this.#unasked = new TokenBucket(CONNECTOR_MESSAGES, options.now());
     if (options.link !== null) this.#up(options.link);
   }
 
@@ -320,6 +325,7 @@ export class LinkLeg {
 
   #control(message: ToRoom): void {
     const { admission } = this.#options;
+    if (!this.#isAnswer(message) && this.#unasked.take(this.#options.now()) > 0) return this.end(CLOSE_POLICY, "too many messages");
     switch (message.type) {
       case "hello":
         return;
@@ -352,6 +358,12 @@ export class LinkLeg {
       case "local-act-done":
         return admission.received(message);
     }
+  }
+
+  /** What the room asked for costs nothing: it comes as often as the room asks. */
+  #isAnswer(message: ToRoom): boolean {
+    if (message.type === "nonce" || message.type === "result") return this.#questions.isWaitingFor(message);
+    return message.type === "hello" || message.type === "ack";
   }
 
   #gone(why: string): void {

@@ -47,6 +47,11 @@ export class LinkQuestions {
     return Array.from(this.#nonces.values(), ({ askedAtMs }) => askedAtMs);
   }
 
+  /** @returns whether this answers a question that is open */
+  isWaitingFor(message: Extract<ToRoom, { type: "nonce" | "result" }>): boolean {
+    return message.type === "nonce" ? this.#nonces.has(message.id) : this.#commands.has(message.id);
+  }
+
   nonceCame({ id, nonce, connectorKey }: Extract<ToRoom, { type: "nonce" }>): void {
     this.#nonces.get(id)?.resolve({ nonce, connectorKey });
     this.#nonces.delete(id);

@@ -18,7 +18,7 @@ import {
   unpacked,
 } from "../../core/usage.ts";
 import type { PackedUsage, UsageRecord } from "../../core/usage.ts";
-import { PRICES, costLines, sumOf } from "../../core/cost.ts";
+import { PRICES, costLines, sumOf, wholeLines } from "../../core/cost.ts";
 import { DEFAULT_BUDGET, USAGE_KEPT_EVERY_BYTES, USAGE_KEPT_EVERY_MESSAGES, USAGE_STORED_EVERY_MS } from "../../protocol/limits.ts";
 import { BUDGET_LEVELS } from "../../protocol/usage.ts";
 import type { Budget, BudgetLevel, Counted, Usage } from "../../protocol/usage.ts";
@@ -45,6 +45,8 @@ export interface MeterOptions {
   readonly kept: PackedUsage | null;
   /** Puts it there. */
   readonly keep: (usage: number[]) => void;
+  /** Operator's ceiling for everything that this gateway causes in a day; null: none. */
+  readonly ceilingMicroUsd: number | null;
   /** The owner must hear of it; at most twice a day. */
   readonly reached: (level: "warned" | "over") => void;
 }
@@ -165,15 +167,15 @@ export class Meter {
     this.#fold(nowMs);
     const { today, earlier, lastMonth } = this.#record;
     const counts = added(today, earlier);
-    const lines = costLines(counts, storedBytes);
+    const lines = wholeLines(costLines(counts, storedBytes));
     const spent = spentOf(today);
     return {
       month: monthName(nowMs),
       counts,
       lines,
       microUsd: sumOf(lines),
-      lastMonthMicroUsd: lastMonth === null ? null : sumOf(costLines(lastMonth, storedBytes)),
-      today: spent,
+      lastMonthMicroUsd: lastMonth === null ? null : sumOf(wholeLines(costLines(lastMonth, storedBytes))),
+      today: { ...spent, microUsd: Math.ceil(spent.microUsd) },
       budget: this.budget,
       share: shareOf(spent, this.budget),
       level: this.#level(),
@@ -222,7 +224,14 @@ export class Meter {
     this.#keep();
   }
 
+  /** Whether everything that was counted today, strangers and the machine included, is more than the operator allows. */
+  get isOverCeiling(): boolean {
+    const { ceilingMicroUsd } = this.#options;
+    return ceilingMicroUsd !== null && sumOf(costLines(this.#record.today, 0)) >= ceilingMicroUsd;
+  }
+
   #level(): BudgetLevel {
+    if (this.isOverCeiling) return "over";
     return levelOf(shareOf(spentOf(this.#record.today), this.budget));
   }
 

@@ -139,7 +139,7 @@ function refused(admission: Admission, device: string): void {
   storage.transaction(() => {
     if (receipt !== null && receipt.gateway.state === "pending")
       storage.saveReceipt({ ...receipt, asked: null, gateway: { ...receipt.gateway, why: "bad-receipt" } });
-    admission.audit("gateway", "receipt-refused", receipt === null ? null : device, {});
+    admission.auditMachine("gateway", "receipt-refused", receipt === null ? null : device, {});
   });
   admission.tellInbox();
 }

@@ -1,4 +1,5 @@
 /** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
+import type { RowBudget } from "../../core/measure/row-budget.ts";
 import type { AskMade } from "../../core/ask-budget.ts";
 import type { PinnedKey } from "../../core/judge.ts";
 import type { KeyLogHead, OwnerPolicy } from "../../protocol/key-log.ts";
@@ -119,6 +120,15 @@ export class RoomStorage {
 
   set asksMade(made: readonly AskMade[]) {
     this.put("meta", "asks", { made });
+  }
+
+  /** What the machine's rows have left of their budget. */
+  get machineRows(): RowBudget | null {
+    return this.get<RowBudget>("meta", "machine-rows");
+  }
+
+  set machineRows(budget: RowBudget) {
+    this.put("meta", "machine-rows", budget);
   }
 
   /** How often in a row each part of the alarm has failed. */

@@ -1,13 +1,10 @@
-/** How every API route is declared: origin checked, body parsed, account known, errors mapped. The same table makes the OpenAPI text. */
+/** How every API route is declared: origin checked, body parsed, account known, errors mapped. openapi.ts describes the same table. */
 import { Hono } from "hono";
 import type { Context } from "hono";
-import * as z from "zod";
-import { addressGroup } from "../../core/client-ip.ts";
-import { apiErrorSchema } from "../../protocol/api-errors.ts";
+import type * as z from "zod";
 import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
-import { ACCOUNT_COOKIE } from "../../protocol/words.ts";
 import { apiTokenAccount, bearerOf } from "../auth/api-token.ts";
-import { currentSession } from "../auth/account-session.ts";
+import { currentSession, hasSessionCookie } from "../auth/account-session.ts";
 import type { AccountSession, Audience } from "../auth/account-session.ts";
 import { boundedText } from "../bounded-body.ts";
 import { readConfig } from "../config.ts";
@@ -16,6 +13,7 @@ import type { Env } from "../env.ts";
 import { failureCode, isDatabaseError } from "../failure-code.ts";
 import { noteOf } from "../request-note.ts";
 import { ApiError, errorResponse } from "../respond.ts";
+import { mayStrangerAsk } from "../stranger-limit.ts";
 
 export interface Call<Body> {
   readonly env: Env;
@@ -84,15 +82,10 @@ async function readBody(request: Request, schema: z.ZodType | undefined): Promis
   return parsed.data;
 }
 
-/** Whose budget a stranger's request costs: the address that the edge saw, an IPv6 customer's /64 as one. */
-export function strangerKey(request: Request): string {
-  return addressGroup(request.headers.get("cf-connecting-ip") ?? "local");
-}
-
 /** Tries cost their address's budget, those of the wrong shape nothing at all. */
 function ofToken(env: Env, request: Request, shown: string): Promise<AccountSession | null> {
   return apiTokenAccount(env, shown, async () => {
-    if (!(await env.STRANGER_LIMIT.limit({ key: `token ${strangerKey(request)}` })).success) throw new ApiError("too-many");
+    if (!(await mayStrangerAsk(request, env, "token"))) throw new ApiError("too-many");
   });
 }
 
@@ -107,13 +100,14 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
     const shown = each.takesToken === true && audience === "app" ? bearerOf(request) : null;
     // Two ways that never mix: a page sends its cookie and is of our origin; a script sends its token, and no browser adds one to another site's request.
     if (shown === null) checkOrigin(request, audience === "app" ? config.appOrigin : config.approveOrigin, each.auth);
-    if (each.limited === true) {
-      const { success } = await env.STRANGER_LIMIT.limit({ key: strangerKey(request) });
-      if (!success) throw new ApiError("too-many");
-    }
+    if (each.limited === true && !(await mayStrangerAsk(request, env))) throw new ApiError("too-many");
     const session =
       each.auth !== "account" ? null : shown === null ? await currentSession(env, request, audience) : await ofToken(env, request, shown);
-    if (each.auth === "account" && session === null) throw new ApiError("not-signed-in");
+    if (each.auth === "account" && session === null) {
+      // A cookie that opens nothing is a try, and costs like one.
+      const isTry = shown === null && hasSessionCookie(request);
+      throw new ApiError(isTry && !(await mayStrangerAsk(request, env)) ? "too-many" : "not-signed-in");
+    }
     if (session !== null && !(await env.ACCOUNT_LIMIT.limit({ key: session.account })).success) throw new ApiError("too-many");
     note.account = session?.account ?? null;
     const body = await readBody(request, each.body);
@@ -156,46 +150,4 @@ export function routesApp(routes: readonly AnyRoute[], audience: Audience): Hono
     return errorResponse("not-found");
   });
   return app;
-}
-
-/** OpenAPI 3.1 of the routes that really answer. */
-export function openApi(routes: readonly AnyRoute[], info: { readonly version: string; readonly server: string }): object {
-  const paths: Record<string, Record<string, object>> = {};
-  const json = (schema: z.ZodType): object => ({ "application/json": { schema: z.toJSONSchema(schema, { unrepresentable: "any" }) } });
-  for (const each of routes) {
-    const path = each.path.replace(/:(\w+)/g, "{$1}");
-    const parameters = [...each.path.matchAll(/:(\w+)/g)].map((match) => ({
-      name: match[1],
-      in: "path",
-      required: true,
-      schema: { type: "string" },
-    }));
-    (paths[path] ??= {})[each.method.toLowerCase()] = {
-      summary: each.summary,
-      parameters,
-      security: security(each),
-      ...(each.body === undefined ? {} : { requestBody: { required: true, content: json(each.body) } }),
-      responses: {
-        "200": { description: "Done", ...(each.answer === undefined ? {} : { content: json(each.answer) }) },
-        default: { description: "Refused", content: json(apiErrorSchema) },
-      },
-    };
-  }
-  return {
-    openapi: "3.1.0",
-    info: { title: "Gatehouse", version: info.version },
-    servers: [{ url: info.server }],
-    paths,
-    components: { securitySchemes: SCHEMES },
-  };
-}
-
-const SCHEMES = {
-  signIn: { type: "apiKey", in: "cookie", name: ACCOUNT_COOKIE, description: "The dashboard's own sign-in." },
-  apiToken: { type: "http", scheme: "bearer", bearerFormat: "gtha_…", description: "An API token: reads, and suspends devices." },
-} as const;
-
-function security({ auth, takesToken }: AnyRoute): readonly object[] {
-  if (auth !== "account") return [];
-  return takesToken === true ? [{ signIn: [] }, { apiToken: [] }] : [{ signIn: [] }];
 }

@@ -1,47 +1,46 @@
 /** The connector as an npm tarball, made for this control plane: it already knows where to call (design.md 4). */
+import { TAR_END, tarEntry } from "../../core/http/tar-entry.ts";
+import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
+import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { errorResponse } from "../respond.ts";
 import { VERSION } from "../version.ts";
-import { utf8 } from "../../protocol/statement-encoding.ts";
 
-const BLOCK = 512;
-
-/** One ustar entry (POSIX.1-1988): header block, content, padding. */
-function tarEntry(name: string, content: Uint8Array, mode: string): Uint8Array<ArrayBuffer> {
-  const header = new Uint8Array(BLOCK);
-  const put = (at: number, text: string): void => header.set(utf8(text), at);
-  put(0, `package/${name}`);
-  put(100, `${mode}\0`);
-  put(108, "0000000\0");
-  put(116, "0000000\0");
-  put(124, `${content.byteLength.toString(8).padStart(11, "0")}\0`);
-  // One fixed time: the same version gives the same bytes.
-  put(136, "00000000000\0");
-  put(148, "        ");
-  put(156, "0");
-  put(257, "ustar\u000000");
-  const sum = header.reduce((total, byte) => total + byte, 0);
-  put(148, `${sum.toString(8).padStart(6, "0")}\0 `);
-  const out = new Uint8Array(BLOCK + Math.ceil(content.byteLength / BLOCK) * BLOCK);
-  out.set(header);
-  out.set(content, BLOCK);
-  return out;
+/** The deployment's own part of the archive. */
+interface OwnPart {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly tag: string;
 }
 
-/** @returns the tarball of exactly this version; other versions are not found, so that versions always match */
+async function ownPart(appOrigin: string): Promise<OwnPart> {
+  const origin = utf8(`${JSON.stringify({ appOrigin })}\n`);
+  const packed = new Blob([tarEntry("origin.json", origin, "0000644"), TAR_END]).stream().pipeThrough(new CompressionStream("gzip"));
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", origin));
+  return { bytes: new Uint8Array(await new Response(packed).arrayBuffer()), tag: toBase64url(hash).slice(0, 12) };
+}
+
+const ownParts = new WeakMap<Env, Promise<OwnPart>>();
+
+/** @returns the tarball of exactly this version; other versions are not found, so that versions always match. 304 for whoever has it */
 export async function connectorPackage(request: Request, env: Env, file: string): Promise<Response> {
   if (file !== `connector-${VERSION}.tgz`) return errorResponse("not-found");
-  const asset = async (name: string): Promise<Uint8Array> =>
-    new Uint8Array(await (await env.ASSETS.fetch(new URL(`/connector/${name}`, request.url).href)).arrayBuffer());
-  const origin = utf8(`${JSON.stringify({ appOrigin: new URL(env.APP_ORIGIN).origin })}\n`);
-  const parts = [
-    tarEntry("package.json", await asset("package.json"), "0000644"),
-    tarEntry("origin.json", origin, "0000644"),
-    tarEntry("gatehouse.mjs", await asset("gatehouse.mjs"), "0000755"),
-    new Uint8Array(2 * BLOCK),
-  ];
-  const body = new Blob(parts).stream().pipeThrough(new CompressionStream("gzip"));
-  return new Response(body, {
-    headers: { "content-type": "application/octet-stream", "cache-control": "public, max-age=300", "x-content-type-options": "nosniff" },
-  });
+  let own = ownParts.get(env);
+  if (own === undefined) {
+    own = ownPart(readConfig(env).appOrigin);
+    ownParts.set(env, own);
+  }
+  // Packed by the build. A gzip file may have several members (RFC 1952 §2.2): the second is a few bytes and the only one made here.
+  const [{ bytes, tag }, program] = await Promise.all([own, env.ASSETS.fetch(new URL("/connector/program.tgz", request.url).href)]);
+  if (!program.ok) return errorResponse("not-found");
+  const etag = `"${(program.headers.get("etag") ?? VERSION).replace(/^W\/|"/g, "")}-${tag}"`;
+  const headers = new Headers({ etag, "cache-control": "public, max-age=300", "x-content-type-options": "nosniff" });
+  if (isKnown(request, etag)) return new Response(null, { status: 304, headers });
+  headers.set("content-type", "application/octet-stream");
+  return new Response(new Blob([await program.arrayBuffer(), bytes]), { headers });
+}
+
+/** @returns whether the client has this one already (RFC 9110 §13.1.2) */
+function isKnown(request: Request, etag: string): boolean {
+  const known = request.headers.get("if-none-match") ?? "";
+  return known.split(",").some((each) => each.trim().replace(/^W\//, "") === etag);
 }

@@ -8,7 +8,6 @@ import {
   proposeSchema,
   signGenesisSchema,
 } from "../../protocol/enrolment-api.ts";
-import { MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
 import { shownState } from "../../core/trust/ceremony.ts";
 import type { Ceremony } from "../../core/trust/ceremony.ts";
 import { keyText } from "../../core/digests.ts";
@@ -95,7 +94,7 @@ export const approveEnrolmentRoutes = [
       const { env, config, session, body } = call;
       const before = await visible(call, true);
       if (before.account !== null) throw new ApiError("code-invalid");
-      if ((await gatewaysOf(env.DB, session.account)).length >= MAX_GATEWAYS_PER_ACCOUNT) throw new ApiError("too-many");
+      if ((await gatewaysOf(env.DB, session.account)).length >= config.maxGateways) throw new ApiError("too-many");
       const gateway = await mintGatewayId(env, crypto.getRandomValues(new Uint8Array(10)));
       const accountName = (await accountById(env.DB, session.account))?.name ?? "";
       const owner = { account: session.account, accountName, gateway, gatewayName: body.name };

@@ -13,7 +13,7 @@ import type { Env } from "../env.ts";
 import { doorHeaders } from "../page-headers.ts";
 import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
-import { strangerKey } from "./checked-route.ts";
+import { mayStrangerAsk } from "../stranger-limit.ts";
 import { FAILED_HEADER, INTERNAL_HEADER_PREFIX, REFUSED_BY_BUDGET, REFUSED_HEADER } from "../room/parts.ts";
 
 const ASSETS: Readonly<Record<string, string>> = {
@@ -52,6 +52,13 @@ async function doorPage(
   const headers = new Headers(doorHeaders(env));
   headers.set("retry-after", refused.headers.get("retry-after") ?? "5");
   return new Response(html, { status: 503, headers });
+}
+
+/** For an address that is no gateway's: a page for people, the same for every such address and path (PROTOCOL.md AB8). */
+async function unknownGateway(env: Env, request: Request): Promise<Response> {
+  if (!isNavigation(request)) return errorResponse("not-found");
+  const page = await env.ASSETS.fetch(new URL("/door/unknown", request.url).href);
+  return new Response(page.body, { status: 404, headers: doorHeaders(env) });
 }
 
 /** In the place of a gateway whose budget of today is used up (PROTOCOL.md BU4). */
@@ -112,7 +119,7 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
     note.decision = decision;
     return response;
   };
-  if (!(await isGatewayId(env, label))) return decided("not-found", errorResponse("not-found"));
+  if (!(await isGatewayId(env, label))) return decided("not-found", await unknownGateway(env, request));
   note.gateway = label;
   const url = new URL(request.url);
   const origin = readConfig(env).gatewayOrigin(label);
@@ -209,7 +216,7 @@ async function handleDoor(request: Request, env: Env, gateway: string, origin: s
     if (path === "status" || path === "api/status") return status(request, env, gateway, path === "status");
     if (path !== "wait" || request.headers.get("upgrade")?.toLowerCase() !== "websocket") return errorResponse("not-found");
     if (request.headers.get("origin") !== origin) return errorResponse("wrong-origin");
-    if (await isOverLimit(request, env)) return errorResponse("too-many");
+    if (!(await mayStrangerAsk(request, env))) return errorResponse("too-many");
     return toRoom(request, env, gateway, { kind: "wait" });
   }
   if (request.method !== "POST") return errorResponse("not-found");
@@ -218,7 +225,7 @@ async function handleDoor(request: Request, env: Env, gateway: string, origin: s
   if (kind === null) return errorResponse("not-found");
   const site = request.headers.get("sec-fetch-site");
   if (request.headers.get("origin") !== origin || (site !== null && site !== "same-origin")) return errorResponse("wrong-origin");
-  if (await isOverLimit(request, env)) return errorResponse("too-many");
+  if (!(await mayStrangerAsk(request, env))) return errorResponse("too-many");
   const body = await boundedText(request, MAX_JSON_BODY_BYTES);
   return body === null ? errorResponse("too-large") : toRoom(request, env, gateway, { kind }, body);
 }
@@ -244,9 +251,4 @@ async function activate(request: Request, env: Env): Promise<Response> {
   if (text === null) return errorResponse("too-large");
   const form = new URLSearchParams(text);
   return doorPage(env, request, { activation: { code: form.get("code") ?? "", state: form.get("state") ?? "" } });
-}
-
-async function isOverLimit(request: Request, env: Env): Promise<boolean> {
-  const { success } = await env.STRANGER_LIMIT.limit({ key: strangerKey(request) });
-  return !success;
 }

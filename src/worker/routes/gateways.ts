@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { gatewayCreatedSchema, gatewayDetailSchema, gatewayNameSchema, gatewaySchema, hopsSchema } from "../../protocol/api.ts";
 import { budgetSchema, usageSchema } from "../../protocol/usage.ts";
-import { ENROLMENT_CODE_MS, MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
+import { ENROLMENT_CODE_MS } from "../../protocol/limits.ts";
 import { mintEnrolmentCode } from "../auth/ceremony-id.ts";
 import { tokenMacs } from "../auth/token-macs.ts";
 import { accountById } from "../db/account-queries.ts";
@@ -84,8 +84,8 @@ export const gatewayRoutes = [
     body: gatewayNameSchema,
     answer: gatewayCreatedSchema,
     run: async (call) => {
-      const { env, session, body } = call;
-      if ((await gatewaysOf(env.DB, session.account)).length >= MAX_GATEWAYS_PER_ACCOUNT) throw new ApiError("too-many");
+      const { env, config, session, body } = call;
+      if ((await gatewaysOf(env.DB, session.account)).length >= config.maxGateways) throw new ApiError("too-many");
       const row = await createGateway(env, session.account, body.name);
       try {
         return await newEnrolment(call, row);

@@ -4,9 +4,10 @@ import { isGatewayId } from "../auth/gateway-id.ts";
 import type { Env } from "../env.ts";
 import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
+import { mayStrangerAsk } from "../stranger-limit.ts";
 import { FAILED_HEADER } from "../room/parts.ts";
 
-/** @returns 101 and the room's challenge, or one constant 404 for anything that is not a connector's upgrade for a gateway id of ours */
+/** @returns 101 and the room's challenge, 429 for an address that dials too often, or one constant 404 for anything that is not a connector's upgrade for a gateway id of ours */
 export async function handleLink(request: Request, env: Env, gateway: string): Promise<Response> {
   const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
   // A browser always sends Origin: no page may act as a connector.
@@ -15,6 +16,11 @@ export async function handleLink(request: Request, env: Env, gateway: string): P
     return errorResponse("not-found");
   }
   noteOf(request).gateway = gateway;
+  // Every try wakes a room: whoever dials without end is stopped before.
+  if (!(await mayStrangerAsk(request, env, "link"))) {
+    noteOf(request).decision = "too-many";
+    return errorResponse("too-many");
+  }
   const headers = new Headers({ upgrade: "websocket", "x-gatehouse-kind": "link" });
   headers.set("x-gatehouse-client-ip", visitorAddress(request.headers.get("cf-connecting-ip")));
   const answer = await env.ROOM.getByName(gateway).fetch(new Request(request.url, { headers }));

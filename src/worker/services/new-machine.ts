@@ -3,10 +3,10 @@ import { genesisBytes, genesisOf } from "../../core/trust/enrolment.ts";
 import { judgeOwnGenesis } from "../../core/trust/genesis.ts";
 import type { JudgedGenesis } from "../../core/trust/genesis.ts";
 import type { Ceremony } from "../../core/trust/ceremony.ts";
-import { MAX_GATEWAYS_PER_ACCOUNT } from "../../protocol/limits.ts";
 import type { SignedByOwner } from "../../protocol/statements.ts";
 import { ownRecoveryKey } from "../auth/recovery-key-seal.ts";
 import { gatewayOf, gatewaysOf, insertGateway, saveConnector } from "../db/gateway-queries.ts";
+import { readConfig } from "../config.ts";
 import type { Env } from "../env.ts";
 import { workerFailures } from "../failures.ts";
 import { inboxOf, roomOf } from "../objects.ts";
@@ -34,7 +34,7 @@ export async function connectMachine(env: Env, ceremony: Ceremony, judged: Judge
   const { account, gateway, connectorKey } = judged.statement;
   const nowMs = Date.now();
   if ((await gatewayOf(env.DB, account, gateway)) === null) {
-    if ((await gatewaysOf(env.DB, account)).length >= MAX_GATEWAYS_PER_ACCOUNT) throw new ApiError("too-many");
+    if ((await gatewaysOf(env.DB, account)).length >= readConfig(env).maxGateways) throw new ApiError("too-many");
     await insertGateway(env.DB, { id: gateway, accountId: account, name: ceremony.gatewayName, createdAtMs: nowMs, claimedAtMs: null });
   }
   const recovery = await ownRecoveryKey(env, account);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { PRICES, billedUnits, costLines, sumOf } from "../../../src/core/cost.ts";
+import { PRICES, billedUnits, costLines, sumOf, wholeLines } from "../../../src/core/cost.ts";
 import {
   NOTHING,
   added,
@@ -160,4 +160,12 @@ test("[BU1] awake time: a second after each event at most once, a gap of sleep n
       expect(awakeMs).toBeLessThanOrEqual(nowMs - 1_000_000 + 30_000 + 1_000);
     }),
   );
+});
+
+test("[BU1] an API shows whole millionths of a dollar, rounded up", () => {
+  const lines = wholeLines([
+    { meter: "stored", units: 1, microUsd: 11.819_999_999_999_999 },
+    { meter: "rows-written", units: 0, microUsd: 0 },
+  ]);
+  expect(lines.map(({ microUsd }) => microUsd)).toEqual([12, 0]);
 });
