@@ -1,23 +1,62 @@
-/** OpenClaw answers 503 at 32 unauthenticated sockets of one address, and all of ours come from one: so only so many at once. */
-import { MAX_LOCAL_HANDSHAKES } from "../protocol/limits.ts";
+/** Places for handshakes at the gateway. OpenClaw answers 503 at 32 unauthenticated sockets of one address, and all of ours share one. */
+import { MAX_DEVICE_HANDSHAKES, MAX_LOCAL_HANDSHAKES } from "../protocol/limits.ts";
+
+export interface Place {
+  /** Gives the place back. Safe to call more than once. */
+  release(): void;
+  /** Counts the place again although it was given back: the socket is in a handshake after all. */
+  retake(): void;
+}
+
+interface Queue {
+  taken: number;
+  readonly waiting: (() => void)[];
+}
 
 export class HandshakePlaces {
   #taken = 0;
-  readonly #waiting: (() => void)[] = [];
+  /** In order of turns: the device that started last stands at the end. */
+  readonly #queues = new Map<string, Queue>();
 
-  /** @param run called once there is a place, at once or later; what it gets gives the place back, and may be called more than once */
-  take(run: (release: () => void) => void): void {
-    const start = (): void => {
-      this.#taken += 1;
-      let isReleased = false;
-      run(() => {
-        if (isReleased) return;
-        isReleased = true;
-        this.#taken -= 1;
-        this.#waiting.shift()?.();
-      });
+  /** @param run called once the device has a place, at once or later, in the order of its calls */
+  take(device: string, run: (place: Place) => void): void {
+    const queue = this.#queues.get(device) ?? { taken: 0, waiting: [] };
+    this.#queues.set(device, queue);
+    queue.waiting.push(() => run(this.#newPlace(device, queue)));
+    this.#serve();
+  }
+
+  #newPlace(device: string, queue: Queue): Place {
+    let isTaken = false;
+    const move = (by: 1 | -1): void => {
+      isTaken = by === 1;
+      this.#taken += by;
+      queue.taken += by;
     };
-    if (this.#taken < MAX_LOCAL_HANDSHAKES) start();
-    else this.#waiting.push(start);
+    move(1);
+    return {
+      release: () => {
+        if (!isTaken) return;
+        move(-1);
+        if (queue.taken === 0 && queue.waiting.length === 0 && this.#queues.get(device) === queue) this.#queues.delete(device);
+        this.#serve();
+      },
+      retake: () => {
+        if (isTaken) return;
+        this.#queues.set(device, queue);
+        move(1);
+      },
+    };
+  }
+
+  #serve(): void {
+    while (this.#taken < MAX_LOCAL_HANDSHAKES) {
+      const next = [...this.#queues].find(([, { taken, waiting }]) => waiting.length > 0 && taken < MAX_DEVICE_HANDSHAKES);
+      if (next === undefined) return;
+      const [device, queue] = next;
+      this.#queues.delete(device);
+      this.#queues.set(device, queue);
+      queue.waiting.shift()?.();
+    }
   }
 }

@@ -1,20 +1,22 @@
 /** One HTTP exchange: frames of the room on one side, a request to the gateway's port on the other. Bodies are never held whole. */
 import type http from "node:http";
 import { brokenAt, encodeClose } from "../core/close-code.ts";
-import { fromGateway } from "../core/header-filter.ts";
 import type { Piece } from "../core/message-frames.ts";
 import { ReceiveOrder } from "../core/frame-order.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
-import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
+import { BODY_MISSING, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW, HEAD_TOO_LARGE } from "../protocol/close-codes.ts";
 import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
-import { GATEWAY_STILL_MS_PER_STEP, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
-import { utf8 } from "../protocol/statement-encoding.ts";
+import { BODY_SILENCE_MS, GATEWAY_STILL_MS_PER_STEP, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
+import { HEAD_LIMITS, answerHead, isHeadTooLarge } from "./answer-head.ts";
 import { Incoming } from "./incoming.ts";
 import { requestGateway } from "./openclaw/dial.ts";
 import { Outgoing } from "./outgoing.ts";
-import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
+import { PAUSE_ABOVE_BYTES } from "./stream.ts";
 import type { Stream, StreamParts } from "./stream.ts";
+
+/** Methods that may be sent again when it is not known whether the first one arrived (RFC 9110 §9.2.2). */
+const IDEMPOTENT = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
 
 export class HttpStream implements Stream {
   readonly device: string;
@@ -29,6 +31,10 @@ export class HttpStream implements Stream {
   #isOver = false;
   /** What the request's stated length leaves for DATA: a byte more or less would be read as another request. */
   #bodyLeft: number;
+  /** When the visitor's body last moved. */
+  #bodyMovedAtMs: number;
+  #isBodyOver: boolean;
+  #isRetry = false;
 
   constructor(parts: StreamParts & { readonly agent: http.Agent }) {
     this.#parts = parts;
@@ -36,6 +42,8 @@ export class HttpStream implements Stream {
     this.expiresAtMs = parts.expiresAtMs;
     const length = parts.headers["content-length"];
     this.#bodyLeft = !parts.open.hasBody ? 0 : length === undefined ? Infinity : Number(length);
+    this.#bodyMovedAtMs = parts.now();
+    this.#isBodyOver = !parts.open.hasBody;
     this.#in = new Incoming(parts);
     this.#out = new Outgoing(
       { ...parts, forget: () => this.#done() },
@@ -53,29 +61,55 @@ export class HttpStream implements Stream {
         method: open.method,
         path: open.path,
         headers,
-        agent,
+        // The second time on a connection of its own: the pool's others may have been closed with the first.
+        agent: !this.#isRetry && agent,
         setHost: false,
+        ...HEAD_LIMITS,
       });
     } catch {
       // A method or a header field that cannot be written: the library throws, and the other streams go on.
       return this.end(CLOSE_PROTOCOL, brokenAt("room-connector", "bad open"), true);
     }
     this.#request = request;
+    // Node would leave fields out beyond a number of its own, and say nothing.
+    request.maxHeadersCount = 0;
+    let readBefore = 0;
+    request.on("socket", (socket) => {
+      readBefore = socket.bytesRead;
+    });
     request.on("response", (response) => this.#answered(response));
     request.on("upgrade", (_response, socket) => {
       socket.destroy();
       this.end(CLOSE_PROTOCOL, brokenAt("connector-gateway", "unexpected upgrade"), true);
     });
-    request.on("error", () => this.end(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway did not answer"), true));
-    if (!open.hasBody) request.end();
+    request.on("error", (error) => {
+      const isUnread = request.reusedSocket && (request.socket?.bytesRead ?? readBefore) === readBefore;
+      this.#failed(error, isUnread);
+    });
+    // The gateway may answer, or refuse, before the first byte of the body.
+    if (open.hasBody) request.flushHeaders();
+    else request.end();
+  }
+
+  /** @param isUnread the gateway had closed the idle connection that the request took, or closed it before it answered */
+  #failed(error: NodeJS.ErrnoException, isUnread: boolean): void {
+    if (this.#isOver) return;
+    const { open } = this.#parts;
+    if (isUnread && !this.#isRetry && !open.hasBody && IDEMPOTENT.includes(open.method)) {
+      this.#isRetry = true;
+      return this.start();
+    }
+    const what = isHeadTooLarge(error) ? HEAD_TOO_LARGE : "gateway did not answer";
+    this.end(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", what), true);
   }
 
   #answered(response: http.IncomingMessage): void {
     if (this.#isOver) return void response.destroy();
     this.#response = response;
     const { id, sendFrame } = this.#parts;
-    const headers = fromGateway(headerPairs(response.rawHeaders));
-    sendFrame(FRAME_OPENED, 0, id, utf8(JSON.stringify({ status: response.statusCode ?? 502, headers })));
+    const head = answerHead(response);
+    if (head === null) return this.end(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", HEAD_TOO_LARGE), true);
+    sendFrame(FRAME_OPENED, 0, id, head);
     response.on("data", (chunk: Buffer) => {
       this.#out.send(bodyPieces(chunk));
       if (this.#out.queuedBytes > PAUSE_ABOVE_BYTES) response.pause();
@@ -90,6 +124,7 @@ export class HttpStream implements Stream {
       case FRAME_DATA: {
         const bytes = frame.payload.byteLength;
         if (!this.#in.receive(bytes)) return this.end(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"), true);
+        this.#bodyMovedAtMs = this.#parts.now();
         this.#bodyLeft -= bytes;
         if (this.#bodyLeft < 0) return this.end(CLOSE_PROTOCOL, brokenAt("device-room", "body longer than stated"), true);
         this.#request?.write(frame.payload, () => this.#consumed(bytes));
@@ -99,6 +134,7 @@ export class HttpStream implements Stream {
       case FRAME_END:
         if (this.#bodyLeft > 0 && this.#bodyLeft < Infinity)
           return this.end(CLOSE_PROTOCOL, brokenAt("device-room", "body shorter than stated"), true);
+        this.#isBodyOver = true;
         this.#request?.end();
         return;
       case FRAME_CREDIT:
@@ -147,6 +183,14 @@ export class HttpStream implements Stream {
     this.#out.tick();
     if (!this.#isOver && this.#drain.look(this.#unsentBytes, this.#parts.now()) === "still")
       this.end(CLOSE_TOO_SLOW, brokenAt("connector-gateway", "gateway too slow"), true);
+    else if (!this.#isOver && this.#isBodyMissing) this.end(CLOSE_TOO_SLOW, brokenAt("device-room", BODY_MISSING), true);
+  }
+
+  /** Nothing of an announced body comes although the room could send it, and the gateway waits for it (PROTOCOL.md IS3). */
+  get #isBodyMissing(): boolean {
+    const { now } = this.#parts;
+    if (this.#isBodyOver || this.#response !== null || this.#unsentBytes > 0) return false;
+    return this.#in.openBytes >= MAX_FRAME_PAYLOAD_BYTES && now() - this.#bodyMovedAtMs >= BODY_SILENCE_MS;
   }
 }
 

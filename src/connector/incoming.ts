@@ -23,6 +23,11 @@ export class Incoming implements CreditAlong {
     return this.#credit.receive(bytes);
   }
 
+  /** What the room may send now. */
+  get openBytes(): number {
+    return this.#credit.openBytes;
+  }
+
   /** The gateway took bytes. */
   consumed(bytes: number): void {
     if (this.#parts.downlink.isSlow) {

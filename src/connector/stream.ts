@@ -87,10 +87,3 @@ export interface StreamParts extends FrameSink {
 
 /** Above this the gateway's socket is paused until the room has taken what waits. */
 export const PAUSE_ABOVE_BYTES = 512 * 1024;
-
-/** @returns name and value pairs of Node's flat list of raw header fields, as the gateway sent them */
-export function headerPairs(raw: readonly string[]): [string, string][] {
-  const out: [string, string][] = [];
-  for (let i = 0; i + 1 < raw.length; i += 2) out.push([raw[i] ?? "", raw[i + 1] ?? ""]);
-  return out;
-}

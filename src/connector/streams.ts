@@ -9,10 +9,11 @@ import { PROBE_INTERVAL_MS } from "../protocol/limits.ts";
 import { openSchema } from "../protocol/link-messages.ts";
 import type { StreamOpen } from "../protocol/link-messages.ts";
 import type { Admitted } from "./admitted.ts";
+import { DeviceAgents } from "./device-agents.ts";
 import { forwardedHeaders, isForOwnOrigin } from "./forwarded-headers.ts";
 import { HandshakePlaces } from "./handshake-places.ts";
+import { requestFields } from "./header-bytes.ts";
 import { HttpStream } from "./http-stream.ts";
-import { GatewayAgents } from "./openclaw/dial.ts";
 import type { OpenclawGateway } from "./openclaw/openclaw-port.ts";
 import type { FrameSink, Stream, StreamParts } from "./stream.ts";
 import { StreamCounts } from "./stream-counts.ts";
@@ -34,8 +35,8 @@ export interface StreamsOptions extends FrameSink {
 export class Streams {
   readonly #options: StreamsOptions;
   readonly #streams = new Map<number, Stream>();
-  /** Only the data leg uses it; the control leg has a socket of its own. */
-  readonly #agents = new GatewayAgents();
+  /** Only the data leg uses them; the control leg has a socket of its own. */
+  readonly #agents = new DeviceAgents();
   /** Newest stream of each open page of the stock Control UI, by device and page (PROTOCOL.md CR9). */
   readonly #pages = new Map<string, number>();
   readonly #places = new HandshakePlaces();
@@ -56,6 +57,11 @@ export class Streams {
 
   get count(): number {
     return this.#streams.size;
+  }
+
+  /** Devices with connections to the gateway for HTTP. */
+  get connectionPools(): number {
+    return this.#agents.size;
   }
 
   /** A frame of the room. */
@@ -102,6 +108,7 @@ export class Streams {
       if (stream.expiresAtMs <= nowMs) stream.end(CLOSE_SESSION_OVER, "session over", true);
       else stream.tick();
     }
+    this.#agents.sweep();
     const { downlink, uplink } = this.#options;
     if (!downlink.isReminding()) return;
     uplink.together(() => {
@@ -132,6 +139,8 @@ export class Streams {
     if (!mayReach({ kind: open.kind, method: open.method, path: open.path, access: admission.access }))
       return this.#reset(id, CLOSE_NOT_FOUND, "not found");
     if (!isForOwnOrigin(open, origin)) return this.#reset(id, CLOSE_PROTOCOL, brokenAt("room-connector", "another origin"));
+    // Only full control may change anything over HTTP; the gateway would wait for a body that reads need not have.
+    if (open.kind === "http" && open.hasBody && admission.access !== "full") return this.#reset(id, CLOSE_NOT_FOUND, "not found");
     const headers = forwardedHeaders(open, admission.access, origin);
     if (headers === null) return this.#reset(id, CLOSE_PROTOCOL, brokenAt("device-room", "no sound address"));
     const { sendFrame, sendData } = this.#options;
@@ -139,7 +148,7 @@ export class Streams {
     const parts: StreamParts = {
       id,
       open,
-      headers,
+      headers: requestFields(headers),
       expiresAtMs: admission.expiresAtMs,
       target: gateway.target,
       uplink: this.#options.uplink,
@@ -150,7 +159,7 @@ export class Streams {
       forget: () => this.#forget(id),
     };
     if (open.kind === "http") {
-      this.#start(id, new HttpStream({ ...parts, agent: this.#agents.of(gateway.target) }));
+      this.#start(id, new HttpStream({ ...parts, agent: this.#agents.of(open.device, gateway.target) }));
       return;
     }
     const events = {

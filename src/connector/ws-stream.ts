@@ -1,35 +1,45 @@
 /** One visitor's WebSocket: frames of the room on one side, a socket at the gateway's port on the other. */
-import type http from "node:http";
 import { WebSocket } from "ws";
 import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
-import { fromGateway } from "../core/header-filter.ts";
 import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
 import { ReceiveOrder } from "../core/frame-order.ts";
 import { DrainWatch } from "../core/drain-watch.ts";
-import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW } from "../protocol/close-codes.ts";
-import { FRAME_CLOSE, FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
-import type { Frame } from "../protocol/frame.ts";
+import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW, HEAD_TOO_LARGE } from "../protocol/close-codes.ts";
+import { FRAME_CLOSE, FRAME_CREDIT, FRAME_DATA, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
+import type { Frame, FrameType } from "../protocol/frame.ts";
 import {
+  CHALLENGE_SHOWS_MS,
   CHALLENGE_WAIT_MS,
   GATEWAY_STILL_MS_PER_STEP,
   MAX_FIRST_MESSAGE_BYTES,
-  MAX_FRAME_PAYLOAD_BYTES,
   MAX_MESSAGE_BYTES,
   OPEN_TIMEOUT_MS,
 } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
+import { awaitsChallenge, isChallenge } from "./openclaw/challenge.ts";
 import { gatewayUrl, pinnedTls } from "./openclaw/dial.ts";
 import type { HandshakeWatch } from "./openclaw/openclaw-port.ts";
-import type { HandshakePlaces } from "./handshake-places.ts";
+import { HEAD_LIMITS, isHeadTooLarge } from "./answer-head.ts";
+import type { HandshakePlaces, Place } from "./handshake-places.ts";
 import { Incoming } from "./incoming.ts";
 import { Outgoing } from "./outgoing.ts";
-import { PAUSE_ABOVE_BYTES, headerPairs } from "./stream.ts";
+import { QuotedAnswer } from "./quoted-answer.ts";
+import { PAUSE_ABOVE_BYTES } from "./stream.ts";
 import type { Stream, StreamParts } from "./stream.ts";
 
 export interface WsStreamParts extends StreamParts {
   readonly watch: HandshakeWatch;
   readonly places: HandshakePlaces;
 }
+
+/** Without ignoreBOM a byte order mark, which is the message's own, would be lost. */
+const TEXT = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** What a gateway broke that sends messages `ws` refuses: close code and words (PROTOCOL.md, close codes). */
+const WS_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: [1009, "message too large"],
+  WS_ERR_INVALID_UTF8: [1007, "text is not UTF-8"],
+};
 
 export class WsStream implements Stream {
   readonly device: string;
@@ -46,7 +56,10 @@ export class WsStream implements Stream {
   #isOpened = false;
   #isOver = false;
   #isFirst = true;
-  #release: () => void = () => undefined;
+  #place: Place | null = null;
+  /** The gateway said something that is no challenge: no handshake is in flight. */
+  #isHandshakeOver = false;
+  #quoted: QuotedAnswer | null = null;
   #openTimer: NodeJS.Timeout | undefined;
   #releaseTimer: NodeJS.Timeout | undefined;
 
@@ -66,9 +79,9 @@ export class WsStream implements Stream {
   }
 
   start(): void {
-    this.#parts.places.take((release) => {
-      this.#release = release;
-      if (this.#isOver) return release();
+    this.#parts.places.take(this.device, (place) => {
+      if (this.#isOver) return place.release();
+      this.#place = place;
       try {
         this.#dial();
       } catch {
@@ -91,40 +104,57 @@ export class WsStream implements Stream {
       maxPayload: MAX_MESSAGE_BYTES,
       handshakeTimeout: OPEN_TIMEOUT_MS,
       followRedirects: false,
+      ...HEAD_LIMITS,
     });
     this.#socket = socket;
     socket.on("open", () => {
+      const waits = awaitsChallenge(open.path);
       // R9: the page waits 750 ms for the challenge and then fails for good, so its upgrade is answered with the challenge at hand.
-      this.#openTimer = setTimeout(() => this.#opened(), CHALLENGE_WAIT_MS);
-      // By then OpenClaw has ended a socket without a handshake; one that is still open is a plugin's and needs no place.
-      this.#releaseTimer = setTimeout(this.#release, OPEN_TIMEOUT_MS);
+      if (waits) this.#openTimer = setTimeout(() => this.#opened(), CHALLENGE_WAIT_MS);
+      else this.#opened();
+      // OpenClaw ends a socket without a handshake after 15 s; elsewhere than where its page connects, one without a challenge is a plugin's.
+      this.#releaseTimer = setTimeout(() => this.#place?.release(), waits ? OPEN_TIMEOUT_MS : CHALLENGE_SHOWS_MS);
     });
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       // A gateway that has not read our close yet goes on sending, and on the next link this id is another device's stream.
       if (this.#isOver) return;
-      if (!this.#isOpened) {
-        this.#opened();
-      }
+      this.#opened();
       this.#fromGateway(data, isBinary);
     });
-    socket.on("unexpected-response", (_request, response) => this.#quote(response));
-    socket.on("error", () => undefined);
-    socket.on("close", (code, reason) => {
-      this.#release();
-      clearTimeout(this.#releaseTimer);
-      if (this.#isOver) return;
-      this.#isOver = true;
-      clearTimeout(this.#openTimer);
-      if (!this.#isOpened) {
-        this.#parts.sendFrame(
-          FRAME_RESET,
-          0,
-          this.#parts.id,
-          encodeClose(CLOSE_GATEWAY_GONE, brokenAt("connector-gateway", "gateway closed")),
-        );
-        this.#parts.forget();
-      } else this.#out.finish(FRAME_CLOSE, encodeClose(code, reason.toString("utf8")));
+    socket.on("unexpected-response", (_request, response) => {
+      this.#over();
+      this.#quoted = new QuotedAnswer(response, this.#parts);
     });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      const [code, what] =
+        WS_ERRORS[error.code ?? ""] ?? (error.code?.startsWith("WS_ERR_") === true ? [1002, "broken protocol"] : [0, ""]);
+      if (isHeadTooLarge(error)) this.#gatewayEnded(CLOSE_GATEWAY_GONE, HEAD_TOO_LARGE);
+      else if (code > 0) this.#gatewayEnded(code, what);
+    });
+    socket.on("close", (code, reason) => {
+      if (this.#isOpened) this.#ended(FRAME_CLOSE, code, reason.toString("utf8"));
+      else this.#gatewayEnded(CLOSE_GATEWAY_GONE, "gateway closed");
+    });
+  }
+
+  /** The gateway's side is over for a reason that is not the gateway's own word. */
+  #gatewayEnded(code: number, what: string): void {
+    this.#ended(FRAME_RESET, code, brokenAt("connector-gateway", what));
+  }
+
+  /** The last frame of this stream, after everything that the gateway sent before. */
+  #ended(type: FrameType, code: number, reason: string): void {
+    const wasOver = this.#isOver;
+    this.#over();
+    if (!wasOver) this.#out.finish(type, encodeClose(code, reason));
+  }
+
+  /** Nothing more is read from the gateway. */
+  #over(): void {
+    this.#isOver = true;
+    clearTimeout(this.#openTimer);
+    clearTimeout(this.#releaseTimer);
+    this.#place?.release();
   }
 
   #opened(): void {
@@ -136,37 +166,31 @@ export class WsStream implements Stream {
     this.#parts.sendFrame(FRAME_OPENED, 0, this.#parts.id, utf8(JSON.stringify({ status: 101, headers })));
   }
 
-  /** The gateway refused the upgrade with an HTTP answer: passed on as it is. */
-  #quote(response: http.IncomingMessage): void {
-    this.#isOver = true;
-    this.#release();
-    const { id, sendFrame, forget } = this.#parts;
-    const headers = fromGateway(headerPairs(response.rawHeaders));
-    sendFrame(FRAME_OPENED, 0, id, utf8(JSON.stringify({ status: response.statusCode ?? 502, headers })));
-    const chunks: Buffer[] = [];
-    response.on("data", (chunk: Buffer) => {
-      if (chunks.length < 4) chunks.push(chunk);
-    });
-    response.on("end", () => {
-      const body = Buffer.concat(chunks).subarray(0, MAX_FRAME_PAYLOAD_BYTES);
-      if (body.byteLength > 0) sendFrame(FRAME_DATA, 0, id, body);
-      sendFrame(FRAME_END, 0, id);
-      forget();
-    });
-  }
-
   #fromGateway(data: Buffer, isBinary: boolean): void {
     const { watch } = this.#parts;
-    if (!isBinary && !watch.isDone) {
+    const text = isBinary || (this.#isHandshakeOver && watch.isDone) ? null : data.toString("utf8");
+    if (!this.#isHandshakeOver) this.#settlePlace(text);
+    if (text !== null && !watch.isDone) {
       try {
-        watch.fromGateway(data.toString("utf8"));
+        watch.fromGateway(text);
       } catch {
         return this.#unkept();
       }
-      if (watch.isDone) this.#release();
     }
     this.#out.send(piecesOf(data, !isBinary));
     if (this.#out.queuedBytes > PAUSE_ABOVE_BYTES) this.#socket?.pause();
+  }
+
+  /** Only the gateway's word counts: a browser could say anything while its socket still holds a place there. @param text null: binary */
+  #settlePlace(text: string | null): void {
+    clearTimeout(this.#releaseTimer);
+    if (text !== null && isChallenge(text)) {
+      this.#place?.retake();
+      this.#releaseTimer = setTimeout(() => this.#place?.release(), OPEN_TIMEOUT_MS);
+      return;
+    }
+    this.#isHandshakeOver = true;
+    this.#place?.release();
   }
 
   frame(frame: Frame): void {
@@ -183,7 +207,7 @@ export class WsStream implements Stream {
       case FRAME_CLOSE:
       case FRAME_RESET: {
         const close = decodeClose(frame.payload) ?? { code: 1000, reason: "" };
-        return this.end(close.code, close.reason, false);
+        return this.#end(close.code, close.reason, frame.type === FRAME_RESET && close.code === CLOSE_CUT);
       }
       default:
         return this.end(CLOSE_PROTOCOL, brokenAt("room-connector", "unexpected frame"), true);
@@ -201,14 +225,14 @@ export class WsStream implements Stream {
     const { watch } = this.#parts;
     let data: string | Uint8Array = message.data;
     if (this.#isFirst && message.isText && message.data.byteLength <= MAX_FIRST_MESSAGE_BYTES) {
-      const text = new TextDecoder().decode(message.data);
+      const text = TEXT.decode(message.data);
       try {
-        data = watch.firstFromBrowser(text);
+        const first = watch.firstFromBrowser(text);
+        if (first !== text) data = first;
       } catch {
         return this.#unkept();
       }
     }
-    if (this.#isFirst && (!message.isText || watch.isDone)) this.#release();
     this.#isFirst = false;
     const socket = this.#socket;
     if (socket === null) return;
@@ -240,16 +264,20 @@ export class WsStream implements Stream {
   }
 
   end(code: number, reason: string, tell: boolean): void {
-    clearTimeout(this.#openTimer);
-    this.#release();
-    this.#isOver = true;
+    this.#end(code, reason, code === CLOSE_CUT, tell);
+  }
+
+  /** @param isCut the device was cut: nothing is waited for; a browser's own 4403 is a close like any other */
+  #end(code: number, reason: string, isCut: boolean, tell = false): void {
+    this.#over();
     this.#out.stop();
     this.#in.stop();
+    this.#quoted?.stop();
     this.#parts.forget();
     if (tell) this.#parts.sendFrame(FRAME_RESET, 0, this.#parts.id, encodeClose(code, reason));
     const socket = this.#socket;
     if (socket === null) return;
-    if (code === 1006 || code === CLOSE_CUT || socket.readyState !== WebSocket.OPEN) return socket.terminate();
+    if (code === 1006 || isCut || socket.readyState !== WebSocket.OPEN) return socket.terminate();
     const clean = sendableClose(code, reason);
     socket.resume();
     socket.close(clean.code, clean.reason);

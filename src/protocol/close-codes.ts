@@ -38,6 +38,11 @@ export type Leg = (typeof LEGS)[number];
 /** What a stream's reason says after the leg when its device sent more than a room holds for it (PROTOCOL.md CR6): nothing broke there. */
 export const TOO_MUCH_AT_ONCE = "too much at once";
 
+/** The same for an announced request body that did not come: the visitor gets 408 (PROTOCOL.md IS3). */
+export const BODY_MISSING = "the body did not come";
+/** The same for an answer of the gateway whose header does not fit OPENED (PROTOCOL.md IS9). */
+export const HEAD_TOO_LARGE = "the answer's header is too large";
+
 /** Longest close reason in UTF-8 bytes (RFC 6455 §5.5: 125 minus the code). */
 export const MAX_CLOSE_REASON_BYTES = 123;
 

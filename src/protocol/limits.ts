@@ -37,6 +37,10 @@ export const WAKE_CREDIT_BYTES = 64 * KIB;
 export const MAX_STREAMS_PER_GATEWAY = 1024;
 /** Live streams of one device: bounds what one allowed device can take from the others. */
 export const MAX_STREAMS_PER_DEVICE = 128;
+/** Of these, HTTP exchanges: a browser has a few dozen requests in flight, and a sixteenth of the room's streams leaves the others theirs. */
+export const MAX_EXCHANGES_PER_DEVICE = 64;
+/** An exchange without a byte in either direction for this long makes room for a new one of its device that is at the ceiling (PROTOCOL.md IS7). */
+export const SILENT_EXCHANGE_MS = 30_000;
 /** Unsent bytes at one browser's socket before the room withholds credit. */
 export const BROWSER_BUFFER_HIGH_BYTES = 1 * MIB;
 /** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). What is there of one message over LARGE_MESSAGE_BYTES is not counted. */
@@ -89,6 +93,12 @@ export const LENT_REMIND_MS = 4_000;
 export const GATEWAY_STILL_MS_PER_STEP = 62;
 /** Handshakes in flight to the gateway at once: OpenClaw answers 503 at 32 unauthenticated sockets per client address. */
 export const MAX_LOCAL_HANDSHAKES = 24;
+/** Of these, one device's: it takes no more than a sixth from the others. */
+export const MAX_DEVICE_HANDSHAKES = 4;
+/** OpenClaw sends its challenge at once. A socket without one after this long is a plugin's, and holds no place. */
+export const CHALLENGE_SHOWS_MS = 500;
+/** Body of an upgrade's refusal: a gateway that stops in the middle of it holds the stream no longer. */
+export const QUOTE_TIMEOUT_MS = 10_000;
 /** Answer to a stream's OPEN: longer than OpenClaw's own 15 s handshake makes no sense. */
 export const OPEN_TIMEOUT_MS = 15_000;
 /** How long the connector waits for the gateway's first frame before it answers an upgrade anyway (plugin sockets send none). */
@@ -107,6 +117,12 @@ export const MAX_HELD_MESSAGES = 1_000;
 export const MAX_HEADER_BYTES = 32 * KIB;
 export const MAX_HEADER_COUNT = 100;
 export const MAX_PATH_CHARS = 8 * KIB;
+/** Header fields of a gateway's answer. Their bytes are bounded by one frame (MAX_FRAME_PAYLOAD_BYTES), as JSON. */
+export const MAX_ANSWER_HEADER_COUNT = 200;
+/** An announced request body of which nothing came for this long, although the room has credit, ends its exchange: each holds a connection to the gateway. */
+export const BODY_SILENCE_MS = 30_000;
+/** Idle connections to the gateway that are kept for one device's next requests. */
+export const MAX_FREE_SOCKETS_PER_DEVICE = 8;
 /** JSON body of our own endpoints: the largest is a registration response. */
 export const MAX_JSON_BODY_BYTES = 16 * KIB;
 

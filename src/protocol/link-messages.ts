@@ -5,7 +5,14 @@ import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
 import { differencesSchema, openclawIdSchema } from "./drift.ts";
 import { hopMedianSchema } from "./hops.ts";
 import { localActDoneSchema, localActMessageSchema, settingsQuestionSchema } from "./link-local-acts.ts";
-import { MAX_AUDIT_DIGESTS, MAX_BUILD_CHARS, MAX_KEY_LOG_LINE_CHARS, MAX_ROTATION_LINE_CHARS, MAX_ROTATIONS_SHOWN } from "./limits.ts";
+import {
+  MAX_ANSWER_HEADER_COUNT,
+  MAX_AUDIT_DIGESTS,
+  MAX_BUILD_CHARS,
+  MAX_KEY_LOG_LINE_CHARS,
+  MAX_ROTATIONS_SHOWN,
+  MAX_ROTATION_LINE_CHARS,
+} from "./limits.ts";
 import { signedReceiptSchema } from "./receipt.ts";
 import {
   connectorKeySchema,
@@ -318,6 +325,8 @@ export const openSchema = z.object({
 });
 export type StreamOpen = z.infer<typeof openSchema>;
 
-/** Payload of OPENED (connector to room). 101 for an accepted WebSocket; any other status is an HTTP answer, with a body to follow. */
-export const openedSchema = z.object({ status: z.int().min(101).max(599), headers: headersSchema });
+const answerHeadersSchema = z.array(z.tuple([z.string(), z.string()])).max(MAX_ANSWER_HEADER_COUNT);
+
+/** Payload of OPENED (connector to room), bounded by its frame. 101 for an accepted WebSocket; any other status is an HTTP answer, with a body to follow. */
+export const openedSchema = z.object({ status: z.int().min(101).max(599), headers: answerHeadersSchema });
 export type StreamOpened = z.infer<typeof openedSchema>;

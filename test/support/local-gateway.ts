@@ -18,6 +18,15 @@ export interface GatewaySocket {
   readonly closed: Promise<{ readonly code: number; readonly reason: string }>;
 }
 
+export interface Refusal {
+  readonly status: number;
+  readonly body: string;
+  /** Stated length, when the body that comes is not all of it. */
+  readonly length?: number;
+  /** False: the connection stays open after what comes. */
+  readonly ends?: boolean;
+}
+
 export interface GatewayExchange {
   readonly request: http.IncomingMessage;
   readonly response: http.ServerResponse;
@@ -29,7 +38,7 @@ export class LocalGateway {
   /** Upgrades and requests that reached it, whatever became of them. */
   heard = 0;
   /** Set: upgrades are refused with this answer. */
-  refuses: { readonly status: number; readonly body: string } | null = null;
+  refuses: Refusal | null = null;
   readonly #server = http.createServer();
   readonly #open = new Set<Socket>();
 
@@ -54,8 +63,13 @@ export class LocalGateway {
       this.heard += 1;
       const { refuses } = this;
       if (refuses !== null) {
-        const { status, body } = refuses;
-        socket.end(`HTTP/1.1 ${status} Refused\r\nx-why: full\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+        const { status, body, length = Buffer.byteLength(body), ends = true } = refuses;
+        socket
+          .on("error", () => undefined)
+          .on("end", () => socket.end())
+          .resume();
+        socket.write(`HTTP/1.1 ${status} Refused\r\nx-why: full\r\ncontent-length: ${length}\r\n\r\n${body}`);
+        if (ends) socket.end();
         return;
       }
       sockets.handleUpgrade(request, socket, head, (ws) => {
@@ -89,7 +103,7 @@ export class LocalGateway {
 
 /** What the connector knows of the gateway, said by the test; the handshake is over when the test says so. */
 export class StubOpenclaw implements OpenclawGateway {
-  readonly target: { readonly host: string; readonly port: number };
+  readonly target: { readonly host: string; port: number };
   report: GatewayReport = { state: "online" };
   /** Handshakes end with the gateway's first message that is this text. */
   doneText = "hello-ok";

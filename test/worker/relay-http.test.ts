@@ -1,9 +1,10 @@
 /** HTTP exchanges through a real room: bodies of any length, headers, and every way to break off. */
 import { evictDurableObject } from "cloudflare:test";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { FRAME_END, FRAME_RESET } from "../../src/protocol/frame.ts";
-import { INITIAL_CREDIT_BYTES, MAX_STREAMS_PER_DEVICE } from "../../src/protocol/limits.ts";
-import { allowDevice, connected, visit } from "./room-bench.ts";
+import { INITIAL_CREDIT_BYTES, MAX_EXCHANGES_PER_DEVICE, MAX_STREAMS_PER_DEVICE, SILENT_EXCHANGE_MS } from "../../src/protocol/limits.ts";
+import { allowDevice, connected, openStream, upgrade, visit } from "./room-bench.ts";
+import { passTime } from "./room-clock.ts";
 
 const MIB = 1024 * 1024;
 
@@ -207,16 +208,23 @@ test("[ST1] an answer that is none ends its exchange, not the link", async () =>
   expect((await endFirst).status).toBe(502);
 });
 
-test("refused before the gateway hears of it: too many at once, too large headers, too long a path", async () => {
-  const { bench, connector, device } = await connected();
+test("refused before the gateway hears of it: too large headers, too long a path", async () => {
+  const { bench, device } = await connected();
   expect((await visit(bench, device, `/${"a".repeat(9_000)}`)).status).toBe(414);
   expect((await visit(bench, device, "/", { headers: { "x-large": "x".repeat(33_000) } })).status).toBe(431);
   // Within the limits, but longer as JSON than one frame may be.
   expect((await visit(bench, device, "/", { headers: { "x-quotes": '"'.repeat(32_000), "x-more": "\\".repeat(700) } })).status).toBe(431);
-  const waiting = Array.from({ length: MAX_STREAMS_PER_DEVICE }, () => visit(bench, device, "/"));
+});
+
+test("[IS1] a device at its ceiling gets 429, others none", async () => {
+  const { bench, connector, device } = await connected();
+  const waiting = Array.from({ length: MAX_EXCHANGES_PER_DEVICE }, () => visit(bench, device, "/"));
   const streams = [];
-  for (let i = 0; i < MAX_STREAMS_PER_DEVICE; i += 1) streams.push(await connector.streams.next());
+  for (let i = 0; i < MAX_EXCHANGES_PER_DEVICE; i += 1) streams.push(await connector.streams.next());
   expect((await visit(bench, device, "/")).status).toBe(429);
+  const sockets = [];
+  for (let i = MAX_EXCHANGES_PER_DEVICE; i < MAX_STREAMS_PER_DEVICE; i += 1) sockets.push(await openStream(bench, connector, device));
+  expect((await upgrade(bench, device)).status).toBe(429);
   const other = visit(bench, await allowDevice(bench), "/");
   streams.push(await connector.streams.next());
   for (const stream of streams) {
@@ -225,6 +233,89 @@ test("refused before the gateway hears of it: too many at once, too large header
   }
   for (const each of [...waiting, other]) expect((await each).status).toBe(204);
   expect(connector.streams.count).toBe(0);
+  for (const { browser } of sockets) browser.ws.close();
+});
+
+test("[IS6] a visitor that leaves ends its exchange at once, answered or not", async () => {
+  const { bench, connector, device } = await connected();
+  for (const isAnswered of [false, true]) {
+    const leaving = new AbortController();
+    const answer = visit(bench, device, "/events", { signal: leaving.signal });
+    const stream = await connector.streams.next();
+    expect(await stream.endings.next()).toMatchObject({ type: FRAME_END });
+    if (isAnswered) {
+      stream.opened(200, [["content-type", "text/event-stream"]]);
+      await answer;
+    }
+    leaving.abort();
+    expect(await stream.endings.next()).toEqual({ type: FRAME_RESET, code: 1001, reason: "visitor went away" });
+    await answer.catch(() => undefined);
+  }
+});
+
+test("[IS7] a device at its ceiling loses what was silent longest, not its next request", async () => {
+  const { bench, connector, device } = await connected();
+  const open = async () => {
+    const answer = visit(bench, device, "/events");
+    const stream = await connector.streams.next();
+    stream.opened(200);
+    return { stream, response: await answer };
+  };
+  const all = [];
+  for (let i = 0; i < MAX_EXCHANGES_PER_DEVICE; i += 1) all.push(await open());
+  const [first, second] = all;
+  try {
+    passTime(SILENT_EXCHANGE_MS);
+    void first?.stream.body(new Uint8Array(1));
+    const beside = await allowDevice(bench);
+    const silent = visit(bench, beside, "/events");
+    const others = await connector.streams.next();
+    passTime(SILENT_EXCHANGE_MS - 1);
+    const next = await open();
+    expect(await second?.stream.endings.next()).toMatchObject({ type: FRAME_END });
+    expect(await second?.stream.endings.next()).toMatchObject({ type: FRAME_RESET, code: 1001 });
+    await expect(second?.response.arrayBuffer()).rejects.toThrow();
+    others.opened(204);
+    others.end();
+    expect((await silent).status).toBe(204);
+    all.push(next);
+  } finally {
+    vi.useRealTimers();
+  }
+  for (const { response } of all) await response.body?.cancel().catch(() => undefined);
+});
+
+test.each([
+  [4413, "device-room: the body did not come", 408, "body did not come"],
+  [4502, "connector-gateway: the answer's header is too large", 502, "too large a header"],
+])("[IS3] [IS9] RESET %d %s has a status and words of its own", async (code, reason, status, words) => {
+  const { bench, connector, device } = await connected();
+  const answer = visit(bench, device, "/upload", { method: "POST", headers: { origin: bench.origin }, body: "x" });
+  (await connector.streams.next()).reset(code, reason);
+  const response = await answer;
+  expect([response.status, await response.text()]).toEqual([status, expect.stringContaining(words)]);
+});
+
+test("[IS9] an answer with 200 fields, one of 40 KiB, crosses", async () => {
+  const { bench, connector, device } = await connected();
+  const answer = visit(bench, device, "/");
+  const stream = await connector.streams.next();
+  const fields = Array.from({ length: 199 }, (_, i): [string, string] => [`x-${i}`, "1"]);
+  stream.opened(200, [...fields, ["x-long", "y".repeat(40_960)]]);
+  stream.end();
+  const { headers } = await answer;
+  expect([headers.get("x-198"), headers.get("x-long")?.length]).toEqual(["1", 40_960]);
+});
+
+test("[IS6] a visitor that leaves before its upgrade is answered ends it at once", async () => {
+  const { bench, connector, device } = await connected();
+  const leaving = new AbortController();
+  const headers = { upgrade: "websocket", origin: bench.origin };
+  const answer = visit(bench, device, "/", { headers, signal: leaving.signal }).catch(() => undefined);
+  const stream = await connector.streams.next();
+  leaving.abort();
+  expect(await stream.endings.next()).toEqual({ type: FRAME_RESET, code: 1001, reason: "visitor went away" });
+  await answer;
 });
 
 test("[FR4] [LINK5] ids go on after the room slept, and the connector is told when somebody is there", async () => {

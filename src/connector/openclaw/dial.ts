@@ -4,7 +4,6 @@ import https from "node:https";
 import type { ConnectionOptions, PeerCertificate } from "node:tls";
 import type { GatewayTarget } from "./openclaw-port.ts";
 
-const MAX_SOCKETS = 64;
 const LIVE_WITHIN_MS = 5_000;
 
 /** @returns the gateway's base address without a path: an IPv6 host stands in brackets (RFC 3986 §3.2.2) */
@@ -25,19 +24,9 @@ export function pinnedTls({ tls }: GatewayTarget): ConnectionOptions {
   };
 }
 
-/** Connections of the data leg that are kept open; the control leg has a socket of its own. */
-export class GatewayAgents {
-  readonly #plain = new http.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
-  readonly #secure = new https.Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
-
-  of({ tls }: GatewayTarget): http.Agent {
-    return tls === undefined ? this.#plain : this.#secure;
-  }
-
-  destroy(): void {
-    this.#plain.destroy();
-    this.#secure.destroy();
-  }
+/** @returns a pool of connections of the data leg that are kept open; the control leg has a socket of its own */
+export function newAgent({ tls }: GatewayTarget, options: http.AgentOptions): http.Agent {
+  return tls === undefined ? new http.Agent(options) : new https.Agent(options);
 }
 
 /** Begins one request at the gateway. @throws TypeError for a method or a header field that cannot be written */

@@ -9,11 +9,10 @@ import type { Frame } from "../../protocol/frame.ts";
 import type { StreamOpened } from "../../protocol/link-messages.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../../protocol/limits.ts";
 import type { AdmittedSession } from "./parts.ts";
-import { refusalForClose } from "./refusals.ts";
+import { CLOSE_ABORTED, refusalForClose } from "./refusals.ts";
 import type { StreamHost } from "./ws-stream.ts";
 
 const EMPTY_STATUS = new Set([204, 205, 304]);
-const CLOSE_ABORTED = 1001;
 
 /** Of the visitor's request, what the answer depends on. */
 export interface Requested {
@@ -39,6 +38,8 @@ export class HttpExchange {
   #isSplitting = false;
   #isOver = false;
   #isAnswered = false;
+  /** When a byte of either body last moved, or the answer came. */
+  #movedAtMs: number;
   /** Body that the visitor has not taken yet. */
   #unwrittenBytes = 0;
 
@@ -48,6 +49,11 @@ export class HttpExchange {
     this.#request = request;
     this.#host = host;
     this.#answer = answer;
+    this.#movedAtMs = host.nowMs();
+  }
+
+  get movedAtMs(): number {
+    return this.#movedAtMs;
   }
 
   get heldBytes(): number {
@@ -66,6 +72,7 @@ export class HttpExchange {
           this.#host.sendFrame(FRAME_END, 0, this.id, undefined, this.#sent);
           return;
         }
+        this.#movedAtMs = this.#host.nowMs();
         for (let at = 0; at < part.value.byteLength;) {
           let payload = part.value.subarray(at, at + MAX_FRAME_PAYLOAD_BYTES);
           while (!this.#upstream.spend(payload.byteLength)) {
@@ -77,7 +84,7 @@ export class HttpExchange {
         }
       }
     } catch {
-      this.reset(CLOSE_ABORTED, "visitor went away");
+      this.visitorLeft();
     } finally {
       if (this.#isOver) await reader?.cancel().catch(() => undefined);
     }
@@ -97,6 +104,7 @@ export class HttpExchange {
     const headers = new Headers();
     for (const [name, value] of pageAnswer(opened.headers, this.#request.path)) appendQuietly(headers, name, value);
     this.#isAnswered = true;
+    this.#movedAtMs = this.#host.nowMs();
     if (EMPTY_STATUS.has(opened.status) || this.#request.method === "HEAD") {
       this.#answer(new Response(null, { status: opened.status, headers }));
       return;
@@ -106,7 +114,7 @@ export class HttpExchange {
     const { readable, writable } = /^\d{1,15}$/.test(length) ? new FixedLengthStream(Number(length)) : new IdentityTransformStream();
     this.#writer = writable.getWriter();
     // The visitor leaving shows here first when no write is under way.
-    this.#writer.closed.catch(() => this.reset(CLOSE_ABORTED, "visitor went away"));
+    this.#writer.closed.catch(() => this.visitorLeft());
     // `manual`: the gateway's own content-encoding passes as it is.
     this.#answer(new Response(readable, { status: opened.status, headers, encodeBody: "manual" }));
   }
@@ -114,6 +122,7 @@ export class HttpExchange {
   fromGateway(frame: Frame): void {
     if (!this.#downstream.receive(frame.payload.byteLength))
       return this.reset(CLOSE_TOO_SLOW, brokenAt("room-connector", "more than granted"));
+    this.#movedAtMs = this.#host.nowMs();
     const writer = this.#writer;
     const bytes = frame.payload.byteLength;
     if (!this.#isAnswered) return this.reset(CLOSE_PROTOCOL, brokenAt("room-connector", "body before answer"));
@@ -125,7 +134,7 @@ export class HttpExchange {
         this.#unwrittenBytes -= bytes;
         this.#grant(bytes);
       },
-      () => this.reset(CLOSE_ABORTED, "visitor went away"),
+      () => this.visitorLeft(),
     );
   }
 
@@ -159,6 +168,11 @@ export class HttpExchange {
     this.#over();
     if (!this.#isAnswered) this.#answer(response);
     else this.#writer?.abort(brokenOff()).catch(() => undefined);
+  }
+
+  /** Nobody waits for the answer any more: the gateway need not go on (PROTOCOL.md IS6). */
+  visitorLeft(): void {
+    this.reset(CLOSE_ABORTED, "visitor went away");
   }
 
   /** The room holds too much, and most of it is this answer, which its visitor does not take (PROTOCOL.md CR6). */

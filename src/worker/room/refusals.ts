@@ -1,9 +1,12 @@
 /** Answers of the room in the gateway's place: short, plain, never cached. */
 import { decodeClose, legOf } from "../../core/close-code.ts";
-import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
+import { BODY_MISSING, CLOSE_BUDGET, CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER, HEAD_TOO_LARGE } from "../../protocol/close-codes.ts";
 import { dayEndsMs } from "../../core/usage.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import { FAILED_HEADER, REFUSED_BY_BUDGET, REFUSED_HEADER } from "./parts.ts";
+
+/** A visitor that left, or that has to make room for its own newer request. */
+export const CLOSE_ABORTED = 1001;
 
 /** The door explains these and goes on by itself; with any other it would lead back to the same answer again and again. */
 const DOOR_HELPS = [401, 403, 502, 503];
@@ -32,13 +35,21 @@ function usedUp(nowMs: number): Response {
   return answer;
 }
 
+/** The device has as many streams open as one may have. */
+export function tooMany(): Response {
+  return refusal(429, "Too many connections at once.\n", true);
+}
+
 /** What a visitor gets whose exchange or upgrade ends with this close before the gateway answered. @param reason names the leg, if one broke */
 export function refusalForClose(code: number | null, reason = ""): Response {
   if (code === CLOSE_SESSION_OVER) return refusal(401, "Open this address in a browser to sign this device in.\n");
   if (code === CLOSE_CUT) return refusal(403, "This device may no longer connect.\n");
   if (code === CLOSE_BUDGET) return usedUp(Date.now());
   if (code === CLOSE_NOT_FOUND) return refusal(404, "Not found.\n");
+  if (code === CLOSE_ABORTED) return tooMany();
+  if (reason.endsWith(BODY_MISSING)) return refusal(408, "The request's body did not come.\n");
   if (legOf(reason) === "room-connector") return refusal(502, "The gateway's connection broke (room-connector).\n", true);
+  if (reason.endsWith(HEAD_TOO_LARGE)) return refusal(502, "The gateway's answer has too large a header (connector-gateway).\n");
   return refusal(502, "The gateway did not answer (connector-gateway).\n", true);
 }
 

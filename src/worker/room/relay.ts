@@ -28,7 +28,7 @@ import { LinkLeg } from "./link-leg.ts";
 import type { LinkLegOptions } from "./link-leg.ts";
 import { isUpgrade, openPayload, readOpened } from "./opening.ts";
 import type { RelayForAdmission } from "./parts.ts";
-import { refusal, refusalFor, refusalForClose } from "./refusals.ts";
+import { CLOSE_ABORTED, refusal, refusalFor, refusalForClose, tooMany } from "./refusals.ts";
 import { RoomMemory } from "./room-memory.ts";
 import { exchangeFrame, socketFrame } from "./stream-frames.ts";
 import { StreamTable } from "./stream-table.ts";
@@ -183,25 +183,40 @@ export class Relay implements RelayForAdmission, StreamHost {
     const away = this.#options.admission.away();
     if (away !== null || !this.#link.isUp)
       return Promise.resolve(refusal(503, `${away?.text ?? "The gateway is away."}\n`, away?.retrySeconds ?? true));
-    if (this.#streams.isFull(session.device)) return Promise.resolve(refusal(429, "Too many connections at once.\n", true));
+    const isSocket = isUpgrade(request);
+    // Of what a device left behind unnoticed, the oldest makes room: it must not be refused for good (PROTOCOL.md IS7).
+    if (this.#streams.isFull(session.device, isSocket))
+      this.#streams.mostSilent(session.device, this.nowMs())?.reset(CLOSE_ABORTED, "silent");
+    if (this.#streams.isFull(session.device, isSocket)) return Promise.resolve(tooMany());
     const payload = openPayload(request, session, clientIp);
     if (payload instanceof Response) return Promise.resolve(payload);
     const id = this.#link.nextStreamId();
     const url = new URL(request.url);
     const answered = new Promise<Response>((answer) => {
-      if (isUpgrade(request)) this.#streams.upgrades.set(id, { session, answer });
+      if (isSocket) this.#streams.upgrades.set(id, { session, answer });
       else
         this.#streams.exchanges.set(
           id,
           new HttpExchange(id, session, { method: request.method, path: url.pathname + url.search }, this, answer),
         );
     });
-    this.#options.admission.meter.opened(isUpgrade(request) ? "upgrades" : "exchanges");
+    this.#options.admission.meter.opened(isSocket ? "upgrades" : "exchanges");
     this.#options.wakeBy(session.expiresAtMs);
     this.#tellBusy();
     this.sendFrame(FRAME_OPEN, 0, id, payload);
     void this.#streams.exchanges.get(id)?.pump(request.body);
+    request.signal.addEventListener("abort", () => this.#visitorLeft(id));
     return answered;
+  }
+
+  /** The visitor of an exchange, or of an upgrade that is not answered, is gone (PROTOCOL.md IS6). */
+  #visitorLeft(id: number): void {
+    this.#streams.exchanges.get(id)?.visitorLeft();
+    const upgrade = this.#streams.upgrades.get(id);
+    if (upgrade === undefined) return;
+    this.#resetFrame(id, CLOSE_ABORTED, "visitor went away");
+    this.forget(id);
+    upgrade.answer(tooMany());
   }
 
   // --- sockets ---------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /** Every stream of a room by its id: open sockets, HTTP exchanges, and upgrades that wait for the gateway. */
-import { MAX_STREAMS_PER_DEVICE, MAX_STREAMS_PER_GATEWAY } from "../../protocol/limits.ts";
+import { MAX_EXCHANGES_PER_DEVICE, MAX_STREAMS_PER_DEVICE, MAX_STREAMS_PER_GATEWAY, SILENT_EXCHANGE_MS } from "../../protocol/limits.ts";
 import type { HttpExchange } from "./http-exchange.ts";
 import type { AdmittedSession } from "./parts.ts";
 import type { WsStream } from "./ws-stream.ts";
@@ -40,12 +40,22 @@ export class StreamTable {
     this.upgrades.delete(stream);
   }
 
-  /** Whether one more stream of this device would be too many, for it or for the room. */
-  isFull(device: string): boolean {
+  /** Whether one more stream of this device would be too many, for it or for the room. @param isSocket a WebSocket's, not an HTTP exchange */
+  isFull(device: string, isSocket: boolean): boolean {
     if (this.size >= MAX_STREAMS_PER_GATEWAY) return true;
     let own = 0;
     for (const holdings of this.#holdings()) if (holdings.device === device) own += 1;
-    return own >= MAX_STREAMS_PER_DEVICE;
+    return own >= MAX_STREAMS_PER_DEVICE || (!isSocket && this.#exchangesOf(device).length >= MAX_EXCHANGES_PER_DEVICE);
+  }
+
+  /** @returns the device's exchange that has been silent longest, or null when none has been for SILENT_EXCHANGE_MS */
+  mostSilent(device: string, nowMs: number): HttpExchange | null {
+    const silent = this.#exchangesOf(device).filter(({ movedAtMs }) => nowMs - movedAtMs >= SILENT_EXCHANGE_MS);
+    return silent.reduce<HttpExchange | null>((most, each) => (most !== null && most.movedAtMs <= each.movedAtMs ? most : each), null);
+  }
+
+  #exchangesOf(device: string): HttpExchange[] {
+    return [...this.exchanges.values()].filter(({ session }) => session.device === device);
   }
 
   /** @returns when the first session of an open stream ends, in ms, or null without streams */

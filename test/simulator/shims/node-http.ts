@@ -4,9 +4,16 @@ import { route } from "../route.ts";
 import type { GatewayRequest } from "../route.ts";
 import { sim } from "../sim.ts";
 
+/** Connections are not played: none is ever kept. */
 class Agent {
+  readonly sockets = {};
+  readonly freeSockets = {};
+  readonly requests = {};
   destroy(): void {}
 }
+
+/** What visitors here send can always be written. */
+function validated(): void {}
 
 class ClientRequest extends EventEmitter {
   writableEnded = false;
@@ -27,6 +34,8 @@ class ClientRequest extends EventEmitter {
     if (peer === null) sim.scheduler.after(1, () => this.#lost("ECONNREFUSED"), this.#actor);
     this.#peer = peer;
   }
+
+  flushHeaders(): void {}
 
   write(part: Uint8Array, taken: () => void): void {
     const bytes = part.byteLength;
@@ -71,4 +80,4 @@ const request = (options: { method: string; path: string; headers: Record<string
   new ClientRequest(options);
 
 // oxlint-disable-next-line import/no-default-export -- `node:http` is imported by its default export
-export default { Agent, request };
+export default { Agent, request, validateHeaderName: validated, validateHeaderValue: validated };

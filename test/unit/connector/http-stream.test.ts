@@ -162,6 +162,48 @@ test("a gateway that ends without an answer is a reset with 4502", async () => {
   expect(await stream.next()).toEqual({ is: "reset", code: 4502, reason: "connector-gateway: gateway did not answer" });
 });
 
+/** Serves one request over a connection that stays, and closes it at the next one, as a gateway does whose idle time is over. */
+async function idleConnection(): Promise<void> {
+  const stream = world.open({ kind: "http" });
+  const { request, response } = await world.gateway.exchanges.next();
+  response.end();
+  await stream.expect("opened");
+  await stream.expect("end");
+  const { socket } = request;
+  socket.removeAllListeners("data");
+  socket.once("data", () => socket.destroy());
+}
+
+test("[IS12] a request on an idle connection that the gateway had closed is sent again, once", async () => {
+  await idleConnection();
+  const stream = world.open({ kind: "http", path: "/again" });
+  const { request, response } = await world.gateway.exchanges.next();
+  expect(request.url).toBe("/again");
+  response.end("here");
+  expect((await stream.expect("opened")).status).toBe(200);
+  const broken = world.open({ kind: "http" });
+  const first = await world.gateway.exchanges.next();
+  // The connection is new, or an answer had begun: then it is not known what the gateway did.
+  first.request.socket.destroy();
+  expect(await broken.next()).toMatchObject({ is: "reset", code: 4502 });
+});
+
+test.each([
+  ["a method that is not idempotent", { method: "POST" }],
+  ["a request with a body", { method: "PUT", hasBody: true }],
+])("[IS12] %s is not sent again", async (_what, changes) => {
+  await idleConnection();
+  expect(await world.open({ kind: "http", ...changes }).next()).toMatchObject({ is: "reset", code: 4502 });
+});
+
+test("[IS13] the gateway hears of a request before its body comes, and may refuse it", async () => {
+  const stream = world.open(UPLOAD);
+  const { response } = await world.gateway.exchanges.next();
+  response.writeHead(413, { connection: "close" }).end();
+  expect((await stream.expect("opened")).status).toBe(413);
+  await stream.expect("end");
+});
+
 test("a gateway that answers before the upload is over: the answer arrives, and the connection to it is given back", async () => {
   const stream = world.open(UPLOAD);
   stream.data(Buffer.from("beginning"), 0);

@@ -1,7 +1,9 @@
 /** A visitor's WebSocket between room and gateway: what was sent arrives as sent, and ends with the code it ended with. */
+import type { Duplex } from "node:stream";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { WebSocket } from "ws";
 import { FLAG_FIN, FLAG_TEXT } from "../../../src/protocol/frame.ts";
-import { INITIAL_CREDIT_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_LOCAL_HANDSHAKES } from "../../../src/protocol/limits.ts";
+import { INITIAL_CREDIT_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_MESSAGE_BYTES, QUOTE_TIMEOUT_MS } from "../../../src/protocol/limits.ts";
 import type { GatewaySocket } from "../../support/local-gateway.ts";
 import type { ScriptedStream } from "../../support/scripted-room.ts";
 import { StreamWorld } from "../../support/stream-world.ts";
@@ -14,6 +16,11 @@ beforeEach(async () => {
 
 afterEach(() => world.stop());
 
+/** The connection below a socket of `ws`, for what the library would not send. */
+function rawSocket(ws: WebSocket): Duplex {
+  return Reflect.get(ws, "_socket") as Duplex;
+}
+
 /** A whole message of the gateway as the room puts it together. */
 async function message(stream: ScriptedStream): Promise<{ bytes: Buffer; isText: boolean }> {
   const parts: Uint8Array[] = [];
@@ -25,16 +32,16 @@ async function message(stream: ScriptedStream): Promise<{ bytes: Buffer; isText:
 }
 
 test("[ST3] the upgrade is answered only with the gateway's first word at hand, and with the subprotocol it chose", async () => {
-  const stream = world.open({ headers: [["sec-websocket-protocol", "one, two"]], path: "/chat?x=1" });
+  const stream = world.open({ headers: [["sec-websocket-protocol", "one, two"]], path: "/?x=1" });
   const socket = await world.gateway.sockets.next();
-  expect(socket.request.url).toBe("/chat?x=1");
+  expect(socket.request.url).toBe("/?x=1");
   expect(stream.frames.count).toBe(0);
   socket.ws.send("challenge");
   expect(await stream.next()).toEqual({ is: "opened", status: 101, headers: [["sec-websocket-protocol", "one"]] });
   expect(await message(stream)).toEqual({ bytes: Buffer.from("challenge"), isText: true });
 });
 
-test("[ST3] a socket whose gateway says nothing first is answered all the same, after five seconds", async () => {
+test("[ST3] where the stock page connects, a silent gateway is waited for", async () => {
   const stream = world.open();
   const socket = await world.gateway.sockets.next();
   // Probes, the answer, the place.
@@ -42,6 +49,14 @@ test("[ST3] a socket whose gateway says nothing first is answered all the same, 
   vi.advanceTimersByTime(4_999);
   expect(stream.frames.count).toBe(0);
   vi.advanceTimersByTime(1);
+  expect(await stream.next()).toEqual({ is: "opened", status: 101, headers: [] });
+  stream.text("hello");
+  expect(await socket.messages.next()).toEqual({ data: Buffer.from("hello"), isBinary: false });
+});
+
+test("[ST3] elsewhere an upgrade is answered when the gateway answers it", async () => {
+  const stream = world.open({ path: "/plugin/socket" });
+  const socket = await world.gateway.sockets.next();
   expect(await stream.next()).toEqual({ is: "opened", status: 101, headers: [] });
   stream.text("hello");
   expect(await socket.messages.next()).toEqual({ data: Buffer.from("hello"), isBinary: false });
@@ -56,6 +71,32 @@ test("[ST3] a gateway that refuses the upgrade is quoted with status, fields and
   expect(Buffer.from((await stream.expect("data")).bytes).toString()).toBe("too many");
   await stream.expect("end");
   expect(world.streams.count).toBe(0);
+});
+
+test.each(["aborted", "silent", "unread"] as const)("[IS10] a refusal whose body is %s ends its stream", async (end) => {
+  const size = end === "unread" ? 100_000 : 10;
+  world.gateway.refuses = { status: 503, body: "x".repeat(end === "unread" ? size : 5), length: size, ends: end === "aborted" };
+  const stream = world.open();
+  const { headers } = await stream.expect("opened");
+  expect(headers.some(([name]) => name === "content-length")).toBe(end !== "unread");
+  if (end === "unread") {
+    expect((await stream.expect("data")).bytes.byteLength).toBe(MAX_FRAME_PAYLOAD_BYTES);
+    await stream.expect("end");
+  } else {
+    if (end === "silent") vi.advanceTimersByTime(QUOTE_TIMEOUT_MS);
+    expect(await stream.expect("reset")).toEqual({ is: "reset", code: 4502, reason: "connector-gateway: gateway broke off" });
+  }
+  expect(world.streams.count).toBe(0);
+  await world.until(() => world.gateway.connections === 0);
+});
+
+test("[IS10] a visitor that leaves a refusal half read ends it", async () => {
+  world.gateway.refuses = { status: 503, body: "x", length: 10, ends: false };
+  const stream = world.open();
+  await stream.expect("opened");
+  stream.reset(1001, "gone");
+  await world.until(() => world.gateway.connections === 0);
+  expect([stream.frames.count, world.streams.count]).toEqual([0, 0]);
 });
 
 test("[ST2] messages cross as sent: kind, boundaries, order, empty ones, and longer than a frame", async () => {
@@ -124,11 +165,31 @@ test.each<[string, number, string, { code: number; reason: string }]>([
   ["a code that may not be sent", 1015, "tls", { code: 1000, reason: "tls" }],
   ["no close at all", 1006, "", { code: 1006, reason: "" }],
   ["a reserved code", 2000, "x", { code: 1000, reason: "x" }],
+  ["a code that is ours elsewhere", 4403, "mine", { code: 4403, reason: "mine" }],
 ])("[ST5] a browser that ends with %s: the gateway hears what may be said", async (_what, code, reason, close) => {
   const { stream, socket } = await world.opened();
   stream.close(code, reason);
   expect(await socket.closed).toEqual(close);
   expect([stream.frames.count, world.streams.count]).toEqual([0, 0]);
+});
+
+test.each<[string, (socket: GatewaySocket) => void, number, string]>([
+  ["a message longer than 25 MiB", ({ ws }) => ws.send(Buffer.alloc(MAX_MESSAGE_BYTES + 1)), 1009, "message too large"],
+  ["text that is not UTF-8", ({ ws }) => ws.send(Buffer.from([0xff]), { binary: false }), 1007, "text is not UTF-8"],
+  ["a frame that is none", ({ ws }) => rawSocket(ws).write(Buffer.from([0xff, 0x00])), 1002, "broken protocol"],
+])("[ST9] a gateway that sends %s ends the stream by that code", async (_what, send, code, what) => {
+  const { stream, socket } = await world.opened();
+  socket.ws.send("before");
+  send(socket);
+  expect((await message(stream)).bytes.toString()).toBe("before");
+  expect(await stream.expect("reset")).toEqual({ is: "reset", code, reason: `connector-gateway: ${what}` });
+  expect(world.streams.count).toBe(0);
+});
+
+test("[ST2] a byte order mark that begins the first message stays", async () => {
+  const { stream, socket } = await world.opened();
+  stream.text("\u{feff}mark");
+  expect((await socket.messages.next()).data).toEqual(Buffer.from("\u{feff}mark"));
 });
 
 test("[ST5] [ST6] everything that the gateway said before its close arrives before the close", async () => {
@@ -159,45 +220,6 @@ test("an HTTP frame on a WebSocket ends the stream with 1002", async () => {
   stream.end();
   expect(await stream.next()).toMatchObject({ is: "reset", code: 1002 });
   expect(await socket.closed).toMatchObject({ code: 1002 });
-});
-
-test("at most 24 sockets wait for the gateway's handshake; the 25th gets its turn when one is through, and what left meanwhile is passed over", async () => {
-  const streams = Array.from({ length: MAX_LOCAL_HANDSHAKES + 3 }, () => world.open());
-  const [, , second] = streams;
-  const sockets: GatewaySocket[] = [];
-  for (let index = 0; index < MAX_LOCAL_HANDSHAKES; index += 1) sockets.push(await world.gateway.sockets.next());
-  // A full turn through the gateway: had a 25th been dialled, it would have been heard by now.
-  world.open({ kind: "http" });
-  await world.gateway.exchanges.next();
-  expect(world.gateway.heard).toBe(MAX_LOCAL_HANDSHAKES + 1);
-  streams[MAX_LOCAL_HANDSHAKES]?.reset(1001, "gone");
-  sockets[0]?.ws.send("challenge");
-  sockets[0]?.ws.send("hello-ok");
-  sockets.push(await world.gateway.sockets.next());
-  expect(world.deviceEvents).toEqual(["connected"]);
-  second?.close(1000);
-  sockets.push(await world.gateway.sockets.next());
-  expect(world.gateway.heard).toBe(MAX_LOCAL_HANDSHAKES + 3);
-  expect(world.gateway.sockets.count).toBe(0);
-});
-
-test("a plugin's socket, which makes no handshake, gives its place back: at its first binary message, at its end, or after 15 s", async () => {
-  for (let index = 0; index < MAX_LOCAL_HANDSHAKES; index += 1) world.open();
-  const sockets: GatewaySocket[] = [];
-  for (let index = 0; index < MAX_LOCAL_HANDSHAKES; index += 1) sockets.push(await world.gateway.sockets.next());
-  for (const [index, socket] of sockets.entries()) {
-    socket.ws.send("challenge");
-    await world.room.stream(index + 1).expect("opened");
-  }
-  world.open();
-  world.room.stream(1).data(Buffer.from([1]));
-  await world.gateway.sockets.next();
-  world.open();
-  sockets[1]?.ws.close();
-  await world.gateway.sockets.next();
-  world.open();
-  vi.advanceTimersByTime(15_000);
-  await world.gateway.sockets.next();
 });
 
 test("[ST6] what a gateway sends after the link went reaches nobody: on the next link the same id is another device's stream", async () => {
