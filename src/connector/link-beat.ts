@@ -1,5 +1,5 @@
 /** The connector's heartbeat on the link, and what it tells about the way to the room: each answer is timed. */
-import { HEARTBEAT_MISSES } from "../protocol/limits.ts";
+import { HEARTBEAT_AGAIN_MS, HEARTBEAT_MISSES } from "../protocol/limits.ts";
 import type { LinkMark } from "../core/link-window.ts";
 import { ROOM_PING } from "../protocol/words.ts";
 
@@ -19,7 +19,7 @@ interface SentBeat {
 export interface LinkBeatOptions {
   readonly send: (text: string) => void;
   readonly sender: BeatPlace;
-  /** Two beats in a row were not answered. */
+  /** HEARTBEAT_MISSES beats in a row were not answered, and nothing else came. */
   readonly dead: () => void;
   /** Milliseconds that only ever grow. */
   readonly clock: () => number;
@@ -38,20 +38,33 @@ export class LinkBeat {
     this.#options = options;
   }
 
-  /** Beats from now on; again with another pace. */
-  start(everyMs: number): void {
-    clearInterval(this.#timer);
+  /** Beats from now on; again with another pace. @param atOnce somebody came: a link that died unnoticed must show soon */
+  start(everyMs: number, atOnce = false): void {
     this.#missed = 0;
-    this.#timer = setInterval(() => {
-      if (this.#missed >= HEARTBEAT_MISSES) return this.#options.dead();
-      this.#missed += 1;
-      this.#send(null);
-    }, everyMs);
+    if (atOnce) this.#beat(everyMs);
+    else this.#wait(everyMs);
+  }
+
+  #wait(ms: number, everyMs = ms): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#beat(everyMs), ms);
+  }
+
+  /** One that is not answered is followed by the next sooner. */
+  #beat(everyMs: number): void {
+    clearTimeout(this.#timer);
+    if (this.#missed >= HEARTBEAT_MISSES) return this.#options.dead();
+    this.#missed += 1;
+    this.#send(null);
+    this.#timer = setTimeout(() => {
+      if (this.#missed > 0) this.#beat(everyMs);
+      else this.#wait(everyMs - HEARTBEAT_AGAIN_MS, everyMs);
+    }, HEARTBEAT_AGAIN_MS);
   }
 
   /** The link is gone: who waits for an answer hears that none comes. */
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { answered } of waiting) answered?.(null);

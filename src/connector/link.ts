@@ -68,6 +68,8 @@ export interface LinkOptions {
 }
 
 const NONCE_BYTES = 32;
+/** What `ws` reports where no close came (RFC 6455 §7.1.5). */
+const CLOSE_ABNORMAL = 1006;
 /** A control plane that hangs must not keep this process. */
 const CLOSE_WITHIN_MS = 1_000;
 
@@ -249,7 +251,7 @@ export class Link {
       const message = readMessage(text);
       if (message === null) return;
       if (message.type === "challenge") return this.#hello(socket, message);
-      if (message.type === "attention") return this.hops.beat.start(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS);
+      if (message.type === "attention") return this.hops.beat.start(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS, message.busy);
       // Beside the commands: one that takes its time must not be what is measured.
       if (message.type === "probe" || message.type === "hops") return this.hops.take(message, () => this.#socket === socket);
       // At once: frames may follow in the same turn.
@@ -288,7 +290,8 @@ export class Link {
     this.#upSinceMs = null;
     // The owner has to settle it: whoever asks more often gains nothing.
     const atLeastMs = code === CLOSE_LINK_QUARANTINED ? RECONNECT_MAX_MS : askedMs;
-    const next = nextDial({ sinceMs: this.#lostSinceMs, upForMs, nowMs: now(), atLeastMs }, Math.random());
+    const isBroken = code === CLOSE_ABNORMAL;
+    const next = nextDial({ sinceMs: this.#lostSinceMs, upForMs, nowMs: now(), atLeastMs, isBroken }, Math.random());
     this.#lostSinceMs = next.sinceMs;
     onStatus({ state: "waiting", ms: next.waitMs, why });
     this.#redial = setTimeout(() => this.#dial(), next.waitMs);

@@ -148,11 +148,13 @@ export const LINK_HANDSHAKE_MS = 10_000;
 /** A socket at `/link` must say `hello`, with its proof, within this time: one that does not keeps others from their place. */
 export const LINK_HELLO_MS = 2_000;
 export const HEARTBEAT_IDLE_MS = 30_000;
-/** Heartbeat while a stream or a waiting device exists: a dead peer is found within 15 s. */
-export const HEARTBEAT_BUSY_MS = 5_000;
-/** A beat and a half: what stands still on a busy link that was not heard for so long stands still between room and connector. */
+/** Heartbeat while a stream or a waiting device exists: with HEARTBEAT_MISSES a dead link is found within 8 s. */
+export const HEARTBEAT_BUSY_MS = 2_500;
+/** An unanswered beat is followed by the next one after this long, also on an idle link. */
+export const HEARTBEAT_AGAIN_MS = 1_250;
+/** Three beats: what stands still on a busy link that was not heard for so long stands still between room and connector. */
 export const LINK_QUIET_MS = 7_500;
-/** A busy link without any sign of life for this long is dead for the room: two beats of HEARTBEAT_BUSY_MS are missing, and an alarm that comes a second late still ends it within 15 s. */
+/** A busy link without any sign of life for this long is dead for the room: its connector has given it up long before, and an alarm that comes a second late still ends it within 15 s. */
 export const LINK_SILENCE_MS = 14_000;
 /** Sockets at `/link` that have not proven anything yet: one more ends the oldest of the address that has most. */
 export const MAX_UNPROVEN_LINKS = 16;
@@ -167,10 +169,12 @@ export const MAX_ROTATION_LINE_CHARS = 1_000;
 export const COPY_WINDOW_MS = 10 * 60_000;
 export const MAX_COPY_ALTERNATIONS = 3;
 /** Unanswered heartbeats before the link is called dead. */
-export const HEARTBEAT_MISSES = 2;
+export const HEARTBEAT_MISSES = 4;
 /** Window of the first dial after a loss: two thousand gateways that lose their rooms together are spread over it. */
 export const RECONNECT_MIN_MS = 1_000;
 export const RECONNECT_MAX_MS = 30_000;
+/** A link that was up this long and was lost without the room's word is dialed again within RECONNECT_MIN_MS, whatever was lost before. */
+export const RECONNECT_QUICK_AFTER_MS = 5_000;
 /** A link that stayed up this long resets the back-off. */
 export const RECONNECT_RESET_AFTER_MS = 60_000;
 

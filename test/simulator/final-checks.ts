@@ -1,5 +1,5 @@
 /** What must be true when the faults are over and everybody had time: liveness, and that all ends tell the same story. */
-import { HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES } from "../../src/protocol/limits.ts";
+import { HEARTBEAT_AGAIN_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES } from "../../src/protocol/limits.ts";
 import { isAuditFault, verifyAudit } from "../../src/core/audit-chain.ts";
 import type { ConnectorProcess } from "./connector-host.ts";
 import type { Device } from "./devices.ts";
@@ -9,7 +9,7 @@ import { GATEWAY, at } from "./world.ts";
 import type { World } from "./world.ts";
 
 /** A heartbeat in which the link dies, the misses, and a redial. */
-const IDLE_LINK_BACK_MS = (HEARTBEAT_MISSES + 1) * HEARTBEAT_IDLE_MS + 5_000;
+const IDLE_LINK_BACK_MS = HEARTBEAT_IDLE_MS + HEARTBEAT_MISSES * HEARTBEAT_AGAIN_MS + 5_000;
 
 /**
  * A half-open link that nobody needs is noticed by its idle heartbeat alone (PROTOCOL.md LINK5), which takes longer than everything else.

@@ -66,6 +66,16 @@ test("[ST4] [HD6] request and answer cross; a visitor's marks of ours and its co
   expect(await response.text()).toBe("let a;");
 });
 
+test.each(["/x?", "/x", "/x?a=%27&b=?"])("[IS14] the address %s reaches the connector as sent", async (path) => {
+  const { bench, connector, device } = await connected();
+  const answer = visit(bench, device, path);
+  const stream = await connector.streams.next();
+  expect(stream.open.path).toBe(path);
+  stream.opened(204);
+  stream.end();
+  await answer;
+});
+
 test("[ST4] an upload of 200 MiB crosses with credit, in order, never held whole", async () => {
   const { bench, connector, device } = await connected();
   const answer = visit(bench, device, "/upload", { method: "POST", headers: { origin: bench.origin }, body: longBody(200) });

@@ -18,11 +18,17 @@ export function isUpgrade(request: Request): boolean {
   return request.headers.get("upgrade")?.toLowerCase() === "websocket";
 }
 
+/** The query as it was sent: reading a URL would drop a lone `?`. */
+function rawQuery(url: string): string {
+  const at = url.indexOf("?");
+  return at === -1 ? "" : (url.slice(at).split("#", 1)[0] ?? "");
+}
+
 /** @returns the payload of OPEN, or the visitor's answer when the request cannot become one */
 export function openPayload(request: Request, session: AdmittedSession, clientIp: string): Uint8Array<ArrayBuffer> | Response {
   const headers = boundedFromVisitor([...request.headers]);
   const url = new URL(request.url);
-  const path = url.pathname + url.search;
+  const path = url.pathname + rawQuery(request.url);
   if (path.length > MAX_PATH_CHARS) return refusal(414, "The address is too long.\n");
   const kind = isUpgrade(request) ? "ws" : "http";
   const once = kind === "ws" ? cookieValue(request.headers.get("cookie"), HANDOVER_COOKIE) : null;

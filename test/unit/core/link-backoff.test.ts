@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { nextDial, retryAfterMs } from "../../../src/core/link-backoff.ts";
-import { RECONNECT_MAX_MS, RECONNECT_MIN_MS, RECONNECT_RESET_AFTER_MS } from "../../../src/protocol/limits.ts";
+import { RECONNECT_MAX_MS, RECONNECT_MIN_MS, RECONNECT_QUICK_AFTER_MS, RECONNECT_RESET_AFTER_MS } from "../../../src/protocol/limits.ts";
 
 const BUCKET_MS = 250;
 const CONNECTORS = 2_000;
@@ -83,6 +83,14 @@ test("[LINK6] the window is half the time away, from 1 s to 30 s; a minute of he
   expect(nextDial({ sinceMs: 50_000, upForMs: 0, nowMs: 10_000 }, 0.5)).toEqual({ waitMs: 500, sinceMs: 10_000 });
   // A link that comes and goes is not healthy: what it was away in all counts.
   expect(nextDial({ sinceMs: 1_000, upForMs: 10_000, nowMs: 41_000 }, 0.5)).toEqual({ waitMs: 7_500, sinceMs: 11_000 });
+});
+
+test("[LINK6] the first dial after a network's loss comes within a second", () => {
+  const lost = { sinceMs: 1_000, upForMs: RECONNECT_QUICK_AFTER_MS, nowMs: 41_000, isBroken: true };
+  expect(nextDial(lost, 0.999_999).waitMs).toBe(999);
+  // The room's own close, a link that hardly lived, and the tries after the first one.
+  for (const change of [{ isBroken: false }, { upForMs: RECONNECT_QUICK_AFTER_MS - 1 }, { upForMs: 0 }])
+    expect(nextDial({ ...lost, ...change }, 0.999_999).waitMs).toBeGreaterThan(15_000);
 });
 
 test("[LINK6] what the other side asks for comes on top, up to 30 s, and the spread stays", () => {
