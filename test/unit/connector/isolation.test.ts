@@ -1,5 +1,7 @@
 /** What one device may take at the gateway, and what is left for the others: connections, handshakes, and bodies that never come. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { HandshakePlaces } from "../../../src/connector/handshake-places.ts";
+import type { Place } from "../../../src/connector/handshake-places.ts";
 import {
   BODY_SILENCE_MS,
   CHALLENGE_SHOWS_MS,
@@ -172,6 +174,22 @@ test("[IS5] a device's handshakes keep their order, and devices take turns", asy
     order.push((await world.gateway.sockets.next()).request.url);
   }
   expect(order).toEqual(["/?a1", "/?b1", "/?a2", "/?b2"]);
+});
+
+test("[IS5] places that are given back and taken again lose nobody who waits", () => {
+  const places = new HandshakePlaces();
+  const run: string[] = [];
+  const mine: Place[] = [];
+  places.take("mine", (place) => mine.push(place));
+  mine[0]?.release();
+  for (let index = 0; index < MAX_DEVICE_HANDSHAKES; index += 1) places.take("mine", (place) => mine.push(place));
+  places.take("mine", () => run.push("waited"));
+  mine[0]?.retake();
+  mine[1]?.release();
+  expect(run).toEqual([]);
+  mine[0]?.release();
+  mine[0]?.release();
+  expect(run).toEqual(["waited"]);
 });
 
 test("[IS11] the gateway's first word that is no challenge gives the place back", async () => {
