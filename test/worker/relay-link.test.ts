@@ -77,6 +77,22 @@ test("[AB4] a dial over the address's budget wakes no room", async () => {
   expect(getByName).not.toHaveBeenCalled();
 });
 
+test("[MA5] a machine that dials a removed gateway hears that its access is gone", async () => {
+  const bench = await newBench();
+  const running = await FakeConnector.up(env, bench.gateway, bench.identity);
+  await bench.room.remove({ account: ACCOUNT });
+  expect((await running.closed).code).toBe(4410);
+  const answers = [];
+  for (const isFresh of [false, true]) {
+    if (isFresh) await evictDurableObject(bench.room);
+    const starting = await FakeConnector.dial(env, bench.gateway);
+    await starting.hello(bench.gateway, bench.identity);
+    answers.push(await starting.closed);
+  }
+  expect(answers).toEqual([answers[1], answers[0]]);
+  expect(answers[0]).toMatchObject({ code: 4410, reason: "not this gateway's connector" });
+});
+
 test("[LINK4] wrong key, wrong signature, wrong gateway: one code and one text; no common version says so", async () => {
   const bench = await newBench();
   const rightful = await FakeConnector.up(env, bench.gateway, bench.identity);

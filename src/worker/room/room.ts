@@ -46,7 +46,7 @@ import type { DeviceRow, RequestRow } from "./room-rows.ts";
 import { statusFor } from "./status.ts";
 import { renameDevice, resume, suspend } from "./device-changes.ts";
 import { sweep } from "./sweep.ts";
-import { CLOSE_INTERNAL } from "../../protocol/close-codes.ts";
+import { CLOSE_INTERNAL, CLOSE_LINK_REFUSED } from "../../protocol/close-codes.ts";
 import { ROOM_PING, ROOM_PONG } from "../../protocol/words.ts";
 
 const NOT_FOUND = { ok: false, failure: "not-found" } as const;
@@ -106,10 +106,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   override async fetch(request: Request): Promise<Response> {
-    if (this.#isRemoved) return refusal(404, "Not found.\n");
+    const header = (name: string): string => request.headers.get(`x-gatehouse-${name}`) ?? "";
+    if (this.#isRemoved) return header("kind") === "link" ? this.#relay.fetchLink(header("client-ip")) : refusal(404, "Not found.\n");
     this.#admission.meter.count("doorRequests");
     try {
-      const header = (name: string): string => request.headers.get(`x-gatehouse-${name}`) ?? "";
       switch (header("kind")) {
         case "link":
           return this.#relay.fetchLink(header("client-ip"));
@@ -133,7 +133,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   override webSocketMessage(ws: WebSocket, data: string | ArrayBuffer): Promise<void> | void {
-    if (this.#isRemoved) return closeQuietly(ws, 4403, "this gateway was removed");
+    if (this.#isRemoved) return this.#closeRemoved(ws);
     try {
       if (this.#relay.fastMessage(ws, data)) return this.#admission.meter.relayed(typeof data === "string" ? data.length : data.byteLength);
     } catch (error) {
@@ -471,6 +471,12 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       this.#report("room-call", error);
       throw error;
     }
+  }
+
+  /** A machine that dials a removed gateway must hear that its access is gone, or it dials for ever (PROTOCOL.md MA5). */
+  #closeRemoved(ws: WebSocket): void {
+    if (attachmentOf(ws)?.kind === "link") closeQuietly(ws, CLOSE_LINK_REFUSED, "not this gateway's connector");
+    else closeQuietly(ws, 4403, "this gateway was removed");
   }
 
   #gone(ws: WebSocket, code: number, reason: string): void {
