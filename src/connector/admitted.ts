@@ -145,9 +145,12 @@ export class Admitted implements BindingStore {
   async keepSession(session: HeldSession, handover: Handover): Promise<void> {
     const grant = this.#log.state.grants.get(session.grant);
     if (grant !== undefined && !grant.isActivated) await this.#log.append({ type: "activate", grant: grant.id }, this.#now());
-    // On disk first: what was answered with a refusal admits nothing.
-    this.#saveSessions([...this.#sessions.values(), session]);
     this.#sessions.set(session.session, session);
+    try {
+      this.#saveSessions();
+    } catch {
+      // The grant is on disk, so the session only ends with this process: its device proves itself again (MA7).
+    }
     const nowMs = this.#now();
     for (const [old, { atMs }] of this.#proven) if (nowMs - atMs > HANDOVER_MS) this.#proven.delete(old);
     this.#proven.set(session.session, { atMs: nowMs, handover });

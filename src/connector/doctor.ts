@@ -7,6 +7,7 @@ import { EXIT } from "./exit-codes.ts";
 import type { HopLine } from "./hop-lines.ts";
 import { runningStatus } from "./host-commands.ts";
 import { askRunning } from "./local-control.ts";
+import { machineText } from "./machine-texts.ts";
 import { DiscoverError, discoverGateway } from "./openclaw/discover.ts";
 import type { Discovered } from "./openclaw/discover.ts";
 import { isLive } from "./openclaw/dial.ts";
@@ -96,6 +97,8 @@ export async function doctor({ terminal, files, dialler }: Options): Promise<num
   const away = `no connection to ${file?.appOrigin ?? "the control plane"}${why}; the connector keeps trying. Check this machine's network`;
   check("link", isLinked, isLinked ? `connected to ${file?.appOrigin ?? ""}` : away);
   check("lock", running.alarm === null, running.alarm === null ? `${running.head.seq + 1} entries, no alarm` : `alarm: ${running.alarm}. \`gatehouse access-list\` says why`); // prettier-ignore
+  const disk = running.machine.find((fault) => fault !== "shared-user");
+  check("disk", disk === undefined, disk === undefined ? `${files.dir} takes writes` : `${disk}: ${machineText(disk, files.dir)}`);
   const report = running.openclaw;
   const isSafe = report.state === "online";
   const { settings } = report;

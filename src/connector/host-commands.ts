@@ -3,8 +3,10 @@ import { diffText } from "../core/trust/settings-diff.ts";
 import type { AuditHead } from "../protocol/audit.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import type { GatewayReport } from "../protocol/link-messages.ts";
+import type { MachineFault } from "../protocol/words.ts";
 import { EXIT } from "./exit-codes.ts";
 import { askRunning } from "./local-control.ts";
+import { machineText } from "./machine-texts.ts";
 import type { Options } from "./options.ts";
 import type { RaisedAlarm } from "./state-files.ts";
 
@@ -18,6 +20,7 @@ export interface RunningStatus {
   readonly link: "up" | "down";
   /** Why there is no link; null while there is one, or before the first try ended. */
   readonly linkProblem: string | null;
+  readonly machine: readonly MachineFault[];
   readonly openclaw: GatewayReport;
   readonly streams: number;
   readonly head: KeyLogHead;
@@ -38,7 +41,7 @@ export async function runningStatus(dir: string): Promise<RunningStatus | null> 
   return (await askRunning(dir, { ask: "status" })) as RunningStatus | null;
 }
 
-function statusText(status: RunningStatus): string {
+function statusText(status: RunningStatus, dir: string): string {
   const { openclaw } = status;
   const reason = openclaw.reason === undefined ? "" : ` (${openclaw.reason}; \`gatehouse doctor\` says how to mend it)`;
   const needed =
@@ -52,6 +55,7 @@ function statusText(status: RunningStatus): string {
     ...needed,
     `Streams    ${status.streams}`,
     `Access     ${status.head.seq + 1} entries, head ${status.head.hash.slice(0, 12)}…`,
+    ...status.machine.map((fault) => `Machine    ${fault}: ${machineText(fault, dir)}`),
     ...(status.alarm === null ? [] : [`ALARM      ${status.alarm}: nobody new is admitted. \`gatehouse access-list\` says why`]),
     `Version    ${status.version}`,
   ].join("\n");
@@ -73,6 +77,6 @@ export async function status({ terminal, files }: Pick<Options, "terminal" | "fi
     );
     return EXIT.failed;
   }
-  terminal.say("status", statusText(answer), { status: answer });
+  terminal.say("status", statusText(answer, files.dir), { status: answer });
   return isCheck ? exitOfHealth(answer) : EXIT.done;
 }

@@ -159,7 +159,12 @@ export class KeyLog {
     const line = await writeLine(this.#state, { gateway, atMs: Math.max(atMs, lastAtMs), body }, (bytes) => this.#identity.signRaw(bytes));
     const next = await applyLine(this.#state, line);
     if (typeof next === "string") return next;
-    appendLine(keyLogPath(this.#files), line);
+    try {
+      appendLine(keyLogPath(this.#files), line);
+    } catch (error) {
+      this.#files.noteDisk(error instanceof LogWriteError ? error.cause : error);
+      throw error;
+    }
     this.#state = next;
     this.#lines.push(line);
     if (body.type === "rotate") this.#rotations.push(line);

@@ -21,6 +21,7 @@ import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import { joined } from "../protocol/statement-encoding.ts";
 import { LINK_PROTOCOL } from "../protocol/version.ts";
 import { ROOM_PONG } from "../protocol/words.ts";
+import type { MachineFault } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import { AuditAnchor } from "./audit-anchor.ts";
 import { Cuts } from "./cuts.ts";
@@ -32,6 +33,7 @@ import type { KeyLog } from "./key-log-file.ts";
 import { LinkCommands } from "./link-commands.ts";
 import { dialRoom } from "./link-dial.ts";
 import type { DialEnd } from "./link-dial.ts";
+import { LinkDisk } from "./link-disk.ts";
 import { LinkHops } from "./link-hops.ts";
 import { LinkKeyLog } from "./link-key-log.ts";
 import { LinkTraffic } from "./link-traffic.ts";
@@ -65,6 +67,10 @@ export interface LinkOptions {
   readonly onStatus: (status: LinkStatus) => void;
   /** The room and this machine's key log do not agree: nobody new is admitted from here on. */
   readonly onAlarm: (alarm: KeyLogAlarm) => void;
+  /** The disk began or stopped to refuse; null: it takes writes again. */
+  readonly onDisk?: (fault: MachineFault | null) => void;
+  /** Whether OpenClaw runs as the same user of this machine. */
+  readonly isSharedUser?: () => boolean;
 }
 
 const NONCE_BYTES = 32;
@@ -90,6 +96,7 @@ export class Link {
   readonly #audit: AuditAnchor;
   readonly #cuts: Cuts;
   readonly #drift: DriftWatch;
+  readonly #disk: LinkDisk;
   #socket: WebSocket | null = null;
   #isUp = false;
   #isStopped = false;
@@ -135,6 +142,15 @@ export class Link {
     this.#cuts = new Cuts({ admitted, log, identity, gateway, now, send, endStreams: (device) => this.#streams.endDevice(device) });
     this.#drift = new DriftWatch({ admitted, gateway, now, send });
     this.acts = new LocalActs({ files, log, admitted, gateway, now, send });
+    this.#disk = new LinkDisk({
+      files,
+      isSharedUser: options.isSharedUser ?? (() => false),
+      ack: (generation) => send({ type: "ack", generation }),
+      changed: (fault) => {
+        this.#report();
+        options.onDisk?.(fault);
+      },
+    });
     const parts = {
       audit: this.#audit,
       cuts: this.#cuts,
@@ -183,6 +199,11 @@ export class Link {
     return this.#isUp ? this.#upSinceMs : null;
   }
 
+  /** What is wrong with this machine. */
+  get machineFaults(): readonly MachineFault[] {
+    return this.#disk.said(this.#options.gateway.report, null).machine ?? [];
+  }
+
   get streamCount(): number {
     return this.#streams.count;
   }
@@ -209,6 +230,7 @@ export class Link {
     clearTimeout(this.#redial);
     this.hops.beat.stop();
     this.#drift.stop();
+    this.#disk.stop();
     this.#streams.close();
     const socket = this.#socket;
     socket?.close(1000, "connector stops");
@@ -270,6 +292,7 @@ export class Link {
     this.#traffic.closed();
     this.#socket = null;
     this.#isUp = false;
+    this.#disk.gone();
     this.#frames.reset();
     this.#streams.endAll();
     this.#downlink.reset();
@@ -321,7 +344,7 @@ export class Link {
     const proof = linkProofFields({ gateway: id, roomNonce: challenge.nonce, connectorNonce, generation, protocol, head });
     const signature = identity.signTagged("link", joined(proof));
     this.#protocol = protocol;
-    const { report } = gateway;
+    const report = this.#disk.said(gateway.report, null);
     this.#reported = JSON.stringify(report);
     const hello: ToRoom = {
       type: "hello",
@@ -343,28 +366,26 @@ export class Link {
 
   /** Says how the gateway is, when this link's room does not know it: every message would wake it. */
   #report(): void {
-    const { report } = this.#options.gateway;
-    const said = this.#clockAheadMs === null ? report : { ...report, clockAheadMs: this.#clockAheadMs };
-    const text = JSON.stringify(said);
+    const report = this.#disk.said(this.#options.gateway.report, this.#clockAheadMs);
+    const text = JSON.stringify(report);
     if (text === this.#reported || !this.#isUp) return;
     this.#reported = text;
-    this.#send({ type: "report", report: said });
+    this.#send({ type: "report", report });
   }
 
   /** The room believes this machine's proof. */
   #welcomed(message: Extract<ToConnector, { type: "welcome" }>): void {
     const file = this.#file();
-    const { files, now } = this.#options;
+    const { now } = this.#options;
     if (message.gateway !== file.gateway || message.origin !== file.origin)
       return this.#socket?.close(CLOSE_PROTOCOL, "another gateway's room");
-    files.write("gateway", { ...file, generation: message.generation });
     this.#proven();
     this.#isUp = true;
     this.#traffic.up();
     this.#upSinceMs = now();
     this.hops.beat.start(HEARTBEAT_IDLE_MS);
-    this.#send({ type: "ack", generation: message.generation });
     this.#clockAheadMs = clockAheadMs(now(), message.serverTimeMs);
+    this.#disk.welcomed(message.generation);
     this.#report();
     this.#options.onStatus({ state: "up", clockAheadMs: this.#clockAheadMs });
     if (this.#protocol >= 2) {

@@ -14,6 +14,7 @@ import { KeyLog } from "./key-log-file.ts";
 import { Link } from "./link.ts";
 import type { LinkStatus } from "./link.ts";
 import { ALREADY_RUNNING, askRunning, listenLocally } from "./local-control.ts";
+import { machineText } from "./machine-texts.ts";
 import { readListenAddress, serveMetrics } from "./metrics.ts";
 import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
 import { formerOrigins, settingsFragment } from "./openclaw/settings.ts";
@@ -160,6 +161,10 @@ async function serveOwned(options: Options): Promise<number> {
       onAlarm: (alarm) => {
         terminal.fail("alarm", `ALARM (${alarm}): nobody new is admitted. \`gatehouse access-list\` says why.`, { alarm });
       },
+      onDisk: (fault) => {
+        if (fault === null) terminal.say("disk", "The disk takes what is written again.", { fault });
+        else terminal.fail(fault, machineText(fault, files.dir), { fault });
+      },
       onStatus: (status) => {
         if (status.state !== "dialing") linkProblem = status.state === "waiting" ? status.why : null;
         terminal.say("link", statusText(status), { link: status });
@@ -173,6 +178,7 @@ async function serveOwned(options: Options): Promise<number> {
         origin: file.origin,
         link: link.isUp ? "up" : "down",
         linkProblem,
+        machine: link.machineFaults,
         openclaw: gateway.report,
         streams: link.streamCount,
         head: log.state.head,

@@ -10,6 +10,7 @@ import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";
 import { signedReceiptSchema } from "../protocol/receipt.ts";
 import { connectorKeySchema, digestIdSchema, gatewayIdSchema, hashSchema } from "../protocol/statements.ts";
+import type { MachineFault } from "../protocol/words.ts";
 
 export const identitySchema = z.object({
   publicKey: connectorKeySchema,
@@ -103,8 +104,20 @@ export class DamagedStateError extends Error {
   override name = "DamagedStateError";
 }
 
+/** Why the disk took the last write no more. */
+export type DiskFault = Extract<MachineFault, "disk-full" | "disk-refused">;
+
+/** @returns the fault that an error of a write names */
+export function diskFaultOf(error: unknown): DiskFault {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === "ENOSPC" || code === "EDQUOT" ? "disk-full" : "disk-refused";
+}
+
 export class StateFiles {
   readonly dir: string;
+  #diskFault: DiskFault | null = null;
+  /** Called when the disk begins or ends to refuse. */
+  onDisk: (fault: DiskFault | null) => void = () => undefined;
 
   constructor(dir: string) {
     this.dir = path.resolve(dir);
@@ -128,8 +141,32 @@ export class StateFiles {
     throw new DamagedStateError(`${file} is damaged. Nothing is admitted until it is restored, or removed and the gateway claimed again.`);
   }
 
-  /** Old content or new content, never half of one: temporary file, fsync, rename, fsync of the folder. */
+  /** Why the last write failed; null after one that succeeded. */
+  get diskFault(): DiskFault | null {
+    return this.#diskFault;
+  }
+
+  /** @param error of a write into this folder; null when it succeeded */
+  noteDisk(error: unknown): void {
+    const fault = error === null ? null : diskFaultOf(error);
+    if (fault === this.#diskFault) return;
+    this.#diskFault = fault;
+    this.onDisk(fault);
+  }
+
+  /** @throws the system's error; then the old content stays */
   write<Name extends FileName>(name: Name, content: Content<Name>): void {
+    try {
+      this.#replace(name, content);
+    } catch (error) {
+      this.noteDisk(error);
+      throw error;
+    }
+    this.noteDisk(null);
+  }
+
+  /** Old content or new content, never half of one: temporary file, fsync, rename, fsync of the folder. */
+  #replace<Name extends FileName>(name: Name, content: Content<Name>): void {
     mkdirSync(this.dir, { recursive: true, mode: 0o700 });
     const file = this.#file(name);
     const temporary = `${file}.${process.pid}.tmp`;
@@ -137,6 +174,9 @@ export class StateFiles {
     try {
       writeSync(handle, `${JSON.stringify(content, null, 2)}\n`);
       fsyncSync(handle);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
     } finally {
       closeSync(handle);
     }

@@ -51,6 +51,11 @@ function StateCard({ gateway, reload }: { readonly gateway: Gateway; readonly re
         </p>
         <p>{stateText(gateway)}</p>
         {gateway.clockAheadMs !== null && <p class="warn">{TEXTS.machineClock(aheadText(gateway.clockAheadMs, "ours"))}</p>}
+        {gateway.machineFaults.map((fault) => (
+          <p key={fault} class={fault === "shared-user" ? "small" : "warn"}>
+            {TEXTS.machineFault[fault]}
+          </p>
+        ))}
       </div>
       <p class="small">
         {versions.map((each) => `${each} · `)}

@@ -164,6 +164,14 @@ export const TEXTS = {
   connectedSince: (when: string) => `connected since ${when}`,
   machineClock: (difference: string) =>
     `The clock of the gateway's machine is ${difference}. Set it: decisions and sessions carry times, and from ten minutes on they are refused.`,
+  machineFault: {
+    "disk-full":
+      "The disk of the gateway's machine is full. Approved devices still connect, but nothing new is kept. Free some space there.",
+    "disk-refused":
+      "The gateway's machine cannot write its state folder. Approved devices still connect, but nothing new is kept. Run gatehouse doctor there.",
+    "shared-user":
+      "The connector shares OpenClaw's user: programs there can imitate the host. Run gatehouse install --system there to separate them.",
+  },
   lastSeenAt: (when: string) => `last seen ${when}`,
 
   // One gateway

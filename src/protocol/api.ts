@@ -9,7 +9,7 @@ import { settingsQuestionSchema } from "./link-local-acts.ts";
 import { accessSchema, digestIdSchema, gatewayIdSchema, nameSchema, rowIdSchema } from "./statements.ts";
 import { MAX_API_TOKEN_DAYS } from "./limits.ts";
 import { KEY_LOG_ALARMS } from "./key-log.ts";
-import { GATEWAY_STATES } from "./words.ts";
+import { GATEWAY_STATES, MACHINE_FAULTS } from "./words.ts";
 
 const ms = z.int();
 
@@ -53,6 +53,8 @@ export const gatewaySchema = z.object({
   demo: z.boolean(),
   /** How far its machine's clock is ahead of ours (negative: behind), when that matters. */
   clockAheadMs: z.int().nullable(),
+  /** What is wrong with its machine while it goes on serving (PROTOCOL.md MA6, MA8). */
+  machineFaults: z.array(z.enum(MACHINE_FAULTS)),
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
   lastSeenMs: ms.nullable(),

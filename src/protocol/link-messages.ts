@@ -25,6 +25,7 @@ import {
   signedByRecoverySchema,
 } from "./statements.ts";
 import { accessSchema } from "./statements.ts";
+import { MACHINE_FAULTS } from "./words.ts";
 
 /** Correlates a command of the room with the connector's result. */
 const idSchema = z.string().min(1).max(64);
@@ -143,6 +144,11 @@ export type ToConnector = z.infer<typeof toConnectorSchema>;
 /** A word of a closed set that only a later version knows: read as the general one, so that the link lives on (PROTOCOL.md FR3). */
 const laterWord = z.string().regex(/^[a-z]{1,20}(?:-[a-z]{1,20}){0,5}$/);
 
+const machineFaultsSchema = z
+  .array(z.enum(MACHINE_FAULTS).or(laterWord.transform(() => null)))
+  .max(8)
+  .transform((faults) => faults.filter((fault) => fault !== null));
+
 /** What the connector knows about the OpenClaw gateway. */
 export const gatewayReportSchema = z.object({
   state: z.enum(["offline", "starting", "restarting", "needs-settings", "unsafe", "online"]),
@@ -172,6 +178,8 @@ export const gatewayReportSchema = z.object({
   demo: z.boolean().optional(),
   /** How far this machine's clock is ahead of the room's (negative: behind), said when it is more than CLOCK_WARN_MS. */
   clockAheadMs: z.int().optional(),
+  /** What is wrong with the machine while it goes on serving (PROTOCOL.md MA6, MA8). */
+  machine: machineFaultsSchema.optional(),
   /** Names the build of the pages that it serves, while it serves the ones it came with; without it nothing is kept at the edge (EC2). */
   build: z.string().min(1).max(MAX_BUILD_CHARS).optional(),
 });

@@ -46,7 +46,7 @@ async function gatewayView(world: GatewayWorld) {
   const cookie = await world.person.cookie("app");
   const answered = await ask(`${config.appOrigin}/api/gateways/${world.gateway}`, { cookie });
   return answered.json<{
-    gateway: { alarm: unknown; clockAheadMs: number | null };
+    gateway: { alarm: unknown; clockAheadMs: number | null; machineFaults: string[] };
     devices: { id: string; state: string; needsHost: boolean }[];
   }>();
 }
@@ -258,4 +258,16 @@ test("[case 17] a machine whose clock is off says so in the dashboard, until it 
   await expect.poll(shown).toBe(86_400_000);
   connector.send({ type: "report", report: { state: "online" } });
   await expect.poll(shown).toBe(null);
+});
+
+test("[MA6] the owner's page gets the faults of the machine, as codes", async () => {
+  const world = await newGateway();
+  const connector = await world.connect();
+  const shown = async (): Promise<string[]> => (await gatewayView(world)).gateway.machineFaults;
+  expect(await shown()).toEqual([]);
+  // A word of a later version is left out.
+  connector.send({ type: "report", report: { state: "online", machine: ["disk-full", "too-hot" as never] } });
+  await expect.poll(shown).toEqual(["disk-full"]);
+  connector.send({ type: "report", report: { state: "online" } });
+  await expect.poll(shown).toEqual([]);
 });

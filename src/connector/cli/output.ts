@@ -5,6 +5,7 @@ import { KEY_LOG_ALARMS, keyLogHeadSchema, ownerPolicySchema, ownerRoleSchema } 
 import { gatewayReportSchema } from "../../protocol/link-messages.ts";
 import { receiptStatementSchema } from "../../protocol/receipt.ts";
 import { accessSchema, digestIdSchema, ed25519KeySchema, gatewayIdSchema, hashSchema } from "../../protocol/statements.ts";
+import { MACHINE_FAULTS } from "../../protocol/words.ts";
 
 export const listedDeviceSchema = z.strictObject({
   device: digestIdSchema,
@@ -55,6 +56,7 @@ export const EVENTS = {
       origin: z.string(),
       link: z.enum(["up", "down"]),
       linkProblem: z.string().nullable(),
+      machine: z.array(z.enum(MACHINE_FAULTS)),
       openclaw: gatewayReportSchema,
       streams: z.int(),
       head: keyLogHeadSchema,

@@ -21,6 +21,7 @@ import { install, uninstall } from "../install.ts";
 import { LogWriteError, keyLogPath } from "../key-log-file.ts";
 import { accessList, policy, reset, rotateKey } from "../lock-commands.ts";
 import { owners } from "../owner-commands.ts";
+import { diskErrorText } from "../machine-texts.ts";
 import { receipt } from "../receipt-commands.ts";
 import { DiscoverError } from "../openclaw/discover.ts";
 import { VERSION } from "../options.ts";
@@ -134,7 +135,14 @@ async function runCommand(terminal: Terminal, line: Line, { env, folder }: Calle
     metrics: values.metrics ?? variable(env, "GATEHOUSE_METRICS"),
     standby: values.standby === true,
   };
-  return RUN[command as keyof typeof RUN](options, line);
+  try {
+    return await RUN[command as keyof typeof RUN](options, line);
+  } catch (error) {
+    const disk = diskErrorText(error instanceof LogWriteError ? error.cause : error, files.dir);
+    if (disk === null) throw error;
+    terminal.fail(disk.event, disk.text);
+    return EXIT.failed;
+  }
 }
 
 /** Whether something of an enrolment is here; a part that is missing is damage, and said by who needs it. */

@@ -50,6 +50,7 @@ export async function viewGateway(
     openclawVersion: snapshot?.report?.version ?? null,
     connectorVersion: snapshot?.connectorVersion ?? null,
     clockAheadMs: snapshot?.report?.clockAheadMs ?? null,
+    machineFaults: snapshot?.report?.machine ?? [],
     demo: snapshot?.report?.demo ?? false,
     alarm: snapshot?.alarm ?? null,
     lastSeenMs: snapshot?.lastSeenMs ?? null,

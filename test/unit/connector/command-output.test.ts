@@ -126,7 +126,7 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
   let link = "up";
   const local = listenLocally(dir, {
     status: () => ({
-      gateway: TEST_GATEWAY, name: "Home", origin: TEST_ORIGIN, link, linkProblem: null, openclaw: { state: openclaw, version: "2026.9.6" },
+      gateway: TEST_GATEWAY, name: "Home", origin: TEST_ORIGIN, link, linkProblem: null, machine: [], openclaw: { state: openclaw, version: "2026.9.6" },
       streams: 0, head: state.log.state.head, alarm: null, alarmAtMs: null, auditHead: null, version: "0.1.0",
     }), // prettier-ignore
     hops: () => Promise.resolve({}),
