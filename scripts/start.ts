@@ -103,6 +103,8 @@ function startConnector(input: { state: string; appOrigin: string; gateway: Gate
         words?: string;
         origin?: string;
         error?: string;
+        level?: string;
+        text?: string;
         report?: { state: string; reason?: string; version?: string };
       };
       prompt.take(event);
@@ -114,6 +116,7 @@ function startConnector(input: { state: string; appOrigin: string; gateway: Gate
           `Gateway ${event.report?.version ?? ""}: ${event.report?.state ?? ""}${event.report?.reason === undefined ? "" : ` (${event.report.reason})`}`,
         );
       else if (event.error !== undefined) say(event.error);
+      else if (event.level === "error") say(event.text ?? event.event);
     },
   });
 }

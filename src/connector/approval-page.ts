@@ -1,6 +1,7 @@
 /** The page that asks for the owner's passkey: whether what is served now is what this connector was built with (PROTOCOL.md PG1). */
 import { createHash } from "node:crypto";
-import type { Dialler } from "./dialler.ts";
+import { jsonOf } from "./dialler.ts";
+import type { Answer, Dialler } from "./dialler.ts";
 
 /** Written in by scripts/build.ts: SHA-256 of the whole page, as `sha256-<base64>`. */
 declare const APPROVAL_PAGE_HASH: string | undefined;
@@ -45,13 +46,33 @@ export async function fetchServed(dialler: Dialler, url: URL): Promise<Uint8Arra
   return answer?.status === 200 ? answer.body : null;
 }
 
+/** @returns the version that an answer of GET /healthz names, or null when it is no control plane's */
+export function versionIn(answer: Answer): string | null {
+  const value = jsonOf(answer) as { version?: unknown } | null;
+  const version = value?.version;
+  return answer.status === 200 && typeof version === "string" && /^[\w.+-]{1,40}$/.test(version) ? version : null;
+}
+
 /** @returns the control plane's version from GET /healthz, or null when nothing there says one */
 export async function servedVersion(dialler: Dialler, appOrigin: string): Promise<string | null> {
-  const body = await fetchServed(dialler, new URL("/healthz", appOrigin));
-  try {
-    const value = JSON.parse(new TextDecoder().decode(body ?? new Uint8Array())) as { version?: unknown };
-    return typeof value.version === "string" && /^[\w.+-]{1,40}$/.test(value.version) ? value.version : null;
-  } catch {
-    return null;
-  }
+  const answer = await dialler.get(new URL("/healthz", appOrigin)).catch(() => null);
+  return answer === null ? null : versionIn(answer);
+}
+
+/**
+ * @param found version of the running connector, of this program, and of the control plane (null: unknown)
+ * @returns whether they are the same, and a line for people
+ */
+export function versionGap(found: { readonly own: string; readonly program: string; readonly served: string | null }): {
+  readonly isSame: boolean;
+  readonly text: string;
+} {
+  const { own, program, served } = found;
+  if (own !== program) return { isSame: false, text: `the running connector is ${own}, this program ${program}: restart the connector` };
+  if (served === null) return { isSame: true, text: `${own}; the control plane's is not known` };
+  if (served === own) return { isSame: true, text: `${own}, as the control plane` };
+  return {
+    isSame: false,
+    text: `this connector is ${own}, the control plane ${served}: start the connector with the command that Add gateway shows`,
+  };
 }

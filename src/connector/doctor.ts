@@ -1,30 +1,25 @@
 /** `gatehouse doctor`: one check after another, each with its cure. */
 import { diffText } from "../core/trust/settings-diff.ts";
 import { MIN_OPENCLAW_VERSION } from "../protocol/version.ts";
-import { shownProxy } from "./outbound-proxy.ts";
-import { builtPageHash, fetchServed, judgePage, pageHash, servedVersion } from "./approval-page.ts";
+import { aheadText, clockAheadMs } from "../core/clock-difference.ts";
+import { builtPageHash, fetchServed, judgePage, pageHash, versionGap, versionIn } from "./approval-page.ts";
+import type { Answer, Dialler } from "./dialler.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { HopLine } from "./hop-lines.ts";
-import { runningStatus } from "./host-commands.ts";
+import { lastStopText, runningStatus } from "./host-commands.ts";
+import type { RunningStatus } from "./host-commands.ts";
 import { askRunning } from "./local-control.ts";
 import { machineText } from "./machine-texts.ts";
-import { DiscoverError, discoverGateway } from "./openclaw/discover.ts";
-import type { Discovered } from "./openclaw/discover.ts";
-import { isLive } from "./openclaw/dial.ts";
 import { isNotLocal } from "./openclaw/control-leg.ts";
+import { freeMiB, isOpenclawUp, isSharedUser, machineView } from "./machine-view.ts";
+import type { MachineView } from "./machine-view.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
 import { AUTH_MODE_CURE, isSoundAuthMode, planSettings, readConfig, settingsDiff } from "./openclaw/settings.ts";
 import { isKnownToServe, mayBeProbed } from "./openclaw/version-gate.ts";
 import { notLocalCure } from "./not-local.ts";
 import { VERSION } from "./options.ts";
 import type { Options } from "./options.ts";
-
-const PROXY_TEXT = {
-  proxy: "",
-  loopback: "none: loopback is always direct",
-  "no-proxy": "none: NO_PROXY names the control plane",
-  none: "none is set",
-};
+import type { GatewayFile, StateFiles } from "./state-files.ts";
 
 const LOOK_WITHIN_MS = 5_000;
 
@@ -44,72 +39,147 @@ const CURE: Readonly<Record<string, string>> = {
   "no-secret": "no secret was found: set OPENCLAW_GATEWAY_TOKEN to the gateway's own",
 };
 
-function discovered(): Discovered | string {
-  try {
-    return discoverGateway(process.env);
-  } catch (error) {
-    if (error instanceof DiscoverError) return error.message;
-    throw error;
+/** @returns what to do about a reason that a connector reports */
+export function cureOf(reason: string): string {
+  return CURE[reason] ?? "try again in a few seconds";
+}
+
+/** The running connector's own view, and the clock as its room sees it. */
+type RunningView = MachineView & { readonly isUp: boolean; readonly clockAheadMs: number | null };
+
+/** One line of the report. `warn` does not fail. */
+type Mark = "ok" | "warn" | "FAIL";
+
+class Report {
+  readonly #terminal: Options["terminal"];
+  failures = 0;
+
+  constructor(terminal: Options["terminal"]) {
+    this.#terminal = terminal;
+  }
+
+  line(mark: Mark, name: string, text: string, more: object = {}): void {
+    if (mark === "FAIL") this.failures += 1;
+    const data = { check: name, ok: mark !== "FAIL", warning: mark === "warn", text, ...more };
+    this.#terminal.say("check", `${mark.padEnd(4)} ${name}: ${text}`, data);
+  }
+
+  check(name: string, isGood: boolean, text: string): void {
+    this.line(isGood ? "ok" : "FAIL", name, text);
   }
 }
 
 /**
- * Checks enrolment, the gateway's address and secret, the running connector, its link, what its self-test found, and the approval page. The
- * last only warns: this machine serves well whatever that page is.
+ * Checks enrolment, the running connector, the ways to OpenClaw and to the control plane, the machine, and the approval page. A running
+ * connector is asked for its own view: this shell has other variables and may be another user.
  *
  * @returns 0 when all is well, 5 when the gateway is not safe to serve, else 1; throws DamagedStateError
  */
 export async function doctor({ terminal, files, dialler }: Options): Promise<number> {
-  let failures = 0;
-  const check = (name: string, isGood: boolean, text: string): void => {
-    if (!isGood) failures += 1;
-    terminal.say("check", `${isGood ? "ok  " : "FAIL"} ${name}: ${text}`, { check: name, ok: isGood, text });
-  };
+  const report = new Report(terminal);
   const file = files.read("gateway");
-  check("enrolled", file !== null, file === null ? "run `gatehouse up`" : file.origin);
-  const found = discovered();
+  report.check("enrolled", file !== null, file === null ? "run `gatehouse up`" : file.origin);
   const running = await runningStatus(files.dir);
-  let isUp = false;
-  if (typeof found === "string") check("gateway", false, found);
-  else {
-    check("secret", found.secret !== null, found.secretSource);
-    const { port } = found.target;
-    isUp = (await isLive(found.target)) || (found.other !== null && (await isLive(found.other)));
-    check("gateway", isUp, isUp ? `answers on port ${port}` : `nothing answers on port ${port}. Start it with: openclaw gateway run`);
-  }
-  if (file !== null) {
-    const { proxy, why } = dialler.choice(new URL(file.appOrigin));
-    check("proxy", true, proxy === null ? PROXY_TEXT[why] : `${shownProxy(proxy)} for ${file.appOrigin}`);
-    const page = await fetchServed(dialler, new URL("/", file.approveOrigin));
-    const served = page === null ? null : pageHash(page);
-    const built = builtPageHash();
-    const { isSame, text } = judgePage({ built, served, version: VERSION, servedVersion: await servedVersion(dialler, file.appOrigin) });
-    const data = { check: "approval page", ok: true, warning: !isSame, text, built, served };
-    terminal.say("check", `${isSame ? "ok  " : "warn"} approval page: ${text}`, data);
-  }
-  check("connector", running !== null, running === null ? "not running; start it with: gatehouse run" : "running");
+  const asked = running === null ? null : ((await askRunning(files.dir, { ask: "view" })) as RunningView | null);
+  const own = machineView(process.env, dialler, file?.appOrigin ?? null);
+  const view = asked ?? own;
+  // What only this shell sees says nothing about the service.
+  const whose = asked === null ? " (this shell)" : "";
+  const isUp = lookForOpenclaw(view, running, asked?.isUp ?? (await isOpenclawUp(process.env)), whose, report);
+  report.check("connector", running !== null, running === null ? "not running; start it with: gatehouse run" : "running");
+  lookAtMachine(view, files, report, running);
+  if (file !== null) await lookAtControlPlane(file, { view, whose, asked, running, dialler, report });
   if (running === null) {
+    const check = (name: string, isGood: boolean, text: string): void => report.check(`${name} (this shell)`, isGood, text);
     const isUnsafe = isUp && file !== null && !(await lookAtOpenclaw(file.origin, check, notLocalCure(files.dir, file.appOrigin)));
-    return isUnsafe ? EXIT.unsafe : failures === 0 ? EXIT.done : EXIT.failed;
+    return isUnsafe ? EXIT.unsafe : report.failures === 0 ? EXIT.done : EXIT.failed;
   }
-  const isLinked = running.link === "up";
-  const why = running.linkProblem === null ? "" : ` (${running.linkProblem})`;
-  const away = `no connection to ${file?.appOrigin ?? "the control plane"}${why}; the connector keeps trying. Check this machine's network`;
-  check("link", isLinked, isLinked ? `connected to ${file?.appOrigin ?? ""}` : away);
-  check("lock", running.alarm === null, running.alarm === null ? `${running.head.seq + 1} entries, no alarm` : `alarm: ${running.alarm}. \`gatehouse access-list\` says why`); // prettier-ignore
-  const disk = running.machine.find((fault) => fault !== "shared-user");
-  check("disk", disk === undefined, disk === undefined ? `${files.dir} takes writes` : `${disk}: ${machineText(disk, files.dir)}`);
-  const report = running.openclaw;
-  const isSafe = report.state === "online";
-  const { settings } = report;
+  report.check("lock", running.alarm === null, running.alarm === null ? `${running.head.seq + 1} entries, no alarm` : `alarm: ${running.alarm}. \`gatehouse access-list\` says why`); // prettier-ignore
+  const { state, reason, version, settings } = running.openclaw;
+  const isSafe = state === "online";
   const waits =
-    settings === undefined ? undefined : `apply them in the connector's terminal or on the gateway's page:\n${diffText(settings.lines)}`;
-  const notLocal = report.reason === "not-local" ? notLocalCure(files.dir, file?.appOrigin ?? null) : undefined;
-  const cure = waits ?? notLocal ?? CURE[report.reason ?? ""] ?? "not finished yet; try again in a few seconds";
-  check("self-test", isSafe, isSafe ? `OpenClaw ${report.version ?? ""} does not let a remote stranger in` : `${report.state}: ${cure}`);
+    settings === undefined ? null : `apply them in the connector's terminal or on the gateway's page:\n${diffText(settings.lines)}`;
+  const cure = reason === "not-local" ? notLocalCure(files.dir, file?.appOrigin ?? null) : cureOf(reason ?? "");
+  const tested = isSafe ? `OpenClaw ${version ?? ""} does not let a remote stranger in` : `${state}: ${waits ?? cure}`;
+  report.check("self-test", isSafe, tested);
   await showHops(files.dir, terminal);
-  if (failures === 0) return EXIT.done;
-  return report.state === "unsafe" || report.state === "needs-settings" ? EXIT.unsafe : EXIT.failed;
+  if (report.failures === 0) return EXIT.done;
+  return state === "unsafe" || state === "needs-settings" ? EXIT.unsafe : EXIT.failed;
+}
+
+/** The secret, and whether OpenClaw answers; a running connector has tried both. @returns whether it answers */
+function lookForOpenclaw(view: MachineView, running: RunningStatus | null, isUp: boolean, whose: string, report: Report): boolean {
+  const { openclaw } = view;
+  if ("problem" in openclaw) {
+    report.check(`gateway${whose}`, false, openclaw.problem);
+    return false;
+  }
+  const { host, port, hasSecret, secretSource } = openclaw;
+  const refused = running?.openclaw.reason === "auth-failed" || running?.openclaw.reason === "no-secret";
+  report.check(`secret${whose}`, hasSecret && !refused, secretSource);
+  const text = isUp ? `answers at ${host}:${port}` : `nothing answers at ${host}:${port}. Start it with: openclaw gateway run`;
+  report.check(`gateway${whose}`, isUp, text);
+  return isUp;
+}
+
+/** Disk, users, and why the connector stopped last. */
+function lookAtMachine(view: MachineView, files: StateFiles, report: Report, running: RunningStatus | null): void {
+  const free = freeMiB(files.dir);
+  const fault = running?.machine.find((each) => each !== "shared-user") ?? (free === 0 ? "disk-full" : undefined);
+  const space = free === null ? `${files.dir} does not exist yet` : `${free} MiB free at ${files.dir}`;
+  report.check("disk", fault === undefined, fault === undefined ? space : `${fault}: ${machineText(fault, files.dir)}`);
+  if (isSharedUser(view)) report.line("warn", "user", machineText("shared-user", files.dir), { fault: "shared-user" });
+  else if (view.openclawUid === null) report.line("ok", "user", "whose program OpenClaw is, is not known here");
+  else report.line("ok", "user", `the connector runs as user ${view.uid ?? "?"}, OpenClaw as ${view.openclawUid}`);
+  const stop = files.read("lastStop");
+  if (stop !== null) report.line("warn", "last stop", lastStopText(stop));
+}
+
+interface ControlPlaneView {
+  readonly view: MachineView;
+  readonly whose: string;
+  readonly asked: RunningView | null;
+  readonly running: RunningStatus | null;
+  readonly dialler: Dialler;
+  readonly report: Report;
+}
+
+/** Proxy, link, version, clock and approval page. */
+async function lookAtControlPlane(file: GatewayFile, { view, whose, asked, running, dialler, report }: ControlPlaneView): Promise<void> {
+  report.line("ok", `proxy${whose}`, view.proxy);
+  let why = "";
+  const healthz = await dialler.get(new URL("/healthz", file.appOrigin)).catch((error: unknown) => {
+    why = error instanceof Error ? error.message : "";
+    return null;
+  });
+  if (running !== null) {
+    const isLinked = running.link === "up";
+    const problem = running.linkProblem === null ? "" : `: ${running.linkProblem.replace(/\.$/, "")}`;
+    report.check(
+      "link",
+      isLinked,
+      isLinked ? `connected to ${file.appOrigin}` : `not connected to ${file.appOrigin}${problem}. It keeps trying`,
+    );
+  } else report.check("control plane (this shell)", healthz !== null, healthz === null ? why : `${file.appOrigin} answers`);
+  const served = healthz === null ? null : versionIn(healthz);
+  const gap = versionGap({ own: running?.version ?? VERSION, program: VERSION, served });
+  report.line(gap.isSame ? "ok" : "warn", "version", gap.text, { served });
+  const ahead = asked === null ? clockOf(healthz) : asked.clockAheadMs;
+  const clock =
+    ahead === null
+      ? "agrees with the control plane's"
+      : `${aheadText(ahead, "the control plane's")}. Set it, or decisions and sessions are refused`;
+  if (asked !== null || healthz !== null) report.check("clock", ahead === null, clock);
+  const page = await fetchServed(dialler, new URL("/", file.approveOrigin));
+  const found = { built: builtPageHash(), served: page === null ? null : pageHash(page) };
+  const { isSame, text } = judgePage({ ...found, version: VERSION, servedVersion: served });
+  report.line(isSame ? "ok" : "warn", "approval page", text, found);
+}
+
+/** @returns how far this clock is ahead of an answer's `Date` (RFC 9110 §6.6.1); null when it does not matter */
+function clockOf(answer: Answer | null): number | null {
+  const theirs = Date.parse(answer?.headers.date ?? "");
+  return Number.isNaN(theirs) ? null : clockAheadMs(Date.now(), theirs);
 }
 
 /** What the running connector measures now. One of an older version knows no hops: nothing is shown. */

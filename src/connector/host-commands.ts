@@ -8,7 +8,8 @@ import { EXIT } from "./exit-codes.ts";
 import { askRunning } from "./local-control.ts";
 import { machineText } from "./machine-texts.ts";
 import type { Options } from "./options.ts";
-import type { RaisedAlarm } from "./state-files.ts";
+import { STOP_TEXTS } from "./link-log.ts";
+import type { LastStop, RaisedAlarm } from "./state-files.ts";
 
 export const NOT_ENROLLED = "This machine is not enrolled yet. Start with: gatehouse up";
 
@@ -41,6 +42,11 @@ export async function runningStatus(dir: string): Promise<RunningStatus | null> 
   return (await askRunning(dir, { ask: "status" })) as RunningStatus | null;
 }
 
+/** @returns when and why the connector stopped for good */
+export function lastStopText({ atMs, why }: LastStop): string {
+  return `${new Date(atMs).toISOString()}: ${STOP_TEXTS[why]}`;
+}
+
 function statusText(status: RunningStatus, dir: string): string {
   const { openclaw } = status;
   const reason = openclaw.reason === undefined ? "" : ` (${openclaw.reason}; \`gatehouse doctor\` says how to mend it)`;
@@ -71,10 +77,10 @@ function exitOfHealth({ link, openclaw }: RunningStatus): number {
 export async function status({ terminal, files }: Pick<Options, "terminal" | "files">, isCheck = false): Promise<number> {
   const answer = await runningStatus(files.dir);
   if (answer === null) {
-    terminal.fail(
-      "not-running",
-      files.read("gateway") === null ? NOT_ENROLLED : "The connector is not running. Start it with: gatehouse run",
-    );
+    const stop = files.read("lastStop");
+    const last = stop === null ? "" : `\nIt stopped for good at ${lastStopText(stop)}`;
+    const text = files.read("gateway") === null ? NOT_ENROLLED : `The connector is not running. Start it with: gatehouse run${last}`;
+    terminal.fail("not-running", text, stop === null ? {} : { lastStop: stop });
     return EXIT.failed;
   }
   terminal.say("status", statusText(answer, files.dir), { status: answer });

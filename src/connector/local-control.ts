@@ -10,6 +10,7 @@ import type { HostAction, HostAnswer } from "./host-actions.ts";
 const askSchema = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("status") }),
   z.object({ ask: z.literal("hops") }),
+  z.object({ ask: z.literal("view") }),
   z.object({ ask: z.literal("cut"), device: z.string().max(64) }),
   z.object({ ask: z.literal("host"), action: hostActionSchema }),
   z.object({ ask: z.literal("answer-settings"), hash: hashSchema, yes: z.boolean() }),
@@ -21,6 +22,8 @@ const MAX_LINE_CHARS = 4096;
 
 export interface LocalHandlers {
   status(): object;
+  /** What this process sees of the machine. */
+  view(): Promise<object>;
   /** Measures now. */
   hops(): Promise<object>;
   cut(device: string): Promise<object>;
@@ -94,5 +97,6 @@ async function answer(text: string, handlers: LocalHandlers): Promise<object> {
   if (ask.ask === "host") return handlers.host(ask.action);
   if (ask.ask === "answer-settings") return handlers.answerSettings(ask.hash, ask.yes);
   if (ask.ask === "hops") return handlers.hops();
+  if (ask.ask === "view") return handlers.view();
   return ask.ask === "status" ? handlers.status() : handlers.cut(ask.device);
 }

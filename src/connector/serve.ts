@@ -1,5 +1,4 @@
 /** `up` and `run`: enrols when needed, then keeps the link until a signal or a final refusal. */
-import { aheadText } from "../core/clock-difference.ts";
 import { Admitted } from "./admitted.ts";
 import { appliedSettings, dropApplied, keepApplied } from "./applied-settings.ts";
 import { anchoredHead } from "./audit-anchor.ts";
@@ -13,12 +12,17 @@ import { enrolmentIdentity, loadIdentity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
 import { Link } from "./link.ts";
 import type { LinkStatus } from "./link.ts";
+import { LinkLog } from "./link-log.ts";
 import { ALREADY_RUNNING, askRunning, listenLocally } from "./local-control.ts";
+import { isOpenclawUp, isSharedUser, machineView, openclawAddress } from "./machine-view.ts";
+import type { MachineView } from "./machine-view.ts";
+import { OpenclawLog } from "./openclaw-log.ts";
 import { machineText } from "./machine-texts.ts";
 import { readListenAddress, serveMetrics } from "./metrics.ts";
 import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
 import { formerOrigins, settingsFragment } from "./openclaw/settings.ts";
 import { askForSettings } from "./settings-terminal.ts";
+import type { StateFiles } from "./state-files.ts";
 import { takeState } from "./state-lock.ts";
 import type { StateLock } from "./state-lock.ts";
 import { VERSION } from "./options.ts";
@@ -57,27 +61,6 @@ async function enrol(options: Options, code: string | undefined): Promise<void> 
   });
 }
 
-function statusText(status: LinkStatus): string {
-  switch (status.state) {
-    case "dialing":
-      return "Connecting …";
-    case "up":
-      return status.clockAheadMs === null
-        ? "Connected."
-        : `Connected. This machine's clock is ${aheadText(status.clockAheadMs, "the relay's")}: set it, or decisions and sessions are refused.`;
-    case "waiting":
-      return `Not connected (${status.why}). Trying again in ${(status.ms / 1000).toFixed(1)} s.`;
-    case "stopped":
-      return {
-        refused: "This machine's access was withdrawn. Enrol it again with Add gateway.",
-        superseded: "Another connector took over this gateway. This one stops.",
-        stale:
-          "A newer copy of this connector's state is in use elsewhere. This one stops. If this machine is the one that stays, end the other and connect this one again from the gateway's page.",
-        version: "The control plane speaks a newer protocol. Start the connector with the command that the page shows.",
-      }[status.why];
-  }
-}
-
 /** Waits for the state folder, when told to. @returns it, or the exit code that ends this process */
 async function ownState({ terminal, files, standby }: Options): Promise<StateLock | number> {
   for (;;) {
@@ -87,11 +70,21 @@ async function ownState({ terminal, files, standby }: Options): Promise<StateLoc
       terminal.fail("already-running", `A connector already runs with ${files.dir}.`);
       return EXIT.failed;
     }
-    terminal.say("standby", "Another connector runs with this state folder. This one takes over when that one ends.");
+    terminal.log("info", "standby", "Another connector runs with this state folder. This one takes over when that one ends.");
     const last = await lock.gone();
     if (last === null) continue;
     terminal.fail("standby-over", "The connector was refused for good, so its standby ends, too.");
     return last;
+  }
+}
+
+/** Remembers why the link stopped for good, until there is one again. */
+function keepStop(files: StateFiles, status: LinkStatus, atMs: number): void {
+  try {
+    if (status.state === "stopped") files.write("lastStop", { atMs, why: status.why });
+    else if (status.state === "up") files.remove("lastStop");
+  } catch {
+    // A disk that refuses is said elsewhere.
   }
 }
 
@@ -148,7 +141,16 @@ async function serveOwned(options: Options): Promise<number> {
     },
   });
   let linkProblem: string | null = null;
+  let clockAhead: number | null = null;
+  const linkLog = new LinkLog(terminal, now);
+  const view = (): MachineView => machineView(process.env, options.dialler, file.appOrigin);
+  let sharesUser = false;
+  let isFirstUpSaid = false;
   return new Promise((resolve) => {
+    // Before the link hears of it, so that it tells the room in the same report.
+    gateway.onReport((report) => {
+      if (report.state === "online") sharesUser = isSharedUser(view());
+    });
     const link = new Link({
       files,
       identity,
@@ -159,15 +161,26 @@ async function serveOwned(options: Options): Promise<number> {
       dialler: options.dialler,
       now,
       onAlarm: (alarm) => {
-        terminal.fail("alarm", `ALARM (${alarm}): nobody new is admitted. \`gatehouse access-list\` says why.`, { alarm });
+        terminal.log("error", "alarm", `ALARM (${alarm}): nobody new is admitted. \`gatehouse access-list\` says why.`, { alarm });
       },
+      isSharedUser: () => sharesUser,
       onDisk: (fault) => {
-        if (fault === null) terminal.say("disk", "The disk takes what is written again.", { fault });
-        else terminal.fail(fault, machineText(fault, files.dir), { fault });
+        if (fault === null) terminal.log("info", "disk", "The disk takes what is written again.", { fault });
+        else terminal.log("error", fault, machineText(fault, files.dir), { fault });
       },
       onStatus: (status) => {
         if (status.state !== "dialing") linkProblem = status.state === "waiting" ? status.why : null;
-        terminal.say("link", statusText(status), { link: status });
+        linkLog.status(status);
+        if (status.state === "up") clockAhead = status.clockAheadMs;
+        if (status.state === "up" && terminal.isInteractive && !isFirstUpSaid) {
+          isFirstUpSaid = true;
+          terminal.log(
+            "info",
+            "service",
+            "Closing this terminal takes the gateway offline. `gatehouse install --system` makes it a service.",
+          );
+        }
+        keepStop(files, status, now());
         if (status.state === "stopped") void end(exitOfStop(status.why));
       },
     });
@@ -186,6 +199,7 @@ async function serveOwned(options: Options): Promise<number> {
         auditHead: anchoredHead(files, file.gateway),
         version: VERSION,
       }),
+      view: async () => ({ ...view(), isUp: await isOpenclawUp(process.env), clockAheadMs: clockAhead }),
       hops: async () => {
         const own = await link.hops.meter.measure();
         return { hops: hopLines(link.isUp ? gateway.report.state : "no-link", own, link.hops.told, now()) };
@@ -207,20 +221,8 @@ async function serveOwned(options: Options): Promise<number> {
       await local.close();
       resolve(code);
     };
-    let said = "";
-    gateway.onReport((report) => {
-      // An OpenClaw that is away is tried every few seconds.
-      const what = JSON.stringify(report);
-      if (what === said) return;
-      said = what;
-      const reason = report.reason === undefined ? "" : ` (${report.reason})`;
-      const expected = report.restartExpectedMs === undefined ? "" : `, about ${Math.ceil(report.restartExpectedMs / 1000)} s`;
-      terminal.say(
-        "openclaw",
-        `OpenClaw ${report.version ?? ""}: ${report.state}${reason}${expected}${report.state === "unsafe" ? " — nothing is served. `gatehouse doctor` says how to mend it." : ""}${report.state === "needs-settings" ? " — nothing is served until they are applied." : ""}`,
-        { report },
-      );
-    });
+    const openclawLog = new OpenclawLog(terminal, () => openclawAddress(view()));
+    gateway.onReport((report) => openclawLog.report(report));
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void end(EXIT.done));
     local.ready.then(
       async () => {
@@ -234,7 +236,7 @@ async function serveOwned(options: Options): Promise<number> {
               keyLogSeq: log.state.head.seq,
             }));
             metrics = { close };
-            terminal.say("metrics", `Metrics for Prometheus: ${url}`, { url });
+            terminal.log("info", "metrics", `Metrics for Prometheus: ${url}`, { url });
           } catch (error) {
             const why = (error as NodeJS.ErrnoException).code ?? "unknown";
             terminal.fail("metrics", `Metrics cannot be served at ${metricsAt.host}:${metricsAt.port} (${why}).`);

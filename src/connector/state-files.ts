@@ -66,6 +66,9 @@ const anchoredHeadSchema = auditHeadSchema.extend({ gateway: gatewayIdSchema, at
 const settingsSchema = z.array(z.object({ path: z.string(), before: z.unknown().optional(), after: z.unknown().optional() }));
 /** Owner-signed acts that were used, by the hash of what was signed, each until its time is over (PROTOCOL.md SA4). */
 const spentActsSchema = z.array(z.object({ id: hashSchema, applyByMs: z.int() }));
+/** Why the connector stopped for good, until its next link. */
+const lastStopSchema = z.object({ atMs: z.int(), why: z.enum(["refused", "superseded", "stale", "version"]) });
+export type LastStop = z.infer<typeof lastStopSchema>;
 const pendingSchema = z.object({
   enrolment: z.string(),
   ticket: z.string(),
@@ -94,6 +97,7 @@ const FILES = {
   receipts: z.array(keptReceiptSchema),
   settings: settingsSchema,
   spentActs: spentActsSchema,
+  lastStop: lastStopSchema,
   enrolment: pendingSchema,
 } as const;
 type FileName = keyof typeof FILES;

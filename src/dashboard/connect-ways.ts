@@ -45,7 +45,12 @@ volumes:
     {
       id: "npx",
       label: ways.npx,
-      steps: [{ text: ways.npxRun, code: command, copy: ways.copyCommand }, { text: ways.npxNote }, { text: ways.version }],
+      steps: [
+        { text: ways.npxRun, code: command, copy: ways.copyCommand },
+        { text: ways.npxKeep, code: `sudo ${program} install --system`, copy: ways.copySecond },
+        { text: ways.npxNote },
+        { text: ways.version },
+      ],
     },
     {
       id: "docker",

@@ -351,7 +351,9 @@ export const TEXTS = {
     copyCommand: "Copy the command",
     copySecond: "Copy the second command",
     copyFile: "Copy the text",
-    npxRun: "In a terminal on that machine, as the user who runs OpenClaw:",
+    npxRun: "In a terminal on that machine:",
+    npxKeep:
+      "Closing that terminal takes the gateway offline. Once it says Connected, press Ctrl-C, then make it a service with a user of its own:",
     npxNote: "Node 22.19 or newer is needed. In a script without a terminal add --yes, and confirm with --check-words.",
     version: `OpenClaw ${MIN_OPENCLAW_VERSION} or newer is needed: openclaw update brings it.`,
     packaged:

@@ -53,7 +53,7 @@ export const gatewaySchema = z.object({
   demo: z.boolean(),
   /** How far its machine's clock is ahead of ours (negative: behind), when that matters. */
   clockAheadMs: z.int().nullable(),
-  /** What is wrong with its machine while it goes on serving (PROTOCOL.md MA6, MA8). */
+  /** What is wrong with its machine while it goes on serving (PROTOCOL.md MA6, MA16). */
   machineFaults: z.array(z.enum(MACHINE_FAULTS)),
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),

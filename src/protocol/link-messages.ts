@@ -178,7 +178,7 @@ export const gatewayReportSchema = z.object({
   demo: z.boolean().optional(),
   /** How far this machine's clock is ahead of the room's (negative: behind), said when it is more than CLOCK_WARN_MS. */
   clockAheadMs: z.int().optional(),
-  /** What is wrong with the machine while it goes on serving (PROTOCOL.md MA6, MA8). */
+  /** What is wrong with the machine while it goes on serving (PROTOCOL.md MA6, MA16). */
   machine: machineFaultsSchema.optional(),
   /** Names the build of the pages that it serves, while it serves the ones it came with; without it nothing is kept at the edge (EC2). */
   build: z.string().min(1).max(MAX_BUILD_CHARS).optional(),

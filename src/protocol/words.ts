@@ -52,6 +52,6 @@ export const DEVICE_TOKEN_COOKIE = "__Host-gth_d";
 /** Cookie of an account session, on the app origin and on the approval origin. */
 export const ACCOUNT_COOKIE = "__Host-gth_a";
 
-/** What is wrong with a gateway's machine while it goes on serving (PROTOCOL.md MA6, MA8). */
+/** What is wrong with a gateway's machine while it goes on serving (PROTOCOL.md MA6, MA16). */
 export const MACHINE_FAULTS = ["disk-full", "disk-refused", "shared-user"] as const;
 export type MachineFault = (typeof MACHINE_FAULTS)[number];

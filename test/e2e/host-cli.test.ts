@@ -122,7 +122,7 @@ test("before an enrolment: nothing to show, and nothing is left behind by lookin
   const doctor = await host(["doctor"]);
   expect(doctor.code).toBe(1);
   expect(doctor.text).toContain("FAIL enrolled: run `");
-  expect(doctor.text).toContain("ok   gateway: answers on port");
+  expect(doctor.text).toContain("ok   gateway (this shell): answers at");
   expect(existsSync(stateDir)).toBe(false);
   expect(readdirSync(home)).toEqual([]);
 });
@@ -164,9 +164,14 @@ test("status and doctor: all is well, for people and for scripts", async () => {
     ["enrolled", true],
     ["secret", true],
     ["gateway", true],
-    ["approval page", true],
     ["connector", true],
+    ["disk", true],
+    ["user", true],
+    ["proxy", true],
     ["link", true],
+    ["version", true],
+    ["clock", true],
+    ["approval page", true],
     ["lock", true],
     ["self-test", true],
   ]);
@@ -280,7 +285,7 @@ test("[CUT2] Ctrl-C ends it with 0 and leaves no socket; without it the host sti
   const status = await host(["status"]);
   expect([status.code, status.text]).toEqual([1, expect.stringMatching(/^The connector is not running\. Start it with: .* run$/)]);
   expect((await host(["cut", tablet.id])).text).toBe("Cut on this machine. The connector finishes the rest when it runs again.");
-  expect((await host(["doctor"])).text).toContain("ok   settings: as they must be");
+  expect((await host(["doctor"])).text).toContain("ok   settings (this shell): as they must be");
   connector = connect(["run"]);
   await connector.until(isOnline, "online again");
   await untilOnline(person, gateway);
@@ -290,7 +295,10 @@ test("[CUT2] Ctrl-C ends it with 0 and leaves no socket; without it the host sti
 test("doctor: a wrong secret, missing settings, a gateway that does not run, each with its cure and its code", async () => {
   await connector.stop();
   const wrong = await host(["doctor"], { OPENCLAW_GATEWAY_TOKEN: canary() });
-  expect([wrong.code, wrong.text]).toEqual([1, expect.stringContaining("FAIL openclaw: the secret is wrong: set OPENCLAW_GATEWAY_TOKEN")]);
+  expect([wrong.code, wrong.text]).toEqual([
+    1,
+    expect.stringContaining("FAIL openclaw (this shell): the secret is wrong: set OPENCLAW_GATEWAY_TOKEN"),
+  ]);
   const refused = connect(["run"], { token: canary() });
   await refused.until(
     (event) => event.event === "openclaw" && (event["report"] as { reason?: string }).reason === "auth-failed",
@@ -324,11 +332,11 @@ test("doctor: a wrong secret, missing settings, a gateway that does not run, eac
   await openclaw.start();
 }, 400_000);
 
-test("install prints and changes nothing; uninstall asks, then puts OpenClaw's settings back and leaves no folder", async () => {
-  const install = await host(["install", "--json"]);
+test("install --print changes nothing; uninstall asks, then puts OpenClaw's settings back and leaves no folder", async () => {
+  const install = await host(["install", "--print", "--json"]);
   expect(install.code).toBe(0);
-  expect(install.json()).toMatchObject([{ event: "install", unit: expect.stringContaining(`run --state ${stateDir}`) as string }]);
-  // Killed ones are back soon and always; one that was refused for good (exit codes of design.md) stays down.
+  expect(install.json()).toMatchObject([{ event: "install", unit: expect.stringContaining("DynamicUser=yes") as string }]);
+  // Killed ones are back soon and always; one that was refused for good stays down.
   expect(install.json()[0]?.["unit"]).toMatch(
     /StartLimitIntervalSec=0\n[^]*Restart=on-failure\nRestartSec=1\nRestartPreventExitStatus=2 4 6\n/,
   );

@@ -29,6 +29,13 @@ export const OPTIONS = {
   "max-days": { type: "string", value: "days", range: [0.04, 90], text: "The longest time." },
   head: { type: "string", value: "seq:hash", text: "The entry that the file must hold." },
   log: { type: "string", value: "file", text: "The access list to compare with." },
+  system: { type: "boolean", text: "A service with an OS user of its own (the default; needs root)." },
+  user: { type: "boolean", text: "A service of your own user, without root." },
+  print: { type: "boolean", text: "Print the service's unit; change nothing." },
+  follow: { type: "boolean", short: "f", text: "Go on with what comes." },
+  "log-format": { type: "string", value: "format", choices: ["text", "json"], text: "How log lines are written." },
+  quiet: { type: "boolean", text: "Log only warnings and errors." },
+  verbose: { type: "boolean", text: "Log every try, too." },
   json: { type: "boolean", text: "Print one JSON object per line." },
   help: { type: "boolean", short: "h", text: "Say what a command does." },
   version: { type: "boolean", short: "V", text: "Print the version." },
@@ -61,6 +68,7 @@ export interface Command extends Action {
   readonly isActionNeeded?: true;
 }
 
+const LOGGING = ["log-format", "quiet", "verbose"] as const;
 const CEILING = ["max-access", "max-days"] as const;
 /** Where OpenClaw is, for commands that talk to it. */
 const OPENCLAW = ["openclaw-url", "openclaw-config"] as const;
@@ -73,14 +81,14 @@ export const COMMANDS = {
     group: "connect",
     text: "Enrol this machine if needed, and keep the connection.",
     words: [{ name: "code", isOptional: true }],
-    options: ["app", "check-words", "yes", "metrics", "proxy", ...OPENCLAW],
+    options: ["app", "check-words", "yes", "metrics", "proxy", ...OPENCLAW, ...LOGGING],
     example: "up",
     more: `Without a code it prints a claim link. The words that it shows must be those on the page. Without a terminal it stops with exit code 3; then run it again with the words of the page: gatehouse up --check-words "<words>"`,
   },
   run: {
     group: "connect",
     text: "Keep the connection of an enrolled machine.",
-    options: ["app", "metrics", "proxy", "standby", "yes", ...OPENCLAW],
+    options: ["app", "metrics", "proxy", "standby", "yes", ...OPENCLAW, ...LOGGING],
     example: "run --standby",
     more: "With --standby a second process waits on the same state folder and takes over when the first one ends. Never copy the folder for this: two copies push each other out.",
   },
@@ -167,10 +175,22 @@ export const COMMANDS = {
     isForEnrolled: true,
     more: "Run it when somebody else may have read the state folder. A copy of the old key is refused afterwards.",
   },
-  install: { group: "machine", text: "Print how to start the connector with the machine.", example: "install" },
+  install: {
+    group: "machine",
+    text: "Start the connector with the machine, as a service.",
+    options: ["system", "user", "print", "app", "metrics", "proxy", "yes", ...OPENCLAW],
+    example: "install --system",
+    more: "It copies the program to a place that only root can change, moves this machine's state there with a new key, and starts the service with an OS user of its own. OpenClaw's programs can then not read the key. With --user they can: there the connector stays your user's.",
+  },
+  logs: {
+    group: "machine",
+    text: "Show the log of the installed service.",
+    options: ["follow"],
+    example: "logs --follow",
+  },
   uninstall: {
     group: "machine",
-    text: "Put OpenClaw's settings back, and remove this machine's state.",
+    text: "Put OpenClaw's settings back, and remove service and state.",
     options: ["yes", ...OPENCLAW],
     example: "uninstall",
   },

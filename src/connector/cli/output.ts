@@ -91,7 +91,7 @@ export const EVENTS = {
   resume: asked,
   "rotate-key": ok,
   reset: z.strictObject({}),
-  install: z.strictObject({ unit: z.string(), command: z.array(z.string()), systemd: z.boolean(), fleeting: z.boolean() }),
+  install: z.strictObject({ unit: z.string(), path: z.string() }),
   "settings-restored": z.strictObject({ changes: settingsChanges }),
   uninstalled: z.strictObject({ folderRemoved: z.boolean() }),
 } as const satisfies Readonly<Record<string, z.ZodType>>;

@@ -17,7 +17,9 @@ import { doctor } from "../doctor.ts";
 import { ControlPlaneError } from "../enrol.ts";
 import { EXIT, exitOfControlPlane } from "../exit-codes.ts";
 import { NOT_ENROLLED, status } from "../host-commands.ts";
-import { install, uninstall } from "../install.ts";
+import { install } from "../install.ts";
+import { logs } from "../log-command.ts";
+import { uninstall } from "../uninstall.ts";
 import { LogWriteError, keyLogPath } from "../key-log-file.ts";
 import { accessList, policy, reset, rotateKey } from "../lock-commands.ts";
 import { owners } from "../owner-commands.ts";
@@ -70,7 +72,12 @@ const RUN: Readonly<Record<Exclude<CommandName, "help">, (options: Options, line
   history: (options, { words, values }) => history(options, words[0], values.head),
   receipt: (options, { words, values }) => receipt(options, words[0] ?? "", values.log),
   "rotate-key": (options) => rotateKey(options),
-  install: (options) => install(options),
+  install: (options, { values }) => {
+    const { system, user, print, proxy } = values;
+    if (system === true && user === true) throw new UsageError("Either --system or --user.");
+    return install(options, { kind: user === true ? "user" : "system", print: print === true, proxy });
+  },
+  logs: (options, { values }) => logs(options, values.follow === true),
   uninstall: (options) => uninstall(options),
   reset: (options) => reset(options),
   completion: ({ terminal }, { words }) => {
@@ -125,6 +132,10 @@ async function runCommand(terminal: Terminal, line: Line, { env, folder }: Calle
     terminal.fail("not-enrolled", NOT_ENROLLED);
     return EXIT.failed;
   }
+  terminal.logging = {
+    isJson: terminal.isJson || values["log-format"] === "json",
+    from: values.verbose === true ? "debug" : values.quiet === true ? "warn" : "info",
+  };
   const options: Options = {
     terminal,
     files,

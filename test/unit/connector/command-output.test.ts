@@ -105,7 +105,7 @@ test("[CLI4] access-list, history, policy, install and receipt print what their 
   expect(await json(dir, "policy")).toMatchObject({ code: 0, lines: [{ event: "policy", policy: { maxAccess: "full" } }] });
   expect(await json(dir, "policy", "--max-access", "chat")).toMatchObject({ code: 0, lines: [{ event: "policy", ok: true }] });
   expect(await json(dir, "rotate-key")).toMatchObject({ code: 0, lines: [{ event: "rotate-key", ok: true }] });
-  expect(await json(dir, "install")).toMatchObject({ code: 0, lines: [{ event: "install" }] });
+  expect(await json(dir, "install", "--print")).toMatchObject({ code: 0, lines: [{ event: "install" }] });
   writeFileSync(path.join(dir, "receipt.txt"), "{}");
   expect(await json(dir, "receipt", "verify", path.join(dir, "receipt.txt"))).toMatchObject({ code: 1, lines: [{ event: "fault" }] });
   expect(await json(dir, "reset")).toMatchObject({ code: 3, lines: [{ event: "needs-confirmation" }] });
@@ -129,6 +129,7 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
       gateway: TEST_GATEWAY, name: "Home", origin: TEST_ORIGIN, link, linkProblem: null, machine: [], openclaw: { state: openclaw, version: "2026.9.6" },
       streams: 0, head: state.log.state.head, alarm: null, alarmAtMs: null, auditHead: null, version: "0.1.0",
     }), // prettier-ignore
+    view: () => Promise.resolve({}),
     hops: () => Promise.resolve({}),
     answerSettings: () => Promise.reject(new Error("nobody asks for this")),
     cut: () => Promise.resolve({}),

@@ -73,7 +73,8 @@ test("[MA7] [case 47] a full disk: a device with a grant still opens a session",
   const first = await state.allow();
   fill(state.files, "sessions");
   const session = "s".repeat(22);
-  await state.admitted.keepSession({ session, device: first.device, grant: first.grant, expiresAtMs: state.nowMs + 1_000 });
+  const open = { session, device: first.device, grant: first.grant, expiresAtMs: state.nowMs + 1_000 };
+  await state.admitted.keepSession(open, { key: "A".repeat(43) });
   expect(state.admitted.admits({ session, device: first.device })).toMatchObject({ access: "full" });
   expect(state.files.read("sessions")).toHaveLength(1);
   expect(state.files.diskFault).toBe("disk-full");

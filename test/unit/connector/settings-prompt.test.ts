@@ -35,6 +35,7 @@ beforeEach(async () => {
   const never = (): Promise<never> => Promise.reject(new Error("nobody asks for this"));
   local = listenLocally(dir, {
     status: () => ({}),
+    view: () => Promise.resolve({}),
     hops: never,
     cut: never,
     host: never,

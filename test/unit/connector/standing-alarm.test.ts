@@ -54,6 +54,7 @@ beforeEach(async () => {
   const never = (): Promise<never> => Promise.reject(new Error("nobody asks for this"));
   local = listenLocally(files.dir, {
     status: () => alarmStatus(admitted.alarm()),
+    view: () => Promise.resolve({}),
     hops: never,
     cut: never,
     answerSettings: never,

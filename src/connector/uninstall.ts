@@ -1,0 +1,124 @@
+/** `gatehouse uninstall`: leaves the machine as it was found. */
+import { rmSync } from "node:fs";
+import path from "node:path";
+import { EXIT } from "./exit-codes.ts";
+import { keyLogPath } from "./key-log-file.ts";
+import { askRunning } from "./local-control.ts";
+import type { ControlLeg } from "./openclaw/control-leg.ts";
+import { withGateway } from "./openclaw/one-leg.ts";
+import { GatewayAwayError } from "./openclaw/openclaw-port.ts";
+import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/settings.ts";
+import type { SettingChange } from "./openclaw/settings.ts";
+import type { Options } from "./options.ts";
+import { thisMachine } from "./service/machine.ts";
+import { placesOf, readManifest } from "./service/places.ts";
+import type { Machine, Manifest, Places } from "./service/places.ts";
+import { removeService, stopService } from "./service/service.ts";
+import { appliedSettings } from "./applied-settings.ts";
+import { StateFiles } from "./state-files.ts";
+
+/** A small machine takes its time to restart OpenClaw when its trusted proxies change. */
+const RESTORE_WITHIN_MS = 45_000;
+
+const AWAY_TEXTS = {
+  "not-running": "OpenClaw does not answer. Start it",
+  starting: "OpenClaw does not answer yet. Wait until it has started",
+  restarting: "OpenClaw restarts. Wait until it has started",
+  "auth-failed": "OpenClaw refuses the secret. Set OPENCLAW_GATEWAY_TOKEN to its own",
+  "no-secret": "OpenClaw's secret was not found. Set OPENCLAW_GATEWAY_TOKEN",
+} as const;
+
+const ASK_TRIES = 3;
+
+/**
+ * One thing that is asked of the gateway, again when it went away or did not answer: it may be taking the change in just then.
+ *
+ * @param work reads before it writes, so that twice is as good as once
+ * @throws Error with a cure when it is not reached
+ */
+async function asked<T>(env: NodeJS.ProcessEnv, work: (leg: ControlLeg) => Promise<T>): Promise<T> {
+  let why: keyof typeof AWAY_TEXTS = "not-running";
+  for (let tries = 0; tries < ASK_TRIES; tries += 1) {
+    try {
+      const done = await withGateway(env, { withinMs: RESTORE_WITHIN_MS, isPatient: true }, work);
+      if ("value" in done) return done.value;
+      ({ why } = done);
+      break;
+    } catch (error) {
+      if (!(error instanceof GatewayAwayError)) throw error;
+    }
+  }
+  throw new Error(`${AWAY_TEXTS[why]}, then run this again: its settings were not put back and nothing was deleted.`);
+}
+
+/** Takes our changes back through the gateway's own RPC. @returns what was written */
+async function restore(env: NodeJS.ProcessEnv, applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
+  let written: readonly SettingChange[] = [];
+  await asked(env, (leg) =>
+    applySettings(leg, (config) => {
+      const changes = planRestore(config, applied);
+      // A second try finds the first one's work done, when only its answer was lost.
+      if (changes.length > 0) written = changes;
+      return changes;
+    }),
+  );
+  // A conversation of its own: the gateway ends the one in which its trusted proxies changed.
+  await asked(env, (leg) => applySettings(leg, (config) => planTidy(config, applied)));
+  return written;
+}
+
+/** The service that is installed here: the system's, else the person's own. */
+function installed(machine: Machine, userState: string): { readonly places: Places; readonly manifest: Manifest } | null {
+  for (const kind of ["system", "user"] as const) {
+    const places = placesOf(kind, machine, userState);
+    const manifest = readManifest(places);
+    if (manifest !== null) return { places, manifest };
+  }
+  return null;
+}
+
+/** The way to OpenClaw that the service had. */
+function gatewayEnv({ env }: Machine, manifest: Manifest | null): NodeJS.ProcessEnv {
+  if (manifest === null) return env;
+  const { config, secret, secretKind, url } = manifest.openclaw;
+  const all: NodeJS.ProcessEnv = { ...env };
+  if (config !== null) all["OPENCLAW_CONFIG_PATH"] = config;
+  if (url !== null) all["OPENCLAW_URL"] = url;
+  if (secret !== null) all[`OPENCLAW_GATEWAY_${secretKind === "token" ? "TOKEN" : "PASSWORD"}_FILE`] = secret;
+  return all;
+}
+
+/** @returns the exit code; throws Error with a cure when the gateway is not reached: then no state was deleted */
+export async function uninstall({ terminal, files: named, yes }: Options, machine: Machine = thisMachine()): Promise<number> {
+  const service = installed(machine, named.dir);
+  const files = service?.manifest.kind === "system" ? new StateFiles(service.manifest.stateDir) : named;
+  const what = service === null ? "" : ", remove the service";
+  if (!yes && !(terminal.isInteractive && (await terminal.confirm(`Put OpenClaw's settings back${what} and delete ${files.dir}?`)))) {
+    terminal.fail("needs-confirmation", "Nothing was changed. Run again with --yes.");
+    return EXIT.needsConfirmation;
+  }
+  if (service?.manifest.kind === "system" && machine.uid !== 0) {
+    terminal.fail("needs-root", "The service belongs to the system. Run: sudo gatehouse uninstall");
+    return EXIT.failed;
+  }
+  if (service !== null && machine.hasSystemd) stopService(machine, service.manifest.kind);
+  if ((await askRunning(files.dir, { ask: "status" })) !== null) {
+    terminal.fail("running", "The connector is running. Stop it first, then run this again.");
+    return EXIT.failed;
+  }
+  const applied = appliedSettings(files);
+  if (applied.length > 0) {
+    const restored = await restore(gatewayEnv(machine, service?.manifest ?? null), applied);
+    const text = restored.length === 0 ? "OpenClaw's settings were as before already." : `Put back:\n${settingsDiff(restored)}`;
+    terminal.say("settings-restored", text, { changes: restored });
+  }
+  const isGone = files.removeAll([path.basename(keyLogPath(files)), "control.sock", "lock.", "lock-"]);
+  if (service !== null) {
+    const removed = removeService(service.places, machine);
+    if (service.manifest.kind === "system") rmSync(service.places.stateDir, { force: true });
+    terminal.say("service-removed", `Removed the service:\n${removed.map((file) => `  ${file}`).join("\n")}`, { files: removed });
+  }
+  const kept = isGone ? "" : ` ${files.dir} stays: it holds files that are not Gatehouse's.`;
+  terminal.say("uninstalled", `Removed.${kept} Delete the gateway in the dashboard to free its address.`, { folderRemoved: isGone });
+  return EXIT.done;
+}
