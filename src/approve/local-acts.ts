@@ -63,3 +63,23 @@ export async function applySettings(me: Me, gateway: string, path: string): Prom
     h("div", { class: "row" }, h("a", { class: "button", href: back }, T.back), apply),
   );
 }
+
+/** A new secret of OpenClaw. @param path of the dashboard to go back to */
+export async function changeSecret(me: Me, gateway: string, path: string): Promise<void> {
+  const back = me.appOrigin + path;
+  const seen = await patientCall<LocalActsView>("GET", pathOf(gateway));
+  const { gatewayName } = seen;
+  const act = (): Act => ({ type: "local-act", body: statement(seen, "rotate-secret", null), gatewayName, lines: 0 });
+  const change = button(T.change, "primary", async () => {
+    const outcome = await carryOut(me, act(), gateway, T.changing);
+    if (outcome === "done") result(T.changedTitle, T.changedText, back);
+    else failed(outcome, back);
+  });
+  view(
+    T.secretTitle(gatewayName),
+    h("p", {}, T.secretText),
+    h("p", {}, T.secretOthers),
+    h("p", { class: "words" }, actWords(act())),
+    h("div", { class: "row" }, h("a", { class: "button", href: back }, T.back), change),
+  );
+}

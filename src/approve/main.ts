@@ -6,7 +6,7 @@ import { claimPage, connectPage } from "./enrol.ts";
 import { ENROL_TEXTS } from "./enrol-texts.ts";
 import { invitePerson } from "./invite.ts";
 import { join } from "./join.ts";
-import { applySettings } from "./local-acts.ts";
+import { applySettings, changeSecret } from "./local-acts.ts";
 import { LOCAL_ACT_TEXTS } from "./local-act-texts.ts";
 import { PERSON_TEXTS } from "./person-texts.ts";
 import { leave, person } from "./person.ts";
@@ -51,6 +51,8 @@ async function main(): Promise<void> {
       return leave(await signIn(PERSON_TEXTS.whyLeave), query.get("gateway") ?? "", backTo(query));
     case "/apply-settings":
       return applySettings(await signIn(LOCAL_ACT_TEXTS.whySettings), query.get("gateway") ?? "", backTo(query));
+    case "/rotate-secret":
+      return changeSecret(await signIn(LOCAL_ACT_TEXTS.whySecret), query.get("gateway") ?? "", backTo(query));
     case "/account":
       return account(await signIn(TEXTS.whyAccount));
     default: {

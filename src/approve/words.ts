@@ -69,7 +69,9 @@ export function actWords(act: Act): string {
     case "recovery-key":
       return TEXTS.signsRecoveryKey;
     case "local-act":
-      return LOCAL_ACT_TEXTS.signsSettings(act.gatewayName, act.lines);
+      return act.body.act === "rotate-secret"
+        ? LOCAL_ACT_TEXTS.signsSecret(act.gatewayName)
+        : LOCAL_ACT_TEXTS.signsSettings(act.gatewayName, act.lines);
     case "widening":
       return wideningWords(act.body, act.gatewayName);
   }

@@ -71,6 +71,8 @@ export class LocalActs {
     switch (judged.act) {
       case "apply-settings":
         return () => gateway.answerSettings(subject, true);
+      case "rotate-secret":
+        return () => gateway.rotateSecret();
     }
   }
 }

@@ -13,6 +13,7 @@ const askSchema = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("view") }),
   z.object({ ask: z.literal("cut"), device: z.string().max(64) }),
   z.object({ ask: z.literal("host"), action: hostActionSchema }),
+  z.object({ ask: z.literal("rotate-secret") }),
   z.object({ ask: z.literal("answer-settings"), hash: hashSchema, yes: z.boolean() }),
 ]);
 export type Ask = z.infer<typeof askSchema>;
@@ -30,6 +31,7 @@ export interface LocalHandlers {
   host(action: HostAction): Promise<HostAnswer>;
   /** The person at this machine answers the question for OpenClaw's settings. */
   answerSettings(hash: string, yes: boolean): Promise<object>;
+  rotateSecret(): Promise<object>;
 }
 
 function socketPath(dir: string): string {
@@ -95,6 +97,7 @@ export function listenLocally(dir: string, handlers: LocalHandlers): { readonly 
 async function answer(text: string, handlers: LocalHandlers): Promise<object> {
   const ask = askSchema.parse(JSON.parse(text));
   if (ask.ask === "host") return handlers.host(ask.action);
+  if (ask.ask === "rotate-secret") return handlers.rotateSecret();
   if (ask.ask === "answer-settings") return handlers.answerSettings(ask.hash, ask.yes);
   if (ask.ask === "hops") return handlers.hops();
   if (ask.ask === "view") return handlers.view();

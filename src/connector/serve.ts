@@ -206,6 +206,11 @@ async function serveOwned(options: Options): Promise<number> {
       },
       cut: (device) =>
         admitted.grants().some((grant) => grant.statement.device === device) ? link.cutOnHost(device) : Promise.resolve({ unknown: true }),
+      rotateSecret: async () => {
+        const outcome = await gateway.rotateSecret();
+        link.acts.doneHere("rotate-secret", outcome);
+        return { outcome };
+      },
       answerSettings: async (hash, yes) => {
         const outcome = await gateway.answerSettings(hash, yes);
         if (yes) link.acts.doneHere("apply-settings", outcome);

@@ -30,6 +30,8 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "gateway-needs-settings": "Gateway waits until its owner applies OpenClaw's settings",
   "settings-applied": "OpenClaw's settings applied",
   "settings-not-applied": "OpenClaw's settings were not applied",
+  "secret-rotated": "OpenClaw's password changed",
+  "secret-not-rotated": "OpenClaw's password was not changed",
   "connector-copied": "A copy of the gateway's machine tried to connect and was refused",
   "gateway-quarantined": "Gateway closed: two machines fight over it",
   "quarantine-ended": "Gateway opened again after two machines fought over it",

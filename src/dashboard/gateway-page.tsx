@@ -10,7 +10,7 @@ import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
 import type { Drift } from "./drift.tsx";
-import { NeededSettings } from "./local-acts.tsx";
+import { ChangeSecret, NeededSettings } from "./local-acts.tsx";
 import { OwnPlace, Persons } from "./persons.tsx";
 import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
@@ -237,6 +237,7 @@ function Settings({ gateway, reload }: { readonly gateway: Gateway; readonly rel
           {said}
         </span>
       </div>
+      {gateway.state !== "unclaimed" && <ChangeSecret gateway={gateway.id} />}
       {gateway.state !== "unclaimed" && gateway.isOwn && (
         <>
           <p class="small">{TEXTS.connectAgainText}</p>

@@ -5,4 +5,6 @@ export const LOCAL_ACT = {
   settingsText: "Its machine waits for your answer. Apply them here with your passkey, or answer in its terminal.",
   settingsDiff: "Changes: + is added, - is removed",
   apply: "Apply",
+  secretText: "Somebody knows OpenClaw's token or password? Change it. Your devices stay or come back.",
+  secret: "Change OpenClaw's password",
 } as const;

@@ -23,3 +23,19 @@ export function NeededSettings({ gateway, question }: { readonly gateway: string
     </section>
   );
 }
+
+/** The way to a new secret of OpenClaw. */
+export function ChangeSecret({ gateway }: { readonly gateway: string }) {
+  const { me } = useShared();
+  const query = new URLSearchParams({ gateway, back: `/gateways/${gateway}` });
+  return (
+    <>
+      <p class="small">{LOCAL_ACT.secretText}</p>
+      <div class="row">
+        <a class="button" href={`${me.approveOrigin}/rotate-secret?${query.toString()}`}>
+          {LOCAL_ACT.secret}
+        </a>
+      </div>
+    </>
+  );
+}

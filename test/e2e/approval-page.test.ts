@@ -282,7 +282,7 @@ test("[PG3] [case 48] an approval link that somebody else sent: the victim reads
     .getByText(/^Your passkey signs: this device \(.+\) may use “Home” with “Full control” until/)
     .waitFor();
   const sent = owner.waitForRequest((request) => request.url().endsWith("/owner") && request.method() === "POST");
-  await owner.getByRole("button", { name: "Open" }).click();
+  await owner.getByRole("button", { name: "Open", exact: true }).click();
   expect((await signing().catch(() => [])).length).toBeLessThanOrEqual(1);
   const { signed } = (await sent).postDataJSON() as { signed: { statement: string } };
   expect(JSON.parse(Buffer.from(signed.statement, "base64url").toString("utf8"))).toMatchObject({ kind: "owner", request: null });

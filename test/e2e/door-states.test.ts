@@ -98,7 +98,7 @@ test("[GR2] the owner's own way while the gateway is away: said before the passk
   await home.connector.stop();
   await toDashboard();
   await owner.getByText("Machine offline").waitFor();
-  await owner.getByRole("link", { name: "Open" }).click();
+  await owner.getByRole("link", { name: "Open", exact: true }).click();
   await heading(owner, "“Home” is away");
   await owner.getByRole("status").getByText("Its machine is off or without internet.").waitFor();
   expect(await owner.getByRole("button").count()).toBe(0);
@@ -106,7 +106,7 @@ test("[GR2] the owner's own way while the gateway is away: said before the passk
   home.connector = home.connect(["run"], stateDir);
   await heading(owner, "Open “Home” on this device?");
   await look(owner, "owner-here");
-  await owner.getByRole("button", { name: "Open" }).click();
+  await owner.getByRole("button", { name: "Open", exact: true }).click();
   await owner.getByText("Connected. This device may").waitFor();
 });
 

@@ -201,9 +201,9 @@ test("[R14] the same after a restart of the connector", async () => {
 test("Open: the owner reaches the Control UI on the own device with one passkey gesture", async () => {
   await toDashboard();
   const hello = nextHello(owner);
-  await owner.getByRole("link", { name: "Open" }).click();
+  await owner.getByRole("link", { name: "Open", exact: true }).click();
   await owner.getByRole("heading", { level: 1, name: "Open “Home” on this device?" }).waitFor();
-  await owner.getByRole("button", { name: "Open" }).click();
+  await owner.getByRole("button", { name: "Open", exact: true }).click();
   expect([...(await hello)].toSorted()).toEqual(FULL);
 });
 
@@ -214,7 +214,7 @@ test("[case 48] an approval link made with somebody else's key gains its sender 
   await attacker.waitForURL((url) => url.pathname === "/owner");
   const trap = attacker.url();
   await owner.goto(trap);
-  await owner.getByRole("button", { name: "Open" }).click();
+  await owner.getByRole("button", { name: "Open", exact: true }).click();
   await owner.getByText("This page did not start that sign-in").waitFor();
   await attacker.goto(origin);
   await attacker.getByRole("heading", { level: 1, name: "This device must be allowed again" }).waitFor();

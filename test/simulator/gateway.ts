@@ -165,6 +165,10 @@ export class SimOpenclaw implements OpenclawGateway {
 
   readonly settings = null;
 
+  rotateSecret(): Promise<"internal"> {
+    return Promise.resolve("internal");
+  }
+
   answerSettings(): Promise<"over"> {
     return Promise.resolve("over");
   }

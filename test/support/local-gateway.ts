@@ -124,6 +124,7 @@ export class StubOpenclaw implements OpenclawGateway {
   }
 
   settings: SettingsQuestion | null = null;
+  rotateSecret: OpenclawGateway["rotateSecret"] = () => Promise.resolve("internal");
   answerSettings: OpenclawGateway["answerSettings"] = () => Promise.resolve("over");
 
   start(): void {

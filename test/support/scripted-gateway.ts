@@ -51,8 +51,8 @@ export class ScriptedGateway {
     await this.connector.until(isOnline, "online");
     this.origin = String((await this.connector.until((event) => event.event === "enrolled", "enrolled"))["origin"]);
     await owner.goto(appOrigin + this.path);
-    await owner.getByRole("link", { name: "Open" }).click();
-    await owner.getByRole("button", { name: "Open" }).click();
+    await owner.getByRole("link", { name: "Open", exact: true }).click();
+    await owner.getByRole("button", { name: "Open", exact: true }).click();
     await owner.getByText("Connected. This device may").waitFor();
   }
 

@@ -175,6 +175,13 @@ export const COMMANDS = {
     isForEnrolled: true,
     more: "Run it when somebody else may have read the state folder. A copy of the old key is refused afterwards.",
   },
+  "rotate-secret": {
+    group: "machine",
+    text: "Give OpenClaw a new secret; devices stay or come back.",
+    example: "rotate-secret",
+    isForEnrolled: true,
+    more: "Run it when OpenClaw's token or password became known. Nobody is shown the new one.",
+  },
   install: {
     group: "machine",
     text: "Start the connector with the machine, as a service.",

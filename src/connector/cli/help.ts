@@ -57,7 +57,7 @@ const TITLES: Readonly<Record<Command["group"], string>> = {
 
 function group(name: Command["group"]): string {
   const own = (Object.keys(COMMANDS) as CommandName[]).filter((each) => COMMANDS[each].group === name);
-  return `${TITLES[name]}:\n${rows(own.map((each) => [each, COMMANDS[each].text] as const), 12)}`; // prettier-ignore
+  return `${TITLES[name]}:\n${rows(own.map((each) => [each, COMMANDS[each].text] as const), 14)}`; // prettier-ignore
 }
 
 /** @returns the overview of `gatehouse help` */

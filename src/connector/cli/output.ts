@@ -90,6 +90,7 @@ export const EVENTS = {
   "revoke-all": ok,
   resume: asked,
   "rotate-key": ok,
+  "rotate-secret": ok,
   reset: z.strictObject({}),
   install: z.strictObject({ unit: z.string(), path: z.string() }),
   "settings-restored": z.strictObject({ changes: settingsChanges }),

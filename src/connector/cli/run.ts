@@ -28,6 +28,7 @@ import { receipt } from "../receipt-commands.ts";
 import { DiscoverError } from "../openclaw/discover.ts";
 import { VERSION } from "../options.ts";
 import type { Options } from "../options.ts";
+import { rotateSecretHere } from "../rotate-secret-command.ts";
 import { serve, up } from "../serve.ts";
 import { DamagedStateError, StateFiles } from "../state-files.ts";
 import { MAX_STATE_PATH_BYTES } from "../state-lock.ts";
@@ -72,6 +73,7 @@ const RUN: Readonly<Record<Exclude<CommandName, "help">, (options: Options, line
   history: (options, { words, values }) => history(options, words[0], values.head),
   receipt: (options, { words, values }) => receipt(options, words[0] ?? "", values.log),
   "rotate-key": (options) => rotateKey(options),
+  "rotate-secret": (options) => rotateSecretHere(options),
   install: (options, { values }) => {
     const { system, user, print, proxy } = values;
     if (system === true && user === true) throw new UsageError("Either --system or --user.");

@@ -11,6 +11,8 @@ import { ControlUiHandshake } from "./handshake-watch.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
 import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "./openclaw-port.ts";
 import { readPaired } from "./paired-list.ts";
+import { rotateSecret } from "./rotate-secret.ts";
+import type { RotateOutcome } from "./rotate-secret.ts";
 import { selfTest } from "./self-test.ts";
 import { applySettings, isSoundAuthMode, planSettings, readConfig } from "./settings.ts";
 import type { SettingChange } from "./settings.ts";
@@ -117,6 +119,11 @@ export class LocalOpenclaw implements OpenclawGateway {
   /** The settings that wait for a yes; null when none do. */
   get settings(): SettingsQuestion | null {
     return this.#question.waiting;
+  }
+
+  rotateSecret(): Promise<RotateOutcome> {
+    const { env, bindings } = this.#options;
+    return rotateSecret(this.#leg, env, bindings.staleTokens);
   }
 
   answerSettings(hash: string, isYes: boolean): Promise<SettingsOutcome> {

@@ -2,6 +2,7 @@
 import type { PairedEntry } from "../../core/drift.ts";
 import type { SettingsQuestion } from "../../protocol/link-local-acts.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
+import type { LocalActOutcome } from "../../protocol/words.ts";
 import type { SettingsOutcome } from "./settings-question.ts";
 
 /** Where the data leg dials: one pinned address, from the connector's own configuration, never from a message. */
@@ -63,6 +64,8 @@ export interface OpenclawGateway {
   readonly settings: SettingsQuestion | null;
   /** Answers them. @param hash of the diff that was seen @returns what came of it */
   answerSettings(hash: string, isYes: boolean): Promise<SettingsOutcome>;
+  /** Gives OpenClaw a new secret. @returns what came of it */
+  rotateSecret(): Promise<LocalActOutcome>;
   start(): void;
   stop(): Promise<void>;
   /** @returns a function that removes the listener */

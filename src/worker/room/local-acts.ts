@@ -15,6 +15,7 @@ import type { Who } from "./standing.ts";
 /** What the activity calls an act that was done, and one that was not. */
 const EVENTS: Readonly<Record<LocalAct, readonly [done: string, failed: string]>> = {
   "apply-settings": ["settings-applied", "settings-not-applied"],
+  "rotate-secret": ["secret-rotated", "secret-not-rotated"],
 };
 
 interface Asked {

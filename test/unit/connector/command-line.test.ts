@@ -105,7 +105,7 @@ test.each([
   ["gatehouse policy --max-", ["--max-access", "--max-days"]],
   ["gatehouse policy --max-access c", ["chat"]],
   ["gatehouse completion z", ["zsh"]],
-  ["gatehouse help rot", ["rotate-key"]],
+  ["gatehouse help rotate-", ["rotate-key", "rotate-secret"]],
 ])("[CLI1] bash completes %s", (line, offered) => {
   expect(completed(line)).toEqual(offered);
 });

@@ -131,6 +131,7 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
     }), // prettier-ignore
     view: () => Promise.resolve({}),
     hops: () => Promise.resolve({}),
+    rotateSecret: () => Promise.reject(new Error("nobody asks for this")),
     answerSettings: () => Promise.reject(new Error("nobody asks for this")),
     cut: () => Promise.resolve({}),
     host: () => Promise.resolve({ ok: false, problem: "" }),
@@ -149,7 +150,7 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
 test("[CLI9] before an enrolment every command that needs one says so and makes nothing", async () => {
   const dir = path.join(mkdtempSync(path.join(os.tmpdir(), "gatehouse-cli-")), "state");
   const needing = Object.entries(COMMANDS).filter(([, command]) => "isForEnrolled" in command);
-  expect(needing.map(([name]) => name)).toEqual(["devices", "cut", "owners", "policy", "rotate-key", "reset"]);
+  expect(needing.map(([name]) => name)).toEqual(["devices", "cut", "owners", "policy", "rotate-key", "rotate-secret", "reset"]);
   for (const [name] of needing) {
     const { code, lines: printed } = await json(dir, name, ...(name === "cut" ? ["--all"] : name === "reset" ? ["--yes"] : []));
     expect([name, code, printed[0]?.event, printed[0]?.error]).toEqual([name, 1, "not-enrolled", expect.stringMatching(/^This machine is not enrolled yet\. Start with: .* up$/)]); // prettier-ignore

@@ -107,3 +107,16 @@ test("[SA7] what the person at the machine did is told without an id", () => {
   acts.doneHere("apply-settings", "done");
   expect(sent).toEqual([{ type: "local-act-done", id: null, act: "apply-settings", outcome: "done" }]);
 });
+
+test("[SA9] an owner has the secret changed; a subject makes it no such act", async () => {
+  gateway.rotateSecret = () => Promise.resolve("done");
+  await acts.take(await signed({ act: "rotate-secret", subject: null }));
+  await acts.take(await signed({ act: "rotate-secret" }));
+  await outcomes();
+  expect(sent).toMatchObject(
+    [
+      { act: "rotate-secret", outcome: "bad-statement" },
+      { act: "rotate-secret", outcome: "done" },
+    ].toReversed(),
+  );
+});

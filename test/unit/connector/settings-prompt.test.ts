@@ -39,6 +39,7 @@ beforeEach(async () => {
     hops: never,
     cut: never,
     host: never,
+    rotateSecret: () => Promise.reject(new Error("nobody asks for this")),
     answerSettings: (hash, yes) => {
       answers.put({ hash, yes });
       return Promise.resolve({ outcome: "done" });

@@ -57,6 +57,7 @@ beforeEach(async () => {
     view: () => Promise.resolve({}),
     hops: never,
     cut: never,
+    rotateSecret: () => Promise.reject(new Error("nobody asks for this")),
     answerSettings: never,
     host: (action) => performInRunning({ log, files, admitted, link }, action, state.nowMs),
   });

@@ -1,0 +1,89 @@
+/** A new secret of OpenClaw: made here, written once, told nobody; left alone where the config does not hold it. */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { beforeEach, expect, test } from "vitest";
+import { GatewayRefusedError } from "../../../src/connector/openclaw/control-leg.ts";
+import { GatewayAwayError } from "../../../src/connector/openclaw/openclaw-port.ts";
+import { rotateSecret } from "../../../src/connector/openclaw/rotate-secret.ts";
+
+const REDACTED = "__OPENCLAW_REDACTED__";
+const ENTRY = "e".repeat(64);
+
+let file: string;
+let env: NodeJS.ProcessEnv;
+let written: unknown;
+let asked: { readonly method: string; readonly params: Readonly<Record<string, unknown>> }[];
+let stale: string[];
+/** What `config.patch` does. */
+let onPatch: (token: string) => void;
+
+function config(token: unknown): void {
+  writeFileSync(file, JSON.stringify({ gateway: { auth: { mode: "token", token } } }));
+}
+
+beforeEach(() => {
+  file = path.join(mkdtempSync(path.join(os.tmpdir(), "gatehouse-secret-")), "openclaw.json");
+  env = { OPENCLAW_CONFIG_PATH: file };
+  [written, asked, stale, onPatch] = [REDACTED, [], [], config];
+  config("old-secret");
+});
+
+function rotate(): Promise<string> {
+  const request = (method: string, params: object): Promise<unknown> => {
+    asked.push({ method, params: { ...params } });
+    if (method === "config.get") return Promise.resolve({ hash: "h", parsed: { gateway: { auth: { mode: "token", token: written } } } });
+    if (method === "device.pair.list")
+      return Promise.resolve({ pending: [], paired: [{ deviceId: ENTRY, publicKey: "k", roles: [], scopes: [], approvedVia: "owner" }] });
+    const { gateway } = JSON.parse(String((params as { raw: string }).raw)) as { gateway: { auth: { token: string } } };
+    onPatch(gateway.auth.token);
+    return Promise.resolve({ ok: true });
+  };
+  return rotateSecret({ request }, env, { add: (entry) => void stale.push(entry) });
+}
+
+const patches = () => asked.filter(({ method }) => method === "config.patch");
+
+test("[SA9] a new secret of 32 random bytes is written once, and tokens from before are marked", async () => {
+  const made = new Set<string>();
+  onPatch = (token) => {
+    made.add(token);
+    config(token);
+  };
+  expect([await rotate(), await rotate()]).toEqual(["done", "done"]);
+  expect([...made]).toEqual([expect.stringMatching(/^[\w-]{43}$/), expect.stringMatching(/^[\w-]{43}$/)]);
+  expect([patches()[0]?.params["baseHash"], stale]).toEqual(["h", [ENTRY, ENTRY]]);
+});
+
+test.each([
+  ["a reference", { source: "exec", provider: "vault", id: "x" }, "secret-reference"],
+  ["a variable", "${TOKEN_OF_MINE}", "from-environment"],
+  ["nothing", undefined, "from-environment"],
+])("[SA10] %s in the config stays as it is", async (_what, value, outcome) => {
+  written = value;
+  expect([await rotate(), patches(), stale]).toEqual([outcome, [], []]);
+});
+
+test.each(["TOKEN", "PASSWORD", "TOKEN_FILE"])("[SA10] a secret named by OPENCLAW_GATEWAY_%s stays as it is", async (name) => {
+  env[`OPENCLAW_GATEWAY_${name}`] = file;
+  expect([await rotate(), patches()]).toEqual(["from-environment", []]);
+});
+
+test("[SA9] OpenClaw refuses, or goes away before it took it: nothing changed", async () => {
+  onPatch = () => {
+    throw new GatewayRefusedError("INVALID_REQUEST", "read-only");
+  };
+  expect(await rotate()).toBe("not-taken");
+  onPatch = () => {
+    throw new GatewayAwayError("gone");
+  };
+  expect(await rotate()).toBe("gateway-away");
+});
+
+test("[SA9] an answer that is lost after OpenClaw took it is a success", async () => {
+  onPatch = (token) => {
+    config(token);
+    throw new GatewayAwayError("closed 4001");
+  };
+  expect(await rotate()).toBe("done");
+});
