@@ -90,6 +90,7 @@ async function run(openclawUid: number | null, machine: readonly string[] = [], 
     hops: () => Promise.resolve({ hops: [] }),
     cut: () => Promise.resolve({}),
     answerSettings: () => Promise.resolve({ outcome: "gone" }),
+    rotateSecret: () => Promise.reject(new Error("nobody asks for this")),
     host: () => Promise.reject(new Error("nobody asks for this")),
   });
   local = listening;
