@@ -32,7 +32,9 @@ afterEach(() => {
 });
 
 function pass(ms: number): void {
-  for (const endMs = nowMs + ms; nowMs < endMs && deadAtMs === null;) {
+  const endMs = nowMs + ms;
+  while (nowMs < endMs) {
+    if (deadAtMs !== null) return;
     nowMs += 50;
     const before = sentAtMs.length;
     vi.advanceTimersByTime(50);
