@@ -35,7 +35,7 @@ function storedKey(stored: string): Uint8Array<ArrayBuffer> | null {
 
 /** @throws where this browser has no Ed25519, or stores nothing */
 async function madeKey(): Promise<Uint8Array<ArrayBuffer>> {
-  const pair = (await crypto.subtle.generateKey({ name: "Ed25519" }, true, ["sign", "verify"])) as CryptoKeyPair;
+  const pair = await crypto.subtle.generateKey({ name: "Ed25519" }, true, ["sign", "verify"]);
   const publicKey = new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
   // RFC 8410 §7: the seed is the end of the PKCS #8 form.
   const privateKey = new Uint8Array(await crypto.subtle.exportKey("pkcs8", pair.privateKey)).slice(-RAW_KEY_BYTES);

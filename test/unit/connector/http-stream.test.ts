@@ -189,8 +189,8 @@ test("[IS12] a request on an idle connection that the gateway had closed is sent
 });
 
 test.each([
-  ["a method that is not idempotent", { method: "POST" }],
-  ["a request with a body", { method: "PUT", hasBody: true }],
+  ["a method that is not idempotent", { method: "POST", path: UPLOAD_PATH }],
+  ["a request with a body", { method: "PUT", path: "/api/channels/nostr/a/profile", hasBody: true }],
 ])("[IS12] %s is not sent again", async (_what, changes) => {
   await idleConnection();
   expect(await world.open({ kind: "http", ...changes }).next()).toMatchObject({ is: "reset", code: 4502 });

@@ -15,9 +15,10 @@ import type { StreamOpen } from "../../../src/protocol/link-messages.ts";
 import type { GatewaySocket } from "../../support/local-gateway.ts";
 import type { ScriptedStream } from "../../support/scripted-room.ts";
 import { StreamWorld } from "../../support/stream-world.ts";
+import { UPLOAD_PATH } from "../../support/upload-path.ts";
 
 const CHALLENGE = JSON.stringify({ type: "event", event: "connect.challenge", payload: { nonce: "n", ts: 1, capabilities: [] } });
-const UPLOAD = { kind: "http", method: "POST", path: "/upload", hasBody: true } as const;
+const UPLOAD = { kind: "http", method: "POST", path: UPLOAD_PATH, hasBody: true } as const;
 
 let world: StreamWorld;
 

@@ -33,7 +33,7 @@ afterEach(() => {
 
 function pass(ms: number): void {
   const endMs = nowMs + ms;
-  while (nowMs < endMs) {
+  for (; nowMs < endMs;) {
     if (deadAtMs !== null) return;
     nowMs += 50;
     const before = sentAtMs.length;

@@ -35,7 +35,7 @@ function rotate(): Promise<string> {
     if (method === "config.get") return Promise.resolve({ hash: "h", parsed: { gateway: { auth: { mode: "token", token: written } } } });
     if (method === "device.pair.list")
       return Promise.resolve({ pending: [], paired: [{ deviceId: ENTRY, publicKey: "k", roles: [], scopes: [], approvedVia: "owner" }] });
-    const { gateway } = JSON.parse(String((params as { raw: string }).raw)) as { gateway: { auth: { token: string } } };
+    const { gateway } = JSON.parse((params as { raw: string }).raw) as { gateway: { auth: { token: string } } };
     onPatch(gateway.auth.token);
     return Promise.resolve({ ok: true });
   };
