@@ -76,7 +76,7 @@ export const PLANTS: readonly Plant[] = [
   plant(
     "what is owed is not sent again",
     "worker/room/owed.ts",
-    `  for (const message of admission.storage.owed()) void send(admission, message);\n`,
+    `  for (const message of admission.storage.owed()) admission.background("owed", send(admission, message));\n`,
     NOTHING,
   ),
   plant("half a message is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, holding };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, holding };`), // prettier-ignore
@@ -114,8 +114,8 @@ export const PLANTS: readonly Plant[] = [
   plant("an entry of the key log is not synced", "connector/key-log-file.ts", `      fsyncSync(handle);\n    } catch (error) {\n      ftruncateSync(handle, size);`, `    } catch (error) {\n      ftruncateSync(handle, size);`), // prettier-ignore
   plant(
     "the generation is said before it is on disk",
-    "connector/link.ts",
-    `    files.write("gateway", { ...file, generation: message.generation });\n`,
+    "connector/link-disk.ts",
+    `      files.write("gateway", generation === null ? file : { ...file, generation });\n`,
     NOTHING,
   ),
   plant(

@@ -342,6 +342,9 @@ export class World {
     put: () => this.#inboxCall(),
     drop: () => this.#inboxCall(),
     gatewayChanged: () => this.#inboxCall(),
+    putNotice: () => this.#inboxCall(),
+    dropNotice: () => this.#inboxCall(),
+    forgetGateway: () => this.#inboxCall(),
   };
 
   #inboxCall(): Promise<void> {

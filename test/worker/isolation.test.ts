@@ -57,6 +57,8 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
     "/budget": { microUsd: 0, bytes: 0 },
     "/propose": { nonce: toBase64url(crypto.getRandomValues(new Uint8Array(32))), draft },
     "/sign": { signed: grant.signed },
+    "/local-acts": { signed: grant.signed },
+    "/approve": { signed: grant.signed },
   };
   const routes = [
     ...appRoutes.map((route) => ({ route, origin: config.appOrigin, cookie: b.cookies.app })),
@@ -74,6 +76,7 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
           : [a.world.gateway, "a".repeat(23), "x"],
       ":device": [a.device.id, b.device.id, "x"],
       ":entry": ["f".repeat(64), "x"],
+      ":proposal": ["A".repeat(43), "x"],
       ":request": [a.waiting.request, b.waiting.request],
       ":id": route.path.includes("enrolments") ? [a.enrolment, "x"] : [a.world.person.authenticator.ownerKey.credentialId, "x"],
     };
