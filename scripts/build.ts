@@ -18,7 +18,7 @@ const KIB = 1024;
 const BUDGET_BYTES: Readonly<Record<string, number>> = { "door/door.js": 16 * KIB, "approve/index.html": 40 * KIB, "app/app.js": 60 * KIB };
 
 /** What every connector and every cold isolate loads, bytes minified. */
-const PROGRAM_BUDGET_BYTES: Readonly<Record<string, number>> = { "connector/gatehouse.mjs": 400_000, "worker/index.js": 900_000 };
+const PROGRAM_BUDGET_BYTES: Readonly<Record<string, number>> = { "connector/connector.mjs": 400_000, "worker/index.js": 900_000 };
 
 const common: BuildOptions = { bundle: true, minify: true, legalComments: "none", logLevel: "warning", absWorkingDir: root };
 const page: BuildOptions = {
@@ -107,7 +107,18 @@ const leanLibraries: Plugin = {
 /** @param approval what `gatehouse doctor` compares with what is served */
 async function buildConnector(approval: ApprovalPage): Promise<void> {
   const manifest = JSON.parse(await readFile(path.join(root, "package.json"), "utf8")) as { version: string; license: string };
-  const outfile = path.join(dist, "connector/gatehouse.mjs");
+  const outfile = path.join(dist, "connector/connector.mjs");
+  const entry = path.join(dist, "connector/gatehouse.mjs");
+  await build({
+    ...common,
+    entryPoints: [path.join(root, "src/connector/entry.ts")],
+    outfile: entry,
+    platform: "node",
+    format: "esm",
+    // Old enough for every Node that has modules: it says which Node is needed.
+    target: "node12.22",
+    banner: { js: "#!/usr/bin/env node" },
+  });
   await build({
     ...common,
     entryPoints: [path.join(root, "src/connector/main.ts")],
@@ -121,7 +132,7 @@ async function buildConnector(approval: ApprovalPage): Promise<void> {
     plugins: [leanLibraries],
     // CommonJS dependencies (ws) reach Node's own modules through `require`.
     banner: {
-      js: '#!/usr/bin/env node\nimport { createRequire as gatehouseRequire } from "node:module"; const require = gatehouseRequire(import.meta.url);',
+      js: 'import { createRequire as gatehouseRequire } from "node:module"; const require = gatehouseRequire(import.meta.url);',
     },
   });
   const shipped = {
@@ -138,7 +149,8 @@ async function buildConnector(approval: ApprovalPage): Promise<void> {
   await mkdir(served, { recursive: true });
   const files = [
     tarEntry("package.json", Buffer.from(description), "0000644"),
-    tarEntry("gatehouse.mjs", await readFile(outfile), "0000755"),
+    tarEntry("gatehouse.mjs", await readFile(entry), "0000755"),
+    tarEntry("connector.mjs", await readFile(outfile), "0000644"),
   ];
   const packed = gzipSync(Buffer.concat(files), { level: 9 });
   // Operating system (RFC 1952 §2.3.1): unknown, so that every machine builds the same bytes.

@@ -4,6 +4,8 @@ import type { AuditHead } from "../protocol/audit.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import type { GatewayReport } from "../protocol/link-messages.ts";
 import type { MachineFault } from "../protocol/words.ts";
+import { shellWord } from "./cli/program.ts";
+import { othersIn } from "./cli/second-gateway.ts";
 import { EXIT } from "./exit-codes.ts";
 import { askRunning } from "./local-control.ts";
 import { machineText } from "./machine-texts.ts";
@@ -83,6 +85,8 @@ export async function status({ terminal, files }: Pick<Options, "terminal" | "fi
     terminal.fail("not-running", text, stop === null ? {} : { lastStop: stop });
     return EXIT.failed;
   }
-  terminal.say("status", statusText(answer, files.dir), { status: answer });
+  const others = othersIn(files);
+  const lines = others.map(({ name, folder }) => `\nAlso here  ${name}: gatehouse status --state ${shellWord(folder)}`);
+  terminal.say("status", `${statusText(answer, files.dir)}${lines.join("")}`, { status: answer, others });
   return isCheck ? exitOfHealth(answer) : EXIT.done;
 }

@@ -4,7 +4,7 @@ import path from "node:path";
 import { EXIT } from "./exit-codes.ts";
 import { runningStatus } from "./host-commands.ts";
 import { loadIdentity } from "./identity.ts";
-import { KeyLog, keyLogPath } from "./key-log-file.ts";
+import { KeyLog } from "./key-log-file.ts";
 import { discoverGateway } from "./openclaw/discover.ts";
 import type { Options } from "./options.ts";
 import { stateOf, thisMachine } from "./service/machine.ts";
@@ -12,6 +12,7 @@ import { placesOf } from "./service/places.ts";
 import type { Machine, Places, ServiceKind } from "./service/places.ts";
 import { copyState, planService, startService, writeService } from "./service/service.ts";
 import type { ServicePlan } from "./service/service.ts";
+import { isOurName, ownerOfFolder } from "./state/state-folder.ts";
 import { StateFiles } from "./state-files.ts";
 
 export interface InstallWishes {
@@ -39,7 +40,9 @@ async function isConnected(dir: string, withinMs: number): Promise<boolean> {
 
 /** The enrolled state that the service takes over: its own, the named folder's, or that of who called sudo. */
 function enrolledState(named: StateFiles, places: Places, machine: Machine): StateFiles | null {
-  const folders = [places.stateFiles, named.dir, stateOf(machine)].filter((dir) => existsSync(path.join(dir, "gateway.json")));
+  const folders = [places.stateFiles, named.dir, stateOf(machine)].filter(
+    (dir) => existsSync(path.join(dir, "gateway.json")) && ownerOfFolder(dir) !== "foreign",
+  );
   return folders[0] === undefined ? null : new StateFiles(folders[0]);
 }
 
@@ -53,7 +56,7 @@ async function moveState(from: StateFiles, places: Places): Promise<void> {
   const files = new StateFiles(places.stateFiles);
   const problem = await (await KeyLog.open(files, loadIdentity(files))).rotate(Date.now());
   if (problem !== null) throw new Error(`The connector's key could not be changed (${problem}).`);
-  from.removeAll([path.basename(keyLogPath(from)), "control.sock", "lock.", "lock-"]);
+  from.removeAll(isOurName);
 }
 
 function summary({ places, unit, text, caFile, secret }: ServicePlan, movesFrom: string | null): string {

@@ -35,7 +35,7 @@ export interface LocalHandlers {
 }
 
 function socketPath(dir: string): string {
-  return process.platform === "win32" ? `\\\\.\\pipe\\gatehouse-${path.basename(dir)}` : path.join(dir, "control.sock");
+  return path.join(dir, "control.sock");
 }
 
 /** @returns the running connector's answer, or null when none runs */
@@ -77,12 +77,12 @@ export function listenLocally(dir: string, handlers: LocalHandlers): { readonly 
   });
   const ready = (async (): Promise<void> => {
     if ((await askRunning(dir, { ask: "status" })) !== null) throw new Error(ALREADY_RUNNING);
-    if (process.platform !== "win32") rmSync(file, { force: true });
+    rmSync(file, { force: true });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen(file, () => resolve());
     });
-    if (process.platform !== "win32") chmodSync(file, 0o600);
+    chmodSync(file, 0o600);
   })();
   return {
     ready,

@@ -16,6 +16,10 @@ export interface Options {
   readonly yes: boolean;
   /** Where metrics are served, as it was written; without it nowhere. */
   readonly metrics?: string | undefined;
+  /** Where a code goes on a machine that has a gateway already. */
+  readonly second?: "add" | "replace" | undefined;
+  /** A file that holds the enrolment code. */
+  readonly codeFile?: string | undefined;
   /** Waits for the state folder instead of giving up when another connector has it. */
   readonly standby: boolean;
 }

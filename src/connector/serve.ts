@@ -1,4 +1,6 @@
 /** `up` and `run`: enrols when needed, then keeps the link until a signal or a final refusal. */
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { Admitted } from "./admitted.ts";
 import { appliedSettings, dropApplied, keepApplied } from "./applied-settings.ts";
 import { anchoredHead } from "./audit-anchor.ts";
@@ -13,7 +15,7 @@ import { KeyLog } from "./key-log-file.ts";
 import { Link } from "./link.ts";
 import type { LinkStatus } from "./link.ts";
 import { LinkLog } from "./link-log.ts";
-import { ALREADY_RUNNING, askRunning, listenLocally } from "./local-control.ts";
+import { ALREADY_RUNNING, listenLocally } from "./local-control.ts";
 import { isOpenclawUp, isSharedUser, machineView, openclawAddress } from "./machine-view.ts";
 import type { MachineView } from "./machine-view.ts";
 import { OpenclawLog } from "./openclaw-log.ts";
@@ -23,6 +25,8 @@ import { LocalOpenclaw } from "./openclaw/openclaw-gateway.ts";
 import { formerOrigins, settingsFragment } from "./openclaw/settings.ts";
 import { askForSettings } from "./settings-terminal.ts";
 import type { StateFiles } from "./state-files.ts";
+import { optionsFor } from "./cli/second-gateway.ts";
+import { prepareFolder } from "./state/state-folder.ts";
 import { takeState } from "./state-lock.ts";
 import type { StateLock } from "./state-lock.ts";
 import { VERSION } from "./options.ts";
@@ -34,13 +38,18 @@ function sleep(ms: number): Promise<void> {
   });
 }
 
-async function enrol(options: Options, code: string | undefined): Promise<void> {
-  const { terminal, files, checkWords } = options;
-  const appOrigin = options.app ?? files.read("enrolment")?.appOrigin;
+/** @throws ControlPlaneError when nobody said where the control plane is */
+function appOriginOf({ app, files }: Options): string {
+  const appOrigin = app ?? files.read("enrolment")?.appOrigin;
   if (appOrigin === undefined || !/^https?:$/.test(URL.canParse(appOrigin) ? new URL(appOrigin).protocol : ""))
     throw new ControlPlaneError("usage", "Say where your Gatehouse is: --app https://…");
+  return new URL(appOrigin).origin;
+}
+
+async function enrol(options: Options, appOrigin: string, code: string | undefined): Promise<void> {
+  const { terminal, files, checkWords } = options;
   const common = {
-    appOrigin: new URL(appOrigin).origin,
+    appOrigin,
     files,
     identity: enrolmentIdentity(files),
     version: VERSION,
@@ -88,27 +97,48 @@ function keepStop(files: StateFiles, status: LinkStatus, atMs: number): void {
   }
 }
 
-/** Keeps the link until a signal or a final refusal. @returns the exit code */
-export async function serve(options: Options): Promise<number> {
+/** Does something as the only process of the state folder. @returns its exit code, or that of one that may not */
+async function owning(options: Options, work: () => Promise<number>): Promise<number> {
   const { terminal, files } = options;
-  if (files.read("gateway") === null) {
-    terminal.fail("not-enrolled", NOT_ENROLLED);
-    return EXIT.failed;
-  }
-  // Before anything else is read: another process may be writing it.
+  const open = prepareFolder(files.dir);
+  if (open.length > 0) terminal.log("warn", "open-files", `Other users may read or change ${open.join(", ")}. Only their owner can close them.`, { paths: open }); // prettier-ignore
   const lock = await ownState(options);
   if (typeof lock === "number") return lock;
   let code: number = EXIT.failed;
-  collectLess();
   try {
-    code = await serveOwned(options);
+    code = await work();
     return code;
   } finally {
     await lock.release(code === EXIT.refused || code === EXIT.superseded ? code : null);
   }
 }
 
+const ENROLMENT_POLL_MS = 500;
+
+/** Waits until another process has enrolled this machine. @returns whether it is; a signal ends the wait */
+async function untilEnrolled({ terminal, files }: Options): Promise<boolean> {
+  terminal.log("info", "waiting-for-enrolment", "This machine is not enrolled yet. Waiting. Enrol it with: gatehouse up <code>");
+  const isOver = { now: false };
+  const end = (): void => {
+    isOver.now = true;
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, end);
+  while (!isOver.now && files.read("gateway") === null) await sleep(ENROLMENT_POLL_MS);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.removeListener(signal, end);
+  return !isOver.now;
+}
+
+/** Keeps the link until a signal or a final refusal; waits for an enrolment first where there is none. @returns the exit code */
+export async function serve(options: Options): Promise<number> {
+  const isNew = options.files.read("gateway") === null;
+  if (isNew && !(await untilEnrolled(options))) return EXIT.done;
+  // Whoever enrolled this machine serves it, and this process is the one that stays.
+  const owned = isNew ? { ...options, standby: true } : options;
+  return owning(owned, () => serveOwned(owned));
+}
+
 async function serveOwned(options: Options): Promise<number> {
+  collectLess();
   const { terminal, files, yes } = options;
   const file = files.read("gateway");
   if (file === null) {
@@ -264,13 +294,43 @@ async function serveOwned(options: Options): Promise<number> {
   });
 }
 
+/** The code that a person gave, wherever it stands; a list of processes shows what is on a command line. */
+async function codeFrom(options: Options, word: string | undefined): Promise<string | undefined> {
+  const { terminal, files, codeFile, checkWords } = options;
+  if (word === "-") return terminal.isInteractive ? terminal.ask("Enrolment code: ") : firstLineOfInput();
+  const isWanted = word === undefined && checkWords === undefined && files.read("gateway") === null && files.read("enrolment") === null;
+  if (!isWanted || codeFile === undefined) return word;
+  try {
+    return readFileSync(codeFile, "utf8").trim();
+  } catch (error) {
+    throw new ControlPlaneError("code-file", `The file ${codeFile} of GATEHOUSE_CODE_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"}).`); // prettier-ignore
+  }
+}
+
+async function firstLineOfInput(): Promise<string> {
+  for await (const line of createInterface({ input: process.stdin })) return line.trim();
+  return "";
+}
+
 /** @returns the exit code */
-export async function up(options: Options, code: string | undefined): Promise<number> {
-  const { terminal, files } = options;
-  if ((await askRunning(files.dir, { ask: "status" })) !== null) {
-    terminal.fail("already-running", `A connector already runs with ${files.dir}. Stop it first.`);
+export async function up(asked: Options, word: string | undefined): Promise<number> {
+  const code = await codeFrom(asked, word);
+  if (code === "") {
+    asked.terminal.fail("usage", "The enrolment code is empty. Copy it from Add gateway.");
+    return EXIT.usage;
+  }
+  const options = await optionsFor(asked, code);
+  if (typeof options === "number") return options;
+  const { terminal, files, checkWords } = options;
+  const isUnderWay = (): boolean => files.read("enrolment") !== null;
+  if (code === undefined && checkWords !== undefined && files.read("gateway") === null && !isUnderWay()) {
+    terminal.fail("no-enrolment", "No enrolment is under way on this machine. Start one with: gatehouse up <code>");
     return EXIT.failed;
   }
-  if (files.read("gateway") === null || code !== undefined || files.read("enrolment") !== null) await enrol(options, code);
-  return serve(options);
+  const isNew = files.read("gateway") === null || code !== undefined || isUnderWay();
+  const appOrigin = isNew ? appOriginOf(options) : "";
+  return owning(options, async () => {
+    if (isNew) await enrol(options, appOrigin, code);
+    return serveOwned(options);
+  });
 }

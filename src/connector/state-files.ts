@@ -1,6 +1,6 @@
 /** The connector's files: owner-only, written whole and atomically, checked when read. A damaged file refuses, it never admits. */
 import {
-  chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, rmdirSync, writeSync,
+  closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, rmdirSync, writeSync,
 } from "node:fs"; // prettier-ignore
 import path from "node:path";
 import * as z from "zod";
@@ -101,6 +101,8 @@ const FILES = {
   enrolment: pendingSchema,
 } as const;
 type FileName = keyof typeof FILES;
+/** Names of the files, without `.json`. */
+export const STATE_FILE_NAMES: readonly string[] = Object.keys(FILES);
 type Content<Name extends FileName> = z.infer<(typeof FILES)[Name]>;
 
 /** A state file exists but does not hold what it must. */
@@ -125,7 +127,6 @@ export class StateFiles {
 
   constructor(dir: string) {
     this.dir = path.resolve(dir);
-    if (existsSync(this.dir)) chmodSync(this.dir, 0o700);
   }
 
   #file(name: FileName): string {
@@ -196,13 +197,13 @@ export class StateFiles {
   /**
    * Deletes what this program keeps here, and the folder when nothing else is in it: the folder's name comes from a command line.
    *
-   * @param others more files of ours, by the beginning of their names
+   * @param isOurs whether a file of this name is this program's
    * @returns whether the folder is gone
    */
-  removeAll(others: readonly string[]): boolean {
+  removeAll(isOurs: (name: string) => boolean): boolean {
     if (!existsSync(this.dir)) return true;
-    const ours = [...Object.keys(FILES).map((name) => `${name}.json`), ...others];
-    for (const name of readdirSync(this.dir)) if (ours.some((own) => name.startsWith(own))) rmSync(path.join(this.dir, name));
+    for (const entry of readdirSync(this.dir, { withFileTypes: true }))
+      if (isOurs(entry.name) && !entry.isDirectory()) rmSync(path.join(this.dir, entry.name));
     if (readdirSync(this.dir).length > 0) return false;
     rmdirSync(this.dir);
     return true;

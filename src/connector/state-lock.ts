@@ -4,9 +4,10 @@
  * process's socket with the process. Two that find the same dead holder want the same next number, and one gets it.
  */
 import { randomBytes } from "node:crypto";
-import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
+import { prepareFolder } from "./state/state-folder.ts";
 
 /** This process has the folder. */
 export interface StateLock {
@@ -27,16 +28,11 @@ const SOCKET = /^lock-[0-9a-f]{12}\.sock$/;
 
 /** Path of a socket, without its end: 108 bytes on Linux, 104 on macOS and the BSDs (`sun_path`, unix(7) and unix(4)). */
 const MAX_SOCKET_PATH_BYTES = process.platform === "linux" ? 107 : 103;
-/** The longest path of a state folder that leaves room for the sockets in it, in bytes; Windows has pipes, which do not lie in it. */
-export const MAX_STATE_PATH_BYTES =
-  process.platform === "win32" ? Number.POSITIVE_INFINITY : MAX_SOCKET_PATH_BYTES - "/lock-0123456789ab.sock".length;
+/** The longest path of a state folder that leaves room for the sockets in it, in bytes. */
+export const MAX_STATE_PATH_BYTES = MAX_SOCKET_PATH_BYTES - "/lock-0123456789ab.sock".length;
 
 /** Nobody listens; `ECONNRESET`: whoever did is ending in this very moment. */
 const NOBODY: ReadonlySet<string> = new Set(["ECONNREFUSED", "ENOENT", "ECONNRESET"]);
-
-function pathOf(dir: string, name: string): string {
-  return process.platform === "win32" ? `\\\\.\\pipe\\gatehouse-${path.basename(dir)}-${name}` : path.join(dir, name);
-}
 
 function newest(dir: string): { readonly number: number; readonly socket: string } | null {
   const number = Math.max(0, ...readdirSync(dir).map((name) => Number(LINK.exec(name)?.[1] ?? 0)));
@@ -76,10 +72,10 @@ function lastWord(holder: net.Socket): Promise<number | null> {
  * Takes the folder when nobody has it. Waits for no one.
  *
  * @param dir state folder; made when it is not there
- * @throws Error when the folder cannot be used
+ * @throws StateFolderError when the folder cannot be made or is somebody else's; Error when sockets cannot be in it
  */
 export async function takeState(dir: string): Promise<StateLock | HeldElsewhere> {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  prepareFolder(dir);
   const name = `lock-${randomBytes(6).toString("hex")}.sock`;
   const standbys = new Set<net.Socket>();
   const server = net.createServer((socket) => {
@@ -90,7 +86,7 @@ export async function takeState(dir: string): Promise<StateLock | HeldElsewhere>
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(pathOf(dir, name), () => resolve());
+    server.listen(path.join(dir, name), () => resolve());
   });
   const close = (last: number | null): Promise<void> => {
     for (const socket of standbys) {
@@ -103,11 +99,11 @@ export async function takeState(dir: string): Promise<StateLock | HeldElsewhere>
   try {
     // Nothing of this may keep a process that is done.
     server.unref();
-    if (process.platform !== "win32") chmodSync(path.join(dir, name), 0o600);
+    chmodSync(path.join(dir, name), 0o600);
     for (;;) {
       const top = newest(dir);
       // A folder that was copied may name a socket elsewhere: whoever holds that one does not hold this folder.
-      const holder = top === null || !SOCKET.test(top.socket) ? null : await dial(pathOf(dir, top.socket));
+      const holder = top === null || !SOCKET.test(top.socket) ? null : await dial(path.join(dir, top.socket));
       if (holder !== null) {
         await close(null);
         holder.unref();

@@ -13,6 +13,8 @@ export class Terminal {
   readonly isInteractive: boolean;
   /** What stands before a command where this person runs one. */
   program = "gatehouse";
+  /** The same with another state folder. */
+  programFor: (state: string) => string = () => this.program;
   /** How log lines are written, and from which level on. */
   logging: { readonly isJson: boolean; readonly from: Level };
   /** Lines that wait for the answer to a question; null while nobody is asked. */
@@ -22,6 +24,11 @@ export class Terminal {
     this.isJson = options.json;
     this.isInteractive = !options.json && process.stdin.isTTY && process.stdout.isTTY;
     this.logging = { isJson: options.json, from: "info" };
+  }
+
+  /** From here on hints name this state folder. */
+  useState(dir: string): void {
+    this.program = this.programFor(dir);
   }
 
   /** @param event stable name for scripts @param text the line for people @param data more members for scripts */

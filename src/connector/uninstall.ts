@@ -1,8 +1,6 @@
 /** `gatehouse uninstall`: leaves the machine as it was found. */
 import { rmSync } from "node:fs";
-import path from "node:path";
 import { EXIT } from "./exit-codes.ts";
-import { keyLogPath } from "./key-log-file.ts";
 import { askRunning } from "./local-control.ts";
 import type { ControlLeg } from "./openclaw/control-leg.ts";
 import { withGateway } from "./openclaw/one-leg.ts";
@@ -15,6 +13,7 @@ import { placesOf, readManifest } from "./service/places.ts";
 import type { Machine, Manifest, Places } from "./service/places.ts";
 import { removeService, stopService } from "./service/service.ts";
 import { appliedSettings } from "./applied-settings.ts";
+import { StateFolderError, isOurName, ownerOfFolder } from "./state/state-folder.ts";
 import { StateFiles } from "./state-files.ts";
 
 /** A small machine takes its time to restart OpenClaw when its trusted proxies change. */
@@ -91,13 +90,17 @@ function gatewayEnv({ env }: Machine, manifest: Manifest | null): NodeJS.Process
 /** @returns the exit code; throws Error with a cure when the gateway is not reached: then no state was deleted */
 export async function uninstall({ terminal, files: named, yes }: Options, machine: Machine = thisMachine()): Promise<number> {
   const service = installed(machine, named.dir);
-  const files = service?.manifest.kind === "system" ? new StateFiles(service.manifest.stateDir) : named;
+  const isSystem = service?.manifest.kind === "system";
+  const files = isSystem ? new StateFiles(service.manifest.stateDir) : named;
+  // The system's own folder is known by its note, and only root can read it.
+  if (!isSystem && ownerOfFolder(files.dir) === "foreign")
+    throw new StateFolderError(`${files.dir} is no state folder of Gatehouse. Nothing was changed.`);
   const what = service === null ? "" : ", remove the service";
   if (!yes && !(terminal.isInteractive && (await terminal.confirm(`Put OpenClaw's settings back${what} and delete ${files.dir}?`)))) {
     terminal.fail("needs-confirmation", "Nothing was changed. Run again with --yes.");
     return EXIT.needsConfirmation;
   }
-  if (service?.manifest.kind === "system" && machine.uid !== 0) {
+  if (isSystem && machine.uid !== 0) {
     terminal.fail("needs-root", "The service belongs to the system. Run: sudo gatehouse uninstall");
     return EXIT.failed;
   }
@@ -112,13 +115,13 @@ export async function uninstall({ terminal, files: named, yes }: Options, machin
     const text = restored.length === 0 ? "OpenClaw's settings were as before already." : `Put back:\n${settingsDiff(restored)}`;
     terminal.say("settings-restored", text, { changes: restored });
   }
-  const isGone = files.removeAll([path.basename(keyLogPath(files)), "control.sock", "lock.", "lock-"]);
+  const isGone = files.removeAll(isOurName);
   if (service !== null) {
     const removed = removeService(service.places, machine);
-    if (service.manifest.kind === "system") rmSync(service.places.stateDir, { force: true });
+    if (isSystem) rmSync(service.places.stateDir, { force: true });
     terminal.say("service-removed", `Removed the service:\n${removed.map((file) => `  ${file}`).join("\n")}`, { files: removed });
   }
-  const kept = isGone ? "" : ` ${files.dir} stays: it holds files that are not Gatehouse's.`;
+  const kept = isGone ? "" : ` ${files.dir} stays: it holds other files, or another gateway.`;
   terminal.say("uninstalled", `Removed.${kept} Delete the gateway in the dashboard to free its address.`, { folderRemoved: isGone });
   return EXIT.done;
 }

@@ -54,7 +54,7 @@ export function offeredExpiry(ceiling: Ceiling | null): readonly Expiry[] {
  */
 export function cleanName(claimed: string): string {
   // oxlint-disable-next-line no-control-regex -- control and direction characters are what it removes
-  const cleaned = claimed.replace(/[\u0000-\u001f\u007f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "").trim();
+  const cleaned = claimed.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, "").trim();
   return cleaned.slice(0, MAX_NAME_CHARS).trim() || "Device";
 }
 

@@ -79,7 +79,7 @@ function kindOf(entry: PairedEntry, owner: BoundDevice | null): DifferenceKind |
 const MAX_CHARS = 80;
 /** Control and direction characters: what a device calls itself is shown to the owner. */
 // oxlint-disable-next-line no-control-regex -- they are what it takes out
-const UNSHOWN = /[\u0000-\u001f\u007f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+const UNSHOWN = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 function shown(text: string): string {
   return text.replace(UNSHOWN, " ").slice(0, MAX_CHARS);

@@ -29,7 +29,7 @@ volumes:
   gatehouse:`;
   const sidecar = `- name: gatehouse
   image: ${CONTAINER_IMAGE}
-  command: ["sh", "-c", "until [ -f /state/gateway.json ]; do sleep 2; done; exec ${program} run"]
+  command: ["sh", "-c", "exec ${program} run"]
   env:
     - name: GATEHOUSE_STATE
       value: /state
@@ -91,10 +91,7 @@ volumes:
     {
       id: "windows",
       label: ways.windows,
-      steps: [
-        { text: ways.windowsWsl, code: command, copy: ways.copyCommand },
-        { text: ways.windowsNative, code: command.replace(/^npx /, "npx.cmd "), copy: ways.copySecond },
-      ],
+      steps: [{ text: ways.windowsWsl, code: command, copy: ways.copyCommand }],
     },
   ];
 }

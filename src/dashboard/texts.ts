@@ -368,9 +368,8 @@ export const TEXTS = {
     kubernetesSidecar:
       "Add this container to the gateway's pod, with a persistent volume named gatehouse and the gateway's token in a secret:",
     kubernetesExec: "Then connect it once; replace “openclaw” by the name of the gateway's deployment:",
-    kubernetesEnd: "Once it says Connected, press Ctrl-C: the container goes on by itself.",
-    windowsWsl: "If OpenClaw runs in WSL, open its WSL terminal and run:",
-    windowsNative: "If OpenClaw runs on Windows itself, run this in PowerShell:",
+    kubernetesEnd: "Once it says Connected, press Ctrl-C: the container takes over.",
+    windowsWsl: "On Windows OpenClaw and this command run in WSL. Open the WSL terminal and run:",
   },
   machine: "Machine:",
   compareWords: "Compare the words",

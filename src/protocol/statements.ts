@@ -27,7 +27,7 @@ export const nameSchema = z
   .min(1)
   .max(MAX_NAME_CHARS)
   // oxlint-disable-next-line no-control-regex -- control and direction characters are what it refuses
-  .regex(/^[^\u0000-\u001f\u007f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/);
+  .regex(/^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+$/);
 
 export const ed25519KeySchema = z.strictObject({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: base64url(32) });
 export const p256KeySchema = z.strictObject({ kty: z.literal("EC"), crv: z.literal("P-256"), x: base64url(32), y: base64url(32) });

@@ -144,7 +144,9 @@ test("up <code>: 3 until the words are confirmed, then the gateway is served and
 });
 
 test("a second connector with the same folder, and a second enrolment under it, are refused", async () => {
-  expect([(await host(["run"])).code, (await host(["up", "gthc_x", "--app", stack.control.appOrigin])).code]).toEqual([1, 1]);
+  expect([(await host(["run"])).code, (await host(["up", "gthc_x", "--replace", "--app", stack.control.appOrigin])).code]).toEqual([1, 1]);
+  const asked = await host(["up", "gthc_x", "--app", stack.control.appOrigin]);
+  expect([asked.code, asked.text]).toEqual([3, expect.stringContaining("This machine already serves Home. Run it again with --add")]);
   expect((await host(["uninstall", "--yes"])).text).toBe("The connector is running. Stop it first, then run this again.");
   expect((await host(["reset", "--yes"])).code).toBe(1);
 });
@@ -364,6 +366,6 @@ test("reset: the machine forgets, OpenClaw's settings stay", async () => {
   await connector.stop();
   expect((await host(["reset"])).code).toBe(3);
   expect((await host(["reset", "--yes", "--json"])).json()).toMatchObject([{ event: "reset" }]);
-  expect((await host(["run"])).code).toBe(1);
+  expect((await host(["devices"])).code).toBe(1);
   expect(await settings()).toMatchObject({ nodes: { pairing: { autoApproveLocal: false } } });
 });

@@ -79,7 +79,8 @@ function gatehouse(...args: readonly string[]): Promise<{ readonly code: number;
 }
 
 async function trustedOnMachine(): Promise<unknown[]> {
-  return (await gatehouse("owners")).events.filter(({ event }) => event === "owner").map((each) => each["credentialId"]);
+  const [line] = (await gatehouse("owners")).events;
+  return ((line?.["owners"] ?? []) as { credentialId: string }[]).map(({ credentialId }) => credentialId);
 }
 
 /** The connector's judgement of a grant, on its own files, without any room. */

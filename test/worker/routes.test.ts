@@ -181,6 +181,7 @@ test("[AB7] the connector's archive holds the program, its description and this 
   for (const part of [
     "package/package.json",
     "package/gatehouse.mjs",
+    "package/connector.mjs",
     "package/origin.json",
     JSON.stringify({ appOrigin: config.appOrigin }),
   ])

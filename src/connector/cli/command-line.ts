@@ -9,6 +9,7 @@ type BooleanName = { [Name in OptionName]: (typeof OPTIONS)[Name]["type"] extend
 export type Values = { readonly [Name in OptionName]?: Name extends BooleanName ? true : string };
 
 export type CommandLine =
+  | { readonly do: "overview" }
   | { readonly do: "version" }
   | { readonly do: "help"; readonly command: CommandName | null }
   | {
@@ -109,7 +110,7 @@ function chosenAction(command: CommandName, word: string | undefined): { readonl
 /**
  * Reads a command line.
  *
- * @returns what to do; `help` without a command is the overview
+ * @returns what to do; `overview` is the answer to no command at all
  * @throws UsageError naming the word that is wrong, and the allowed ones
  */
 export function readCommandLine(argv: readonly string[]): CommandLine {
@@ -117,8 +118,7 @@ export function readCommandLine(argv: readonly string[]): CommandLine {
   const [first, ...words] = positionals;
   if (values.version === true) return { do: "version" };
   if (first === undefined) {
-    if (values.help === true) return { do: "help", command: null };
-    throw new UsageError("Which command? See gatehouse help.");
+    return values.help === true ? { do: "help", command: null } : { do: "overview" };
   }
   const command = knownCommand(first);
   if (values.help === true) return { do: "help", command };

@@ -65,6 +65,7 @@ export const EVENTS = {
       auditHead: auditHeadSchema.nullable(),
       version: z.string(),
     }),
+    others: z.array(z.strictObject({ name: z.string(), folder: z.string() })),
   }),
   devices: z.strictObject({ devices: z.array(listedDeviceSchema) }),
   cut: z.strictObject({

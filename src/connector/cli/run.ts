@@ -31,6 +31,7 @@ import type { Options } from "../options.ts";
 import { rotateSecretHere } from "../rotate-secret-command.ts";
 import { serve, up } from "../serve.ts";
 import { DamagedStateError, StateFiles } from "../state-files.ts";
+import { StateFolderError } from "../state/state-folder.ts";
 import { MAX_STATE_PATH_BYTES } from "../state-lock.ts";
 import { Terminal } from "../terminal.ts";
 
@@ -59,7 +60,7 @@ function variable(env: NodeJS.ProcessEnv, name: string): string | undefined {
 }
 
 /** What each command does with its words and options. */
-const RUN: Readonly<Record<Exclude<CommandName, "help">, (options: Options, line: Line) => Promise<number> | number>> = {
+const RUN: Readonly<Record<Exclude<CommandName, "help" | "completion">, (options: Options, line: Line) => Promise<number> | number>> = {
   up: (options, { words }) => up(options, words[0]),
   run: (options) => serve(options),
   status: (options, { values }) => status(options, values.check === true),
@@ -82,11 +83,6 @@ const RUN: Readonly<Record<Exclude<CommandName, "help">, (options: Options, line
   logs: (options, { values }) => logs(options, values.follow === true),
   uninstall: (options) => uninstall(options),
   reset: (options) => reset(options),
-  completion: ({ terminal }, { words }) => {
-    const script = completionScript(words[0] ?? "");
-    terminal.print("completion", script.trimEnd(), { script });
-    return EXIT.done;
-  },
 };
 
 /**
@@ -99,27 +95,49 @@ export async function runCommandLine(argv: readonly string[], caller: Caller): P
   const { env, script } = caller;
   const programFor = (state?: string): string => programText({ script, node: process.execPath, path: env["PATH"] ?? "", state });
   terminal.program = programFor();
+  terminal.programFor = programFor;
   try {
     const line = readCommandLine(argv);
     if (line.do === "version") {
       terminal.print("version", VERSION, { version: VERSION });
       return EXIT.done;
     }
+    if (line.do === "overview") {
+      terminal.fail("usage", overview());
+      return EXIT.usage;
+    }
     if (line.do === "help") {
       const help = line.command === null ? overview() : commandHelp(line.command);
       terminal.print("help", help, { help });
       return EXIT.done;
     }
+    if (line.command === "completion") {
+      const script = completionScript(line.words[0] ?? "");
+      terminal.print("completion", script.trimEnd(), { script });
+      return EXIT.done;
+    }
     terminal.program = programFor(line.values.state);
     return await runCommand(terminal, line, caller);
   } catch (error) {
-    return said(terminal, error, argv);
+    return said(terminal, error);
   }
+}
+
+/** @throws StateFolderError when this user has none: no passwd entry, and no HOME */
+function homeFolder(): string {
+  let home = "";
+  try {
+    home = os.homedir();
+  } catch {
+    // Said below.
+  }
+  if (!path.isAbsolute(home)) throw new StateFolderError("This user has no home folder. Name a state folder with --state <folder> or GATEHOUSE_STATE."); // prettier-ignore
+  return home;
 }
 
 async function runCommand(terminal: Terminal, line: Line, { env, folder }: Caller): Promise<number> {
   const { values, command } = line;
-  const files = new StateFiles(values.state ?? variable(env, "GATEHOUSE_STATE") ?? path.join(os.homedir(), ".gatehouse"));
+  const files = new StateFiles(values.state ?? variable(env, "GATEHOUSE_STATE") ?? path.join(homeFolder(), ".gatehouse"));
   const pathBytes = Buffer.byteLength(files.dir);
   if (pathBytes > MAX_STATE_PATH_BYTES)
     throw new UsageError(
@@ -130,6 +148,7 @@ async function runCommand(terminal: Terminal, line: Line, { env, folder }: Calle
   if (values["openclaw-config"] !== undefined) env["OPENCLAW_CONFIG_PATH"] = values["openclaw-config"];
   const { isForEnrolled, actions } = commandOf(command);
   const isNeeded = isForEnrolled ?? actions?.[line.action ?? ""]?.isForEnrolled ?? false;
+  if (values.add === true && values.replace === true) throw new UsageError("Write --add or --replace, not both.");
   if (isNeeded && !isEnrolled(files)) {
     terminal.fail("not-enrolled", NOT_ENROLLED);
     return EXIT.failed;
@@ -147,6 +166,8 @@ async function runCommand(terminal: Terminal, line: Line, { env, folder }: Calle
     yes: values.yes === true,
     metrics: values.metrics ?? variable(env, "GATEHOUSE_METRICS"),
     standby: values.standby === true,
+    second: values.add === true ? "add" : values.replace === true ? "replace" : undefined,
+    codeFile: variable(env, "GATEHOUSE_CODE_FILE"),
   };
   try {
     return await RUN[command as keyof typeof RUN](options, line);
@@ -164,16 +185,20 @@ function isEnrolled(files: StateFiles): boolean {
 }
 
 /** Says what went wrong. @returns the exit code */
-function said(terminal: Terminal, error: unknown, argv: readonly string[]): number {
+function said(terminal: Terminal, error: unknown): number {
   if (error instanceof UsageError || error instanceof ProxyAddressError) {
-    terminal.fail("usage", argv.length === 0 ? overview() : error.message);
+    terminal.fail("usage", error.message);
     return EXIT.usage;
   }
   if (error instanceof ControlPlaneError) {
     terminal.fail(error.code, error.message);
     return exitOfControlPlane(error.code);
   }
-  const isState = error instanceof DamagedStateError || error instanceof DiscoverError || error instanceof LogWriteError;
+  const isState =
+    error instanceof DamagedStateError ||
+    error instanceof StateFolderError ||
+    error instanceof DiscoverError ||
+    error instanceof LogWriteError;
   terminal.fail(isState ? "state" : "failed", error instanceof Error ? error.message : "Something went wrong.");
   return EXIT.failed;
 }

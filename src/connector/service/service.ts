@@ -7,13 +7,14 @@ import { OpenclawConfig } from "../openclaw/config-file.ts";
 import { gatewayUrl } from "../openclaw/dial.ts";
 import { discoverGateway } from "../openclaw/discover.ts";
 import type { Discovered } from "../openclaw/discover.ts";
+import { isOurName } from "../state/state-folder.ts";
 import { isRootOnly, manifestPath, readManifest } from "./places.ts";
 import type { Machine, Manifest, Places, ServiceKind } from "./places.ts";
 import { environmentText, shimText, unitText } from "./unit.ts";
 import type { UnitPlan } from "./unit.ts";
 
 const UNIT = "gatehouse.service";
-const PROGRAM_FILES = ["gatehouse.mjs", "package.json", "origin.json"] as const;
+const PROGRAM_FILES = ["gatehouse.mjs", "connector.mjs", "package.json", "origin.json"] as const;
 /** What the service needs of the shell that installs it. */
 const KEPT = ["OPENCLAW_URL", "GATEHOUSE_APP_ORIGIN", "GATEHOUSE_METRICS", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] as const;
 
@@ -190,7 +191,7 @@ const STATE_FILE = /^[\w-]+\.(?:json|jsonl)(?:\.\d+\.old)?$/;
 export function copyState(from: string, to: string): readonly string[] {
   mkdirSync(path.dirname(to), { recursive: true, mode: 0o700 });
   mkdirSync(to, { mode: 0o700 });
-  const names = readdirSync(from).filter((name) => STATE_FILE.test(name) && lstatSync(path.join(from, name)).isFile());
+  const names = readdirSync(from).filter((name) => STATE_FILE.test(name) && isOurName(name) && lstatSync(path.join(from, name)).isFile());
   for (const name of names) copy(path.join(from, name), path.join(to, name), 0o600);
   return names;
 }

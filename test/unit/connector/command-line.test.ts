@@ -18,7 +18,6 @@ function words(line: string): readonly string[] {
 }
 
 test.each([
-  ["", "Which command? See gatehouse help."],
   ["statsu", 'Unknown command "statsu". Did you mean status? See gatehouse help.'],
   ["fly", 'Unknown command "fly". See gatehouse help.'],
   ["status --jsno", "Unknown option --jsno. Did you mean --json? See gatehouse help."],
@@ -59,6 +58,7 @@ test("[CLI1] what the table allows is read, options anywhere", () => {
   });
   expect(readCommandLine(["history"])).toMatchObject({ command: "history", action: "show", words: [] });
   expect(readCommandLine(["cut", "--", "-k"])).toMatchObject({ command: "cut", action: null, words: ["-k"] });
+  for (const line of [[], ["--json"]]) expect(readCommandLine(line)).toEqual({ do: "overview" });
   expect(readCommandLine(["-V"])).toEqual({ do: "version" });
   for (const line of [["help"], ["--help"], ["-h"]]) expect(readCommandLine(line)).toEqual({ do: "help", command: null });
   for (const line of [

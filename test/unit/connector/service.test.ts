@@ -47,7 +47,8 @@ beforeEach(async () => {
   const programDir = path.join(root, "npx");
   mkdirSync(programDir);
   mkdirSync(path.join(home, ".openclaw"), { recursive: true });
-  writeFileSync(path.join(programDir, "gatehouse.mjs"), "// the program");
+  writeFileSync(path.join(programDir, "gatehouse.mjs"), "// the entry");
+  writeFileSync(path.join(programDir, "connector.mjs"), "// the program");
   writeFileSync(path.join(programDir, "node"), "// node");
   writeFileSync(path.join(home, ".openclaw/openclaw.json"), '{"gateway":{"auth":{"mode":"token","token":"secret-of-the-gateway"}}}');
   state = await ConnectorState.create();
@@ -135,10 +136,28 @@ test("[MA14] the state moves with a new key, and nothing stays behind", async ()
   expect((await KeyLog.open(files, loadIdentity(files))).state.head).toEqual(head);
 });
 
+test("[SF3] install and uninstall leave foreign folders and files alone", async () => {
+  const { dir } = state.files;
+  writeFileSync(path.join(dir, "notes.json"), "theirs");
+  const foreign = mkdtempSync(path.join(root, "foreign-"));
+  for (const name of ["gateway.json", "notes.txt"]) writeFileSync(path.join(foreign, name), "theirs");
+  const files = new StateFiles(foreign);
+  expect(await install({ ...options(), files }, SYSTEM, machine)).toBe(1);
+  expect(events()).toEqual(["not-enrolled"]);
+  await expect(uninstall({ ...options(), files }, machine)).rejects.toThrow("is no state folder of Gatehouse");
+  expect(readdirSync(foreign).toSorted()).toEqual(["gateway.json", "notes.txt"]);
+  await install(options(), SYSTEM, machine);
+  expect([readdirSync(dir), existsSync(path.join(placesOf("system", machine, "").stateFiles, "notes.json"))]).toEqual([
+    ["notes.json"],
+    false,
+  ]);
+});
+
 test("[MA10] program and Node are copied to where only root writes", async () => {
   await install(options(), SYSTEM, machine);
   const { programDir, unit } = placesOf("system", machine, "");
-  expect(readFileSync(path.join(programDir, "gatehouse.mjs"), "utf8")).toBe("// the program");
+  expect(readFileSync(path.join(programDir, "gatehouse.mjs"), "utf8")).toBe("// the entry");
+  expect(readFileSync(path.join(programDir, "connector.mjs"), "utf8")).toBe("// the program");
   // The one of the shell lies in a folder that its user may write.
   expect(readFileSync(unit, "utf8")).toContain(`ExecStart=${programDir}/node ${programDir}/gatehouse.mjs run\n`);
   expect([modeOf(path.join(programDir, "node")), modeOf(path.join(programDir, "gatehouse.mjs"))]).toEqual([0o755, 0o755]);
