@@ -88,11 +88,21 @@ async function buildApprovalPage(): Promise<ApprovalPage> {
   return { page: sha256(whole), script: sha256(script), style: sha256(style) };
 }
 
-/** Parts of libraries that the connector never runs (a server, JSON Schema), and character tables that Node has itself. */
+/** Parts of libraries that the connector never runs (a server, compression, JSON Schema, texts), and character tables that Node has itself. */
 const leanLibraries: Plugin = {
   name: "lean-libraries",
   setup: (bundle) => {
     bundle.onLoad({ filter: /[\\/]ws[\\/]lib[\\/](?:websocket-server|stream)\.js$/ }, () => ({ contents: "module.exports = undefined;" }));
+    // Every socket is opened with `perMessageDeflate: false`.
+    bundle.onLoad({ filter: /[\\/]ws[\\/]lib[\\/](?:permessage-deflate|extension)\.js$/ }, () => ({
+      contents: 'module.exports = { extensionName: "permessage-deflate" };',
+    }));
+    bundle.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]en\.js$/ }, () => ({ contents: "export default () => ({});" }));
+    // Only its version is read.
+    bundle.onLoad({ filter: /[\\/]package\.json$/ }, async (file) => {
+      const { version } = JSON.parse(await readFile(file.path, "utf8")) as { version: string };
+      return { contents: JSON.stringify({ version }), loader: "json" };
+    });
     bundle.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]core[\\/](?:to-json-schema|json-schema-processors)\.js$/ }, async (file) => {
       const names = (await readFile(file.path, "utf8")).matchAll(/^export (?:const|function) (\w+)/gm);
       return { contents: [...names].map(([, name]) => `export const ${name} = () => undefined;`).join("\n") };

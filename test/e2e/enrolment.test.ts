@@ -31,7 +31,7 @@ async function addGateway(name: string): Promise<string> {
   await owner.goto(`${stack.control.appOrigin}/gateways/new`);
   await owner.getByLabel("Name of the gateway").fill(name);
   await owner.getByRole("button", { name: "Continue" }).click();
-  return (await owner.locator("pre").textContent()) ?? "";
+  return (await owner.locator("pre").first().textContent()) ?? "";
 }
 
 beforeAll(async () => {

@@ -188,11 +188,11 @@ test("[KL4] [LP1] [LP2] the host's ceiling holds against the owner's own signatu
   expect((await host(["policy", "--json"])).json()).toMatchObject([{ event: "policy", policy: { maxAccess: "chat" } }]);
   await person.approveChange(gateway);
   expect((await host(["policy", "--json"])).json()).toMatchObject([{ event: "policy", policy: { maxAccess: "full" }, waiting: [] }]);
-  phone = await (await person.grant(gateway, 2)).open();
+  phoneKey = newKey();
+  phone = await (await person.grant(gateway, 2)).open(phoneKey);
 });
 
 test("[ST3] chat and look only: the real gateway's hello names exactly these scopes", async () => {
-  phoneKey = newKey();
   const full = await openControlUi(phone, phoneKey);
   expect(new Set(full.scopes as string[])).toEqual(new Set(ACCESS_SCOPES.full));
   full.client.close();
@@ -200,8 +200,9 @@ test("[ST3] chat and look only: the real gateway's hello names exactly these sco
     [3, "chat"],
     [4, "look"],
   ] as const) {
-    const device = await (await person.grant(gateway, number, access)).open();
-    const { client, scopes } = await openControlUi(device, newKey());
+    const key = newKey();
+    const device = await (await person.grant(gateway, number, access)).open(key);
+    const { client, scopes } = await openControlUi(device, key);
     expect(new Set(scopes as string[])).toEqual(new Set(ACCESS_SCOPES[access]));
     client.close();
   }
@@ -249,12 +250,13 @@ test("owners, lock, audit: what stands there verifies, and a changed copy does n
 });
 
 test("[KL8] [LINK8] rotate-key while it runs: streams stay, new devices come in, and after a restart the new key is the one", async () => {
-  const tablet = await (await person.grant(gateway, 5)).open();
+  const tabletKey = newKey();
+  const tablet = await (await person.grant(gateway, 5)).open(tabletKey);
   const client = await GatewayClient.dial(stack.control.port, tablet.headers);
   const before = readFileSync(path.join(stateDir, "identity.json"), "utf8");
   expect((await host(["rotate-key"])).text).toMatch(/^This machine has a new key/);
   expect(readFileSync(path.join(stateDir, "identity.json"), "utf8")).not.toBe(before);
-  expect((await client.connect({ key: newKey(), buildId: "dev" })).error?.code).toBe("NOT_PAIRED");
+  expect((await client.connect({ key: tabletKey, buildId: "dev" })).error?.code).toBe("NOT_PAIRED");
   expect(await statusOf(await (await person.grant(gateway, 6)).open())).toBe(101);
   await connector.stop();
   // And once more without a connection: the room is shown the way at the next link.

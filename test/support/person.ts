@@ -122,8 +122,8 @@ export interface AdmittedDevice {
 /** A device with a signed grant and no session yet. */
 export interface GrantedDevice {
   readonly id: string;
-  /** Opens its session, as its door page does. @throws Error with what the room or the connector answers instead */
-  open(): Promise<AdmittedDevice>;
+  /** Opens its session, as its door page does. @param openclaw key that the stock page will show to OpenClaw @throws Error with what the room or the connector answers instead */
+  open(openclaw?: { readonly id: string }): Promise<AdmittedDevice>;
 }
 
 export interface Person {
@@ -255,12 +255,13 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
     const changes = { kind: "owner", request: null, activation, access, head: shown.head, name: `Device ${number}` } as const;
     const signed = await authenticator.sign("grant", await grantBytes(gateway, device.key, Date.now(), changes));
     await call(approveOrigin, `/api/decisions/${gateway}/owner`, { body: { signed }, headers: approve });
-    return { id: await deviceId(gateway, device.key), open: () => open(device, { gateway, headers, activationCode }) };
+    return { id: await deviceId(gateway, device.key), open: (openclaw) => open(device, { gateway, headers, activationCode }, openclaw) };
   }
 
   async function open(
     device: FakeDevice,
     { gateway, headers, activationCode }: { gateway: string; headers: Readonly<Record<string, string>>; activationCode: string },
+    openclaw?: { readonly id: string },
   ): Promise<AdmittedDevice> {
     const origin = originOf(gateway);
     const { body: asked } = await call<ChallengeResponse>(origin, "/.gatehouse/api/challenge", { body: { key: device.key }, headers });
@@ -274,6 +275,7 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
       roomNonce: asked.roomNonce,
       connectorNonce: asked.connector.nonce,
       connectorKey: asked.connector.key,
+      ...(openclaw === undefined ? {} : { handover: { key: Buffer.from(openclaw.id, "hex").toString("base64url") } }),
       iatMs: asked.serverTimeMs,
       expMs: Math.min(asked.serverTimeMs + SESSION_MS, asked.grant.notAfterMs),
     });
