@@ -16,6 +16,7 @@ import { signAct } from "./passkey.ts";
 import type { Me } from "./sign-in.ts";
 
 const POLL_MS = 700;
+const NEVER_TAKEN: ReadonlySet<string> = new Set(["bad-request", "not-found", "not-owner-here"]);
 
 /** What this tab fixed before the machine opened its commitment; a reload goes on with it, and nothing may replace it. */
 interface Kept {
@@ -126,7 +127,8 @@ async function send({ id }: Play, { nonce, draft }: Kept): Promise<void> {
   } catch (error) {
     // A try whose answer was lost has arrived already; whether it was this tab's shows the state that follows.
     if (error instanceof ApiFailure && error.code === "conflict") return;
-    sessionStorage.removeItem(itemOf(id));
+    // These terms will never be taken; what only failed on the way is sent again after a reload.
+    if (error instanceof ApiFailure && NEVER_TAKEN.has(error.code)) sessionStorage.removeItem(itemOf(id));
     throw error;
   }
 }
