@@ -10,5 +10,5 @@ export function makeRoom(ctx: object, env: object): RoomPort {
 
 /** Keys are derived once a process; done before any run, so that every run finds them. */
 export async function warmUp(env: object): Promise<void> {
-  for (const purpose of ["room-nonce", "session-cookie", "device-token"] as const) await signingKey(env as Env, purpose);
+  for (const purpose of ["room-nonce", "session-cookie", "device-token", "log-id"] as const) await signingKey(env as Env, purpose);
 }
