@@ -28,8 +28,11 @@ export class SettingsPrompt {
   /** Takes one line of the connector; others than `settings-needed` and `settings-over` are nothing to it. */
   take({ event, hash, lines = [], asked = false, page = "" }: SettingsEvent): void {
     if (event === "settings-over") {
+      // After an answer given here there is no question left to take back.
+      if (this.#end !== null || !this.#terminal.isInteractive)
+        this.#terminal.say(event, "The settings were answered elsewhere, or OpenClaw changed.");
       this.#end?.abort();
-      this.#terminal.say(event, "The settings were answered elsewhere, or OpenClaw changed.");
+      this.#end = null;
     }
     if (event !== "settings-needed" || hash === undefined) return;
     this.#terminal.say(event, `OpenClaw needs these settings:\n${diffText(lines)}`);

@@ -101,6 +101,10 @@ function startConnector(input: { state: string; appOrigin: string; gateway: Gate
       const event = JSON.parse(line) as SettingsEvent & {
         url?: string;
         words?: string;
+        gatewayName?: string;
+        accountName?: string;
+        passkeys?: number;
+        approvalHost?: string;
         origin?: string;
         error?: string;
         level?: string;
@@ -109,8 +113,13 @@ function startConnector(input: { state: string; appOrigin: string; gateway: Gate
       };
       prompt.take(event);
       if (event.event === "claim-link") say(`Claim this gateway: ${event.url ?? ""}`);
-      else if (event.event === "check-words") say(`Check words: ${event.words ?? ""} (the page shows the same)`);
-      else if (event.event === "enrolled") say(`Claimed. The gateway's address: ${event.origin ?? ""}`);
+      else if (event.event === "check-words") {
+        say(`Compare with the page at ${event.approvalHost ?? ""}:`);
+        say(`  Gateway      ${event.gatewayName ?? ""}`);
+        say(`  Account      ${event.accountName ?? ""}`);
+        say(`  Passkeys     ${event.passkeys ?? 0} will decide`);
+        say(`  Check words  ${event.words ?? ""}`);
+      } else if (event.event === "enrolled") say(`Claimed. The gateway's address: ${event.origin ?? ""}`);
       else if (event.event === "openclaw")
         say(
           `Gateway ${event.report?.version ?? ""}: ${event.report?.state ?? ""}${event.report?.reason === undefined ? "" : ` (${event.report.reason})`}`,
