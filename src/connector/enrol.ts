@@ -250,7 +250,7 @@ export async function enrolByCode(options: EnrolOptions, code: string | null): P
     ceremony = await begin(options, code);
     options.files.write("enrolment", { ...ceremony, code, appOrigin: options.appOrigin });
     options.say("waiting-for-page", "Waiting for the page where you pressed Add gateway …");
-  } else throw new ControlPlaneError("code-invalid", "No enrolment is under way on this machine. Run `up <code>` with a new code.");
+  } else throw new ControlPlaneError("code-invalid", "No enrolment is under way on this machine. Run with a new code: gatehouse up <code>");
   const poll = await until(options, ceremony, ["proposed", "revealed", "signed"]);
   const expected = await expect(options, ceremony, poll);
   if (poll.state === "proposed") await reveal(options, ceremony);

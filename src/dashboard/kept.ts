@@ -17,11 +17,3 @@ export function keep(item: string, value: unknown): void {
     // Lost at the next reload, no sooner.
   }
 }
-
-export function forget(item: string): void {
-  try {
-    sessionStorage.removeItem(item);
-  } catch {
-    // Nothing was kept.
-  }
-}
