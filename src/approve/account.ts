@@ -4,8 +4,9 @@ import { Told, button, call, h, view } from "./page.ts";
 import { OWNER_TEXTS } from "./owner-texts.ts";
 import { recoverySection, showResults, standingLines, strangers, ways } from "./owners.ts";
 import { addPasskey, owners, removePasskey } from "./passkeys.ts";
-import { me, showRecoveryCodes } from "./sign-in.ts";
-import type { Me } from "./sign-in.ts";
+import { showRecoveryCodes } from "./sign-in.ts";
+import { me } from "./me.ts";
+import type { Me } from "./me.ts";
 import { TEXTS } from "./texts.ts";
 
 type Passkey = Me["passkeys"][number];

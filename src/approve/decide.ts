@@ -9,7 +9,7 @@ import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 import { ApiFailure, Told, button, call, facts, h, patientCall, say, view } from "./page.ts";
 import { signAct } from "./passkey.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 import { ACCESS_TEXTS, EXPIRY_TEXTS, REFUSAL_TEXTS, STATE_TEXTS, TEXTS } from "./texts.ts";
 import { actWords } from "./words.ts";
 import type { Act } from "./words.ts";

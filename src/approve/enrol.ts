@@ -13,7 +13,7 @@ import type { GenesisDraft, GenesisStatement } from "../protocol/statements.ts";
 import { ENROL_TEXTS as T } from "./enrol-texts.ts";
 import { ApiFailure, Told, button, call, facts, h, patientCall, say, view } from "./page.ts";
 import { signAct } from "./passkey.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 
 const POLL_MS = 700;
 const NEVER_TAKEN: ReadonlySet<string> = new Set(["bad-request", "not-found", "not-owner-here"]);

@@ -11,7 +11,7 @@ import { chosen, radios } from "./decide.ts";
 import { keepSecret } from "./invitation-secrets.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
 import { PERSON_TEXTS as T, ROLE_TEXTS } from "./person-texts.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 import { ACCESS_TEXTS, EXPIRY_TEXTS } from "./texts.ts";
 
 const SECRET_BYTES = 32;

@@ -7,7 +7,7 @@ import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./pag
 import { provenHere } from "./passkey.ts";
 import { PERSON_TEXTS as T, ROLE_TEXTS, roleWords } from "./person-texts.ts";
 import { invitationCode } from "./sign-in.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 
 function toDashboard(person: Me): HTMLAnchorElement {
   return h("a", { class: "button primary", href: `${person.appOrigin}/start` }, T.toGatehouse);

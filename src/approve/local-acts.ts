@@ -6,7 +6,7 @@ import type { LocalActStatement } from "../protocol/statements.ts";
 import { LOCAL_ACT_TEXTS as T, OUTCOME_TEXTS } from "./local-act-texts.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
 import { signAct } from "./passkey.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 import { actWords } from "./words.ts";
 import type { Act } from "./words.ts";
 

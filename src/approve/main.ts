@@ -13,8 +13,9 @@ import { leave, person } from "./person.ts";
 import { PROPOSAL_TEXTS } from "./proposal-texts.ts";
 import { proposal } from "./proposal.ts";
 import { button, call, h, inWords, view } from "./page.ts";
-import { handOff, invitationCode, me, signIn } from "./sign-in.ts";
-import type { Me } from "./sign-in.ts";
+import { handOff, invitationCode, signIn } from "./sign-in.ts";
+import { me } from "./me.ts";
+import type { Me } from "./me.ts";
 import { TEXTS } from "./texts.ts";
 
 /** @returns the path of the dashboard that the person came from */

@@ -6,7 +6,7 @@ import { OWNER_TEXTS as T } from "./owner-texts.ts";
 import { Told, button, h, say, view } from "./page.ts";
 import { endorseExisting, mustBeHere, removePasskey } from "./passkeys.ts";
 import { mustBeWhole, newRecoveryKey, pinRecoveryKey, recoverWith } from "./recovery-key.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 
 type Passkey = Me["passkeys"][number];
 type Again = () => Promise<void>;

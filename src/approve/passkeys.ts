@@ -5,7 +5,7 @@ import type { OwnerKey } from "../protocol/statements.ts";
 import { OWNER_TEXTS } from "./owner-texts.ts";
 import { Told, call, patientCall, say } from "./page.ts";
 import { isHere, registerKnown, signAct } from "./passkey.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 import { TEXTS } from "./texts.ts";
 
 /** One more than the highest so far: after a removal, two passkeys never carry the same name. */

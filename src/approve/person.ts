@@ -7,7 +7,7 @@ import { personsOf } from "./invite.ts";
 import { Told, button, call, h, patientCall, view } from "./page.ts";
 import { signAct } from "./passkey.ts";
 import { PERSON_TEXTS as T, roleWords } from "./person-texts.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 import { actWords } from "./words.ts";
 import type { Act } from "./words.ts";
 

@@ -4,7 +4,7 @@ import type { ProposalNotice, ProposalOutcome } from "../protocol/proposals-api.
 import { ApiFailure, button, call, h, patientCall, view } from "./page.ts";
 import { signAct } from "./passkey.ts";
 import { PROPOSAL_TEXTS as T } from "./proposal-texts.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 import { actWords } from "./words.ts";
 import type { Act } from "./words.ts";
 

@@ -6,7 +6,7 @@ import type { OwnerKey, RecoveryKey } from "../protocol/statements.ts";
 import { OWNER_TEXTS } from "./owner-texts.ts";
 import { Told, call } from "./page.ts";
 import { signAct } from "./passkey.ts";
-import type { Me } from "./sign-in.ts";
+import type { Me } from "./me.ts";
 
 /** PrivateKeyInfo of an Ed25519 seed (RFC 8410 §7), up to the seed. */
 const PKCS8_HEAD = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];

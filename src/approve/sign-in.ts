@@ -1,24 +1,15 @@
 /** Sign-up, sign-in and recovery, and the way back to whoever asked for it. */
 import type * as z from "zod";
-import type { meSchema, signedInSchema } from "../protocol/approval-api.ts";
+import type { signedInSchema } from "../protocol/approval-api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import { addPasskey } from "./passkeys.ts";
-import { ApiFailure, Told, button, call, h, patientCall, run, say, view } from "./page.ts";
+import { me } from "./me.ts";
+import type { Me } from "./me.ts";
+import { Told, button, call, h, run, say, view } from "./page.ts";
 import { authenticate, freshNonce, register } from "./passkey.ts";
 import { TEXTS } from "./texts.ts";
 
-export type Me = z.infer<typeof meSchema>;
 type SignedIn = z.infer<typeof signedInSchema>;
-
-/** @returns the signed-in person, or null */
-export async function me(): Promise<Me | null> {
-  try {
-    return await patientCall<Me>("GET", "/api/auth/me");
-  } catch (error) {
-    if (error instanceof ApiFailure && error.code === "not-signed-in") return null;
-    throw error;
-  }
-}
 
 /** @returns the code of an invitation's link, or nothing; it stays in the fragment, which no server sees */
 export function invitationCode(): string {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { HeldGrant, HeldSession, Judged } from "../core/judge.ts";
 import { grantId } from "../core/digests.ts";
-import type { KeyLogProblem } from "../core/key-log.ts";
+import type { KeyLogProblem } from "../core/trust/key-log-state.ts";
 import { readGrant } from "../core/statement.ts";
 import { isResumed } from "../core/trust/local-policy.ts";
 import type { BoundDevice } from "../core/drift.ts";

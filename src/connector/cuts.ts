@@ -11,7 +11,7 @@ import { openclawIdSchema } from "../protocol/drift.ts";
 import type { LinkResult, ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import type { SignedReceipt } from "../protocol/receipt.ts";
 import type { Admitted, PendingCut } from "./admitted.ts";
-import type { KeyLogState } from "../core/key-log.ts";
+import type { KeyLogState } from "../core/trust/key-log-state.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import type { OpenclawGateway, Removal } from "./openclaw/openclaw-port.ts";

@@ -1,10 +1,11 @@
 /** What the person at the gateway's machine may say to its key log: the root of everything, without any network (reference: security.md 5, 6). */
 import * as z from "zod";
-import type { KeyLogProblem } from "../core/key-log.ts";
+import type { KeyLogProblem } from "../core/trust/key-log-state.ts";
 import { isSamePolicy, narrowerOf } from "../core/trust/local-policy.ts";
 import type { KeyLogAlarm, OwnerPolicy } from "../protocol/key-log.ts";
 import { accessSchema } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
+import type { HostAnswer } from "./host-answer.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import { ownerActionSchemas, performOwnerAction, propose } from "./owner-actions.ts";
 import { limitsText } from "./policy-texts.ts";
@@ -23,10 +24,6 @@ export const hostActionSchema = z.discriminatedUnion("do", [
   z.object({ do: z.literal("rotate-key") }),
 ]);
 export type HostAction = z.infer<typeof hostActionSchema>;
-
-/** `data`: the same for programs. */
-export type HostAnswer =
-  { readonly ok: true; readonly text: string; readonly data?: object } | { readonly ok: false; readonly problem: string };
 
 const DAY_MS = 86_400_000;
 

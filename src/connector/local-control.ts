@@ -5,7 +5,8 @@ import path from "node:path";
 import * as z from "zod";
 import { hashSchema } from "../protocol/statements.ts";
 import { hostActionSchema } from "./host-actions.ts";
-import type { HostAction, HostAnswer } from "./host-actions.ts";
+import type { HostAction } from "./host-actions.ts";
+import type { HostAnswer } from "./host-answer.ts";
 
 const askSchema = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("status") }),

@@ -2,10 +2,11 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { isOwner } from "../core/key-log-owners.ts";
 import { isFault, verifyLog } from "../core/key-log.ts";
-import type { KeyLogState } from "../core/key-log.ts";
+import type { KeyLogState } from "../core/trust/key-log-state.ts";
 import { EXIT } from "./exit-codes.ts";
 import { hostActionSchema, performOnHost } from "./host-actions.ts";
-import type { HostAction, HostAnswer } from "./host-actions.ts";
+import type { HostAction } from "./host-actions.ts";
+import type { HostAnswer } from "./host-answer.ts";
 import { runningStatus } from "./host-commands.ts";
 import { loadIdentity } from "./identity.ts";
 import { KeyLog, keyLogPath, lookAtLog, splitLog } from "./key-log-file.ts";

@@ -1,12 +1,12 @@
 /** What the person at the gateway's machine says about who may decide: passkeys, their roles, the recovery key. Needs no network. */
 import * as z from "zod";
-import type { KeyLogProblem } from "../core/key-log.ts";
+import type { KeyLogProblem } from "../core/trust/key-log-state.ts";
 import type { PinnedKey } from "../core/judge.ts";
 import { isSameSubject, isWiderRole } from "../core/trust/local-policy.ts";
 import { ownerRoleSchema } from "../protocol/key-log.ts";
 import type { ProposedChange } from "../protocol/key-log.ts";
 import { ownerKeySchema } from "../protocol/statements.ts";
-import type { HostAnswer } from "./host-actions.ts";
+import type { HostAnswer } from "./host-answer.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import { roleText, waitText, waitingFacts } from "./policy-texts.ts";
 

@@ -1,6 +1,6 @@
 /** What this machine may give and what waits for an owner, in words for a terminal. */
 import { dueAtMs, takesTime } from "../core/trust/local-policy.ts";
-import type { Proposal } from "../core/trust/local-policy.ts";
+import type { Proposal } from "../core/trust/key-log-state.ts";
 import type { OwnerPolicy, OwnerRole, ProposedChange } from "../protocol/key-log.ts";
 import { PROPOSAL_WAIT_MS } from "../protocol/limits.ts";
 

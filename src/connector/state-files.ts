@@ -4,7 +4,7 @@ import {
 } from "node:fs"; // prettier-ignore
 import path from "node:path";
 import * as z from "zod";
-import type { KeyLogState } from "../core/key-log.ts";
+import type { KeyLogState } from "../core/trust/key-log-state.ts";
 import { isResumed } from "../core/trust/local-policy.ts";
 import { auditHeadSchema } from "../protocol/audit.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "../protocol/key-log.ts";

@@ -6,7 +6,7 @@ import type { OwnerKey, OwnerKeyStatement, SignedByOwner } from "../protocol/sta
 import { verifySigned } from "./assertion.ts";
 import { isRoleBelow } from "./grant-policy.ts";
 import type { PinnedKey } from "./judge.ts";
-import type { Change, KeyLogProblem, KeyLogState } from "./key-log.ts";
+import type { Change, KeyLogProblem, KeyLogState } from "./trust/key-log-state.ts";
 import { isSoundKey, verifyTagged } from "./public-key.ts";
 import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "./statement.ts";
 import type { ReadStatement } from "./statement.ts";

@@ -3,73 +3,20 @@
  * can verify a copy (PROTOCOL.md KL; reference: security.md 6). Pure: clock and signing are arguments.
  */
 import { keyLogEntrySchema } from "../protocol/key-log.ts";
-import type { KeyLogAlarm, KeyLogBody, KeyLogEntry, KeyLogHead, OwnerPolicy } from "../protocol/key-log.ts";
+import type { KeyLogAlarm, KeyLogBody, KeyLogEntry, KeyLogHead } from "../protocol/key-log.ts";
 import { MAX_KEY_LOG_LINE_CHARS } from "../protocol/limits.ts";
 import { fromBase64url, tagged, toBase64url, utf8 } from "../protocol/statement-encoding.ts";
-import type { ConnectorKey, RecoveryKey } from "../protocol/statements.ts";
-import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
+import type { ConnectorKey } from "../protocol/statements.ts";
 import { sha256 } from "./digests.ts";
 import { isBelow } from "./grant-policy.ts";
 import { judgeGrant } from "./judge.ts";
-import type { HeldGrant, Pinned } from "./judge.ts";
+import type { HeldGrant } from "./judge.ts";
 import { addOwner, recover, removeOwner, setRecoveryKey } from "./key-log-owners.ts";
 import { judgeGenesis } from "./trust/genesis.ts";
 import { isSoundKey, verifyRaw } from "./public-key.ts";
 import { cancel, narrowPolicy, narrowRole, notice, propose, takeEffect, withoutKey } from "./trust/local-policy.ts";
-import type { Proposal, Resumed } from "./trust/local-policy.ts";
-
-/** Everything that a log says, after its last entry. */
-export interface KeyLogState extends Pinned {
-  readonly head: KeyLogHead;
-  readonly policy: OwnerPolicy;
-  readonly grants: ReadonlyMap<string, HeldGrant>;
-  /** Passkeys that were taken out, with the place of the entry that did: an old endorsement never brings one back. */
-  readonly removedOwners: ReadonlyMap<string, number>;
-  /** Statements that took a passkey out here once: said again, after the host brought it back, they do nothing. */
-  readonly spentRemovals: ReadonlySet<string>;
-  /** Changes owners and nothing else; `issuedAtMs` of the last statement that pinned one, 0 before there was any. */
-  readonly recovery: { readonly key: RecoveryKey | null; readonly issuedAtMs: number };
-  /** Place of the last entry that took something away from a device, or (under `*`) from everybody. */
-  readonly subtractedAt: ReadonlyMap<string, number>;
-  /** Widenings that wait for an owner or for time, by the hash of their entry. */
-  readonly proposals: ReadonlyMap<string, Proposal>;
-  /** Those that took effect. */
-  readonly effects: ReadonlySet<string>;
-  readonly resumed: Resumed | null;
-  /** Hash of every line, for heads that somebody else names. */
-  readonly hashes: readonly string[];
-  readonly lastAtMs: number;
-}
-
-/** Before anything was said on the host: what the owner may give remotely. */
-export const DEFAULT_POLICY: OwnerPolicy = { maxAccess: "full", maxExpiryMs: EXPIRY_CHOICES_MS.quarter };
-
-/** Why an entry is not the next one of this log. */
-export type KeyLogProblem =
-  | "not-canonical"
-  | "wrong-gateway"
-  | "wrong-place"
-  | "chain-broken"
-  | "bad-entry-signature"
-  | "bad-genesis"
-  | "bad-statement"
-  | "bad-signature"
-  | "unknown-owner-key"
-  | "expired"
-  | "too-late"
-  | "stale-head"
-  | "over-ceiling"
-  | "unknown-grant"
-  | "revoked"
-  | "last-owner-key"
-  | "too-many-owner-keys"
-  | "wrong-order"
-  | "nothing-changes"
-  /** A widening by the machine's word alone. */
-  | "needs-owner"
-  | "unknown-proposal"
-  | "too-early"
-  | "too-many-proposals";
+import { DEFAULT_POLICY } from "./trust/key-log-state.ts";
+import type { Change, KeyLogProblem, KeyLogState } from "./trust/key-log-state.ts";
 
 /** Signs bytes with the connector's key. @returns base64url */
 type SignBytes = (bytes: Uint8Array<ArrayBuffer>) => string | Promise<string>;
@@ -188,9 +135,6 @@ async function genesis(entry: KeyLogEntry, line: string): Promise<KeyLogState | 
     lastAtMs: entry.atMs,
   };
 }
-
-/** What an entry makes different. */
-export type Change = Partial<KeyLogState>;
 
 async function changeOf(
   state: KeyLogState,

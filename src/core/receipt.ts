@@ -8,7 +8,7 @@ import { MAX_STATEMENT_BYTES } from "../protocol/limits.ts";
 import { RECEIPT_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
 import type { ConnectorKey } from "../protocol/statements.ts";
 import { isFault, verifyLog } from "./key-log.ts";
-import type { KeyLogState } from "./key-log.ts";
+import type { KeyLogState } from "./trust/key-log-state.ts";
 import { isSoundKey, verifyTagged } from "./public-key.ts";
 import { readStatement } from "./statement.ts";
 

@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import path from "node:path";
 import { DiscoverError, OpenclawConfig, readNamed } from "./config-file.ts";
 import type { GatewayTarget } from "./openclaw-port.ts";
-import { AUTH_MODE_CURE, isSoundAuthMode } from "./settings.ts";
+import { AUTH_MODE_CURE, isSoundAuthMode } from "./auth-mode.ts";
 
 export { DiscoverError } from "./config-file.ts";
 

@@ -4,24 +4,15 @@ import { diffText, settingLines } from "../../core/trust/settings-diff.ts";
 import type { SettingValues } from "../../core/trust/settings-diff.ts";
 import { MAX_DROPPED_ORIGINS } from "../../protocol/limits.ts";
 import type { ControlLeg } from "./control-leg.ts";
+import { settingAt } from "./auth-mode.ts";
 import { GatewayRefusedError } from "./control-leg.ts";
 
 /** `path` is dotted, below the config's root. */
 export type SettingChange = SettingValues;
 
 const configSchema = z.object({ config: z.record(z.string(), z.unknown()), hash: z.string() });
-/** For people, wherever `isSoundAuthMode` says no. */
-export const AUTH_MODE_CURE =
-  "gateway.auth.mode must be token or password. Run: openclaw config set gateway.auth.mode token, and openclaw doctor --generate-gateway-token";
 const ORIGINS_PATH = "gateway.controlUi.allowedOrigins";
 const LOOPBACK_PROXIES = ["127.0.0.1", "::1"];
-
-function at(config: unknown, dotted: string): unknown {
-  let value = config;
-  for (const part of dotted.split("."))
-    value = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[part] : undefined;
-  return value;
-}
 
 function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
@@ -39,16 +30,6 @@ function mayBePublicOrigin(origin: string): boolean {
 }
 
 /**
- * Whether the gateway asks who somebody is in a way that a relay can stand behind: with `none` it lets every page in, with `trusted-proxy` it
- * believes header fields.
- *
- * @param config as `config.get` shows it; no mode there means the default, `token`
- */
-export function isSoundAuthMode(config: unknown): boolean {
-  return [undefined, "token", "password"].includes(at(config, "gateway.auth.mode") as string | undefined);
-}
-
-/**
  * What has to change for this gateway to be served at `origin`.
  *
  * @param config the gateway's config as `config.get` shows it
@@ -58,16 +39,16 @@ export function isSoundAuthMode(config: unknown): boolean {
 export function planSettings(config: unknown, origin: string, former: readonly string[] = []): SettingChange[] {
   const wanted: SettingChange[] = [];
   const want = (path: string, isSet: boolean, after: unknown): void => {
-    if (!isSet) wanted.push({ path, before: at(config, path), after });
+    if (!isSet) wanted.push({ path, before: settingAt(config, path), after });
   };
-  const proxies = strings(at(config, "gateway.trustedProxies"));
+  const proxies = strings(settingAt(config, "gateway.trustedProxies"));
   want(
     "gateway.trustedProxies",
     LOOPBACK_PROXIES.every((each) => proxies.includes(each)),
     withAll(proxies, LOOPBACK_PROXIES),
   );
-  const origins = strings(at(config, ORIGINS_PATH));
-  const published = at(config, "gateway.publicOrigin");
+  const origins = strings(settingAt(config, ORIGINS_PATH));
+  const published = settingAt(config, "gateway.publicOrigin");
   const isOurs = published === origin || (typeof published === "string" && former.includes(published));
   // OpenClaw allows a published origin of itself only while the list is unset.
   const theirs = !isOurs && typeof published === "string" && URL.canParse(published) ? [new URL(published).origin] : [];
@@ -76,7 +57,7 @@ export function planSettings(config: unknown, origin: string, former: readonly s
   const kept = withAll(origins.filter((each) => !dropped.includes(each)), needed); // prettier-ignore
   const areAllowed = needed.every((each) => origins.includes(each));
   want(ORIGINS_PATH, areAllowed, kept);
-  want("gateway.nodes.pairing.autoApproveLocal", at(config, "gateway.nodes.pairing.autoApproveLocal") === false, false);
+  want("gateway.nodes.pairing.autoApproveLocal", settingAt(config, "gateway.nodes.pairing.autoApproveLocal") === false, false);
   // One that somebody set is theirs: QR codes, join links and links in chats name it.
   if (mayBePublicOrigin(origin)) want("gateway.publicOrigin", published === origin || (published !== undefined && !isOurs), origin);
   if (wanted.length > 0 && dropped.length > 0 && areAllowed) want(ORIGINS_PATH, false, kept);
@@ -169,7 +150,7 @@ function undone(current: unknown, { before, after }: SettingChange): unknown {
  */
 export function planRestore(config: unknown, applied: readonly SettingChange[]): SettingChange[] {
   return [...new Set(applied.map((change) => change.path))].flatMap((path) => {
-    const before = at(config, path);
+    const before = settingAt(config, path);
     const after = applied.filter((change) => change.path === path).reduceRight((value, change) => undone(value, change), before);
     return isSame(before, after) ? [] : [{ path, before, after }];
   });
@@ -185,9 +166,9 @@ export function planTidy(config: unknown, applied: readonly SettingChange[]): Se
   const sections = applied.flatMap(({ path }) => {
     const parts = path.split(".");
     const outer = parts.slice(2).map((_, i) => parts.slice(0, i + 2).join("."));
-    return outer.filter((section) => isBare(at(config, section))).slice(0, 1);
+    return outer.filter((section) => isBare(settingAt(config, section))).slice(0, 1);
   });
-  return [...new Set(sections)].map((path) => ({ path, before: at(config, path), after: undefined }));
+  return [...new Set(sections)].map((path) => ({ path, before: settingAt(config, path), after: undefined }));
 }
 
 /** @returns what goes and what comes, for people */

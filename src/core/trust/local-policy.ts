@@ -4,28 +4,12 @@ import { MAX_PROPOSALS, PROPOSAL_LIFE_MS, PROPOSAL_WAIT_MS } from "../../protoco
 import type { SignedByOwner } from "../../protocol/statements.ts";
 import { isWithin } from "../grant-policy.ts";
 import type { PinnedKey } from "../judge.ts";
-import type { Change, KeyLogProblem, KeyLogState } from "../key-log.ts";
+import type { Change, KeyLogProblem, KeyLogState, Proposal, Resumed } from "./key-log-state.ts";
 import { addProposedOwner, changeRole, ownerProblem } from "../key-log-owners.ts";
 import { readWidening } from "../statement.ts";
 import type { ReadStatement } from "../statement.ts";
 
 type Body<Type extends KeyLogBody["type"]> = Extract<KeyLogBody, { type: Type }>;
-
-/** A widening that waits. */
-export interface Proposal {
-  /** Hash of its entry: what an owner signs. */
-  readonly id: string;
-  readonly atMs: number;
-  readonly change: ProposedChange;
-  /** When the machine recorded that the owners were told, by its clock; null before that. */
-  readonly noticedAtMs: number | null;
-}
-
-/** The last resume in force: alarms of this kind that are not younger are settled. */
-export interface Resumed {
-  readonly alarm: KeyLogAlarm;
-  readonly atMs: number;
-}
 
 type Proposals = ReadonlyMap<string, Proposal>;
 

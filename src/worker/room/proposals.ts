@@ -1,5 +1,5 @@
 /** Widenings that the machine's log asks for: kept, shown to every owner, obeyed or not (PROTOCOL.md LP). Answers of owners: proposal-answers.ts. */
-import { DEFAULT_POLICY } from "../../core/key-log.ts";
+import { DEFAULT_POLICY } from "../../core/trust/key-log-state.ts";
 import { endsAtMs, followAtMs, isSameSubject, narrowerOf, roomVerdict, takesTime } from "../../core/trust/local-policy.ts";
 import type { RoomProposal } from "../../core/trust/local-policy.ts";
 import type { KeyLogAlarm, KeyLogBody, OwnerPolicy, ProposedChange } from "../../protocol/key-log.ts";
