@@ -342,10 +342,9 @@ export class World {
     put: () => this.#inboxCall(),
     drop: () => this.#inboxCall(),
     gatewayChanged: () => this.#inboxCall(),
-    // Notices decide nothing, so their loss is no fault of a run.
-    putNotice: () => Promise.resolve(),
-    dropNotice: () => Promise.resolve(),
-    forgetGateway: () => Promise.resolve(),
+    putNotice: () => this.#inboxCall(),
+    dropNotice: () => this.#inboxCall(),
+    forgetGateway: () => this.#inboxCall(),
   };
 
   #inboxCall(): Promise<void> {
