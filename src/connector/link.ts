@@ -131,7 +131,7 @@ export class Link {
       downlink: this.#downlink,
       sendFrame: (type, flags, streamId, payload, order) => this.#frames.send(type, flags, streamId, payload, order),
       sendData: (streamId, pieces, back, order) => this.#frames.sendData(streamId, pieces, back, order),
-      isHeard: async () => this.#isUp && (await this.hops.beat.once()) !== null,
+      isHeard: () => this.#isHeard(),
       onDevice: (device, event, scopes) =>
         this.#send({ type: "device", device, event, atMs: options.now(), ...(scopes === undefined ? {} : { scopes: [...scopes] }) }),
     });
@@ -188,6 +188,15 @@ export class Link {
   async #gatewayBack(): Promise<void> {
     await this.#cuts.finish().catch(() => undefined);
     await this.#drift.compare();
+  }
+
+  /** @returns whether this link's room answers, and nothing that arrived by then ended the link (PROTOCOL.md LINK12) */
+  async #isHeard(): Promise<boolean> {
+    const socket = this.#socket;
+    if (!this.#isUp || (await this.hops.beat.once()) === null) return false;
+    // In a process that stood still the answer may be old, and the close that followed it lies behind it in the same socket.
+    await new Promise((resolve) => setImmediate(resolve));
+    return this.#isUp && socket?.readyState === WebSocket.OPEN;
   }
 
   get isUp(): boolean {

@@ -86,12 +86,15 @@ test("[PG1] [PG2] on the approval page neither a script, a style nor markup that
     style.textContent = "h1 { display: none }";
     document.head.append(style);
     // In a task of the page's own: what a debugger evaluates may do more.
+    const { port1, port2 } = new MessageChannel();
     await new Promise<void>((resolve) => {
-      setTimeout(() => {
+      port1.addEventListener("message", () => {
         // oxlint-disable-next-line no-eval -- what the policy must refuse
         attempt("eval", () => (0, eval)("1"));
         resolve();
-      }, 0);
+      });
+      port1.start();
+      port2.postMessage(null);
     });
     const fetched = await fetch(`${app}/healthz`).then(
       () => "fetched",

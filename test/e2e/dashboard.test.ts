@@ -131,6 +131,7 @@ test("an enrolment goes on after a reload with the same code and the same words;
   await owner.getByRole("link", { name: "Compare the words" }).waitFor();
   expect(await owner.locator("pre").count()).toBe(0);
   await owner.reload();
+  await owner.getByRole("link", { name: "Compare the words" }).waitFor();
   await look(owner, "connect-redeemed");
   await owner.getByRole("link", { name: "Compare the words" }).click();
   const words = String((await first.until((event) => event.event === "check-words", "words"))["words"]);
@@ -291,7 +292,7 @@ test("without WebSockets the list is asked for; without a network the page says 
       readonly readyState = 3;
       constructor() {
         super();
-        setTimeout(() => this.dispatchEvent(new CloseEvent("close", { code: 1006 })));
+        queueMicrotask(() => this.dispatchEvent(new CloseEvent("close", { code: 1006 })));
       }
       close(): void {}
       send(): void {}

@@ -68,4 +68,5 @@ export const FAILED_SEEDS: readonly (readonly [seed: number, showed: string])[] 
   [1089536, "the simulator: a hash in the audit chain that by chance holds the letters of a token"],
   [4001234, "the simulator: a session that ended ten seconds after another's, in the moment of the second look"],
   [4012222, "the simulator: what a stale instance says as it fails was taken for the room's word"],
+  [6006031, "the simulator: a machine that dialled before its gateway was claimed"],
 ];

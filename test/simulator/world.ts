@@ -129,6 +129,7 @@ export class World {
     const { room } = this;
     const signed = await genesis();
     await room.call((each) => each.enrol({ account: ACCOUNT, gateway: GATEWAY, name: "Home", genesis: signed }));
+    this.#isClaimed = true;
   }
 
   async addDevice(name: string, isStranger: boolean): Promise<void> {
@@ -271,7 +272,9 @@ export class World {
       return;
     }
     if (!this.isLinkNetUp) return void scheduler.after(timing.int(1, 3_000), () => answered({ error: "ENETUNREACH" }), actor);
-    this.later(timing.int(2, 40) + this.linkExtraMs, () => {
+    const dial = (): void => {
+      // A machine has the name of its gateway only once the room is claimed.
+      if (!this.#isClaimed) return this.later(1, dial);
       const request = new Request(`http://localhost:8787${pathname}`, {
         headers: { "x-gatehouse-kind": "link", "x-gatehouse-client-ip": "192.0.2.44", upgrade: "websocket" },
       });
@@ -308,9 +311,11 @@ export class World {
           actor,
         );
       });
-    });
+    };
+    this.later(timing.int(2, 40) + this.linkExtraMs, dial);
   }
 
+  #isClaimed = false;
   readonly #gatewayEndpoints = new Map<Endpoint, ConnectorProcess | null>();
 
   #connectorSends(socket: object, data: Data): void {
@@ -342,10 +347,9 @@ export class World {
     put: () => this.#inboxCall(),
     drop: () => this.#inboxCall(),
     gatewayChanged: () => this.#inboxCall(),
-    // Notices decide nothing, so their loss is no fault of a run.
-    putNotice: () => Promise.resolve(),
-    dropNotice: () => Promise.resolve(),
-    forgetGateway: () => Promise.resolve(),
+    putNotice: () => this.#inboxCall(),
+    dropNotice: () => this.#inboxCall(),
+    forgetGateway: () => this.#inboxCall(),
   };
 
   #inboxCall(): Promise<void> {

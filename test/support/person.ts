@@ -2,6 +2,8 @@
 import { createHmac } from "node:crypto";
 import http from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
+import { once } from "node:events";
+import { WebSocket } from "ws";
 import { checkWords } from "../../src/core/check-words.ts";
 import { claimMacBytes, genesisBytes, genesisOf } from "../../src/core/trust/enrolment.ts";
 import type { GenesisDraft } from "../../src/protocol/statements.ts";
@@ -23,7 +25,6 @@ import type { RunningConnector } from "./stack.ts";
 
 /** Keeps sockets open, as a browser does. */
 const agent = new http.Agent({ keepAlive: true });
-const POLL_MS = 50;
 const NAME = "Ada";
 
 interface Answer<T> {
@@ -75,6 +76,41 @@ async function callText(origin: string, path: string, asked: Asked): Promise<Ans
   });
   if (answer.status < 200 || answer.status > 299) throw new Error(`${path} answered ${answer.status}: ${answer.body.slice(0, 300)}`);
   return answer;
+}
+
+/**
+ * Looks, and looks again whenever the account's inbox says something, as the dashboard does.
+ *
+ * @param headers with the cookie of the dashboard's session
+ * @returns what `look` found
+ * @throws Error when the inbox refuses its socket or closes it
+ */
+async function untilFound<T>(appOrigin: string, headers: Readonly<Record<string, string>>, look: () => Promise<T | null>): Promise<T> {
+  const { host, port } = new URL(appOrigin);
+  const inbox = new WebSocket(`ws://127.0.0.1:${port}/api/inbox`, { headers: { host, origin: appOrigin, ...headers } });
+  let hear: () => void = () => undefined;
+  let isNews = false;
+  inbox.on("message", () => {
+    isNews = true;
+    hear();
+  });
+  const closed = once(inbox, "close").then(() => Promise.reject(new Error("the inbox closed its socket")));
+  closed.catch(() => undefined);
+  try {
+    // First, so that no change is missed between a look and the wait for the next message.
+    await once(inbox, "open");
+    for (;;) {
+      const heard = new Promise<void>((resolve) => {
+        hear = resolve;
+      });
+      isNews = false;
+      const found = await look();
+      if (found !== null) return found;
+      if (!isNews) await Promise.race([heard, closed]);
+    }
+  } finally {
+    inbox.terminate();
+  }
 }
 
 function cookieOf(headers: IncomingHttpHeaders): string {
@@ -149,6 +185,8 @@ export interface Person {
   get<T>(path: string): Promise<T>;
   /** The same for what is no JSON. */
   text(path: string): Promise<string>;
+  /** Looks until something is found, whenever the account's inbox says something. */
+  until<T>(look: () => Promise<T | null>): Promise<T>;
   /** POST of the dashboard's API. */
   post<T>(path: string, body?: object): Promise<T>;
 }
@@ -232,13 +270,10 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
   }
 
   async function enrolmentView(enrolment: string, isFar: (view: EnrolmentView) => boolean): Promise<EnrolmentView> {
-    for (;;) {
+    return untilFound(appOrigin, app, async () => {
       const { body } = await call<EnrolmentView>(approveOrigin, `/api/enrolments/${enrolment}`, { headers: approve });
-      if (isFar(body)) return body;
-      await new Promise((resolve) => {
-        setTimeout(resolve, POLL_MS);
-      });
-    }
+      return isFar(body) ? body : null;
+    });
   }
 
   async function words(enrolment: string, gatewayName: string): Promise<string> {
@@ -284,14 +319,10 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
   }
 
   async function waitingChange(gateway: string): Promise<ProposalNotice> {
-    for (;;) {
+    return untilFound(appOrigin, app, async () => {
       const { body } = await call<{ notices: InboxNotice[] }>(appOrigin, "/api/requests", { headers: app });
-      const shown = body.notices.find((each): each is ProposalNotice => "change" in each && each.gateway === gateway);
-      if (shown !== undefined) return shown;
-      await new Promise((resolve) => {
-        setTimeout(resolve, POLL_MS);
-      });
-    }
+      return body.notices.find((each): each is ProposalNotice => "change" in each && each.gateway === gateway) ?? null;
+    });
   }
 
   async function approveChange(gateway: string): Promise<void> {
@@ -313,16 +344,14 @@ export async function newPerson(control: ControlPlane): Promise<Person> {
     text: async (path) => (await callText(appOrigin, path, { headers: app })).body,
     post: async <T>(path: string, body: object = {}) => (await call<T>(appOrigin, path, { body, headers: app })).body,
     get: async <T>(path: string) => (await call<T>(appOrigin, path, { headers: app })).body,
+    until: (look) => untilFound(appOrigin, app, look),
   };
 }
 
 /** Waits until the dashboard's API calls the gateway online. */
 export async function untilOnline(person: Person, gateway: string): Promise<void> {
-  for (;;) {
+  await person.until(async () => {
     const { gateways } = await person.get<{ gateways: { id: string; state: string }[] }>("/api/gateways");
-    if (gateways.find((each) => each.id === gateway)?.state === "online") return;
-    await new Promise((resolve) => {
-      setTimeout(resolve, POLL_MS);
-    });
-  }
+    return gateways.find((each) => each.id === gateway && each.state === "online") ?? null;
+  });
 }

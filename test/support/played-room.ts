@@ -1,5 +1,6 @@
 /** A room for a real connector's link: it lets everybody in, answers heartbeats, and the test says the rest. */
 import { once } from "node:events";
+import type { Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { toRoomSchema } from "../../src/protocol/link-messages.ts";
@@ -11,18 +12,24 @@ import { TEST_GATEWAY, TEST_ORIGIN } from "./connector-state.ts";
 
 type Hello = Extract<ToRoom, { type: "hello" }>;
 
+/** What Node takes out of a socket at once. */
+const READ_BYTES = 65_536;
+
 export class PlayedRoom {
   readonly hellos = new Arrivals<Hello>();
   /** Control messages after `hello`. */
   readonly said = new Arrivals<ToRoom>();
   /** Every heartbeat; called before its answer goes out. */
   onPing: () => void = () => undefined;
+  /** Set: the link ends with this close. It leaves together with the next heartbeat's answer and arrives in another read of the socket. */
+  closeBehindPong: { readonly code: number; readonly reason: string } | null = null;
   /** Every binary message of the connector. */
   onFrames: (message: Uint8Array<ArrayBuffer>) => void = () => undefined;
   /** Whether it says that frames say their place. */
   places: boolean | undefined;
   readonly #server: WebSocketServer;
   #socket: WebSocket | null = null;
+  #tcp: Socket | null = null;
   #generation = 0;
   /** Added to `welcome`. */
   also: Partial<Extract<ToConnector, { type: "welcome" }>> = {};
@@ -35,8 +42,9 @@ export class PlayedRoom {
 
   private constructor(server: WebSocketServer) {
     this.#server = server;
-    server.on("connection", (socket) => {
+    server.on("connection", (socket, request) => {
       this.#socket = socket;
+      this.#tcp = request.socket;
       socket.on("error", () => undefined);
       socket.on("message", (data: Buffer, isBinary: boolean) => {
         if (isBinary) this.onFrames(new Uint8Array(data));
@@ -80,7 +88,13 @@ export class PlayedRoom {
   #text(text: string): void {
     if (text === ROOM_PING) {
       this.onPing();
+      this.#tcp?.cork();
       this.#socket?.send(ROOM_PONG);
+      if (this.closeBehindPong !== null) {
+        this.#socket?.send(JSON.stringify({ type: "filler", text: "x".repeat(READ_BYTES) }));
+        this.#socket?.close(this.closeBehindPong.code, this.closeBehindPong.reason);
+      }
+      this.#tcp?.uncork();
       return;
     }
     const message = toRoomSchema.parse(JSON.parse(text));

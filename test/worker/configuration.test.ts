@@ -1,5 +1,6 @@
 /** A deployment whose settings are wrong serves nothing, and says why; one of https origins serves nothing over plain http. */
 import { expect, test, vi } from "vitest";
+import { READY_PATIENCE_MS } from "../../src/protocol/limits.ts";
 import { handle } from "../../src/worker/app.ts";
 import { isGatewayId, mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
 import { readConfig } from "../../src/worker/config.ts";
@@ -92,6 +93,26 @@ test("[OP2] a database without the newest migration is behind", async () => {
     expect(await readiness(changed({}))).toMatchObject({ status: 503, failed: ["database-behind"] });
   } finally {
     await env.DB.prepare("INSERT INTO d1_migrations (id, name) VALUES (?, ?)").bind(newest?.id, newest?.name).run();
+  }
+});
+
+test("[OP2] a part that never answers has failed when patience ends", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  try {
+    let ask: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve;
+    });
+    const fetch = (): Promise<never> => {
+      ask();
+      return new Promise(() => undefined);
+    };
+    const answer = readiness(changed({ ROOM: { getByName: () => ({ fetch }) } }));
+    await asked;
+    vi.advanceTimersByTime(READY_PATIENCE_MS);
+    expect((await answer).failed).toContain("room-away");
+  } finally {
+    vi.useRealTimers();
   }
 });
 

@@ -3,9 +3,8 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { handle } from "../../src/worker/app.ts";
 import type { Room } from "../../src/worker/room/room.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import { ACCOUNT, allowDevice, env, openStream, upgrade, visit } from "./room-bench.ts";
-import type { AllowedDevice, Bench } from "./room-bench.ts";
+import { ACCOUNT, allowDevice, env, makeOwners, openStream, upgrade, visit } from "./room-bench.ts";
+import type { Bench } from "./room-bench.ts";
 import { setTime } from "./room-clock.ts";
 import { DAY_MS, HOUR_MS, NOON, download, roundTrips, up, usageOf } from "./cost-world.ts";
 
@@ -13,13 +12,6 @@ afterEach(() => {
   vi.useRealTimers();
   vi.restoreAllMocks();
 });
-
-/** Makes a device one of the owner's own, as a same-device grant does. */
-async function makeOwners(bench: Bench, { device }: AllowedDevice): Promise<void> {
-  const key = { kty: "OKP", crv: "Ed25519", x: "A".repeat(43) } as const;
-  const row = { id: device, key, name: "Mine", platform: "", browser: "", access: "full" as const, kind: "owner" as const, grant: "g".repeat(26), state: "allowed" as const, createdAtMs: 1, lastSeenMs: null, notAfterMs: NOON * 2, token: null, activation: null }; // prettier-ignore
-  await runInDurableObject(bench.room, (_room, state) => new RoomStorage(state.storage).put("devices", device, row));
-}
 
 async function actions(bench: Bench): Promise<string[]> {
   const lines = await bench.room.auditLines({ account: ACCOUNT, from: 0, isExport: false });

@@ -26,9 +26,9 @@ async function answerOf(response: Response): Promise<Answer> {
 }
 
 /** As a connector asks: no browser, so no `Origin`. */
-export async function askAsMachine(path: string, body: object, address = "198.51.100.7"): Promise<Answer> {
+export async function askAsMachine(path: string, body: object, address = "198.51.100.7", own = env): Promise<Answer> {
   const headers = { "content-type": "application/json", "cf-connecting-ip": address };
-  return answerOf(await handle(new Request(`${config.appOrigin}${path}`, { method: "POST", headers, body: JSON.stringify(body) }), env));
+  return answerOf(await handle(new Request(`${config.appOrigin}${path}`, { method: "POST", headers, body: JSON.stringify(body) }), own));
 }
 
 export class Machine {
@@ -64,8 +64,10 @@ export class Machine {
     return askAsMachine("/api/connector/reveal", { ...this.#about(), connectorNonce: this.nonce });
   }
 
-  async confirm(genesis: Uint8Array<ArrayBuffer>): Promise<Answer> {
-    return askAsMachine("/api/connector/confirm", { ...this.#about(), signature: await this.key.sign(confirmBytes(genesis)) });
+  /** @param own the control plane's settings */
+  async confirm(genesis: Uint8Array<ArrayBuffer>, own = env): Promise<Answer> {
+    const body = { ...this.#about(), signature: await this.key.sign(confirmBytes(genesis)) };
+    return askAsMachine("/api/connector/confirm", body, undefined, own);
   }
 
   #about() {
@@ -149,12 +151,12 @@ export async function claimMachine(person: Person, name = "Home") {
 }
 
 /** From the machine's arrival on. */
-export async function finishCeremony(machine: Machine, page: EnrolPage) {
+export async function finishCeremony(machine: Machine, page: EnrolPage, own = env) {
   const draft = page.draft(await page.view());
   const proposed = await page.propose(draft);
   await machine.reveal();
   const genesis = await page.genesis(draft);
   const signed = await page.sign(await page.authenticator.sign("genesis", genesis));
-  const confirmed = await machine.confirm(genesis);
+  const confirmed = await machine.confirm(genesis, own);
   return { gateway: draft.gateway, genesis, proposed, signed, confirmed };
 }

@@ -8,6 +8,7 @@ import { ConfigError } from "../../src/worker/config.ts";
 import type { FailureEntry } from "../../src/worker/log.ts";
 import { Notices } from "../../src/worker/room/notices.ts";
 import type { Room } from "../../src/worker/room/room.ts";
+import { runAlarm } from "../../src/worker/room/alarm-parts.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { passTime } from "./room-clock.ts";
 import { allowDevice, env, newBench, visit } from "./room-bench.ts";
@@ -83,6 +84,35 @@ test("[OP3] [OP6] a part of the alarm that fails is counted and put off ever lon
   passTime(3_600_000);
   await alarm(bench);
   expect(await inRoom(bench, (state) => new RoomStorage(state.storage).alarmFailures)).toEqual({});
+});
+
+test("[OP6] a part that fails keeps no other from running, nor does a count that cannot be stored", async () => {
+  const [done, wakes, failed]: [string[], number[], string[]] = [[], [], []];
+  const storage = {
+    get alarmFailures() {
+      return {};
+    },
+    set alarmFailures(_failures: object) {
+      throw new Error(SECRET_TEXT);
+    },
+  } as unknown as RoomStorage;
+  const parts = {
+    "alarm-streams": () => Promise.reject(new Error(SECRET_TEXT)),
+    "alarm-owed": () => {
+      throw new Error(SECRET_TEXT);
+    },
+    "alarm-outbox": () => {
+      done.push("outbox");
+      return 7;
+    },
+  };
+  await runAlarm(parts, 0, {
+    storage,
+    report: (place) => void failed.push(place),
+    wakeBy: (atMs) => void wakes.push(atMs),
+    draw: () => 0,
+  });
+  expect([done, wakes, failed]).toEqual([["outbox"], [60_000, 60_000, 7], ["alarm-streams", "alarm-owed", "alarm-count"]]);
 });
 
 test("[OP3] an outbox whose database is away says so, and keeps what it has", async () => {

@@ -11,12 +11,15 @@ import {
 } from "../../src/protocol/limits.ts";
 import type { ToRoom } from "../../src/protocol/link-messages.ts";
 import { handle } from "../../src/worker/app.ts";
+import { dropActivity, dropRequests } from "../../src/worker/db/retention-queries.ts";
 import worker from "../../src/worker/index.ts";
 import { Meter } from "../../src/worker/room/meter.ts";
 import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
+import { Room } from "../../src/worker/room/room.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { EnrolPage, Machine, finishCeremony } from "./enrolment-world.ts";
 import { FakeConnector } from "./fake-connector.ts";
-import { ACCOUNT, env, newBench } from "./room-bench.ts";
+import { ACCOUNT, connected, env, makeOwners, newBench, upgrade } from "./room-bench.ts";
 import type { Bench } from "./room-bench.ts";
 import { passTime } from "./room-clock.ts";
 import { allowedDevice, ask, config, newGateway, newPerson } from "./world.ts";
@@ -188,13 +191,54 @@ test("[AB9] once a day activity and requests of more than ninety days go, in sli
   expect(requests.results.map(({ id }) => id)).toEqual(["young"]);
 });
 
-test("[AB10] the operator's ceiling of gateways holds", async () => {
+test("[AB9] one statement deletes a slice and no more", async () => {
+  const oldMs = 1_000;
+  const event = env.DB.prepare("INSERT INTO audit_events (id, account_id, actor, action, detail, at_ms) VALUES (?, 'slices', 'x', 'x', '{}', ?)"); // prettier-ignore
+  const request = env.DB.prepare("INSERT INTO pairing_requests (id, gateway_id, device_id, outcome, created_at_ms, decided_at_ms) VALUES (?, 'slices', 'd', 'denied', ?, ?)"); // prettier-ignore
+  const rows = Array.from({ length: RETENTION_SLICE + 1 }, (_each, at) => [event.bind(`s-${at}`, oldMs), request.bind(`s-${at}`, oldMs, oldMs)]); // prettier-ignore
+  await env.DB.batch(rows.flat());
+  for (const drop of [dropActivity, dropRequests])
+    expect([await drop(env.DB, oldMs + 1), await drop(env.DB, oldMs + 1)]).toEqual([RETENTION_SLICE, 1]);
+});
+
+/** @returns the status of a request that a page of this origin sends, where one gateway an account is allowed */
+async function cappedStatus(origin: string, path: string, cookie: string): Promise<number> {
+  const headers = { origin, "content-type": "application/json", cookie };
+  return (await handle(new Request(origin + path, { method: "POST", headers, body: '{"name":"Two"}' }), CAPPED)).status;
+}
+
+const CAPPED = { ...env, MAX_GATEWAYS_PER_ACCOUNT: "1" };
+
+test("[AB10] the operator's ceiling of gateways holds for a code, a claim, and a claim that was under way", async () => {
   const person = await newPerson();
+  const early = await Machine.begin(null);
+  const page = new EnrolPage(person, early.enrolment);
+  await page.claim("Early");
   await newGateway(person);
-  const capped = { ...env, MAX_GATEWAYS_PER_ACCOUNT: "1" };
-  const headers = { origin: config.appOrigin, "content-type": "application/json", cookie: await person.cookie("app") };
-  const answer = await handle(new Request(`${config.appOrigin}/api/gateways`, { method: "POST", headers, body: '{"name":"Two"}' }), capped);
-  expect(answer.status).toBe(429);
+  expect(await cappedStatus(config.appOrigin, "/api/gateways", await person.cookie("app"))).toBe(429);
+  const { enrolment } = await Machine.begin(null);
+  expect(await cappedStatus(config.approveOrigin, `/api/enrolments/${enrolment}/claim`, await person.cookie("approve"))).toBe(429);
+  expect((await finishCeremony(early, page, CAPPED)).confirmed).toMatchObject({ status: 429, code: "too-many" });
+});
+
+test("[AB10] a room takes the operator's ceiling of money from the deployment's settings, and the owner's own device stays out, too", async () => {
+  const { bench, device } = await connected();
+  await makeOwners(bench, device);
+  await runInDurableObject(bench.room, async (_room, state) => {
+    const storage = new RoomStorage(state.storage);
+    const told = { kept: null, keep: () => undefined, reached: () => undefined };
+    const meter = new Meter({ ...told, now: () => Date.now(), storage, ceilingMicroUsd: null });
+    meter.rows(2_000_000);
+    meter.settle();
+    const capped = new Room(state, { ...env, MAX_GATEWAY_USD_PER_DAY: "1" });
+    expect(await capped.usage({ account: ACCOUNT })).toMatchObject({ value: { level: "over" } });
+  });
+  const ceiling = vi.spyOn(Meter.prototype, "isOverCeiling", "get").mockReturnValue(true);
+  try {
+    expect((await upgrade(bench, device)).status).toBe(503);
+  } finally {
+    ceiling.mockRestore();
+  }
 });
 
 test("[AB10] over the operator's ceiling of money nobody streams, whatever caused it", () => {

@@ -54,6 +54,13 @@ export async function allowDevice(bench: Bench, options: { access?: Access; expi
   return { device, cookie: `${SESSION_COOKIE}=${sealed.slice(sealed.indexOf("=") + 1, sealed.indexOf(";"))}` };
 }
 
+/** Makes a device one of the owner's own, as a same-device grant does. */
+export async function makeOwners(bench: Bench, { device }: AllowedDevice): Promise<void> {
+  const key = { kty: "OKP", crv: "Ed25519", x: "A".repeat(43) } as const;
+  const row = { id: device, key, name: "Mine", platform: "", browser: "", access: "full" as const, kind: "owner" as const, grant: "g".repeat(26), state: "allowed" as const, createdAtMs: 1, lastSeenMs: null, notAfterMs: Number.MAX_SAFE_INTEGER, token: null, activation: null }; // prettier-ignore
+  await runInDurableObject(bench.room, (_room, state) => new RoomStorage(state.storage).put("devices", device, row));
+}
+
 /** Any request of a device to the gateway's origin, as its browser sends it. */
 export function visit(bench: Bench, device: AllowedDevice | null, path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
+import { base62Bytes, readToken, writeToken } from "../../src/core/token.ts";
+import { ENROLMENT_CODE_TRIES } from "../../src/protocol/limits.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../../src/worker/auth/one-time-code.ts";
 import { newRecoveryCodes, redeemRecoveryCode } from "../../src/worker/auth/recovery-code.ts";
 import { replaceRecoveryCodes } from "../../src/worker/db/account-queries.ts";
@@ -13,14 +15,11 @@ async function winners(work: () => Promise<unknown>): Promise<number> {
   return results.filter((result) => result !== null).length;
 }
 
-test.each(["handoff", "enrolment", "invitation"] as const)(
-  "[case 33] 60 parallel redemptions of one %s code: exactly one wins",
-  async (kind) => {
-    const { code } = await issueCode(env, kind, { a: 1 }, 60_000);
-    expect(await winners(() => redeemCode(env, kind, code))).toBe(1);
-    expect(await redeemCode(env, kind, code)).toBe(null);
-  },
-);
+test.each(["handoff", "invitation"] as const)("[case 33] 60 parallel redemptions of one %s code: exactly one wins", async (kind) => {
+  const { code } = await issueCode(env, kind, { a: 1 }, 60_000);
+  expect(await winners(() => redeemCode(env, kind, code))).toBe(1);
+  expect(await redeemCode(env, kind, code)).toBe(null);
+});
 
 test("60 parallel uses of one sign-in nonce, and of one recovery code: exactly one wins", async () => {
   const nonce = await issueNonce(env, 60_000);
@@ -34,9 +33,16 @@ test("60 parallel uses of one sign-in nonce, and of one recovery code: exactly o
 
 test("a code of one kind is nothing as another, and an expired one is nothing", async () => {
   const { code } = await issueCode(env, "handoff", {}, 60_000);
-  expect(await redeemCode(env, "enrolment", code)).toBe(null);
+  expect(await redeemCode(env, "invitation", code)).toBe(null);
   const late = await issueCode(env, "handoff", {}, -1);
   expect(await redeemCode(env, "handoff", late.code)).toBe(null);
+});
+
+test("[case 34] five wrong secrets end a hand-off, also for whoever holds the right one", async () => {
+  const { code } = await issueCode(env, "handoff", {}, 60_000);
+  const other = writeToken("o", Uint8Array.of(...(base62Bytes(readToken(code, "o")?.selector ?? "", 8) ?? []), ...new Uint8Array(32)));
+  for (let i = 0; i < ENROLMENT_CODE_TRIES; i += 1) expect(await redeemCode(env, "handoff", other)).toBe(null);
+  expect(await redeemCode(env, "handoff", code)).toBe(null);
 });
 
 const unsafe = [

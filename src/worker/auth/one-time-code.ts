@@ -1,4 +1,4 @@
-/** One mechanism for everything that may be used once: nonces, hand-offs, enrolment codes, invitations. */
+/** One mechanism for everything that may be used once: nonces, hand-offs, invitations. */
 import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
 import type { TokenKind } from "../../core/token.ts";
 import { ENROLMENT_CODE_TRIES } from "../../protocol/limits.ts";
@@ -8,7 +8,7 @@ import { codeByMac, consumeCode, countWrongTry, dropExpired, insertCode } from "
 import type { OneTimeKind } from "../db/account-queries.ts";
 import { isTokenMac, tokenMacs } from "./token-macs.ts";
 
-const LETTER: Readonly<Record<Exclude<OneTimeKind, "nonce">, TokenKind>> = { handoff: "o", enrolment: "c", invitation: "i" };
+const LETTER: Readonly<Record<Exclude<OneTimeKind, "nonce">, TokenKind>> = { handoff: "o", invitation: "i" };
 
 function random(bytes: number): Uint8Array<ArrayBuffer> {
   return crypto.getRandomValues(new Uint8Array(bytes));
@@ -59,17 +59,11 @@ export async function issueCode(
 }
 
 /**
- * Redeems a code.
+ * Redeems a code. Wrong secrets end it (`ENROLMENT_CODE_TRIES`).
  *
- * @param onDead told the payload of a code that wrong secrets ended just now
  * @returns the payload for the one caller that redeems the code in time; null for everybody else, whatever the reason
  */
-export async function redeemCode(
-  env: Env,
-  kind: Exclude<OneTimeKind, "nonce">,
-  code: string,
-  onDead?: (payload: unknown) => Promise<void>,
-): Promise<unknown> {
+export async function redeemCode(env: Env, kind: Exclude<OneTimeKind, "nonce">, code: string): Promise<unknown> {
   const token = readToken(code, LETTER[kind]);
   if (token === null) return null;
   const nowMs = Date.now();
@@ -78,8 +72,7 @@ export async function redeemCode(
     const payload = await consumeCode(env.DB, { selector: token.selector, kind, mac: tag, nowMs });
     if (payload !== null) return openPayload(env, kind, token.selector, payload);
   }
-  const dead = await countWrongTry(env.DB, { selector: token.selector, kind, mac: tag, maxTries: ENROLMENT_CODE_TRIES, nowMs });
-  if (dead !== null) await onDead?.(await openPayload(env, kind, token.selector, dead));
+  await countWrongTry(env.DB, { selector: token.selector, kind, mac: tag, maxTries: ENROLMENT_CODE_TRIES, nowMs });
   return null;
 }
 

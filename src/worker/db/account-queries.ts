@@ -138,17 +138,13 @@ export async function codeByMac(db: D1Database, input: { selector: string; kind:
   return (await drizzle(db).select().from(oneTimeCodes).where(isIt))[0] ?? null;
 }
 
-/**
- * Counts a wrong secret for a code that is still good; the last one ends it. The count is kept in the payload, where only its redeemer looks.
- *
- * @returns the payload when this try ended the code, else null
- */
+/** Counts a wrong secret for a code that is still good; the last one ends it. The count is kept in the payload, where only its redeemer looks. */
 export async function countWrongTry(
   db: D1Database,
   input: { selector: string; kind: OneTimeKind; mac: string; maxTries: number; nowMs: number },
-): Promise<string | null> {
+): Promise<void> {
   const tries = sql`coalesce(json_extract(${oneTimeCodes.payload}, '$.wrongTries'), 0) + 1`;
-  const rows = await drizzle(db)
+  await drizzle(db)
     .update(oneTimeCodes)
     .set({
       payload: sql`json_set(${oneTimeCodes.payload}, '$.wrongTries', ${tries})`,
@@ -162,10 +158,7 @@ export async function countWrongTry(
         isNull(oneTimeCodes.consumedAtMs),
         gt(oneTimeCodes.expiresAtMs, input.nowMs),
       ),
-    )
-    .returning({ payload: oneTimeCodes.payload, consumedAtMs: oneTimeCodes.consumedAtMs });
-  const row = rows[0];
-  return row === undefined || row.consumedAtMs === null ? null : row.payload;
+    );
 }
 
 /** Deletes what is over: whoever makes rows without end, as strangers may, keeps only a day of them. */

@@ -74,12 +74,12 @@ export const apiTokens = sqliteTable("api_tokens", {
   lastUsedAtMs: integer("last_used_at_ms"),
 }, (table) => [index("api_tokens_account").on(table.accountId)]); // prettier-ignore
 
-/** Everything that may be used once: sign-in nonces, hand-offs, enrolment codes, invitations. */
+/** Everything that may be used once: sign-in nonces, hand-offs, invitations. */
 export const oneTimeCodes = sqliteTable("one_time_codes", {
   selector: text("selector").primaryKey(),
-  kind: text("kind", { enum: ["nonce", "handoff", "enrolment", "invitation"] }).notNull(),
+  kind: text("kind", { enum: ["nonce", "handoff", "invitation"] }).notNull(),
   mac: text("mac").notNull(),
-  /** JSON that the redeemer needs: account, enrolment, S256 challenge. */
+  /** JSON that the redeemer needs: account, S256 challenge. */
   payload: text("payload").notNull(),
   expiresAtMs: integer("expires_at_ms").notNull(),
   consumedAtMs: integer("consumed_at_ms"),

@@ -112,6 +112,13 @@ test("[CLI4] access-list, history, policy, install and receipt print what their 
   expect(await json(dir, "reset", "--yes")).toMatchObject({ code: 0, lines: [{ event: "reset" }] });
 });
 
+test("[CLI2] a wrong word and a wrong value end with 2, before anything is looked at", async () => {
+  const dir = path.join(state.files.dir, "none");
+  for (const argv of [["statsu"], ["status", "now"], ["policy", "--max-days", "91"], ["status", "--proxy", "x"]])
+    expect([argv, await json(dir, ...argv)]).toMatchObject([argv, { code: 2, lines: [{ event: "usage" }] }]);
+  expect(existsSync(dir)).toBe(false);
+});
+
 test("[CLI2] no command at all is answered with the overview", async () => {
   const { code, text } = await plain(state.files.dir);
   expect([code, text]).toEqual([2, expect.stringContaining("Usage: gatehouse <command>")]);
@@ -147,8 +154,7 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
   expect([(await json(dir, "status", "--check")).code, (await json(dir, "status")).code]).toEqual([1, 0]);
   [link, openclaw] = ["up", "offline"];
   expect((await plain(dir, "status", "--check")).code).toBe(1);
-  openclaw = "unsafe";
-  expect((await plain(dir, "status", "--check")).code).toBe(5);
+  for (openclaw of ["unsafe", "needs-settings"]) expect([openclaw, (await plain(dir, "status", "--check")).code]).toEqual([openclaw, 5]);
   await local.close();
 });
 

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Link } from "../../../src/connector/link.ts";
 import type { LinkStatus } from "../../../src/connector/link.ts";
 import { LogWriteError } from "../../../src/connector/key-log-file.ts";
+import { CLOSE_SUPERSEDED } from "../../../src/protocol/close-codes.ts";
 import { deviceId, keyThumbprint } from "../../../src/core/digests.ts";
 import { HOP_ROUNDS, HOP_SAMPLES } from "../../../src/protocol/limits.ts";
 import { FRAME_OPEN, encodeFrame } from "../../../src/protocol/frame.ts";
@@ -126,18 +127,30 @@ test("[OB2] OpenClaw away: the way to the room is measured all the same, the oth
   expect(await room.next("probed")).toMatchObject({ roomConnector: { samples: HOP_ROUNDS }, connectorGateway: null });
 });
 
-test("[LINK12] [case 8] whether a device may be paired rests on a sign of life that the room gave after it was asked for, on this link", async () => {
+/** A stream of an allowed device is open, so that the gateway's stub can ask whether to pair it. */
+async function openStream(): Promise<void> {
   await room.next("ack");
   const { device, session } = await state.allow();
   const open = { kind: "ws", method: "GET", path: "/", headers: [], session, device, access: "full", clientIp: "198.51.100.7", host: "gw.localhost:8787", hasBody: false }; // prettier-ignore
   room.sendFrame(encodeFrame(FRAME_OPEN, 0, 1, utf8(JSON.stringify(open))));
   await saidUntilProbed("opened");
+}
+
+test("[LINK12] [case 8] whether a device may be paired rests on a sign of life that the room gave after it was asked for, on this link", async () => {
+  await openStream();
   let pings = 0;
   room.onPing = () => void (pings += 1);
   expect([await gateway.mayPair(), pings]).toEqual([true, 1]);
   // The other copy of this machine is the room's connector by now: what the room said before does not count.
   room.onPing = () => room.drop();
   expect(await gateway.mayPair()).toBe(false);
+  expect(await gateway.mayPair()).toBe(false);
+});
+
+test("[LINK12] [case 8] a close that arrived behind the sign of life counts: nothing is paired", async () => {
+  await openStream();
+  // What a process that stood still finds in its socket: the old answer, and that another connector took over since.
+  room.closeBehindPong = { code: CLOSE_SUPERSEDED, reason: "a newer connector took over" };
   expect(await gateway.mayPair()).toBe(false);
 });
 

@@ -1,5 +1,5 @@
 /** A second code on a machine, an enrolment that somebody else begins, and codes that no list of processes shows. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import http from "node:http";
@@ -18,6 +18,8 @@ import { ConnectorState } from "../../support/connector-state.ts";
 
 const children: Child[] = [];
 let redeemed: Arrivals<string>;
+/** Called while a connector waits for the answer to its code. */
+let onCode: () => void;
 let server: http.Server;
 let app: string;
 let printed: string[];
@@ -29,6 +31,7 @@ beforeEach(async () => {
   vi.spyOn(console, "error").mockImplementation((text) => printed.push(String(text)));
   state = await ConnectorState.create();
   redeemed = new Arrivals<string>();
+  onCode = () => undefined;
   // A control plane that knows no code: it says which one it was given.
   server = http.createServer((request, response) => {
     let body = "";
@@ -36,6 +39,7 @@ beforeEach(async () => {
       body += chunk.toString("utf8");
     });
     request.on("end", () => {
+      onCode();
       redeemed.put(String((JSON.parse(body) as { code?: string }).code));
       response.writeHead(410, { "content-type": "application/json" });
       response.end(JSON.stringify({ error: { code: "code-invalid", message: "The code is used up." } }));
@@ -144,6 +148,15 @@ test("[CLI11] the code comes from a file, once, on a machine that is not enrolle
   expect(await run(["up", "--state", dir], { GATEHOUSE_CODE_FILE: file })).toBe(2);
 });
 
+test("[CLI11] an enrolled machine reads no code from a file", async () => {
+  const file = path.join(path.dirname(fresh()), "code");
+  writeFileSync(file, "gthc_file\n");
+  const first = await takeState(state.files.dir);
+  expect(await run(["up", "--state", state.files.dir], { GATEHOUSE_CODE_FILE: file })).toBe(1);
+  expect([printed.at(-1), redeemed.count]).toEqual([`A connector already runs with ${state.files.dir}.`, 0]);
+  if (first.isMine) await first.release(null);
+});
+
 function child(dir: string, command: readonly string[]): Child {
   const env = { ...process.env, OPENCLAW_URL: "ws://127.0.0.1:1", OPENCLAW_GATEWAY_TOKEN: "none" };
   const started = start({ args: [path.join(root, "src/connector/main.ts"), ...command, "--json", "--state", dir, "--app", app], env });
@@ -153,12 +166,18 @@ function child(dir: string, command: readonly string[]): Child {
 
 const says = (event: string) => (line: string) => line.startsWith("{") && (JSON.parse(line) as { event: string }).event === event;
 
-test("[CLI11] up - reads the code from stdin", async () => {
+test("[CLI11] up - reads the code from stdin, and no list of processes shows it", async () => {
   const args = [path.join(root, "src/connector/main.ts"), "up", "-", "--json", "--state", fresh(), "--app", app];
+  let listed = "";
+  onCode = () => {
+    listed = spawnSync("ps", ["-A", "-ww", "-o", "args="], { encoding: "utf8" }).stdout;
+  };
   const typed = spawn(process.execPath, args, { stdio: ["pipe", "ignore", "inherit"] });
   const ended = once(typed, "exit");
   typed.stdin.end("gthc_stdin\n");
   expect(await redeemed.next()).toBe("gthc_stdin");
+  expect(listed).toContain("main.ts up -");
+  expect(listed).not.toContain("gthc_stdin");
   expect(await ended).toEqual([1, null]);
 });
 

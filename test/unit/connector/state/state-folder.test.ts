@@ -1,5 +1,5 @@
 /** Nothing foreign is ever changed: what a state folder is, who may write in it, and what is deleted. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -158,4 +158,7 @@ test("[SF9] a user without a home, and a home that cannot be written, are asked 
   expect(await run(["completion", "bash"])).toBe(0);
   const blocked = path.join(folder("file"), "file", "state");
   expect(() => prepareFolder(blocked)).toThrow(/^The state folder .* cannot be (?:made|read) \(ENOTDIR\)\. Name another one with --state/);
+  const dangling = path.join(folder(), "link");
+  symlinkSync(path.join(dangling, "..", "none", "state"), dangling);
+  expect(() => prepareFolder(dangling)).toThrow(/^The state folder .* cannot be made \([A-Z]+\)\. Name another one with --state/);
 });
