@@ -113,7 +113,7 @@ export async function runOpenclaw(options: {
   };
   let child: Child | null = null;
   const begin = async (): Promise<void> => {
-    child = start({ args: [command, "gateway", "run", "--port", String(port)], cwd: root, env });
+    child = start({ args: [command, "gateway", "run", "--port", String(port)], cwd: root, env, endsWithParent: true });
     await untilReady(port, child);
   };
   await begin();
