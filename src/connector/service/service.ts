@@ -50,8 +50,9 @@ export interface PlanOptions {
 
 /** @returns OpenClaw's config file, when a service that sees nothing else of OpenClaw's finds the same secret there; else null */
 function configAlone(env: NodeJS.ProcessEnv, { secret, secretSource }: PlanOptions["found"]): string | null {
-  const { file } = new OpenclawConfig(env);
-  if (secret === null || secretSource !== file) return null;
+  const { file, hasIncludes } = new OpenclawConfig(env);
+  // The service manager hands over this one file, without those that it includes.
+  if (secret === null || secretSource !== file || hasIncludes) return null;
   try {
     const alone = discoverGateway({ HOME: "/nowhere", OPENCLAW_CONFIG_PATH: file, OPENCLAW_URL: "ws://127.0.0.1:1" });
     return alone.secret?.value === secret.value ? path.resolve(file) : null;

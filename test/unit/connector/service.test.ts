@@ -123,6 +123,15 @@ test("[MA13] a secret that stands in no config file becomes a credential file", 
   );
 });
 
+test("[MA13] a secret of an included file becomes a credential file: the config is handed over alone", async () => {
+  writeFileSync(path.join(home, ".openclaw/auth.json5"), "{ token: 'included' }");
+  writeFileSync(path.join(home, ".openclaw/openclaw.json"), "{ gateway: { auth: { $include: './auth.json5' } } }");
+  await install(options(), SYSTEM, machine);
+  const { secret, unit } = placesOf("system", machine, "");
+  expect(readFileSync(secret, "utf8")).toBe("included\n");
+  expect(readFileSync(unit, "utf8")).not.toContain("LoadCredential=openclaw.json");
+});
+
 test("[SA10] whose service has the secret in a file of its own is told what to write and to run", async () => {
   await install(options(), SYSTEM, machine);
   expect(serviceHint("/nowhere", machine)).toBe("");
