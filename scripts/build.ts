@@ -7,11 +7,14 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import type { BuildOptions, Plugin } from "esbuild";
 import { tarEntry } from "../src/core/http/tar-entry.ts";
+import { buildOnce, contentHash } from "./build-cache.ts";
 import { root, run } from "./children.ts";
 import { quietEnv, wrangler } from "./control-plane.ts";
 
-const dist = path.join(root, "dist");
-const pages = path.join(dist, "pages");
+/** All that a build is made of. */
+const INPUTS = ["src", "migrations", "scripts/build.ts", "package.json", "package-lock.json", "tsconfig.json", "wrangler.toml"];
+/** In each build: the approval page's hashes. */
+const APPROVAL_FILE = "approval.json";
 const KIB = 1024;
 
 /** What a page may ship, gzip (issue: dashboard ≤ 60 KB; the others are ours). */
@@ -30,15 +33,14 @@ const page: BuildOptions = {
 };
 
 /** The door's other pages, beside the first one. */
-async function buildDoorPages(): Promise<void> {
+async function buildDoorPages(pages: string): Promise<void> {
   const folder = path.join(pages, "door");
   await mkdir(folder, { recursive: true });
   await build({ ...page, entryPoints: [path.join(root, "src/door/status.ts")], outfile: path.join(folder, "status.js") });
   for (const each of ["status.html", "used-up.html", "unknown.html"]) await cp(path.join(root, "src/door", each), path.join(folder, each));
 }
 
-async function buildPage(source: string, entry: string, out: string, name: string): Promise<void> {
-  const folder = path.join(pages, out);
+async function buildPage(folder: string, source: string, entry: string, name: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await build({ ...page, entryPoints: [path.join(root, "src", source, entry)], outfile: path.join(folder, `${name}.js`) });
   await build({ ...common, entryPoints: [path.join(root, "src", source, `${source}.css`)], outfile: path.join(folder, `${name}.css`) });
@@ -61,7 +63,7 @@ export interface ApprovalPage {
  *
  * @throws Error when a part could end its element early
  */
-async function buildApprovalPage(): Promise<ApprovalPage> {
+async function buildApprovalPage(pages: string): Promise<ApprovalPage> {
   const bundle = async (entry: string, options: BuildOptions): Promise<string> => {
     const { outputFiles } = await build({ ...options, entryPoints: [path.join(root, "src/approve", entry)], write: false });
     const text = (outputFiles?.[0]?.text ?? "").trim();
@@ -115,7 +117,7 @@ const leanLibraries: Plugin = {
 };
 
 /** @param approval what `gatehouse doctor` compares with what is served */
-async function buildConnector(approval: ApprovalPage): Promise<void> {
+async function buildConnector(dist: string, approval: ApprovalPage): Promise<void> {
   const manifest = JSON.parse(await readFile(path.join(root, "package.json"), "utf8")) as { version: string; license: string };
   const outfile = path.join(dist, "connector/connector.mjs");
   const entry = path.join(dist, "connector/gatehouse.mjs");
@@ -155,7 +157,7 @@ async function buildConnector(approval: ApprovalPage): Promise<void> {
   };
   const description = `${JSON.stringify(shipped, null, 2)}\n`;
   await writeFile(path.join(dist, "connector/package.json"), description);
-  const served = path.join(pages, "connector");
+  const served = path.join(dist, "pages/connector");
   await mkdir(served, { recursive: true });
   const files = [
     tarEntry("package.json", Buffer.from(description), "0000644"),
@@ -169,7 +171,7 @@ async function buildConnector(approval: ApprovalPage): Promise<void> {
 }
 
 /** The API's description, from the very table of routes that answers. */
-async function buildApiDescription(): Promise<void> {
+async function buildApiDescription(dist: string): Promise<void> {
   const outfile = path.join(dist, "openapi.mjs");
   const contents = `
     import { appRoutes } from "./src/worker/app.ts";
@@ -178,12 +180,12 @@ async function buildApiDescription(): Promise<void> {
     export const text = JSON.stringify(openApi(appRoutes, { version: VERSION }));`;
   await build({ ...common, stdin: { contents, resolveDir: root, loader: "ts" }, platform: "node", format: "esm", outfile });
   const { text } = (await import(pathToFileURL(outfile).href)) as { text: string };
-  await mkdir(path.join(pages, "app"), { recursive: true });
-  await writeFile(path.join(pages, "app/openapi.json"), text);
+  await mkdir(path.join(dist, "pages/app"), { recursive: true });
+  await writeFile(path.join(dist, "pages/app/openapi.json"), text);
   await rm(outfile);
 }
 
-async function checkBudgets(): Promise<void> {
+async function checkBudgets(pages: string): Promise<void> {
   for (const [file, budget] of Object.entries(BUDGET_BYTES)) {
     const size = gzipSync(await readFile(path.join(pages, file))).byteLength;
     if (size > budget) throw new Error(`${file} is ${size} bytes gzip, more than its budget of ${budget}`);
@@ -191,7 +193,7 @@ async function checkBudgets(): Promise<void> {
   }
 }
 
-async function checkProgramBudgets(): Promise<void> {
+async function checkProgramBudgets(dist: string): Promise<void> {
   for (const [file, budget] of Object.entries(PROGRAM_BUDGET_BYTES)) {
     const size = (await readFile(path.join(dist, file))).byteLength;
     if (size > budget) throw new Error(`${file} is ${size} bytes, more than its budget of ${budget}`);
@@ -210,24 +212,36 @@ export async function workerDefines(approval: ApprovalPage): Promise<readonly st
   return Object.entries(defines).flatMap(([name, value]) => ["--define", `${name}:${JSON.stringify(value)}`]);
 }
 
-/** Builds into dist/. @returns the approval page's hashes; throws Error naming what failed, or a file over its budget */
-export async function buildAll(): Promise<ApprovalPage> {
-  await rm(dist, { recursive: true, force: true });
-  const approval = await buildApprovalPage();
+async function buildInto(dist: string): Promise<void> {
+  const pages = path.join(dist, "pages");
+  const approval = await buildApprovalPage(pages);
   await Promise.all([
-    buildPage("door", "door.ts", "door", "door"),
-    buildDoorPages(),
-    buildPage("dashboard", "main.tsx", "app", "app"),
-    buildConnector(approval),
-    buildApiDescription(),
+    buildPage(path.join(pages, "door"), "door", "door.ts", "door"),
+    buildDoorPages(pages),
+    buildPage(path.join(pages, "app"), "dashboard", "main.tsx", "app"),
+    buildConnector(dist, approval),
+    buildApiDescription(dist),
   ]);
-  await checkBudgets();
+  await checkBudgets(pages);
   process.stdout.write(`  approval page ${approval.page}\n    its script ${approval.script}\n`);
   // The same bundle that a deployment uploads; running it prebuilt keeps a local run from restarting when a source file changes.
-  const bundle = [...wrangler, "deploy", "--dry-run", "--outdir", path.join(dist, "worker"), ...(await workerDefines(approval))];
+  const where = ["--outdir", path.join(dist, "worker"), "--assets", pages];
+  const bundle = [...wrangler, "deploy", "--dry-run", ...where, ...(await workerDefines(approval))];
   await run("Bundling the Worker", { args: bundle, env: quietEnv() });
-  await checkProgramBudgets();
-  return approval;
+  await checkProgramBudgets(dist);
+  await writeFile(path.join(dist, APPROVAL_FILE), `${JSON.stringify(approval)}\n`);
+}
+
+/**
+ * Builds what `dist` then points to, unless nothing changed since it was built.
+ *
+ * @returns the approval page's hashes
+ * @throws Error naming what failed, or a file over its budget; `dist` is then as before
+ */
+export async function buildAll(): Promise<ApprovalPage> {
+  if (!(await buildOnce(root, await contentHash(root, INPUTS), buildInto)))
+    process.stdout.write("  nothing changed since the last build\n");
+  return JSON.parse(await readFile(path.join(root, "dist", APPROVAL_FILE), "utf8")) as ApprovalPage;
 }
 
 if (import.meta.main) await buildAll();

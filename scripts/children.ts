@@ -30,13 +30,19 @@ export interface StartOptions {
   /** Every line of both outputs. */
   readonly onLine?: (line: string) => void;
   readonly command?: string;
+  /** Whether a Node process ends by itself, with SIGTERM, when this one is killed. */
+  readonly endsWithParent?: boolean;
+  /** A command that becomes the process and stands before it, such as the entry into a network namespace. */
+  readonly through?: readonly string[];
   /** `inherit` lets a child talk to the terminal itself; then no lines are seen. */
   readonly stdio?: "lines" | "inherit";
 }
 
 /** Starts one process (Node 24 unless `command` says otherwise). With GATEHOUSE_RECORD_OUTPUT every line is also kept in that folder, a file a process. */
 export function start(options: StartOptions): Child {
-  const child = spawn(options.command ?? node24, options.args, {
+  const watch = options.endsWithParent === true ? ["--import", path.join(root, "scripts/ends-with-parent.mjs")] : [];
+  const [program = node24, ...words] = [...(options.through ?? []), options.command ?? node24, ...watch, ...options.args];
+  const child = spawn(program, words, {
     cwd: options.cwd ?? root,
     env: options.env ?? process.env,
     stdio: options.stdio === "inherit" ? "inherit" : ["ignore", "pipe", "pipe"],

@@ -112,6 +112,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const child = start({
     args: [path.join(root, "scripts/local-runtime.ts"), String(port), path.join(stateDir, "workerd"), JSON.stringify(vars)],
     env: { ...quietEnv(), GATEHOUSE_SECRET: await secret(stateDir) },
+    endsWithParent: true,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
   });
   await untilHealthy(`http://127.0.0.1:${port}/healthz`, host, child);

@@ -90,8 +90,10 @@ export async function runOpenclaw(options: {
   readonly gateway?: object;
   /** Its secret; a random one, kept in the state folder, unless given. */
   readonly token?: string;
+  /** As in `StartOptions`; its port must lead there from this process's loopback. */
+  readonly through?: readonly string[];
 }): Promise<RunningOpenclaw> {
-  const { command, port, stateDir } = options;
+  const { through = [], command, port, stateDir } = options;
   const home = path.join(stateDir, "home");
   const config = path.join(stateDir, "openclaw.json");
   const tokenFile = path.join(stateDir, "token");
@@ -113,7 +115,7 @@ export async function runOpenclaw(options: {
   };
   let child: Child | null = null;
   const begin = async (): Promise<void> => {
-    child = start({ args: [command, "gateway", "run", "--port", String(port)], cwd: root, env });
+    child = start({ args: [command, "gateway", "run", "--port", String(port)], cwd: root, env, endsWithParent: true, through });
     await untilReady(port, child);
   };
   await begin();

@@ -43,6 +43,7 @@ export const OUTCOME_TEXTS: Readonly<Record<Exclude<LocalActOutcome, "done">, st
   "gateway-away": "OpenClaw did not answer. Try again when it runs.",
   "not-taken": "OpenClaw refused the change. Run gatehouse doctor on the gateway's machine.",
   "from-environment": "The password comes from the environment. Change it where OpenClaw and Gatehouse are started.",
+  "source-unknown": "This machine cannot see where the password is kept. Change it in OpenClaw's config on its machine.",
   "secret-reference": "OpenClaw's config only refers to the password. Change it in that secret store, then restart OpenClaw.",
   internal: "The gateway's machine failed. Run gatehouse doctor there.",
   unanswered: "The connection to the machine broke, or it took too long. Look at the gateway's page before you try again.",

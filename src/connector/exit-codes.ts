@@ -6,7 +6,7 @@ export const EXIT_TEXTS: Readonly<Record<ExitName, string>> = {
   done: "done",
   failed: "failed; another try may help",
   usage: "wrong usage",
-  needsConfirmation: "waits for a yes: --check-words, --yes",
+  needsConfirmation: "waits for a yes or a choice: --check-words, --yes, OPENCLAW_PROFILE, --state",
   refused: "access was withdrawn, or an enrolment does not verify, for good",
   unsafe: "OpenClaw is not safe to serve",
   superseded: "another connector took over, for good",

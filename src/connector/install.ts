@@ -8,7 +8,7 @@ import { KeyLog } from "./key-log-file.ts";
 import { discoverGateway } from "./openclaw/discover.ts";
 import type { Options } from "./options.ts";
 import { stateOf, thisMachine } from "./service/machine.ts";
-import { placesOf } from "./service/places.ts";
+import { installedService, placesFor, placesOf } from "./service/places.ts";
 import type { Machine, Places, ServiceKind } from "./service/places.ts";
 import { copyState, planService, startService, writeService } from "./service/service.ts";
 import type { ServicePlan } from "./service/service.ts";
@@ -38,12 +38,24 @@ async function isConnected(dir: string, withinMs: number): Promise<boolean> {
   return false;
 }
 
-/** The enrolled state that the service takes over: its own, the named folder's, or that of who called sudo. */
-function enrolledState(named: StateFiles, places: Places, machine: Machine): StateFiles | null {
-  const folders = [places.stateFiles, named.dir, stateOf(machine)].filter(
-    (dir) => existsSync(path.join(dir, "gateway.json")) && ownerOfFolder(dir) !== "foreign",
+interface Enrolled {
+  readonly state: StateFiles;
+  readonly gateway: string;
+  readonly places: Places;
+}
+
+/** The enrolled state that the service takes over: the named folder's, that of who called sudo, or the one that a service has already. */
+function enrolledState(named: StateFiles, kind: ServiceKind, machine: Machine): Enrolled | null {
+  const folders = [named.dir, stateOf(machine), installedService(machine, named.dir)?.places.stateFiles];
+  const dir = folders.find(
+    (each) => each !== undefined && existsSync(path.join(each, "gateway.json")) && ownerOfFolder(each) !== "foreign",
   );
-  return folders[0] === undefined ? null : new StateFiles(folders[0]);
+  const gateway = dir === undefined ? undefined : new StateFiles(dir).read("gateway")?.gateway;
+  if (dir === undefined || gateway === undefined) return null;
+  const places = placesFor(kind, machine, dir, gateway);
+  const own = new StateFiles(places.stateFiles);
+  const isMoved = existsSync(path.join(own.dir, "gateway.json")) && own.read("gateway")?.gateway === gateway;
+  return { state: isMoved ? own : new StateFiles(dir), gateway, places };
 }
 
 /**
@@ -76,8 +88,10 @@ function summary({ places, unit, text, caFile, secret }: ServicePlan, movesFrom:
 export async function install(options: Options, wishes: InstallWishes, machine: Machine = thisMachine()): Promise<number> {
   const { terminal, files: named, yes, app, metrics } = options;
   const { kind, print, proxy } = wishes;
-  const places = placesOf(kind, machine, named.dir);
-  const plan = planService({ kind, places, machine, found: discoverGateway(machine.env), proxy, metrics, app });
+  const enrolled = enrolledState(named, kind, machine);
+  const places = enrolled?.places ?? placesOf(kind, machine, named.dir);
+  const gateway = enrolled?.gateway ?? "";
+  const plan = planService({ gateway, kind, places, machine, found: discoverGateway(machine.env), proxy, metrics, app });
   if (print) {
     terminal.print("install", plan.text, { unit: plan.text, path: places.unit });
     return EXIT.done;
@@ -96,11 +110,11 @@ export async function install(options: Options, wishes: InstallWishes, machine: 
     );
     return EXIT.failed;
   }
-  const state = enrolledState(named, places, machine);
-  if (state === null) {
+  if (enrolled === null) {
     terminal.fail("not-enrolled", "This machine is not enrolled yet. Run: gatehouse up <code>");
     return EXIT.failed;
   }
+  const { state } = enrolled;
   const movesFrom = kind === "system" && state.dir !== places.stateFiles ? state.dir : null;
   if (movesFrom !== null && (await runningStatus(movesFrom)) !== null) {
     terminal.fail("running", `A connector runs with ${movesFrom}. End it with Ctrl-C, then run this again.`);
@@ -113,8 +127,11 @@ export async function install(options: Options, wishes: InstallWishes, machine: 
   }
   if (movesFrom !== null) await moveState(state, places);
   const written = writeService(plan, machine);
-  startService(machine, kind);
-  terminal.say("installed", `Installed and started. It starts with this machine. Logs: gatehouse logs`, { files: written });
+  startService(machine, kind, places.unitName);
+  terminal.say("installed", `Installed and started ${places.unitName}. It starts with this machine. Logs: gatehouse logs`, {
+    files: written,
+    unit: places.unitName,
+  });
   if (await isConnected(places.stateFiles, wishes.waitMs ?? CONNECTED_WITHIN_MS)) {
     terminal.say("connected", "Connected.");
     return EXIT.done;

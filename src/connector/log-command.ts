@@ -3,19 +3,24 @@ import { spawn } from "node:child_process";
 import { EXIT } from "./exit-codes.ts";
 import type { Options } from "./options.ts";
 import { thisMachine } from "./service/machine.ts";
-import { placesOf, readManifest } from "./service/places.ts";
+import { installedService, severalServices } from "./service/places.ts";
 
 const LINES = 200;
 
 /** @returns the exit code */
 export async function logs({ terminal, files }: Options, follow: boolean): Promise<number> {
   const machine = thisMachine();
-  const kind = (["system", "user"] as const).find((each) => readManifest(placesOf(each, machine, files.dir)) !== null);
-  if (kind === undefined) {
+  const service = installedService(machine, files.dir);
+  const several = service === null ? severalServices(machine, files.dir) : null;
+  if (several !== null) {
+    terminal.fail("several-services", several);
+    return EXIT.needsConfirmation;
+  }
+  if (service === null) {
     terminal.fail("no-service", "No service is installed here. Install one with: sudo gatehouse install --system");
     return EXIT.failed;
   }
-  const unit = kind === "system" ? ["--unit", "gatehouse"] : ["--user-unit", "gatehouse"];
+  const unit = [service.manifest.kind === "system" ? "--unit" : "--user-unit", service.manifest.unit];
   // Our lines carry their own time.
   const words = [...unit, "--output", "cat", "--no-pager", "--lines", String(LINES), ...(follow ? ["--follow"] : [])];
   return new Promise((resolve) => {

@@ -1,5 +1,6 @@
 /** `gatehouse uninstall`: leaves the machine as it was found. */
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
+import path from "node:path";
 import { EXIT } from "./exit-codes.ts";
 import { askRunning } from "./local-control.ts";
 import type { ControlLeg } from "./openclaw/control-leg.ts";
@@ -9,8 +10,8 @@ import { applySettings, planRestore, planTidy, settingsDiff } from "./openclaw/s
 import type { SettingChange } from "./openclaw/settings.ts";
 import type { Options } from "./options.ts";
 import { thisMachine } from "./service/machine.ts";
-import { placesOf, readManifest } from "./service/places.ts";
-import type { Machine, Manifest, Places } from "./service/places.ts";
+import { installedService, severalServices } from "./service/places.ts";
+import type { Machine, Manifest } from "./service/places.ts";
 import { removeService, stopService } from "./service/service.ts";
 import { appliedSettings } from "./applied-settings.ts";
 import { StateFolderError, isOurName, ownerOfFolder } from "./state/state-folder.ts";
@@ -66,16 +67,6 @@ async function restore(env: NodeJS.ProcessEnv, applied: readonly SettingChange[]
   return written;
 }
 
-/** The service that is installed here: the system's, else the person's own. */
-function installed(machine: Machine, userState: string): { readonly places: Places; readonly manifest: Manifest } | null {
-  for (const kind of ["system", "user"] as const) {
-    const places = placesOf(kind, machine, userState);
-    const manifest = readManifest(places);
-    if (manifest !== null) return { places, manifest };
-  }
-  return null;
-}
-
 /** The way to OpenClaw that the service had. */
 function gatewayEnv({ env }: Machine, manifest: Manifest | null): NodeJS.ProcessEnv {
   if (manifest === null) return env;
@@ -89,7 +80,12 @@ function gatewayEnv({ env }: Machine, manifest: Manifest | null): NodeJS.Process
 
 /** @returns the exit code; throws Error with a cure when the gateway is not reached: then no state was deleted */
 export async function uninstall({ terminal, files: named, yes }: Options, machine: Machine = thisMachine()): Promise<number> {
-  const service = installed(machine, named.dir);
+  const service = installedService(machine, named.dir);
+  const several = service === null && !existsSync(path.join(named.dir, "gateway.json")) ? severalServices(machine, named.dir) : null;
+  if (several !== null) {
+    terminal.fail("several-services", several);
+    return EXIT.needsConfirmation;
+  }
   const isSystem = service?.manifest.kind === "system";
   const files = isSystem ? new StateFiles(service.manifest.stateDir) : named;
   // The system's own folder is known by its note, and only root can read it.
@@ -104,7 +100,7 @@ export async function uninstall({ terminal, files: named, yes }: Options, machin
     terminal.fail("needs-root", "The service belongs to the system. Run: sudo gatehouse uninstall");
     return EXIT.failed;
   }
-  if (service !== null && machine.hasSystemd) stopService(machine, service.manifest.kind);
+  if (service !== null && machine.hasSystemd) stopService(machine, service.manifest.kind, service.manifest.unit);
   if ((await askRunning(files.dir, { ask: "status" })) !== null) {
     terminal.fail("running", "The connector is running. Stop it first, then run this again.");
     return EXIT.failed;

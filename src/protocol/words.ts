@@ -24,10 +24,10 @@ export type LocalAct = (typeof LOCAL_ACTS)[number];
 
 /**
  * What came of such an act. `over`: what it is about no longer waits. `spent`: this signature was used already. `gateway-away`: OpenClaw did not
- * answer. `not-taken`: OpenClaw refused. `from-environment`, `secret-reference`: the secret has to be changed there. `internal`: the machine failed, its disk for one. `unanswered`: the machine said nothing.
+ * answer. `not-taken`: OpenClaw refused. `from-environment`, `secret-reference`: the secret has to be changed there. `source-unknown`: where it stands cannot be seen. `internal`: the machine failed, its disk for one. `unanswered`: the machine said nothing.
  */
 export const LOCAL_ACT_OUTCOMES = [
-  "done", "bad-statement", "bad-signature", "not-owner", "stale-head", "too-late", "spent", "alarm", "over", "gateway-away", "not-taken", "from-environment", "secret-reference", "internal", "unanswered",
+  "done", "bad-statement", "bad-signature", "not-owner", "stale-head", "too-late", "spent", "alarm", "over", "gateway-away", "not-taken", "from-environment", "secret-reference", "source-unknown", "internal", "unanswered",
 ] as const; // prettier-ignore
 export type LocalActOutcome = (typeof LOCAL_ACT_OUTCOMES)[number];
 

@@ -1,9 +1,8 @@
-/** Builds and migrates once when somebody runs the end-to-end tests by themselves (`npm test` has built already), and afterwards reads what every process printed. */
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+/** Builds what changed and migrates once, and afterwards reads what every process printed. */
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { buildAll } from "../../scripts/build.ts";
-import { root } from "../../scripts/children.ts";
 import { migrate } from "../../scripts/control-plane.ts";
 import { ON_A_TERMINAL, leaksIn } from "../support/secrets.ts";
 import { MIGRATED } from "../support/stack.ts";
@@ -14,20 +13,10 @@ let migrated: string;
 export async function setup(): Promise<void> {
   recorded = mkdtempSync(path.join(os.tmpdir(), "gatehouse-output-"));
   process.env["GATEHOUSE_RECORD_OUTPUT"] = recorded;
-  if (isStale()) await buildAll();
+  await buildAll();
   migrated = mkdtempSync(path.join(os.tmpdir(), "gatehouse-migrated-"));
   await migrate(migrated);
   process.env[MIGRATED] = migrated;
-}
-
-/** A bundle older than any source would prove yesterday's program. */
-function isStale(): boolean {
-  const built = path.join(root, "dist/worker/index.js");
-  if (!existsSync(built)) return true;
-  const { mtimeMs } = statSync(built);
-  return readdirSync(path.join(root, "src"), { recursive: true, withFileTypes: true }).some(
-    (entry) => entry.isFile() && statSync(path.join(entry.parentPath, entry.name)).mtimeMs > mtimeMs,
-  );
 }
 
 /** [case 44] No process of the whole suite may print a secret. */

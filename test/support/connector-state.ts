@@ -44,16 +44,16 @@ export class ConnectorState {
   }
 
   /** @param appOrigin control plane that the connector dials */
-  static async create(appOrigin = "http://127.0.0.1:1"): Promise<ConnectorState> {
+  static async create(appOrigin = "http://127.0.0.1:1", id = TEST_GATEWAY): Promise<ConnectorState> {
     const files = new StateFiles(mkdtempSync(path.join(os.tmpdir(), "gatehouse-state-")));
     const identity = loadIdentity(files);
     const owner = await newAuthenticator(APPROVE);
     const gateway = { account: "a".repeat(26), origin: TEST_ORIGIN, approveOrigin: APPROVE, rpId: "approve.localhost" };
-    const input = { gateway: TEST_GATEWAY, account: gateway.account, connectorKey: identity.publicKey, approveOrigin: APPROVE };
+    const input = { gateway: id, account: gateway.account, connectorKey: identity.publicKey, approveOrigin: APPROVE };
     const signed = await signedGenesis(owner, { ...input, gatewayOrigin: TEST_ORIGIN });
     const body = { type: "genesis", signed } as const;
-    const log = await KeyLog.create(files, identity, { gateway: TEST_GATEWAY, atMs: 1_800_000_000_000, body });
-    files.write("gateway", { gateway: TEST_GATEWAY, name: "Home", appOrigin, generation: 0, ...gateway });
+    const log = await KeyLog.create(files, identity, { gateway: id, atMs: 1_800_000_000_000, body });
+    files.write("gateway", { gateway: id, name: "Home", appOrigin, generation: 0, ...gateway });
     return new ConnectorState(files, identity, log, owner);
   }
 

@@ -47,6 +47,8 @@ export function startConnector(options: {
   readonly token: string;
   /** A checkout with a build of its own, instead of this one. */
   readonly checkout?: string;
+  /** As in `StartOptions`. */
+  readonly through?: readonly string[];
 }): RunningConnector {
   const events: Event[] = [];
   const child = start({
@@ -60,6 +62,7 @@ export function startConnector(options: {
       options.appOrigin,
     ],
     env: { ...process.env, OPENCLAW_URL: `ws://127.0.0.1:${options.gatewayPort}`, OPENCLAW_GATEWAY_TOKEN: options.token },
+    through: options.through ?? [],
     onLine: (line) => {
       if (line.startsWith("{")) events.push(JSON.parse(line) as Event);
     },

@@ -25,6 +25,8 @@ import { accessList, policy, reset, rotateKey } from "../lock-commands.ts";
 import { owners } from "../owner-commands.ts";
 import { diskErrorText } from "../machine-texts.ts";
 import { receipt } from "../receipt-commands.ts";
+import { chooseProfile } from "./profile-question.ts";
+import { SeveralProfilesError } from "../openclaw/config-file.ts";
 import { DiscoverError } from "../openclaw/discover.ts";
 import { VERSION } from "../options.ts";
 import type { Options } from "../options.ts";
@@ -84,6 +86,9 @@ const RUN: Readonly<Record<Exclude<CommandName, "help" | "completion">, (options
   uninstall: (options) => uninstall(options),
   reset: (options) => reset(options),
 };
+
+/** What sets OpenClaw up or serves it; other commands only say which profiles there are. */
+const ASKS_FOR_PROFILE: ReadonlySet<CommandName> = new Set(["up", "run", "install"]);
 
 /**
  * Runs a command line to its end, and prints what it has to say.
@@ -169,6 +174,8 @@ async function runCommand(terminal: Terminal, line: Line, { env, folder }: Calle
     second: values.add === true ? "add" : values.replace === true ? "replace" : undefined,
     codeFile: variable(env, "GATEHOUSE_CODE_FILE"),
   };
+  // Before anything is written or sent.
+  if (ASKS_FOR_PROFILE.has(command)) await chooseProfile(env, terminal);
   try {
     return await RUN[command as keyof typeof RUN](options, line);
   } catch (error) {
@@ -193,6 +200,10 @@ function said(terminal: Terminal, error: unknown): number {
   if (error instanceof ControlPlaneError) {
     terminal.fail(error.code, error.message);
     return exitOfControlPlane(error.code);
+  }
+  if (error instanceof SeveralProfilesError) {
+    terminal.fail("several-profiles", error.message, { profiles: error.profiles });
+    return EXIT.needsConfirmation;
   }
   const isState =
     error instanceof DamagedStateError ||

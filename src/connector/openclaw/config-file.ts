@@ -4,11 +4,26 @@ import os from "node:os";
 import path from "node:path";
 import { parseEnv } from "node:util";
 import parseJson5 from "json5/lib/parse.js";
+import { IncludeError, withIncludes } from "./config-includes.ts";
 
 /** OpenClaw cannot be found as it is set up here; the message says what was looked at. */
 export class DiscoverError extends Error {
   override name = "DiscoverError";
 }
+
+/** Several profiles are here, and none is the default one. */
+export class SeveralProfilesError extends DiscoverError {
+  override name = "SeveralProfilesError";
+  readonly profiles: readonly string[];
+
+  constructor(profiles: readonly string[]) {
+    super(`Several OpenClaw profiles are here: ${profiles.join(", ")}. Say which: OPENCLAW_PROFILE=${profiles[0] ?? ""}`);
+    this.profiles = profiles;
+  }
+}
+
+/** What is read of the config; includes elsewhere are not opened. */
+const NAMES = ["gateway", "env"] as const;
 
 const CONFIG_NAME = "openclaw.json";
 
@@ -64,8 +79,7 @@ function stateDir(env: NodeJS.ProcessEnv): string {
   // As OpenClaw itself does without a profile.
   if (only === undefined || found.includes(".openclaw")) return path.join(home(env), ".openclaw");
   if (found.length === 1) return path.join(home(env), only);
-  const names = found.map((each) => each.slice(".openclaw-".length));
-  throw new DiscoverError(`Several OpenClaw profiles are here: ${names.join(", ")}. Say which: OPENCLAW_PROFILE=${names[0] ?? ""}`);
+  throw new SeveralProfilesError(found.map((each) => each.slice(".openclaw-".length)));
 }
 
 function readDotenv(file: string): NodeJS.Dict<string> {
@@ -84,6 +98,8 @@ export class OpenclawConfig {
   readonly stateDir: string;
   /** Null when there is no such file. */
   readonly problem: string | null;
+  /** Whether what is read stands in included files, too. */
+  readonly hasIncludes: boolean = false;
   readonly #root: unknown;
   readonly #env: NodeJS.ProcessEnv;
   readonly #dotenv: NodeJS.Dict<string>;
@@ -97,10 +113,22 @@ export class OpenclawConfig {
     this.file = named === "" ? path.join(this.stateDir, CONFIG_NAME) : resolvePath(named, env);
     this.#dotenv = readDotenv(path.join(this.stateDir, ".env"));
     let problem: string | null = null;
+    const parse = (file: string, what: string): unknown => {
+      const text = readNamed(file, what);
+      try {
+        return parseJson5(text);
+      } catch {
+        throw new DiscoverError(`${what} at ${file} is no JSON5.`);
+      }
+    };
     try {
-      this.#root = parseJson5(readNamed(this.file, "OpenClaw's config"));
+      const own = parse(this.file, "OpenClaw's config");
+      const roots = env["OPENCLAW_INCLUDE_ROOTS"];
+      const read = (file: string): unknown => parse(file, "A part of OpenClaw's config");
+      ({ value: this.#root, hasIncludes: this.hasIncludes } = withIncludes(own, { file: this.file, roots, names: NAMES, read }));
     } catch (error) {
-      problem = error instanceof DiscoverError ? error.message : `OpenClaw's config at ${this.file} is no JSON5.`;
+      if (!(error instanceof DiscoverError || error instanceof IncludeError)) throw error;
+      problem = error.message;
     }
     this.problem = problem;
   }

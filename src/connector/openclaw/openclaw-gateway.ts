@@ -5,13 +5,12 @@ import type { SettingLine, SettingsQuestion } from "../../protocol/link-local-ac
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
 import { ControlLeg, GatewayRefusedError, isNotLocal } from "./control-leg.ts";
 import type { ControlState } from "./control-leg.ts";
-import { discoverGateway } from "./discover.ts";
 import type { Discovered } from "./discover.ts";
 import { ControlUiHandshake } from "./handshake-watch.ts";
 import { GatewayAwayError } from "./openclaw-port.ts";
 import type { BindingStore, GatewayTarget, HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "./openclaw-port.ts";
 import { readPaired } from "./paired-list.ts";
-import { rotateSecret } from "./rotate-secret.ts";
+import { SecretSource, rotateSecret } from "./rotate-secret.ts";
 import type { RotateOutcome } from "./rotate-secret.ts";
 import { selfTest } from "./self-test.ts";
 import { applySettings, planSettings, readConfig } from "./settings.ts";
@@ -68,6 +67,7 @@ function outcomeOf(error: unknown): SettingsOutcome {
 export class LocalOpenclaw implements OpenclawGateway {
   readonly #options: OpenclawOptions;
   readonly #leg: ControlLeg;
+  readonly #source: SecretSource;
   readonly #listeners = new Set<(report: GatewayReport) => void>();
   readonly #pairing = new Set<() => void>();
   readonly #pings = new Set<(ms: number) => void>();
@@ -93,8 +93,9 @@ export class LocalOpenclaw implements OpenclawGateway {
   constructor(options: OpenclawOptions) {
     this.#options = options;
     this.#startedAtMs = options.now();
-    this.#found = discoverGateway(options.env);
-    this.#leg = new ControlLeg(() => discoverGateway(options.env), {
+    this.#source = new SecretSource(options.env);
+    this.#found = this.#source.discover();
+    this.#leg = new ControlLeg(() => this.#source.discover(), {
       onState: (state) => void this.#controlState(state),
       onEvent: (event) => {
         if (event.startsWith("device.pair.")) for (const listener of this.#pairing) listener();
@@ -124,7 +125,7 @@ export class LocalOpenclaw implements OpenclawGateway {
 
   rotateSecret(): Promise<RotateOutcome> {
     const { env, bindings } = this.#options;
-    return rotateSecret(this.#leg, env, bindings.staleTokens);
+    return rotateSecret(this.#leg, env, bindings.staleTokens, this.#source);
   }
 
   answerSettings(hash: string, isYes: boolean): Promise<SettingsOutcome> {

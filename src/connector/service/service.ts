@@ -13,7 +13,6 @@ import type { Machine, Manifest, Places, ServiceKind } from "./places.ts";
 import { environmentText, shimText, unitText } from "./unit.ts";
 import type { UnitPlan } from "./unit.ts";
 
-const UNIT = "gatehouse.service";
 const PROGRAM_FILES = ["gatehouse.mjs", "connector.mjs", "package.json", "origin.json"] as const;
 /** What the service needs of the shell that installs it. */
 const KEPT = ["OPENCLAW_URL", "GATEHOUSE_APP_ORIGIN", "GATEHOUSE_METRICS", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"] as const;
@@ -33,9 +32,12 @@ export interface ServicePlan {
   readonly secret: string | null;
   /** For the note that `uninstall` reads. */
   readonly openclaw: Manifest["openclaw"];
+  /** Id of the gateway; empty where the machine is not enrolled. */
+  readonly gateway: string;
 }
 
 export interface PlanOptions {
+  readonly gateway: string;
   readonly kind: ServiceKind;
   readonly places: Places;
   readonly machine: Machine;
@@ -48,8 +50,9 @@ export interface PlanOptions {
 
 /** @returns OpenClaw's config file, when a service that sees nothing else of OpenClaw's finds the same secret there; else null */
 function configAlone(env: NodeJS.ProcessEnv, { secret, secretSource }: PlanOptions["found"]): string | null {
-  const { file } = new OpenclawConfig(env);
-  if (secret === null || secretSource !== file) return null;
+  const { file, hasIncludes } = new OpenclawConfig(env);
+  // The service manager hands over this one file, without those that it includes.
+  if (secret === null || secretSource !== file || hasIncludes) return null;
   try {
     const alone = discoverGateway({ HOME: "/nowhere", OPENCLAW_CONFIG_PATH: file, OPENCLAW_URL: "ws://127.0.0.1:1" });
     return alone.secret?.value === secret.value ? path.resolve(file) : null;
@@ -60,7 +63,7 @@ function configAlone(env: NodeJS.ProcessEnv, { secret, secretSource }: PlanOptio
 
 /** @returns everything that would be written; writes nothing, throws Error for a value that a unit cannot hold */
 export function planService(options: PlanOptions): ServicePlan {
-  const { kind, places, machine, found, proxy, metrics, app } = options;
+  const { gateway, kind, places, machine, found, proxy, metrics, app } = options;
   const { env } = machine;
   const config = configAlone(env, found);
   const environment: Record<string, string> = {};
@@ -90,6 +93,7 @@ export function planService(options: PlanOptions): ServicePlan {
     secretKind,
   };
   return {
+    gateway,
     kind,
     places,
     unit,
@@ -149,7 +153,8 @@ export function writeService(plan: ServicePlan, machine: Machine): readonly stri
   else rmSync(places.secret, { force: true });
   if (isOurShim(places.shim)) put(note(places.shim), shimText(unit), 0o755);
   put(note(places.unit), plan.text, 0o644);
-  const manifest: Manifest = { kind: plan.kind, files: written, stateDir: places.stateFiles, openclaw: plan.openclaw };
+  const { gateway, kind, openclaw } = plan;
+  const manifest: Manifest = { kind, gateway, unit: places.unitName, files: written, stateDir: places.stateFiles, openclaw };
   put(manifestPath(places), `${JSON.stringify(manifest, null, 2)}\n`, 0o644);
   return written;
 }
@@ -159,17 +164,17 @@ function systemctl(machine: Machine, kind: ServiceKind, ...words: readonly strin
 }
 
 /** Starts it now and at every boot; an older one is replaced. @throws Error naming the command that failed */
-export function startService(machine: Machine, kind: ServiceKind): void {
+export function startService(machine: Machine, kind: ServiceKind, unit: string): void {
   systemctl(machine, kind, "daemon-reload");
-  systemctl(machine, kind, "enable", UNIT);
-  systemctl(machine, kind, "restart", UNIT);
+  systemctl(machine, kind, "enable", unit);
+  systemctl(machine, kind, "restart", unit);
   // Without it a user's services end with the last session.
   if (kind === "user") machine.run("loginctl", ["enable-linger"]);
 }
 
 /** @throws Error naming the command that failed */
-export function stopService(machine: Machine, kind: ServiceKind): void {
-  systemctl(machine, kind, "disable", "--now", UNIT);
+export function stopService(machine: Machine, kind: ServiceKind, unit: string): void {
+  systemctl(machine, kind, "disable", "--now", unit);
 }
 
 /** Removes exactly what `install` wrote. @returns those files */

@@ -1,4 +1,5 @@
 /** The systemd units that `gatehouse install` writes (systemd.exec(5), systemd.service(5)). Pure. */
+import { basename } from "node:path";
 import { EXIT } from "../exit-codes.ts";
 
 /** Names of the credentials that the service manager hands over (systemd.exec(5), "CREDENTIALS"). */
@@ -9,7 +10,7 @@ export interface UnitPlan {
   readonly kind: "system" | "user";
   readonly node: string;
   readonly program: string;
-  /** Ends with no slash. A system unit has `/var/lib/gatehouse` of its own. */
+  /** Ends with no slash. A system unit has a folder below `/var/lib` of its own, named as the unit. */
   readonly stateDir: string;
   readonly environmentFile: string;
   /** OpenClaw's config file, read by the service manager at each start; null where the secret is in `secretFile`. */
@@ -53,7 +54,6 @@ const HARDENING = [
 /** What needs a service manager with privileges. */
 const SYSTEM_HARDENING = [
   "DynamicUser=yes",
-  "StateDirectory=gatehouse",
   "StateDirectoryMode=0700",
   "CapabilityBoundingSet=",
   "AmbientCapabilities=",
@@ -107,7 +107,7 @@ export function unitText(plan: UnitPlan): string {
     "Restart=on-failure",
     "RestartSec=1",
     `RestartPreventExitStatus=${EXIT.usage} ${EXIT.refused} ${EXIT.superseded}`,
-    ...(isSystem ? SYSTEM_HARDENING : []),
+    ...(isSystem ? [`StateDirectory=${basename(stateDir)}`, ...SYSTEM_HARDENING] : []),
     ...HARDENING,
     "",
     "[Install]",

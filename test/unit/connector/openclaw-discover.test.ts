@@ -1,9 +1,12 @@
 /** Where OpenClaw listens and what its secret is, read as OpenClaw reads it; and what is said when that fails. */
 import { createRequire } from "node:module";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { beforeEach, expect, test } from "vitest";
+import { root, start } from "../../../scripts/children.ts";
+import { chooseProfile } from "../../../src/connector/cli/profile-question.ts";
+import { SeveralProfilesError } from "../../../src/connector/openclaw/config-file.ts";
 import { DiscoverError, discoverGateway } from "../../../src/connector/openclaw/discover.ts";
 import { ID_Continue, ID_Start, Space_Separator } from "../../../src/connector/openclaw/json5-unicode.ts";
 import { GATEWAY_CERTIFICATE } from "../../support/gateway-certificate.ts";
@@ -158,4 +161,68 @@ test("[OC2] the short character classes know every name that the library's own k
       if (whole[name]?.test(text) === true && !known.test(text)) differ.push(`${name} ${code.toString(16)}`);
   }
   expect(differ).toEqual([]);
+});
+
+test("[OC5] a person is asked which profile, and nobody else is", async () => {
+  for (const name of ["ops", "rescue"]) write(`.openclaw-${name}/openclaw.json`, `{ gateway: { auth: { token: '${name}' } } }`);
+  const env: NodeJS.ProcessEnv = { HOME: home };
+  const asked: string[] = [];
+  const person = (answer: string, isInteractive = true) => ({
+    isInteractive,
+    ask: (question: string) => {
+      asked.push(question);
+      return Promise.resolve(answer);
+    },
+  });
+  await expect(chooseProfile(env, person("ops", false))).rejects.toThrow(SeveralProfilesError);
+  await expect(chooseProfile(env, person("other"))).rejects.toThrow(SeveralProfilesError);
+  expect(env["OPENCLAW_PROFILE"]).toBe(undefined);
+  await chooseProfile(env, person("rescue"));
+  expect([asked.length, asked[0]]).toEqual([2, "Several OpenClaw profiles are here: ops, rescue. Which one? "]);
+  expect(discoverGateway(env).secret?.value).toBe("rescue");
+});
+
+test("[OC5] without a terminal the exit code is 3, the profiles are listed, and nothing is made", async () => {
+  for (const name of ["ops", "rescue"]) write(`.openclaw-${name}/openclaw.json`, "{}");
+  const state = path.join(home, "state");
+  const lines: string[] = [];
+  const args = [path.join(root, "src/connector/main.ts"), "up", "--json", "--state", state, "--app", "http://localhost:1"];
+  const child = start({ args, env: { PATH: process.env["PATH"] ?? "", HOME: home }, onLine: (line) => lines.push(line) });
+  expect(await child.ended()).toBe(3);
+  expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ event: "several-profiles", profiles: ["ops", "rescue"] });
+  expect(existsSync(state)).toBe(false);
+});
+
+test("[OC7] included files stand in their places: one, several in order, nested, with more beside them", () => {
+  write(".openclaw/parts/auth.json5", "{ $include: './token.json5', mode: 'token' }");
+  write(".openclaw/parts/token.json5", "{ token: 'included', mode: 'password' }");
+  write(".openclaw/openclaw.json", "{ gateway: { port: 19005, auth: { $include: 'parts/auth.json5' } } }");
+  expect(find()).toMatchObject({ target: { port: 19005 }, secret: { kind: "token", value: "included" } });
+  write(".openclaw/a.json5", "{ gateway: { port: 19006, auth: { token: 'a' } } }");
+  write(".openclaw/b.json5", "{ gateway: { auth: { token: 'b' } } }");
+  write(".openclaw/openclaw.json", "{ $include: ['a.json5', './b.json5'] }");
+  expect(find()).toMatchObject({ target: { port: 19006 }, secret: { value: "b" } });
+});
+
+test.each([
+  ["a file outside", "../elsewhere.json5", "lies outside its folder"],
+  ["a link to a file outside", "link.json5", "lies outside its folder"],
+  ["a file that is not there", "missing.json5", "missing.json5 cannot be read"],
+  ["a file that is none", "broken.json5", "is no JSON5"],
+  ["a circle", "circle.json5", "includes itself"],
+])("[OC7] %s is not read, and the sentence names it", (_what, name, words) => {
+  const outside = write("elsewhere.json5", "{ token: 'outside' }");
+  write(".openclaw/broken.json5", "{");
+  write(".openclaw/circle.json5", "{ $include: './circle.json5' }");
+  symlinkSync(outside, path.join(home, ".openclaw/link.json5"));
+  write(".openclaw/openclaw.json", `{ gateway: { auth: { $include: '${name}' } } }`);
+  expect(find().secret).toBe(null);
+  expect(find().secretSource).toContain(words);
+});
+
+test("[OC7] another folder that OpenClaw may include is read; includes of no concern are not opened", () => {
+  const outside = write("shared/auth.json5", "{ token: 'shared' }");
+  write(".openclaw/openclaw.json", `{ agents: { $include: 'missing.json5' }, gateway: { auth: { $include: '${outside}' } } }`);
+  expect(find().secret).toBe(null);
+  expect(find({ OPENCLAW_INCLUDE_ROOTS: path.join(home, "shared") }).secret?.value).toBe("shared");
 });

@@ -5,7 +5,7 @@ import path from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { GatewayRefusedError } from "../../../src/connector/openclaw/control-leg.ts";
 import { GatewayAwayError } from "../../../src/connector/openclaw/openclaw-port.ts";
-import { rotateSecret } from "../../../src/connector/openclaw/rotate-secret.ts";
+import { SecretSource, rotateSecret } from "../../../src/connector/openclaw/rotate-secret.ts";
 
 const REDACTED = "__OPENCLAW_REDACTED__";
 const ENTRY = "e".repeat(64);
@@ -13,6 +13,8 @@ const ENTRY = "e".repeat(64);
 let file: string;
 let env: NodeJS.ProcessEnv;
 let written: unknown;
+/** The file that OpenClaw says it reads. */
+let named: string | undefined;
 let asked: { readonly method: string; readonly params: Readonly<Record<string, unknown>> }[];
 let stale: string[];
 /** What `config.patch` does. */
@@ -24,22 +26,25 @@ function config(token: unknown): void {
 
 beforeEach(() => {
   file = path.join(mkdtempSync(path.join(os.tmpdir(), "gatehouse-secret-")), "openclaw.json");
-  env = { OPENCLAW_CONFIG_PATH: file };
+  // Nobody listens there.
+  env = { OPENCLAW_CONFIG_PATH: file, OPENCLAW_URL: "ws://127.0.0.1:1" };
+  named = file;
   [written, asked, stale, onPatch] = [REDACTED, [], [], config];
   config("old-secret");
 });
 
-function rotate(): Promise<string> {
+function rotate(source = new SecretSource(env)): Promise<string> {
   const request = (method: string, params: object): Promise<unknown> => {
     asked.push({ method, params: { ...params } });
-    if (method === "config.get") return Promise.resolve({ hash: "h", parsed: { gateway: { auth: { mode: "token", token: written } } } });
+    if (method === "config.get")
+      return Promise.resolve({ hash: "h", path: named, parsed: { gateway: { auth: { mode: "token", token: written } } } });
     if (method === "device.pair.list")
       return Promise.resolve({ pending: [], paired: [{ deviceId: ENTRY, publicKey: "k", roles: [], scopes: [], approvedVia: "owner" }] });
     const { gateway } = JSON.parse((params as { raw: string }).raw) as { gateway: { auth: { token: string } } };
     onPatch(gateway.auth.token);
     return Promise.resolve({ ok: true });
   };
-  return rotateSecret({ request }, env, { add: (entry) => void stale.push(entry) });
+  return rotateSecret({ request }, env, { add: (entry) => void stale.push(entry) }, source);
 }
 
 const patches = () => asked.filter(({ method }) => method === "config.patch");
@@ -58,7 +63,6 @@ test("[SA9] a new secret of 32 random bytes is written once, and tokens from bef
 test.each([
   ["a reference", { source: "exec", provider: "vault", id: "x" }, "secret-reference"],
   ["a variable", "${TOKEN_OF_MINE}", "from-environment"],
-  ["nothing", undefined, "from-environment"],
 ])("[SA10] %s in the config stays as it is", async (_what, value, outcome) => {
   written = value;
   expect([await rotate(), patches(), stale]).toEqual([outcome, [], []]);
@@ -86,4 +90,42 @@ test("[SA9] an answer that is lost after OpenClaw took it is a success", async (
     throw new GatewayAwayError("closed 4001");
   };
   expect(await rotate()).toBe("done");
+});
+
+test.each([
+  ["a variable", "${TOKEN_OF_MINE}", "from-environment"],
+  ["a reference", { source: "env", provider: "default", id: "TOKEN_OF_MINE" }, "secret-reference"],
+])("[SA10] %s that OpenClaw shows redacted stays as it is", async (_what, value, outcome) => {
+  config(value);
+  env["TOKEN_OF_MINE"] = "secret-of-the-variable";
+  expect([await rotate(), patches(), stale]).toEqual([outcome, [], []]);
+});
+
+test("[SA10] a secret of the state folder's .env stays as it is", async () => {
+  config(undefined);
+  written = undefined;
+  writeFileSync(path.join(path.dirname(file), ".env"), "OPENCLAW_GATEWAY_TOKEN=secret-of-the-folder\n");
+  expect([await rotate(), patches()]).toEqual(["from-environment", []]);
+});
+
+test.each([
+  ["OpenClaw shows none in that file", () => (written = undefined)],
+  ["OpenClaw reads another file", () => (named = path.join(path.dirname(file), "other.json"))],
+  ["OpenClaw names no file", () => (named = undefined)],
+])("[SA11] a redacted secret stays as it is where %s", async (_what, change) => {
+  change();
+  expect([await rotate(), patches(), stale]).toEqual(["source-unknown", [], []]);
+});
+
+test("[SA12] the service's copy of the config stays old, and the connector goes on with the new secret", async () => {
+  env["CREDENTIALS_DIRECTORY"] = path.dirname(file);
+  named = "/home/somebody/.openclaw/openclaw.json";
+  let made = "";
+  onPatch = (token) => void (made = token);
+  const source = new SecretSource(env);
+  expect(await rotate(source)).toBe("done");
+  expect([made === "", source.discover().secret]).toEqual([false, { kind: "token", value: made }]);
+  // Started again, or given another one: what stands there counts.
+  config("third-secret");
+  expect(source.discover().secret?.value).toBe("third-secret");
 });

@@ -8,7 +8,8 @@ import { install } from "../../../src/connector/install.ts";
 import type { InstallWishes } from "../../../src/connector/install.ts";
 import { loadIdentity } from "../../../src/connector/identity.ts";
 import { KeyLog } from "../../../src/connector/key-log-file.ts";
-import { isRootOnly, placesOf } from "../../../src/connector/service/places.ts";
+import { serviceHint } from "../../../src/connector/rotate-secret-command.ts";
+import { installedService, isRootOnly, placesOf } from "../../../src/connector/service/places.ts";
 import type { Machine } from "../../../src/connector/service/places.ts";
 import { environmentText, unitText } from "../../../src/connector/service/unit.ts";
 import { StateFiles } from "../../../src/connector/state-files.ts";
@@ -33,6 +34,9 @@ class Listener extends Terminal {
 }
 
 const SYSTEM: InstallWishes = { kind: "system", print: false, proxy: "http://ada:pass@proxy.example:3128", waitMs: 0 };
+
+const SECOND = "zyxwvutsrqponmlkjihgfed";
+const SECOND_NAME = "gatehouse-zyxwvuts";
 
 let root: string;
 let home: string;
@@ -119,6 +123,24 @@ test("[MA13] a secret that stands in no config file becomes a credential file", 
   );
 });
 
+test("[MA13] a secret of an included file becomes a credential file: the config is handed over alone", async () => {
+  writeFileSync(path.join(home, ".openclaw/auth.json5"), "{ token: 'included' }");
+  writeFileSync(path.join(home, ".openclaw/openclaw.json"), "{ gateway: { auth: { $include: './auth.json5' } } }");
+  await install(options(), SYSTEM, machine);
+  const { secret, unit } = placesOf("system", machine, "");
+  expect(readFileSync(secret, "utf8")).toBe("included\n");
+  expect(readFileSync(unit, "utf8")).not.toContain("LoadCredential=openclaw.json");
+});
+
+test("[SA10] whose service has the secret in a file of its own is told what to write and to run", async () => {
+  await install(options(), SYSTEM, machine);
+  expect(serviceHint("/nowhere", machine)).toBe("");
+  machine.env["OPENCLAW_GATEWAY_PASSWORD"] = "from-the-shell";
+  await install(options(), SYSTEM, machine);
+  const { secret } = placesOf("system", machine, "");
+  expect(serviceHint("/nowhere", machine)).toContain(`${secret}: write the new one there, then run: sudo systemctl restart gatehouse.service`); // prettier-ignore
+});
+
 test("[MA14] the state moves with a new key, and nothing stays behind", async () => {
   const { dir } = state.files;
   const old = state.identity.publicKey.x;
@@ -196,6 +218,48 @@ test("[MA15] uninstall stops the service and removes what install wrote, and onl
     expect(existsSync(file)).toBe(false);
   expect(existsSync(foreign)).toBe(true);
   expect(ran).toEqual(["systemctl disable --now gatehouse.service", "systemctl daemon-reload"]);
+});
+
+test("[MA17] a second gateway has a service of its own beside the first", async () => {
+  await install(options(), SYSTEM, machine);
+  const { files } = await ConnectorState.create(undefined, SECOND);
+  ran.length = 0;
+  for (const again of [files, new StateFiles(placesOf("system", machine, "", SECOND_NAME).stateDir)]) {
+    await install({ ...options(), files: again }, SYSTEM, machine);
+    expect(ran.splice(0).at(-1)).toBe(`systemctl restart ${SECOND_NAME}.service`);
+  }
+  const [first, second] = [placesOf("system", machine, ""), placesOf("system", machine, "", SECOND_NAME)];
+  const unit = readFileSync(second.unit, "utf8");
+  expect(unit).toContain(`StateDirectory=${SECOND_NAME}\n`);
+  expect(unit).toContain(`Environment=GATEHOUSE_STATE=${second.stateDir}\n`);
+  expect(readFileSync(second.shim, "utf8")).toContain(second.stateDir);
+  expect(readFileSync(first.unit, "utf8")).toContain("StateDirectory=gatehouse\n");
+  expect(new StateFiles(first.stateFiles).read("gateway")?.gateway).not.toBe(SECOND);
+  expect(new StateFiles(second.stateFiles).read("gateway")?.gateway).toBe(SECOND);
+});
+
+test("[MA17] with two services uninstall takes out the one of the named folder, and none where none is named", async () => {
+  await install(options(), SYSTEM, machine);
+  const { files } = await ConnectorState.create(undefined, SECOND);
+  await install({ ...options(), files }, SYSTEM, machine);
+  const [first, second] = [placesOf("system", machine, ""), placesOf("system", machine, "", SECOND_NAME)];
+  ran.length = 0;
+  expect(await uninstall({ ...options(), files: new StateFiles(path.join(root, "elsewhere")) }, machine)).toBe(3);
+  expect([events().at(-1), ran]).toEqual(["several-services", []]);
+  expect(terminal.events.at(-1)?.text).toContain(`${SECOND_NAME}.service: --state ${second.stateDir}`);
+  expect(await uninstall({ ...options(), files: new StateFiles(second.stateDir) }, machine)).toBe(0);
+  expect(ran).toEqual([`systemctl disable --now ${SECOND_NAME}.service`, "systemctl daemon-reload"]);
+  expect([first, second].map(({ unit, stateFiles }) => [existsSync(unit), existsSync(stateFiles)])).toEqual([
+    [true, true],
+    [false, false],
+  ]);
+});
+
+test("[MA17] a folder with a gateway of its own does not take out another gateway's only service", async () => {
+  await install(options(), SYSTEM, machine);
+  const { files } = await ConnectorState.create(undefined, SECOND);
+  expect(installedService(machine, files.dir)).toBe(null);
+  expect(installedService(machine, "/nowhere")?.manifest.unit).toBe("gatehouse.service");
 });
 
 test("[MA15] a command of another program is not overwritten", async () => {

@@ -2,10 +2,12 @@
 import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { connectorLines } from "../../../scripts/connector-lines.ts";
 import { SettingsPrompt } from "../../../scripts/settings-prompt.ts";
 import type { SettingsEvent } from "../../../scripts/settings-prompt.ts";
 import { listenLocally } from "../../../src/connector/local-control.ts";
+import { Terminal } from "../../../src/connector/terminal.ts";
 import { Arrivals } from "../../support/arrivals.ts";
 
 const HASH = "h".repeat(43);
@@ -82,4 +84,28 @@ test("[SA5] without a person at the terminal, or after --yes, nobody is asked", 
   isInteractive = false;
   prompt.take(NEEDED);
   expect([questions.count, said.at(-1)]).toEqual([0, expect.stringContaining("Apply them on the gateway's page: http://localhost:8787/gateways/x")]); // prettier-ignore
+});
+
+test("[SA5] nothing is printed over the open question: a state line comes after the answer", async () => {
+  const answered = Promise.withResolvers<string>();
+  class Asked extends Terminal {
+    override readonly isInteractive = true;
+    protected override question(): Promise<string> {
+      return answered.promise;
+    }
+  }
+  const terminal = new Asked({ json: false });
+  const printed = vi.spyOn(console, "log").mockImplementation(() => undefined);
+  try {
+    const asking = new SettingsPrompt(mkdtempSync(path.join(os.tmpdir(), "gatehouse-prompt-")), terminal);
+    const take = connectorLines((line) => terminal.print("start", line, {}), asking);
+    take(JSON.stringify(NEEDED));
+    const before = printed.mock.calls.length;
+    take(JSON.stringify({ event: "openclaw", report: { state: "unsafe", reason: "settings-missing", version: "2026.9.6" } }));
+    expect(printed.mock.calls.length).toBe(before);
+    answered.resolve("n");
+    await expect.poll(() => printed.mock.calls.flat()).toContain("Gateway 2026.9.6: unsafe (settings-missing)");
+  } finally {
+    printed.mockRestore();
+  }
 });
