@@ -233,6 +233,8 @@ export const NONCE_MS = 5 * 60_000;
 export const ACTIVATION_MS = 2 * 60_000;
 /** After a device's proof at the door its first new OpenClaw key is paired within this time: a page loads, a gateway restarts. */
 export const HANDOVER_MS = 2 * 60_000;
+/** How long the gateway's answer to an unpaired page waits for the approval of its key, a matter of some 50 ms. */
+export const APPROVAL_HOLD_MS = 2_000;
 /** Previous device token stays good for a lost reply, until the current one is used, at most this long. */
 export const TOKEN_OVERLAP_MS = 10 * 60_000;
 export const ENROLMENT_CODE_MS = 10 * 60_000;

@@ -200,7 +200,8 @@ async function main(): Promise<number> {
   await run("The build", { args: [path.join(root, "scripts/build.ts")] });
   if (values.real === true) {
     const { real } = await import("./real.ts");
-    const report = await real({ dir, rounds, say, onStop: (stop) => stops.push(stop) });
+    const { beside } = values;
+    const report = await real({ dir, rounds, say, onStop: (stop) => stops.push(stop), ...(beside === undefined ? {} : { beside }) });
     process.stdout.write(
       values.json === true
         ? `${JSON.stringify({ machine: machineLine(), ...report.json }, null, 2)}\n`
