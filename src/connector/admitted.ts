@@ -33,6 +33,15 @@ export interface PendingCut {
   readonly head?: KeyLogHead;
 }
 
+/** A device proved itself for a session. */
+interface Proof {
+  readonly atMs: number;
+  /** The page that it spoke for. */
+  handover: Handover;
+  /** Its page was asked to come back. */
+  isTaken: boolean;
+}
+
 export class Admitted implements BindingStore {
   readonly staleTokens: StaleTokens;
   readonly #files: StateFiles;
@@ -41,7 +50,7 @@ export class Admitted implements BindingStore {
   readonly #sessions: Map<string, HeldSession>;
   readonly #nonces = new Map<string, number>();
   /** When each session's device proved itself here, and which page it spoke for. Not on disk: after a restart the door is asked again. */
-  readonly #proven = new Map<string, { readonly atMs: number; handover: Handover }>();
+  readonly #proven = new Map<string, Proof>();
   /** Cut, but the disk has not taken it yet: denied all the same, until it has, or until the owner allows the device anew. Who cut it. */
   readonly #denied = new Map<string, "host" | "relay">();
   /** Raised, but the disk has not taken it yet: it stands all the same, until it has, or until somebody at the machine has looked. */
@@ -153,7 +162,7 @@ export class Admitted implements BindingStore {
     }
     const nowMs = this.#now();
     for (const [old, { atMs }] of this.#proven) if (nowMs - atMs > HANDOVER_MS) this.#proven.delete(old);
-    this.#proven.set(session.session, { atMs: nowMs, handover });
+    this.#proven.set(session.session, { atMs: nowMs, handover, isTaken: false });
   }
 
   /** Sessions that are not over. */
@@ -264,21 +273,37 @@ export class Admitted implements BindingStore {
 
   mayHandOver(open: Pick<StreamOpen, "session" | "device" | "once">, openclawDevice: string): boolean {
     if (this.bound(open.device).includes(openclawDevice)) return true;
-    const proof = this.#proven.get(open.session);
-    if (proof === undefined || this.#now() - proof.atMs > HANDOVER_MS) return false;
+    const proof = this.#freshProof(open.session);
+    if (proof === null) return false;
     if ("once" in proof.handover) {
       if (open.once === undefined || sha256Of(open.once) !== proof.handover.once) return false;
       // Used up: from here on it is this key's.
       proof.handover = { key: Buffer.from(openclawDevice, "hex").toString("base64url") };
     }
-    // OpenClaw names a device by the SHA-256 of its raw public key, in hex, and checks that itself.
-    return Buffer.from(proof.handover.key, "base64url").toString("hex") === openclawDevice;
+    return isNamed(proof.handover, openclawDevice);
+  }
+
+  takeHandover(open: Pick<StreamOpen, "session">, openclawDevice: string): boolean {
+    const proof = this.#freshProof(open.session);
+    if (proof === null || proof.isTaken || !isNamed(proof.handover, openclawDevice)) return false;
+    proof.isTaken = true;
+    return true;
+  }
+
+  #freshProof(session: string): Proof | null {
+    const proof = this.#proven.get(session);
+    return proof === undefined || this.#now() - proof.atMs > HANDOVER_MS ? null : proof;
   }
 
   unbind(device: string, openclawDevice: string): void {
     const all = this.#files.read("bindings") ?? {};
     this.#files.write("bindings", { ...all, [device]: (all[device] ?? []).filter((each) => each !== openclawDevice) });
   }
+}
+
+/** OpenClaw names a device by the SHA-256 of its raw public key, in hex, and checks that itself. */
+function isNamed(handover: Handover, openclawDevice: string): boolean {
+  return "key" in handover && Buffer.from(handover.key, "base64url").toString("hex") === openclawDevice;
 }
 
 function sha256Of(text: string): string {

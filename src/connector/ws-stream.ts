@@ -16,6 +16,7 @@ import {
   OPEN_TIMEOUT_MS,
 } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
+import { COME_BACK_CLOSE } from "../core/pairing/held-answer.ts";
 import { awaitsChallenge, isChallenge } from "./openclaw/challenge.ts";
 import { gatewayUrl, pinnedTls } from "./openclaw/dial.ts";
 import type { HandshakeWatch } from "./openclaw/openclaw-port.ts";
@@ -41,6 +42,12 @@ const WS_ERRORS: Readonly<Record<string, readonly [number, string]>> = {
   WS_ERR_INVALID_UTF8: [1007, "text is not UTF-8"],
 };
 
+/** The gateway's message that waits for the approval of its page's key, and the end that came behind it. */
+interface Held {
+  readonly data: Buffer;
+  end: readonly [type: FrameType, code: number, reason: string] | null;
+}
+
 export class WsStream implements Stream {
   readonly device: string;
   readonly expiresAtMs: number;
@@ -60,6 +67,7 @@ export class WsStream implements Stream {
   /** The gateway said something that is no challenge: no handshake is in flight. */
   #isHandshakeOver = false;
   #quoted: QuotedAnswer | null = null;
+  #held: Held | null = null;
   #openTimer: NodeJS.Timeout | undefined;
   #releaseTimer: NodeJS.Timeout | undefined;
 
@@ -144,6 +152,10 @@ export class WsStream implements Stream {
 
   /** The last frame of this stream, after everything that the gateway sent before. */
   #ended(type: FrameType, code: number, reason: string): void {
+    if (this.#held !== null) {
+      this.#held.end ??= [type, code, reason];
+      return;
+    }
     const wasOver = this.#isOver;
     this.#over();
     if (!wasOver) this.#out.finish(type, encodeClose(code, reason));
@@ -152,6 +164,7 @@ export class WsStream implements Stream {
   /** Nothing more is read from the gateway. */
   #over(): void {
     this.#isOver = true;
+    this.#held = null;
     clearTimeout(this.#openTimer);
     clearTimeout(this.#releaseTimer);
     this.#place?.release();
@@ -170,15 +183,43 @@ export class WsStream implements Stream {
     const { watch } = this.#parts;
     const text = isBinary || (this.#isHandshakeOver && watch.isDone) ? null : data.toString("utf8");
     if (!this.#isHandshakeOver) this.#settlePlace(text);
+    // Who is sent away hears nothing but the close: a gateway that goes on is not waited for.
+    this.#settle(null);
     if (text !== null && !watch.isDone) {
       try {
-        watch.fromGateway(text);
+        const answer = watch.fromGateway(text);
+        if (answer !== null) return this.#hold(data, answer);
       } catch {
         return this.#unkept();
       }
     }
-    this.#out.send(piecesOf(data, !isBinary));
+    this.#pass(data, !isBinary);
+  }
+
+  #pass(data: Buffer, isText: boolean): void {
+    this.#out.send(piecesOf(data, isText));
     if (this.#out.queuedBytes > PAUSE_ABOVE_BYTES) this.#socket?.pause();
+  }
+
+  /** @param answer what leaves in the message's place (PROTOCOL.md R18) */
+  #hold(data: Buffer, answer: Promise<string | null>): void {
+    this.#held = { data, end: null };
+    void answer.then((instead) => this.#settle(instead));
+  }
+
+  /** What is held leaves: as it came, or as this text and its close. */
+  #settle(instead: string | null): void {
+    const held = this.#held;
+    if (held === null) return;
+    this.#held = null;
+    if (instead === null) {
+      this.#pass(held.data, true);
+      if (held.end !== null) this.#ended(...held.end);
+      return;
+    }
+    this.#pass(Buffer.from(instead), true);
+    this.#ended(FRAME_CLOSE, COME_BACK_CLOSE.code, COME_BACK_CLOSE.reason);
+    this.#socket?.close(1000);
   }
 
   /** Only the gateway's word counts: a browser could say anything while its socket still holds a place there. @param text null: binary */

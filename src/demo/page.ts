@@ -5,7 +5,7 @@ const status = document.getElementById("status");
 const form = document.getElementById("form");
 const b64 = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 const scopes = ["operator.admin", "operator.read", "operator.write", "operator.approvals", "operator.questions", "operator.pairing"];
-let socket = null, waitMs = 800, next = 1;
+let socket = null, waitMs = 800, askedMs = null, next = 1;
 const waiting = new Map();
 async function identity() {
   // As OpenClaw's own page keeps it: the door may have made it.
@@ -41,6 +41,7 @@ async function connect(challenge) {
     form.hidden = false;
   } else {
     if (answer.error.details?.code === "AUTH_DEVICE_TOKEN_MISMATCH") localStorage.removeItem("demo-token");
+    if (answer.error.details?.reason === "startup-sidecars") askedMs = answer.error.retryAfterMs;
     status.textContent = "Waiting for approval … (" + (answer.error.details?.code ?? answer.error.code) + ")";
   }
 }
@@ -54,8 +55,9 @@ function dial() {
   socket.addEventListener("close", (event) => {
     form.hidden = true;
     if (event.code !== 1008) status.textContent = "Disconnected (" + event.code + (event.reason ? ", " + event.reason : "") + "). Trying again …";
-    setTimeout(dial, waitMs);
-    waitMs = Math.min(15000, waitMs * 1.7);
+    setTimeout(dial, askedMs ?? waitMs);
+    if (askedMs === null) waitMs = Math.min(15000, waitMs * 1.7);
+    askedMs = null;
   });
 }
 form.addEventListener("submit", async (event) => {

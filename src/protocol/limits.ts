@@ -43,7 +43,7 @@ export const MAX_EXCHANGES_PER_DEVICE = 64;
 export const SILENT_EXCHANGE_MS = 30_000;
 /** Unsent bytes at one browser's socket before the room withholds credit. */
 export const BROWSER_BUFFER_HIGH_BYTES = 1 * MIB;
-/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). What is there of one message over LARGE_MESSAGE_BYTES is not counted. */
+/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). What is there of one message over LARGE_MESSAGE_BYTES is not counted; of what a browser sent MAX_MESSAGE_BYTES may wait in any case. */
 export const MAX_QUEUED_PER_STREAM_BYTES = 8 * MIB;
 /** A message beyond this is a large one: a stream may have one of them in the room besides its other bytes. */
 export const LARGE_MESSAGE_BYTES = 1 * MIB;
@@ -233,6 +233,8 @@ export const NONCE_MS = 5 * 60_000;
 export const ACTIVATION_MS = 2 * 60_000;
 /** After a device's proof at the door its first new OpenClaw key is paired within this time: a page loads, a gateway restarts. */
 export const HANDOVER_MS = 2 * 60_000;
+/** How long the gateway's answer to an unpaired page waits for the approval of its key, a matter of some 50 ms. */
+export const APPROVAL_HOLD_MS = 2_000;
 /** Previous device token stays good for a lost reply, until the current one is used, at most this long. */
 export const TOKEN_OVERLAP_MS = 10 * 60_000;
 export const ENROLMENT_CODE_MS = 10 * 60_000;

@@ -15,7 +15,7 @@ import { list, number, table } from "./report.ts";
 import type { Measured, MeasuredAlone } from "./report.ts";
 import { OWN_SCENARIOS, SCENARIOS } from "./scenarios/all.ts";
 import { endFleets } from "./scenarios/fleet.ts";
-import { FULL_PACE, QUICK_PACE } from "./scenarios/scenario.ts";
+import { FULL_PACE, LONG_PACE, QUICK_PACE } from "./scenarios/scenario.ts";
 import type { Figures, Note, OwnScenario, Pace, Scenario } from "./scenarios/scenario.ts";
 
 const TOKEN = "token-of-the-bench-gateway";
@@ -36,6 +36,7 @@ const STARTERS: Readonly<Record<string, (gatewayPort: number, dir: string) => Pr
 const HELP = `npm run bench -- [options]
 
   --quick             two short rounds: does it run at all? Not for quoting
+  --long              25,000 sockets in \`churn\` instead of 5,000
   --rounds <n>        rounds of every peer in every scenario (5)
   --only <a,b>        scenarios: ${[...SCENARIOS, ...OWN_SCENARIOS].map(({ name }) => name.replaceAll(" ", "-")).join(", ")}
   --peers <a,b>       ${Object.keys(STARTERS).join(", ")}
@@ -170,6 +171,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       quick: { type: "boolean" },
+      long: { type: "boolean" },
       rounds: { type: "string" },
       only: { type: "string" },
       peers: { type: "string" },
@@ -191,7 +193,8 @@ async function main(): Promise<number> {
   for (const name of only ?? [])
     if (![...SCENARIOS, ...OWN_SCENARIOS].some((each) => each.name.replaceAll("-", " ") === name))
       throw new UsageError(`Unknown scenario "${name}". See --help.`);
-  const pace = quick ? QUICK_PACE : FULL_PACE;
+  const usual = values.long === true ? LONG_PACE : FULL_PACE;
+  const pace = quick ? QUICK_PACE : usual;
 
   const dir = await mkdtemp(path.join(os.tmpdir(), "gatehouse-bench-"));
   scratch = dir;
@@ -200,7 +203,8 @@ async function main(): Promise<number> {
   await run("The build", { args: [path.join(root, "scripts/build.ts")] });
   if (values.real === true) {
     const { real } = await import("./real.ts");
-    const report = await real({ dir, rounds, say, onStop: (stop) => stops.push(stop) });
+    const { beside } = values;
+    const report = await real({ dir, rounds, say, onStop: (stop) => stops.push(stop), ...(beside === undefined ? {} : { beside }) });
     process.stdout.write(
       values.json === true
         ? `${JSON.stringify({ machine: machineLine(), ...report.json }, null, 2)}\n`

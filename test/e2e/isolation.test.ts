@@ -1,6 +1,7 @@
 /** What one device may take, through the whole chain: workerd, the built connector, the demo gateway. */
 import { once } from "node:events";
 import http from "node:http";
+import type { Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startDemoGateway } from "../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../src/demo/gateway.ts";
@@ -82,6 +83,21 @@ test("[IS2] [IS1] a device with all its requests open keeps another from nothing
   for (const { status } of await Promise.all(open)) expect(status).toBe(200);
   expect((await get(guest, "/echo-cookie")).status).toBe(200);
 });
+
+test.each([false, true])(
+  "[IS6] a visitor whose connection is reset ends its silent exchange at the gateway; answered: %s",
+  async (isAnswered) => {
+    const request = send(guest, "/quiet?reset");
+    const response = await quiet.next();
+    const ended = once(response, "close");
+    if (isAnswered) {
+      response.flushHeaders();
+      await once(request, "response");
+    }
+    (request.socket as Socket).resetAndDestroy();
+    await ended;
+  },
+);
 
 test("[IS8] a cookie and a file's name beyond ASCII cross as their bytes", async () => {
   const cookie = `${owner.headers["cookie"] ?? ""}; name=${Buffer.from("☃ é").toString("latin1")}`;

@@ -35,6 +35,39 @@ async function toDashboard(where = gatewayPath): Promise<void> {
   await owner.goto(stack.control.appOrigin + where);
 }
 
+/** Notes in `window.seen` what the page's sockets do, and which waits a page begins between a close and its next socket. */
+async function recordReturn(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const seen: string[] = [];
+    Object.assign(window, { seen });
+    const wait = window.setTimeout.bind(window);
+    const Socket = window.WebSocket;
+    const note = (data: unknown): void => {
+      const said = /"connect"|startup-sidecars|PAIRING_REQUIRED|hello-ok/.exec(String(data))?.[0];
+      if (said !== undefined) seen.push(said.replaceAll('"', ""));
+    };
+    const timer = (run: () => void, ms?: number): number => {
+      // The page has many timers; this one is begun by its `scheduleReconnect`.
+      const isReturn = seen.at(-1) === "close 1013" && /reconnect/i.test(new Error("whose").stack ?? "");
+      if (isReturn) seen.push(`waits ${ms} ms`);
+      return wait(run, ms);
+    };
+    Object.assign(window, { setTimeout: timer });
+    window.WebSocket = class extends Socket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(url, protocols);
+        seen.push("socket");
+        this.addEventListener("message", ({ data }) => note(data));
+        this.addEventListener("close", ({ code }) => seen.push(`close ${code}`));
+      }
+      override send(data: Parameters<WebSocket["send"]>[0]): void {
+        note(data);
+        super.send(data);
+      }
+    };
+  });
+}
+
 beforeAll(async () => {
   [stack, browser] = await Promise.all([startStack(), launch()]);
   openclaw = await runOpenclaw({
@@ -109,6 +142,29 @@ test("[MC2] [SE1] a wrong code is counted, the right one allows; the stock Contr
   expect(frames.some((text) => text.includes(openclaw.token))).toBe(false);
   const storage = await laptop.evaluate(() => JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie);
   expect(storage).not.toContain(openclaw.token);
+});
+
+test("[R18] the stock page comes back exactly when it is asked to, and hears nothing of a pairing", async () => {
+  const page = await newDevice();
+  await recordReturn(page);
+  const hello = nextHello(page);
+  const digits = await ask(page, origin);
+  await toDashboard();
+  await review(owner);
+  await allow(owner, digits);
+  await hello;
+  const seen = await page.evaluate(() => (window as unknown as { seen: string[] }).seen);
+  expect(seen.slice(0, seen.indexOf("hello-ok") + 1)).toEqual([
+    "socket",
+    "connect",
+    "startup-sidecars",
+    "close 1013",
+    "waits 100 ms",
+    "socket",
+    "connect",
+    "hello-ok",
+  ]);
+  await page.context().close();
 });
 
 test("[TK1] a reload, and a later visit without a session, go straight to the Control UI", async () => {

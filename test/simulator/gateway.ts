@@ -206,7 +206,7 @@ export class SimOpenclaw implements OpenclawGateway {
         }
         return text;
       },
-      fromGateway: () => undefined,
+      fromGateway: () => null,
       page: null,
     };
   }

@@ -4,6 +4,8 @@ import type { DemoGateway } from "../../src/demo/gateway.ts";
 import type { WebSocket } from "ws";
 
 export const ECHO_PATH = "/echo";
+/** GET of it is answered with a head and then nothing, as an event stream without events is. */
+export const SILENT_PATH = "/silent";
 /** First message of every socket, as OpenClaw's challenge is: a relay that answers an upgrade early shows itself. */
 export const ECHO_HELLO = "hello";
 
@@ -46,6 +48,11 @@ export interface EchoOptions {
 export function startEchoGateway({ onClose, ...options }: EchoOptions): Promise<DemoGateway> {
   return startDemoGateway({
     ...options,
+    onRequest: (request, response) => {
+      if (request.url !== SILENT_PATH) return false;
+      response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+      return true;
+    },
     onSocket: (ws, request) => {
       const [path, query = ""] = (request.url ?? "").split("?");
       if (path !== ECHO_PATH) return false;

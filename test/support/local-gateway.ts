@@ -107,6 +107,11 @@ export class StubOpenclaw implements OpenclawGateway {
   report: GatewayReport = { state: "online" };
   /** Handshakes end with the gateway's first message that is this text. */
   doneText = "hello-ok";
+  /** The message that waits for `answer`. */
+  heldText = "not-paired";
+  /** What leaves in its place, null: it passes. */
+  answer: Promise<string | null> = Promise.resolve(null);
+  isHolding = false;
   isAway = false;
   /** What the last `removeBound` calls named, in order. */
   readonly removed: string[] = [];
@@ -161,9 +166,15 @@ export class StubOpenclaw implements OpenclawGateway {
         return page;
       },
       fromGateway: (text) => {
-        if (text !== this.doneText) return;
+        if (text === this.heldText) {
+          isDone = true;
+          this.isHolding = true;
+          return this.answer;
+        }
+        if (text !== this.doneText) return null;
         isDone = true;
         events.connected(["operator.read"]);
+        return null;
       },
       get isDone() {
         return isDone;

@@ -2,12 +2,13 @@
 import { mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/handshake-watch.ts";
 import { planRestore, planTidy, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
 import { isKnownToServe, mayBeProbed } from "../../src/connector/openclaw/version-gate.ts";
 import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
 import { loadIdentity } from "../../src/connector/identity.ts";
+import { APPROVAL_HOLD_MS } from "../../src/protocol/limits.ts";
 import { ConnectorState } from "../support/connector-state.ts";
 
 const ORIGIN = "https://abc.gw.example";
@@ -116,6 +117,7 @@ test("state files are the owner's alone, and a damaged one refuses instead of ad
   expect(() => files.read("sessions")).toThrow(DamagedStateError);
 });
 
+const NOT_PAIRED = JSON.stringify({ type: "res", id: "1", ok: false, error: { details: { code: "PAIRING_REQUIRED" } } });
 const DEVICE = { id: "dev", publicKey: "key", signature: "s", signedAt: 1, nonce: "n" };
 
 function connectFrame(changes: object, client = "openclaw-control-ui"): string {
@@ -127,7 +129,17 @@ function connectFrame(changes: object, client = "openclaw-control-ui"): string {
   });
 }
 
-function watch(staleTokens = new Set<string>(), mayHandOver = true) {
+interface Changes {
+  readonly isHandover?: boolean;
+  readonly request?: (method: string, params: object) => Promise<unknown>;
+  readonly mayPair?: () => Promise<boolean>;
+}
+
+function watch(
+  staleTokens = new Set<string>(),
+  mayHandOver = true,
+  { isHandover = true, request = () => Promise.resolve({ pending: [] }), mayPair = () => Promise.resolve(true) }: Changes = {},
+) {
   const bound: string[] = [];
   const told: string[] = [];
   const events = { paired: () => told.push("paired"), connected: () => told.push("connected"), refused: () => told.push("refused") };
@@ -137,10 +149,11 @@ function watch(staleTokens = new Set<string>(), mayHandOver = true) {
     staleTokens,
     handshake: new ControlUiHandshake({
       secret: "the-secret",
-      request: () => Promise.resolve({ pending: [] }),
+      request,
       bind: (id) => bound.push(id),
       mayHandOver: () => mayHandOver,
-      mayPair: () => Promise.resolve(true),
+      takeHandover: () => isHandover,
+      mayPair,
       staleTokens,
       events,
     }),
@@ -171,7 +184,7 @@ test("[R8] [case 48] a stream that rests on a cookie alone gets neither the pass
   const { handshake, bound, told } = watch(new Set(), false);
   const frame = connectFrame({ locale: "en" });
   expect(handshake.firstFromBrowser(frame)).toBe(frame);
-  handshake.fromGateway(JSON.stringify({ type: "res", id: "1", ok: false, error: { details: { code: "PAIRING_REQUIRED" } } }));
+  expect(handshake.fromGateway(NOT_PAIRED)).toBe(null);
   expect([bound, told]).toEqual([[], ["refused"]]);
 });
 
@@ -179,7 +192,7 @@ test("a device whose own token was refused gets the password at its next try", (
   const stale = new Set<string>();
   const first = watch(stale);
   first.handshake.firstFromBrowser(connectFrame({ auth: { deviceToken: "old" } }));
-  first.handshake.fromGateway(
+  void first.handshake.fromGateway(
     JSON.stringify({ type: "res", id: "1", ok: false, error: { details: { code: "AUTH_DEVICE_TOKEN_MISMATCH" } } }),
   );
   expect(watch(stale).handshake.firstFromBrowser(connectFrame({ auth: { deviceToken: "old" } }))).toContain("the-secret");
@@ -212,6 +225,75 @@ test("OpenClaw's pairing is finished for exactly that key, by its live request",
   const mine = { requestId: "mine", deviceId: "dev", publicKey: "key", role: "operator", scopes: ["operator.read"] };
   expect(await approveKey(gatewayWith([mine, other], calls), { id: "dev", publicKey: "key" }, yes)).toBe(true);
   expect(calls.at(-1)).toEqual(["device.pair.approve", { requestId: "mine" }]);
+});
+
+const MINE = { requestId: "mine", deviceId: "dev", publicKey: "key", role: "operator", scopes: ["operator.read"] };
+
+/** The page with that frame was answered NOT_PAIRED. */
+function unpaired(changes: Changes, frame = connectFrame({}), mayHandOver = true) {
+  const { handshake, told } = watch(new Set(), mayHandOver, { request: gatewayWith([MINE], []), ...changes });
+  handshake.firstFromBrowser(frame);
+  return { answer: handshake.fromGateway(NOT_PAIRED), told };
+}
+
+test("[R18] once its key is approved, the page that the session names is asked to come back in 100 ms", async () => {
+  const { answer, told } = unpaired({});
+  const sent = JSON.parse((await answer) ?? "null") as unknown;
+  expect(told).toEqual(["paired"]);
+  expect(sent).toEqual({
+    type: "res",
+    id: "1",
+    ok: false,
+    error: {
+      code: "UNAVAILABLE",
+      message: "gateway starting",
+      retryable: true,
+      retryAfterMs: 100,
+      details: { reason: "startup-sidecars" },
+    },
+  });
+});
+
+test.each<[string, Changes, string]>([
+  ["a key that the session does not name", { isHandover: false }, connectFrame({})],
+  ["another client", {}, connectFrame({}, "openclaw-ios")],
+  ["another role", {}, connectFrame({ role: "node" })],
+])("[R18] the answer to %s is never held", async (_what, changes, frame) => {
+  const { answer, told } = unpaired(changes, frame);
+  expect(answer).toBe(null);
+  // It is approved all the same, as R8 says.
+  await vi.waitUntil(() => told.length > 0);
+  expect(told).toEqual(["paired"]);
+});
+
+test.each<[string, Changes]>([
+  ["is not to be approved", { request: gatewayWith([{ ...MINE, scopes: ["operator.root"] }], []) }],
+  ["may not be paired any more", { mayPair: () => Promise.resolve(false) }],
+  ["meets a gateway that is gone", { request: () => Promise.reject(new Error("away")) }],
+])("[R18] a key that %s leaves the gateway's own answer", async (_what, changes) => {
+  const { answer, told } = unpaired(changes);
+  expect(answer).not.toBe(null);
+  expect([await answer, told]).toEqual([null, ["refused"]]);
+});
+
+test("[R18] an approval that hangs holds the answer for two seconds, and counts when it comes", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    let go = (_isHeard: boolean): void => undefined;
+    const { answer, told } = unpaired({ mayPair: () => new Promise((resolve) => (go = resolve)) });
+    let settled: unknown = "held";
+    void answer?.then((text) => (settled = text));
+    await vi.advanceTimersByTimeAsync(APPROVAL_HOLD_MS - 1);
+    expect(settled).toBe("held");
+    await vi.advanceTimersByTimeAsync(1);
+    expect([settled, told]).toEqual([null, []]);
+    go(true);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told).toEqual(["paired"]);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("[LINK12] [case 8] whether the device may still be paired is asked once its request is found, and a no approves nothing", async () => {

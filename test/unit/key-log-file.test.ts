@@ -266,6 +266,29 @@ test("[R8] [case 48] two minutes after the proof a named key is handed nothing o
   expect(admitted.mayHandOver(open, pageKey("own").openclawDevice)).toBe(false);
 });
 
+test("[R18] the page that a proof named is asked to come back once, within two minutes, under its own key", async () => {
+  const { admitted, clock, open, prove } = await handovers();
+  const [own, thief] = [pageKey("own"), pageKey("thief")];
+  expect(admitted.takeHandover(open, own.openclawDevice)).toBe(false);
+  await prove({ key: own.key });
+  expect([thief, own, own].map((each) => admitted.takeHandover(open, each.openclawDevice))).toEqual([false, true, false]);
+  await prove({ key: own.key });
+  expect(admitted.takeHandover({ session: "t".repeat(32) }, own.openclawDevice)).toBe(false);
+  // Bound, so that it may still be paired.
+  admitted.bind(open.device, own.openclawDevice);
+  clock.atMs += HANDOVER_MS + 1;
+  expect([admitted.mayHandOver(open, own.openclawDevice), admitted.takeHandover(open, own.openclawDevice)]).toEqual([true, false]);
+});
+
+test("[R18] a page that came by the one-time cookie is asked to come back under the key that it brought", async () => {
+  const { admitted, open, prove } = await handovers();
+  const own = pageKey("own").openclawDevice;
+  await prove({ once: pageKey("cookie").key });
+  expect(admitted.takeHandover(open, own)).toBe(false);
+  admitted.mayHandOver({ ...open, once: "cookie" }, own);
+  expect([admitted.takeHandover(open, pageKey("thief").openclawDevice), admitted.takeHandover(open, own)]).toEqual([false, true]);
+});
+
 test("[R8] [SE3] [case 48] without a readable key the one-time cookie decides, for one key", async () => {
   const { admitted, open, prove } = await handovers();
   const [own, thief] = [pageKey("own").openclawDevice, pageKey("thief").openclawDevice];

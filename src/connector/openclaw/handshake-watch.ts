@@ -1,6 +1,8 @@
 /** Reads one stream's OpenClaw handshake, adds the gateway's password where rule R8 allows it, and finishes pairing for exactly that key (openclaw.md 2.1, J4). */
 import * as z from "zod";
 import { APPROVABLE_SCOPES } from "../../core/drift.ts";
+import { comeBackAnswer, judgeUnpaired } from "../../core/pairing/held-answer.ts";
+import { APPROVAL_HOLD_MS } from "../../protocol/limits.ts";
 import type { HandshakeWatch, StaleTokenStore, WatchEvents } from "./openclaw-port.ts";
 
 const CONTROL_UI = "openclaw-control-ui";
@@ -46,6 +48,11 @@ const listSchema = z.object({
 
 const APPROVE_TRIES = 4;
 
+interface Device {
+  readonly id: string;
+  readonly publicKey: string;
+}
+
 export interface WatchOptions {
   readonly secret: string | null;
   /** One RPC of the control leg. */
@@ -54,11 +61,21 @@ export interface WatchOptions {
   readonly bind: (openclawDevice: string) => void;
   /** @see BindingStore.mayHandOver */
   readonly mayHandOver: (openclawDevice: string) => boolean;
+  /** @see BindingStore.takeHandover */
+  readonly takeHandover: (openclawDevice: string) => boolean;
   /** @see OpenclawGateway.watch */
   readonly mayPair: () => Promise<boolean>;
   /** Only for these is the password added beside a token of theirs. */
   readonly staleTokens: StaleTokenStore;
   readonly events: WatchEvents;
+}
+
+/** @returns what the work came to, or null when it takes longer; a failure is the caller's */
+function within<T>(limitMs: number, work: Promise<T>): Promise<T | null> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, limitMs, null);
+    void work.then(resolve).finally(() => clearTimeout(timer));
+  });
 }
 
 function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
@@ -76,11 +93,7 @@ function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
  * @param mayPair asked once the request is found; nothing is waited for between its yes and the approval
  * @returns false when the request asks for more than a browser may have, none is there, or the device may not be paired any more
  */
-export async function approveKey(
-  request: WatchOptions["request"],
-  device: { readonly id: string; readonly publicKey: string },
-  mayPair: WatchOptions["mayPair"],
-): Promise<boolean> {
+export async function approveKey(request: WatchOptions["request"], device: Device, mayPair: WatchOptions["mayPair"]): Promise<boolean> {
   for (let tries = 0; tries < APPROVE_TRIES; tries += 1) {
     const { pending } = listSchema.parse(await request("device.pair.list", {}));
     const live = pending.find((each) => each.deviceId === device.id && each.publicKey === device.publicKey);
@@ -102,7 +115,8 @@ export async function approveKey(
 export class ControlUiHandshake implements HandshakeWatch {
   readonly #options: WatchOptions;
   #connectId: string | null = null;
-  #device: { readonly id: string; readonly publicKey: string } | null = null;
+  #isStockPage = false;
+  #device: Device | null = null;
   #isDone = false;
   #page: string | null = null;
 
@@ -130,7 +144,8 @@ export class ControlUiHandshake implements HandshakeWatch {
     if (client.id === CONTROL_UI) this.#page = client.instanceId ?? null;
     if (device !== undefined) this.#device = { id: device.id, publicKey: device.publicKey };
     const { secret, staleTokens } = this.#options;
-    const isControlUi = client.id === CONTROL_UI && (role ?? "operator") === "operator" && device !== undefined;
+    this.#isStockPage = client.id === CONTROL_UI && (role ?? "operator") === "operator";
+    const isControlUi = this.#isStockPage && device !== undefined;
     const isBare = (auth?.token ?? "") === "" && (auth?.bootstrapToken ?? "") === "";
     const hasOwnToken = (auth?.deviceToken ?? "") !== "" && !staleTokens.has(device?.id ?? "");
     if (secret === null || !isControlUi || !isBare || hasOwnToken || !this.#options.mayHandOver(device.id)) return text;
@@ -140,10 +155,10 @@ export class ControlUiHandshake implements HandshakeWatch {
     return JSON.stringify(whole);
   }
 
-  fromGateway(text: string): void {
-    if (this.#isDone) return;
+  fromGateway(text: string): Promise<string | null> | null {
+    if (this.#isDone) return null;
     const frame = parsed(answerSchema, text);
-    if (frame === null || frame.id !== this.#connectId) return;
+    if (frame === null || frame.id !== this.#connectId) return null;
     this.#isDone = true;
     const { events, staleTokens } = this.#options;
     const device = this.#device;
@@ -152,17 +167,31 @@ export class ControlUiHandshake implements HandshakeWatch {
         staleTokens.delete(device.id);
         this.#options.bind(device.id);
       }
-      return events.connected(frame.payload?.auth?.scopes ?? []);
+      events.connected(frame.payload?.auth?.scopes ?? []);
+      return null;
     }
     const code = frame.error?.details?.code;
-    if (device === null) return;
+    if (device === null) return null;
     if (code === "AUTH_DEVICE_TOKEN_MISMATCH") staleTokens.add(device.id);
-    if (code !== "PAIRING_REQUIRED") return;
-    if (!this.#options.mayHandOver(device.id)) return events.refused();
-    this.#options.bind(device.id);
-    approveKey(this.#options.request, device, this.#options.mayPair).then(
-      (done) => (done ? events.paired() : events.refused()),
-      () => events.refused(),
-    );
+    return code === "PAIRING_REQUIRED" ? this.#pair(device, frame.id) : null;
+  }
+
+  #pair(device: Device, connectId: string): Promise<string | null> | null {
+    const { events, mayHandOver, takeHandover, bind, request, mayPair } = this.#options;
+    const unpaired = { isStockPage: this.#isStockPage, mayPair: mayHandOver(device.id), isHandover: takeHandover(device.id) };
+    const verdict = judgeUnpaired(unpaired);
+    if (verdict === "refuse") {
+      events.refused();
+      return null;
+    }
+    bind(device.id);
+    const approval = approveKey(request, device, mayPair)
+      .catch(() => false)
+      .then((isApproved) => {
+        if (isApproved) events.paired();
+        else events.refused();
+        return isApproved ? comeBackAnswer(connectId) : null;
+      });
+    return verdict === "hold" ? within(APPROVAL_HOLD_MS, approval) : null;
   }
 }

@@ -156,6 +156,7 @@ export class LocalOpenclaw implements OpenclawGateway {
       request: (method, params) => this.#leg.request(method, params),
       bind: (openclawDevice) => bindings.bind(open.device, openclawDevice),
       mayHandOver: (openclawDevice) => bindings.mayHandOver(open, openclawDevice),
+      takeHandover: (openclawDevice) => bindings.takeHandover(open, openclawDevice),
       mayPair,
       staleTokens: bindings.staleTokens,
       events,

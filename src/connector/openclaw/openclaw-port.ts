@@ -34,14 +34,24 @@ export interface BindingStore {
    * named, soon after the device proved itself at the door. A session cookie alone, which can be copied, is no proof.
    */
   mayHandOver(open: Pick<StreamOpen, "session" | "device" | "once">, openclawDevice: string): boolean;
+  /**
+   * Whether this stream is the page that its session statement named, soon after the device proved itself at the door. Says yes once for
+   * each proof, so that a page whose approved key the gateway still refuses falls back to its own retries.
+   */
+  takeHandover(open: Pick<StreamOpen, "session">, openclawDevice: string): boolean;
 }
 
 /** Watches one WebSocket stream until its handshake is over. It reads; only an injected password ever changes a frame (openclaw.md R8, R10). */
 export interface HandshakeWatch {
   /** @param text the browser's first message @returns what to forward; the same string unless a password was added */
   firstFromBrowser(text: string): string;
-  /** Each text message from the gateway while `isDone` is false. May start approving in the background. */
-  fromGateway(text: string): void;
+  /**
+   * Each text message from the gateway while `isDone` is false. May start approving in the background.
+   *
+   * @returns null: the message passes at once. A promise, which never rejects: it and the gateway's close are held until then, and where a text
+   *   came that one is the stream's last message, closed with `COME_BACK_CLOSE`; with null both pass as they came (PROTOCOL.md R18)
+   */
+  fromGateway(text: string): Promise<string | null> | null;
   readonly isDone: boolean;
   /** The stock page that connects, by a name that it keeps while it is open; null for any other client, and before its first message. */
   readonly page: string | null;

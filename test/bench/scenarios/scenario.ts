@@ -20,6 +20,10 @@ export interface Pace {
   readonly kills: number;
   /** How often it lets the link fall silent, which takes seconds to be noticed. */
   readonly silences: number;
+  /** Sockets that `churn` opens and closes. */
+  readonly churns: number;
+  /** Only to see whether it runs. */
+  readonly isQuick: boolean;
 }
 
 export const FULL_PACE: Pace = {
@@ -32,7 +36,12 @@ export const FULL_PACE: Pace = {
   cuts: 200,
   kills: 6,
   silences: 3,
+  churns: 5_000,
+  isQuick: false,
 };
+
+/** What takes minutes where it is five times as much. */
+export const LONG_PACE: Pace = { ...FULL_PACE, churns: 25_000 };
 
 export const QUICK_PACE: Pace = {
   warmUpMs: 200,
@@ -44,6 +53,8 @@ export const QUICK_PACE: Pace = {
   cuts: 10,
   kills: 1,
   silences: 1,
+  churns: 200,
+  isQuick: true,
 };
 
 /** Numbers by column; null where it could not be told. */

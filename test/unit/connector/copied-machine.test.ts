@@ -104,7 +104,7 @@ test("[DR1] [DR2] [case 8] a machine that stood still in the very moment of the 
   expect(await copy.cuts.byOwner({ ...CUT, device: device.device })).toMatchObject({ done: true, removed: 0 });
   await copy.drift.linkUp();
   expect(await copy.said.next()).toMatchObject({ type: "drift", differences: [] });
-  handshake.fromGateway(answer);
+  void handshake.fromGateway(answer);
   expect(await outcome).toBe("paired");
   // The gateway's own event sets the copy to compare.
   expect(await copy.said.next()).toMatchObject({ type: "drift", differences: [{ kind: "local", entry: key.id, device: null }] });
@@ -115,7 +115,7 @@ test("[DR1] [DR2] [case 8] a machine that stood still in the very moment of the 
 
 test("[LINK12] [case 8] one that hears first that its room has another connector now pairs nothing", async () => {
   const { handshake, answer, outcome } = await handshakeInHand(() => Promise.resolve(false));
-  handshake.fromGateway(answer);
+  void handshake.fromGateway(answer);
   expect(await outcome).toBe("refused");
   expect(await pairedDevices(demo.port, TOKEN)).toEqual([]);
 });

@@ -66,7 +66,14 @@ async function online(env: NodeJS.ProcessEnv): Promise<LocalOpenclaw> {
   const made = new LocalOpenclaw({
     env,
     origin: ORIGIN,
-    bindings: { bound: () => [], bind: () => undefined, unbind: () => undefined, mayHandOver: () => true, staleTokens: new Set() },
+    bindings: {
+      bound: () => [],
+      bind: () => undefined,
+      unbind: () => undefined,
+      mayHandOver: () => true,
+      takeHandover: () => false,
+      staleTokens: new Set(),
+    },
     now: () => Date.now(),
     approveSettings: () => Promise.resolve(true),
     keepSettings: () => undefined,

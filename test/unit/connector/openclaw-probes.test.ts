@@ -26,7 +26,14 @@ async function firstReport(options: Partial<DemoOptions>, more: Partial<Openclaw
   openclaw = new LocalOpenclaw({
     env: { OPENCLAW_URL: `ws://127.0.0.1:${demo.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN },
     origin: ORIGIN,
-    bindings: { bound: () => [], bind: () => undefined, unbind: () => undefined, mayHandOver: () => true, staleTokens: new Set() },
+    bindings: {
+      bound: () => [],
+      bind: () => undefined,
+      unbind: () => undefined,
+      mayHandOver: () => true,
+      takeHandover: () => false,
+      staleTokens: new Set(),
+    },
     now: () => Date.now(),
     approveSettings: () => Promise.resolve(true),
     keepSettings: () => undefined,

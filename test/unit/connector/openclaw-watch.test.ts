@@ -36,7 +36,14 @@ async function start(says: (asked: readonly string[]) => boolean): Promise<{ rea
   openclaw = new LocalOpenclaw({
     env: { OPENCLAW_URL: `ws://127.0.0.1:${demo.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN },
     origin: ORIGIN,
-    bindings: { bound: () => bound, bind: () => undefined, unbind, mayHandOver: () => true, staleTokens: new Set() },
+    bindings: {
+      bound: () => bound,
+      bind: () => undefined,
+      unbind,
+      mayHandOver: () => true,
+      takeHandover: () => false,
+      staleTokens: new Set(),
+    },
     now: () => Date.now(),
     approveSettings: ({ lines }) => says(lines.map(({ path }) => path)),
     keepSettings: () => undefined,

@@ -36,7 +36,14 @@ beforeEach(async () => {
   openclaw = new LocalOpenclaw({
     env: { OPENCLAW_URL: `ws://127.0.0.1:${demo.port}`, OPENCLAW_GATEWAY_TOKEN: TOKEN },
     origin: ORIGIN,
-    bindings: { bound: () => [], bind: () => undefined, unbind: () => undefined, mayHandOver: () => true, staleTokens: new Set() },
+    bindings: {
+      bound: () => [],
+      bind: () => undefined,
+      unbind: () => undefined,
+      mayHandOver: () => true,
+      takeHandover: () => false,
+      staleTokens: new Set(),
+    },
     now: () => Date.now(),
     approveSettings: ({ hash, lines }, signal) =>
       new Promise((say) => asked.put({ hash, paths: lines.map(({ path }) => path), say, signal })),
