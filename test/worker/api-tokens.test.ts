@@ -370,7 +370,7 @@ test("[AT3] a suspended device may not ask anew; a new grant of the owner, or a 
   const of = { ...a, world, device };
   await script("POST", suspendUrl(of), token);
   const asking = await askOwner(world, device.device);
-  expect(await asking.next("refused")).toMatchObject({ blocked: true });
+  expect(await asking.next("refused")).toMatchObject({ end: { why: "paused" } });
   const cookie = await world.person.cookie("app");
   expect((await ask(suspendUrl(of).replace(/suspend$/, "cut"), { method: "POST", cookie })).status).toBe(200);
   expect((await script("POST", suspendUrl(of), token)).status).toBe(409);

@@ -37,6 +37,7 @@ beforeEach(async () => {
     status: () => ({}),
     view: () => Promise.resolve({}),
     hops: never,
+    blocked: () => Promise.reject(new Error("nobody asks for this")),
     cut: never,
     host: never,
     rotateSecret: () => Promise.reject(new Error("nobody asks for this")),
