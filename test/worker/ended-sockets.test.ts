@@ -91,6 +91,19 @@ test("[EA3] a forged cookie, another gateway's, one of a live session elsewhere 
   expect((await ask(`${world.origin}/`, { cookie, headers: { upgrade: "websocket", origin: elsewhere.origin } })).status).toBe(403);
 });
 
+test("[EA5] HEAD with the cookie of an ended session is answered with the door, as a navigation is; without a cookie, and for a script, it is not", async () => {
+  const world = await newGateway();
+  await world.connect();
+  const { cookie } = await cutDevice(world);
+  const head = async (shown: string): Promise<readonly [number, string]> => {
+    const answer = await ask(`${world.origin}/settings?x=1`, { method: "HEAD", cookie: shown, headers: { "sec-fetch-mode": "cors", "sec-fetch-site": "same-origin" } }); // prettier-ignore
+    return [answer.status, await answer.text()];
+  };
+  expect(await head(cookie)).toEqual([200, ""]);
+  expect(await head("")).toEqual([401, expect.any(String)]);
+  expect((await ask(`${world.origin}/settings?x=1`, { cookie, headers: { "sec-fetch-mode": "cors" } })).status).toBe(401);
+});
+
 test("[EA4] one such socket a device: a second one is refused as before, until the first has gone", async () => {
   const world = await newGateway();
   await world.connect();

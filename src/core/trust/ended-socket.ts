@@ -2,8 +2,9 @@
  * What the room says on the socket of a session that it ended, in the words of OpenClaw 2026.9.6. Pure.
  *
  * The stock Control UI shows no sentence of a refusal where a person sees it: with the code for a removed device it asks for the gateway's secret, with
- * `PAIRING_REQUIRED` it prints a command that nobody should run, and with a code that it does not know it says "Reconnecting". Told that
- * its build is no longer served it loads its page anew, once for each `gatewayBuildId`, and so comes to the door, which says what happened.
+ * `PAIRING_REQUIRED` it prints a command that nobody should run, and with a code that it does not know it says "Reconnecting". Told that its
+ * build is no longer served it asks for its own address with HEAD, loads itself anew, once for each `gatewayBuildId`, and so comes to the
+ * door, which says what happened.
  */
 import * as z from "zod";
 

@@ -60,7 +60,7 @@ export class EndedSockets {
 
   #lasts({ session, device }: CookieSession): boolean {
     const known = this.#admission.session(session, this.#admission.options.now());
-    return known !== null && !this.#admission.isCut(device) && this.#admission.mayStream(device);
+    return known !== null && !this.#admission.isCut(device);
   }
 
   #sentence(device: string): string {

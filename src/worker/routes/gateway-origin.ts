@@ -155,6 +155,8 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   note.decision = ofRoom(taken);
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
   const refused = taken.headers.get(REFUSED_HEADER);
+  // The stock page asks so whether it can load itself anew, and loads what a navigation gets (PROTOCOL.md EA5).
+  if (refused !== null && request.method === "HEAD" && taken.status < 500) return headOf(await doorPage(env, request));
   if (refused === null || !isNavigation(request)) return toVisitor(taken);
   return refused === REFUSED_BY_BUDGET ? usedUpPage(env, request, taken) : doorPage(env, request, { refused: taken });
 }
@@ -185,6 +187,10 @@ function hasFailed(answer: Response): boolean {
 function ofRoom(answer: Response): string {
   if (hasFailed(answer)) return ROOM_FAILED;
   return answer.headers.has(REFUSED_HEADER) ? `refused-${answer.status}` : "relayed";
+}
+
+function headOf(answer: Response): Response {
+  return new Response(null, { status: answer.status, headers: answer.headers });
 }
 
 /** Our own marks end here. */
