@@ -18,7 +18,9 @@ export function Blocked({
   const [said, say] = useState("");
   const status = useRef<HTMLParagraphElement>(null);
   // The button that was pressed goes away with its device.
-  useEffect(() => status.current?.focus(), [said]);
+  useEffect(() => {
+    if (said !== "") status.current?.focus();
+  }, [said]);
   const act = (device: string, what: "unblock" | "block-for-good", text: string) => async (): Promise<void> => {
     await call("POST", `/api/gateways/${gateway}/devices/${device}/${what}`);
     say(text);

@@ -315,7 +315,8 @@ test("[AT3] a token suspends a device: streams end, its session and key open not
   expect(await rowsOf()).toEqual(before);
   const shut = async (): Promise<void> => {
     const cookie = first.session ?? "";
-    const refused = await ask(`${world.origin}/`, { cookie, headers: { upgrade: "websocket" } });
+    // At / the room itself tells the page (EA3); anywhere it opens nothing.
+    const refused = await ask(`${world.origin}/socket`, { cookie, headers: { upgrade: "websocket" } });
     // Read to its end: what nobody reads keeps the room awake.
     expect([refused.status, await refused.text()]).toEqual([401, expect.stringContaining("sign this device in")]);
     const standing = await ask(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", body: { key: device.device.key } });
@@ -342,7 +343,7 @@ test("[AT3] a token suspends a device: streams end, its session and key open not
   expect((await ask(resume, { method: "POST", cookie })).status).toBe(200);
   expect((await ask(resume, { method: "POST", cookie })).status).toBe(409);
   // The session from before is gone for good; the key opens a new one.
-  const old = await ask(`${world.origin}/`, { cookie: first.session ?? "", headers: { upgrade: "websocket" } });
+  const old = await ask(`${world.origin}/socket`, { cookie: first.session ?? "", headers: { upgrade: "websocket" } });
   expect([old.status, (await old.text()) !== ""]).toEqual([401, true]);
   const again = await openSession(world, device, { token: first.token });
   expect(again.status).toBe(200);

@@ -1,8 +1,9 @@
 /** Blocked devices: how a block ends, who may end it, and that its end admits nobody. */
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { activationHash, deviceId } from "../../src/core/digests.ts";
 import { BLOCK_MS } from "../../src/protocol/limits.ts";
+import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { APPROVER, VIEWER, callAs, confirmedPerson } from "./persons-world.ts";
 import { passTime } from "./room-clock.ts";
@@ -49,6 +50,7 @@ test("[BL1] a block ends by itself after a day, and the row with it", async () =
   passTime(60_000);
   await runDurableObjectAlarm(world.room);
   expect(await listed(world)).toEqual([]);
+  expect(await runInDurableObject(world.room, (_room, state) => new RoomStorage(state.storage).hasAny("blocks"))).toBe(false);
   expect((await askOwner(world, device)).digits).toMatch(/^\d{4}$/);
 });
 
