@@ -123,7 +123,7 @@ export const TEXTS = {
   access: "Access",
   endsAfter: "Ends after",
   residue: "Chat and Look only hold for this address. A device that reaches the gateway on another path could do more there.",
-  block: "With Deny: block this device from asking again",
+  block: "With Deny: block this device from asking again for 24 hours",
   deny: "Deny",
   allow: "Allow",
   allowing: "Allowing …",
@@ -144,7 +144,7 @@ export const TEXTS = {
   refusedTitle: "The gateway's machine said no",
   deniedTitle: "Denied",
   deniedText: "The device was told.",
-  blockedText: "The device was told, and cannot ask again.",
+  blockedText: "The device was told, and cannot ask again for 24 hours. The gateway's page lists it.",
 
   // The owner's own device
   awayTitle: (gateway: string) => `“${gateway}” is away`,

@@ -18,7 +18,7 @@ import { OwnerTurns, isOwnerChange } from "./owner-turns.ts";
 import type { StateFiles } from "./state-files.ts";
 
 /** What has its turn; the rest of what a room says is answered at once. */
-type Command = Exclude<ToConnector, { type: "challenge" | "attention" | "probe" | "hops" }>;
+type Command = Exclude<ToConnector, { type: "challenge" | "attention" | "probe" | "hops" | "blocked" }>;
 
 export interface CommandParts {
   readonly files: StateFiles;

@@ -24,6 +24,8 @@ import { ROOM_PONG } from "../protocol/words.ts";
 import type { MachineFault } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import { AuditAnchor } from "./audit-anchor.ts";
+import type { BlockedAnswer } from "./blocked-devices.ts";
+import { BlockedDevices } from "./blocked-devices.ts";
 import { Cuts } from "./cuts.ts";
 import type { Dialler } from "./dialler.ts";
 import { PacedDownlink } from "./downlink.ts";
@@ -107,6 +109,7 @@ export class Link {
   #proven: () => void = () => undefined;
   readonly hops: LinkHops;
   readonly acts: LocalActs;
+  readonly #blocked = new BlockedDevices((message) => this.#send(message));
   readonly keyLog: LinkKeyLog;
   readonly #traffic = new LinkTraffic();
   /** As this link's room knows it. */
@@ -251,6 +254,11 @@ export class Link {
     return this.#cuts.onHost(device);
   }
 
+  /** The room's word on blocked devices; null without a link. @param unblock a device that may ask again first */
+  async askBlocked(unblock: string | null): Promise<BlockedAnswer | null> {
+    return this.#isUp ? this.#blocked.ask(unblock) : null;
+  }
+
   /** After `gatehouse cut --all`: what the log revoked ends everywhere. */
   async cutAllOnHost(): Promise<void> {
     for (const device of new Set(this.#options.admitted.grants().map((grant) => grant.statement.device))) await this.#cuts.onHost(device);
@@ -285,6 +293,7 @@ export class Link {
       if (message.type === "attention") return this.hops.beat.start(message.busy ? HEARTBEAT_BUSY_MS : HEARTBEAT_IDLE_MS, message.busy);
       // Beside the commands: one that takes its time must not be what is measured.
       if (message.type === "probe" || message.type === "hops") return this.hops.take(message, () => this.#socket === socket);
+      if (message.type === "blocked") return this.#blocked.answered(message);
       // At once: frames may follow in the same turn.
       if (message.type === "welcome") {
         this.#frames.isBatching = message.batch ?? false;
@@ -302,6 +311,7 @@ export class Link {
     this.#socket = null;
     this.#isUp = false;
     this.#disk.gone();
+    this.#blocked.linkGone();
     this.#frames.reset();
     this.#streams.endAll();
     this.#downlink.reset();

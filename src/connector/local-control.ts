@@ -3,7 +3,7 @@ import { chmodSync, rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import * as z from "zod";
-import { hashSchema } from "../protocol/statements.ts";
+import { digestIdSchema, hashSchema } from "../protocol/statements.ts";
 import { hostActionSchema } from "./host-actions.ts";
 import type { HostAction } from "./host-actions.ts";
 import type { HostAnswer } from "./host-answer.ts";
@@ -13,6 +13,7 @@ const askSchema = z.discriminatedUnion("ask", [
   z.object({ ask: z.literal("hops") }),
   z.object({ ask: z.literal("view") }),
   z.object({ ask: z.literal("cut"), device: z.string().max(64) }),
+  z.object({ ask: z.literal("blocked"), unblock: digestIdSchema.nullable() }),
   z.object({ ask: z.literal("host"), action: hostActionSchema }),
   z.object({ ask: z.literal("rotate-secret") }),
   z.object({ ask: z.literal("answer-settings"), hash: hashSchema, yes: z.boolean() }),
@@ -29,6 +30,8 @@ export interface LocalHandlers {
   /** Measures now. */
   hops(): Promise<object>;
   cut(device: string): Promise<object>;
+  /** Which devices the room keeps from asking, or why it cannot be asked. */
+  blocked(unblock: string | null): Promise<object>;
   host(action: HostAction): Promise<HostAnswer>;
   /** The person at this machine answers the question for OpenClaw's settings. */
   answerSettings(hash: string, yes: boolean): Promise<object>;
@@ -100,6 +103,7 @@ async function answer(text: string, handlers: LocalHandlers): Promise<object> {
   if (ask.ask === "host") return handlers.host(ask.action);
   if (ask.ask === "rotate-secret") return handlers.rotateSecret();
   if (ask.ask === "answer-settings") return handlers.answerSettings(ask.hash, ask.yes);
+  if (ask.ask === "blocked") return handlers.blocked(ask.unblock);
   if (ask.ask === "hops") return handlers.hops();
   if (ask.ask === "view") return handlers.view();
   return ask.ask === "status" ? handlers.status() : handlers.cut(ask.device);

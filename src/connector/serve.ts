@@ -236,6 +236,7 @@ async function serveOwned(options: Options): Promise<number> {
       },
       cut: (device) =>
         admitted.grants().some((grant) => grant.statement.device === device) ? link.cutOnHost(device) : Promise.resolve({ unknown: true }),
+      blocked: async (unblock) => (await link.askBlocked(unblock)) ?? { error: "no-link" },
       rotateSecret: async () => {
         const outcome = await gateway.rotateSecret();
         link.acts.doneHere("rotate-secret", outcome);

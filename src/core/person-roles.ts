@@ -9,6 +9,7 @@ export type RoleKind = PersonRole["kind"];
  * - `see`: name, state, devices, receipts
  * - `see-activity`: what happened
  * - `decide`: see a waiting device, allow or deny it, open the gateway on one's own device; the passkey's ceiling bounds what is granted
+ * - `block`: see which devices may not ask, keep one from asking, let it ask again
  * - `cut`: end a device's access, take its receipt away
  * - `answer`: say of a grant that it was right
  * - `manage`: names, differences, a machine that fights with its copy, records
@@ -17,13 +18,25 @@ export type RoleKind = PersonRole["kind"];
  * - `leave`: stop being here
  * - `end`: remove the gateway
  */
-export const PERSON_ACTIONS = ["see", "see-activity", "decide", "cut", "answer", "manage", "persons", "keys", "leave", "end"] as const;
+export const PERSON_ACTIONS = [
+  "see",
+  "see-activity",
+  "decide",
+  "block",
+  "cut",
+  "answer",
+  "manage",
+  "persons",
+  "keys",
+  "leave",
+  "end",
+] as const;
 export type PersonAction = (typeof PERSON_ACTIONS)[number];
 
 /** A viewer changes nothing, an approver lets devices in and out, an owner does everything. */
 const MAY: Readonly<Record<RoleKind, ReadonlySet<PersonAction>>> = {
   owner: new Set(PERSON_ACTIONS),
-  approver: new Set(["see", "see-activity", "decide", "cut", "leave"]),
+  approver: new Set(["see", "see-activity", "decide", "block", "cut", "leave"]),
   viewer: new Set(["see", "see-activity", "leave"]),
 };
 

@@ -4,6 +4,8 @@ import { aheadText } from "../core/clock-difference.ts";
 import { mayDo } from "../core/person-roles.ts";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
+import type { BlockedDevice } from "../protocol/blocks.ts";
+import { Blocked } from "./blocked.tsx";
 import { Connection } from "./connection.tsx";
 import { CONNECTION } from "./connection-texts.ts";
 import { Cost } from "./cost.tsx";
@@ -22,6 +24,7 @@ interface Detail {
   readonly gateway: Gateway;
   readonly devices: readonly Device[];
   readonly drift: Drift | null;
+  readonly blocked: readonly BlockedDevice[];
 }
 
 function isOver(device: Device): boolean {
@@ -275,7 +278,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
       </View>
     );
   }
-  const { gateway, devices, drift } = value;
+  const { gateway, devices, drift, blocked } = value;
   return (
     <View title={gateway.name}>
       <Failure problem={problem} />
@@ -284,6 +287,7 @@ export function GatewayPage({ id }: { readonly id: string }) {
       {gateway.settings !== null && <NeededSettings gateway={gateway.id} question={gateway.settings} />}
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
+      <Blocked gateway={gateway.id} blocked={blocked} reload={reload} />
       {mayDo(gateway.role, "manage") && gateway.state !== "unclaimed" && (
         <>
           <h2>{CONNECTION.heading}</h2>

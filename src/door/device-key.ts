@@ -4,6 +4,8 @@ import type { DeviceKey } from "../protocol/statements.ts";
 
 export interface HeldKey {
   readonly publicKey: DeviceKey;
+  /** Made just now: nobody can know it yet. */
+  readonly isNew: boolean;
   /** @returns base64url raw signature, 64 bytes */
   sign(bytes: Uint8Array<ArrayBuffer>): Promise<string>;
 }
@@ -38,6 +40,7 @@ async function makePair(): Promise<CryptoKeyPair> {
 export async function deviceKey(): Promise<HeldKey> {
   const database = await openStore();
   let pair = (await result(database.transaction(STORE).objectStore(STORE).get(NAME))) as CryptoKeyPair | undefined;
+  const isNew = pair === undefined;
   if (pair === undefined) {
     const made = await makePair();
     try {
@@ -55,5 +58,9 @@ export async function deviceKey(): Promise<HeldKey> {
   const { x = "", y = "" } = jwk;
   const key: DeviceKey = jwk.kty === "OKP" ? { kty: "OKP", crv: "Ed25519", x } : { kty: "EC", crv: "P-256", x, y };
   const algorithm = jwk.kty === "OKP" ? { name: "Ed25519" } : { name: "ECDSA", hash: "SHA-256" };
-  return { publicKey: key, sign: async (bytes) => toBase64url(new Uint8Array(await crypto.subtle.sign(algorithm, privateKey, bytes))) };
+  return {
+    publicKey: key,
+    isNew,
+    sign: async (bytes) => toBase64url(new Uint8Array(await crypto.subtle.sign(algorithm, privateKey, bytes))),
+  };
 }

@@ -1,5 +1,6 @@
 /** The door: the page that a device sees at a gateway's own origin before it is allowed in. No dependency, no inline script. */
-import type { ChallengeResponse, ToDoor } from "../protocol/door-messages.ts";
+import { accessEndText } from "../core/trust/access-end.ts";
+import type { AccessEnd, ChallengeResponse, StandingResponse, ToDoor } from "../protocol/door-messages.ts";
 import { doorStep, isAdmittedAnew, lookAgainMs } from "../core/door-flow.ts";
 import { DOOR_PREFIX } from "../protocol/words.ts";
 import type { GatewayState } from "../protocol/words.ts";
@@ -52,7 +53,7 @@ class Door {
       case "open":
         return this.open(answer);
       case "blocked":
-        return show(TEXTS.refusedTitle, TEXTS.blocked);
+        return this.#stopped(await this.#endOf(answer));
       case "wait-for-gateway": {
         const title = answer.gatewayState === "unsafe" ? TEXTS.unsafeTitle : TEXTS.offlineTitle;
         const isDecided = answer.standing === "decided";
@@ -67,8 +68,24 @@ class Door {
         history.replaceState(null, "", location.pathname + location.search);
         return this.ownerTrip(answer);
       case "offer":
-        return this.offer(answer, seen);
+        return this.offer(answer, seen, this.#key.isNew ? null : await this.#endOf(answer));
     }
+  }
+
+  /** What keeps this device out: told only to whoever holds its key. */
+  async #endOf(answer: ChallengeResponse): Promise<AccessEnd | null> {
+    const { end } = await post<StandingResponse>("standing", { signed: await signedAsk(this.#key, answer) });
+    return end;
+  }
+
+  /** It may not ask; the owner's own way stays. */
+  #stopped(end: AccessEnd | null): void {
+    // Ended meanwhile: a fresh look says how it stands now.
+    if (end === null) return this.#lookAgain();
+    show(end.why === "paused" ? TEXTS.pausedTitle : TEXTS.refusedTitle, accessEndText(end, clock), {
+      actions: this.#ways().slice(0, 1),
+      small: TEXTS.stoppedOwner,
+    });
   }
 
   #stopLooking(): void {
@@ -90,9 +107,13 @@ class Door {
     ];
   }
 
-  offer(answer: ChallengeResponse, seen: string | null): void {
+  offer(answer: ChallengeResponse, seen: string | null, end: AccessEnd | null): void {
     const state = stateText(answer.gatewayState, seen, answer.restartExpectedMs);
-    show(TEXTS.newTitle, TEXTS.newText(answer.gatewayName), {
+    const [title, text] =
+      end === null
+        ? [TEXTS.newTitle, TEXTS.newText(answer.gatewayName)]
+        : [TEXTS.endedTitle, `${accessEndText(end, clock)} ${TEXTS.askAgain}`];
+    show(title, text, {
       actions: [
         { label: TEXTS.owner, primary: true, run: () => this.ownerTrip(answer) },
         { label: TEXTS.ask, run: () => this.ask() },
@@ -202,7 +223,7 @@ class Door {
         return show(TEXTS.allowedTitle, this.#allowedLaterText());
       case "refused":
         this.#done();
-        return show(TEXTS.refusedTitle, message.blocked ? TEXTS.blocked : TEXTS.refused, message.blocked ? {} : { actions: [again] });
+        return message.end === null ? show(TEXTS.refusedTitle, TEXTS.refused, { actions: [again] }) : this.#stopped(message.end);
       case "ended":
         this.#done();
         return this.#ended(message.why, again);

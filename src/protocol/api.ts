@@ -1,5 +1,6 @@
 /** The HTTP API of the app origin: bodies in both directions. Routes and OpenAPI come from these. Enrolment has a file of its own. */
 import * as z from "zod";
+import { blockedDevicesSchema } from "./blocks.ts";
 import { grantRefusalSchema, pairingRequestSchema } from "./approval-api.ts";
 import { proposalNoticeSchema } from "./proposals-api.ts";
 import { lastBreakSchema } from "./door-messages.ts";
@@ -77,6 +78,8 @@ export const gatewayDetailSchema = z.object({
   devices: z.array(deviceSchema),
   /** What differs on the gateway itself, and when the connector last compared; null before it did. */
   drift: z.object({ atMs: ms, differences: differencesSchema }).nullable(),
+  /** Devices that may not ask; empty for whoever may not change that. */
+  blocked: blockedDevicesSchema,
 });
 /** POST /api/gateways/:id/differences/:entry { what }: `remove` takes the entry out of the gateway's list, `keep` says that it is fine as it is. */
 export const differenceMendSchema = z.object({ what: z.enum(["remove", "keep"]) });
@@ -103,7 +106,7 @@ export const hopsSchema = z.object({
   hops: z.array(hopViewSchema),
 });
 export type Hops = z.infer<typeof hopsSchema>;
-/** PATCH /api/gateways/:id/devices/:device { name } */
+/** PATCH /api/gateways/:id/devices/:device { name }; POST …/unblock -> {}; POST …/block-for-good -> {}, for a blocked one. */
 /** POST /api/gateways/:id/devices/:device/cut -> receiptSchema; GET …/cut -> the latest receipt (poll while `gateway` is pending). */
 export const receiptSchema = z.object({
   device: digestIdSchema,

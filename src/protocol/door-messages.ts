@@ -31,11 +31,26 @@ export const challengeResponseSchema = z.object({
   /** Null while the gateway has no link: no session can open. */
   connector: z.object({ nonce: nonceSchema, key: hashSchema }).nullable(),
   device: digestIdSchema,
+  /** `blocked`: it may not ask, either; `standing` above says why to whoever proves the key. */
   standing: z.enum(["unknown", "allowed", "decided", "blocked"]),
   /** For `allowed` and `decided` (signed, but the connector has not applied it yet). */
   grant: z.object({ id: digestIdSchema, access: accessSchema, notAfterMs: z.int() }).nullable(),
 });
 export type ChallengeResponse = z.infer<typeof challengeResponseSchema>;
+
+// --- POST /.gatehouse/api/standing ---------------------------------------------------------------------------------------
+
+/** Why a device that proved its key is not let in. `untilMs`: when that ends by itself; null: it does not. */
+export const accessEndSchema = z.object({
+  why: z.enum(["cut", "expired", "paused", "blocked"]),
+  atMs: z.int(),
+  untilMs: z.int().nullable(),
+});
+export type AccessEnd = z.infer<typeof accessEndSchema>;
+/** `statement`: askStatementSchema bytes over the challenge's `roomNonce`; it asks nobody. */
+export const standingRequestSchema = z.object({ signed: signedByDeviceSchema });
+export const standingResponseSchema = z.object({ end: accessEndSchema.nullable() });
+export type StandingResponse = z.infer<typeof standingResponseSchema>;
 
 // --- POST /.gatehouse/api/session ----------------------------------------------------------------------------------------
 
@@ -95,7 +110,8 @@ export const toDoorSchema = z.discriminatedUnion("type", [
     live: z.boolean(),
     opening: challengeResponseSchema.optional(),
   }),
-  z.object({ type: z.literal("refused"), blocked: z.boolean() }),
+  /** `end`: what keeps the device out; null: somebody denied this request. */
+  z.object({ type: z.literal("refused"), end: accessEndSchema.nullable() }),
   z.object({
     type: z.literal("ended"),
     why: z.enum(["expired", "wrong-code", "replaced", "withdrawn", "grant-refused", "over-ceiling", "stale-head", "alarm"]),

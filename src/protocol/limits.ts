@@ -203,6 +203,18 @@ export const WAIT_PROOF_MS = 5_000;
 export const MAX_UNPROVEN_MESSAGES = 2;
 /** Messages on a socket of the door in all; heartbeats are answered by the runtime and do not count. */
 export const MAX_DOOR_MESSAGES = 4;
+/** The room answers a question of the machine's command line within this time, or it counts as not answered. */
+export const LINK_ANSWER_MS = 10_000;
+/** How long a blocked device may not ask, unless it is blocked for good. */
+export const BLOCK_MS = 24 * 3_600_000;
+/** Blocked devices that a gateway keeps. */
+export const MAX_BLOCKED_DEVICES = 200;
+/** A socket of a session that was ended says `connect` within this time, or it is closed. */
+export const ENDED_SOCKET_MS = 5_000;
+/** Such sockets of one gateway at once; of one device there is one. */
+export const MAX_ENDED_SOCKETS = 16;
+/** What such a page says first; OpenClaw's own limit before it knows a device. */
+export const MAX_ENDED_CHARS = 65_536;
 /** Pages of one device that wait at once. */
 export const MAX_WAIT_SOCKETS_PER_DEVICE = 4;
 export const MAX_CLAIM_CHARS = 80;

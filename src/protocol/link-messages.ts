@@ -1,6 +1,7 @@
 /** Control messages on the link: JSON text, one object with `type`. Unknown members are dropped, unknown types counted and ignored. */
 import * as z from "zod";
 import { auditHeadSchema } from "./audit.ts";
+import { askBlockedSchema, blockedMessageSchema } from "./blocks.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
 import { differencesSchema, openclawIdSchema } from "./drift.ts";
 import { hopMedianSchema } from "./hops.ts";
@@ -135,7 +136,7 @@ export const hopsToldSchema = z.object({
 });
 
 export const toConnectorSchema = z.discriminatedUnion("type", [
-  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, proposalMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema, probeSchema, hopsToldSchema, localActMessageSchema,
+  linkChallengeSchema, linkWelcomeSchema, nonceRequestSchema, sessionOpenSchema, grantMessageSchema, cutMessageSchema, ownerKeyMessageSchema, ownerRemoveMessageSchema, recoveryKeyMessageSchema, recoverMessageSchema, proposalMessageSchema, logAckSchema, attentionSchema, auditHeadMessageSchema, receiptAckSchema, removeEntrySchema, probeSchema, hopsToldSchema, localActMessageSchema, blockedMessageSchema,
 ]); // prettier-ignore
 export type ToConnector = z.infer<typeof toConnectorSchema>;
 
@@ -306,6 +307,7 @@ export const toRoomSchema = z.discriminatedUnion("type", [
   rotatedMessageSchema,
   probedSchema,
   localActDoneSchema,
+  askBlockedSchema,
 ]);
 export type ToRoom = z.infer<typeof toRoomSchema>;
 

@@ -266,7 +266,7 @@ test("[NT2] [CUT1] Cut beside the question ends the device with one press", asyn
   await owner.getByRole("status").getByText("is cut.").waitFor();
   await owner.getByText("Was this you?").waitFor({ state: "detached" });
   await device.goto(origin);
-  await heading(device, "This device is new here");
+  await heading(device, "Your access has ended");
   await device.context().close();
 });
 

@@ -225,7 +225,7 @@ test("[CUT1] [CUT3] Cut now ends the device here and on the gateway, and shows b
   await closed;
   expect(await pairedDevices(openclaw.port, openclaw.token)).toHaveLength(before.length - 1);
   await laptop.goto(origin);
-  await laptop.getByRole("heading", { level: 1, name: "This device is new here" }).waitFor();
+  await laptop.getByRole("heading", { level: 1, name: "Your access has ended" }).waitFor();
 });
 
 /** The laptop was cut: it asks again, is allowed, and its page holds a token that the gateway took away. */

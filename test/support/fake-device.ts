@@ -5,7 +5,7 @@ import type { DeviceKey, GrantStatement, SignedByDevice } from "../../src/protoc
 
 export interface FakeDevice {
   readonly key: DeviceKey;
-  ask(body: { gateway: string; origin: string; roomNonce: string; access?: string }): Promise<SignedByDevice>;
+  ask(body: { gateway: string; origin: string; roomNonce: string; access?: string; key?: DeviceKey }): Promise<SignedByDevice>;
   session(body: Readonly<Record<string, unknown>>): Promise<SignedByDevice>;
 }
 

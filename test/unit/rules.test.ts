@@ -18,7 +18,7 @@ function titlesOf(text: string): string[] {
   return [...text.matchAll(calls)].map((match) => match[2] ?? "");
 }
 
-const RULE = /^(?:FR|ST|IS|CR|HD|GP|EC|R|OC|LINK|ID|MC|OS|GR|KL|LP|AU|RQ|SE|TK|CUT|DR|PG|NT|PE|AT|BU|OB|MA|CLI|SF|OP|AB|SA|EN)\d+$/;
+const RULE = /^(?:FR|ST|IS|CR|HD|GP|EC|R|OC|LINK|ID|MC|OS|GR|KL|LP|AU|RQ|SE|TK|CUT|DR|PG|NT|PE|AT|BU|OB|MA|CLI|SF|OP|AB|SA|EN|BL|EA)\d+$/;
 const protocol = readFileSync(path.join(root, "src/protocol/PROTOCOL.md"), "utf8");
 const rules = [...new Set([...protocol.matchAll(/\*\*([A-Z]+\d+)\*\*/g)].map((match) => match[1] ?? ""))];
 const others = testFiles(path.join(root, "test")).filter((file) => file !== import.meta.filename);

@@ -1,5 +1,6 @@
 /** Accounts with one of everything that somebody else could name. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { newBlock } from "../../src/core/trust/blocks.ts";
 import type { RoomProposal } from "../../src/core/trust/local-policy.ts";
 import type { Difference } from "../../src/protocol/drift.ts";
 import {
@@ -98,3 +99,10 @@ export async function newAccount() {
 }
 
 export type Account = Awaited<ReturnType<typeof newAccount>>;
+
+/** Keeps the account's device from asking. */
+export async function blockDevice({ world, things }: Account): Promise<void> {
+  await runInDurableObject(world.room, (_room, state) => {
+    new RoomStorage(state.storage).put("blocks", things.device, newBlock({ device: things.device, name: "Phone" }, null, Date.now()));
+  });
+}

@@ -315,7 +315,8 @@ test("[AT3] a token suspends a device: streams end, its session and key open not
   expect(await rowsOf()).toEqual(before);
   const shut = async (): Promise<void> => {
     const cookie = first.session ?? "";
-    const refused = await ask(`${world.origin}/`, { cookie, headers: { upgrade: "websocket" } });
+    // At / the room itself tells the page (EA3); anywhere it opens nothing.
+    const refused = await ask(`${world.origin}/socket`, { cookie, headers: { upgrade: "websocket" } });
     // Read to its end: what nobody reads keeps the room awake.
     expect([refused.status, await refused.text()]).toEqual([401, expect.stringContaining("sign this device in")]);
     const standing = await ask(`${world.origin}/.gatehouse/api/challenge`, { method: "POST", body: { key: device.device.key } });
@@ -342,7 +343,7 @@ test("[AT3] a token suspends a device: streams end, its session and key open not
   expect((await ask(resume, { method: "POST", cookie })).status).toBe(200);
   expect((await ask(resume, { method: "POST", cookie })).status).toBe(409);
   // The session from before is gone for good; the key opens a new one.
-  const old = await ask(`${world.origin}/`, { cookie: first.session ?? "", headers: { upgrade: "websocket" } });
+  const old = await ask(`${world.origin}/socket`, { cookie: first.session ?? "", headers: { upgrade: "websocket" } });
   expect([old.status, (await old.text()) !== ""]).toEqual([401, true]);
   const again = await openSession(world, device, { token: first.token });
   expect(again.status).toBe(200);
@@ -370,7 +371,7 @@ test("[AT3] a suspended device may not ask anew; a new grant of the owner, or a 
   const of = { ...a, world, device };
   await script("POST", suspendUrl(of), token);
   const asking = await askOwner(world, device.device);
-  expect(await asking.next("refused")).toMatchObject({ blocked: true });
+  expect(await asking.next("refused")).toMatchObject({ end: { why: "paused" } });
   const cookie = await world.person.cookie("app");
   expect((await ask(suspendUrl(of).replace(/suspend$/, "cut"), { method: "POST", cookie })).status).toBe(200);
   expect((await script("POST", suspendUrl(of), token)).status).toBe(409);

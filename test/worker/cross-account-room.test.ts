@@ -2,7 +2,7 @@
  * Accounts against a room that is not theirs, over every call that it has: a call without a case here fails. Whoever has no part in the gateway
  * hears one answer and changes no row; a person hears exactly what the role allows.
  */
-import { newAccount } from "./account-things.ts";
+import { blockDevice, newAccount } from "./account-things.ts";
 import type { Account } from "./account-things.ts";
 import fc from "fast-check";
 import { beforeAll, expect, test } from "vitest";
@@ -45,6 +45,8 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   allow: () => ({ request: a.things.request, code: a.waiting.digits, signed: a.signed }),
   deny: () => ({ request: a.things.request, block: true }),
   ownerGrant: () => ({ signed: a.signed }),
+  unblock: () => ({ device: a.things.device }),
+  blockForGood: () => ({ device: a.things.device }),
   suspend: () => ({ device: a.things.device, token: null }),
   resume: () => ({ device: a.things.device }),
   renameDevice: () => ({ device: a.things.device, name: "Mine now" }),
@@ -129,6 +131,8 @@ const POWERS: Readonly<Record<RpcName, PersonAction | "claimer" | "code">> = {
   deny: "decide",
   ownerGrant: "decide",
   opening: "decide",
+  blockForGood: "block",
+  unblock: "block",
   suspend: "cut",
   resume: "manage",
   renameDevice: "manage",
@@ -186,6 +190,7 @@ test.each(["owner", "approver", "viewer"] as const)(
       return needed !== "claimer" && needed !== "code" && mayDo(role, needed);
     };
     expect(await a.world.room.cut({ account: a.things.account, device: a.things.device })).toMatchObject({ ok: true });
+    await blockDevice(a);
     const before = await dump(a.world.room);
     for (const name of names.filter((each) => !may(each))) expect(await isUnknown(name, person.id), name).toBe(true);
     expect(await dump(a.world.room)).toBe(before);

@@ -3,7 +3,7 @@
  * answer for a thing that was never made, byte for byte, and every stored row as it was. The calls of a room are in cross-account-room.test.ts.
  */
 import { genesisStatement } from "../support/genesis.ts";
-import { hex, newAccount } from "./account-things.ts";
+import { blockDevice, hex, newAccount } from "./account-things.ts";
 import type { Account, Things } from "./account-things.ts";
 import fc from "fast-check";
 import { beforeAll, expect, test } from "vitest";
@@ -257,6 +257,8 @@ const ROUTES_OF: Readonly<Record<"approver" | "viewer", readonly string[]>> = {
   approver: [
     "GET /api/gateways/:gateway",
     "POST /api/gateways/:gateway/devices/:device/suspend",
+    "POST /api/gateways/:gateway/devices/:device/block-for-good",
+    "POST /api/gateways/:gateway/devices/:device/unblock",
     "POST /api/gateways/:gateway/devices/:device/cut",
     "GET /api/gateways/:gateway/devices/:device/cut",
     "GET /api/decisions/:gateway/requests/:request",
@@ -278,6 +280,7 @@ test.each(["approver", "viewer"] as const)(
     const { person } = await confirmedPerson(a.world, role === "viewer" ? VIEWER : APPROVER);
     const cut = `${config.appOrigin}/api/gateways/${a.things.gateway}/devices/${a.things.device}/cut`;
     expect((await ask(cut, { method: "POST", cookie: a.cookies.app })).status).toBe(200);
+    await blockDevice(a);
     b = { ...b, world: { ...b.world, person } };
     const answered: string[] = [];
     const named = routes.filter(({ route }) => route.path.includes(":gateway"));

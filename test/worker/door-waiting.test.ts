@@ -185,10 +185,11 @@ test("[RQ4] a blocked key asks for nothing more, and what it had open ends", asy
   const { session } = await openSession(world, device);
   const waiting = await askOwner(world, device.device);
   expect(await world.room.deny({ account: world.person.id, request: waiting.request, block: true })).toMatchObject({ ok: true });
-  expect(await waiting.next("refused")).toEqual({ type: "refused", blocked: true });
+  const end = { why: "blocked", atMs: expect.any(Number) as number, untilMs: expect.any(Number) as number };
+  expect(await waiting.next("refused")).toEqual({ type: "refused", end });
   expect((await ask(`${world.origin}/x`, { cookie: session ?? "", headers: { "sec-fetch-mode": "no-cors" } })).status).toBe(401);
   const again = await askOwner(world, device.device);
-  expect(await again.next("refused")).toEqual({ type: "refused", blocked: true });
+  expect(await again.next("refused")).toEqual({ type: "refused", end });
   expect(await requestsOf(world)).toEqual([]);
   const owner = await world.room.ownerGrant({ account: world.person.id, signed: (await grantFor(world, waiting)).signed });
   expect(owner).toEqual({ ok: false, failure: "grant-refused" });

@@ -120,7 +120,7 @@ test("[AT3] a resume that storage refuses lets nothing through: the row is the t
   expect(outcome).toBe("refused");
   // A gateway that would take it.
   void connector.link.streams.next().then((stream) => stream.opened());
-  const answer = await ask(`${world.gateway.origin}/`, { cookie: await world.session(device), headers: { upgrade: "websocket" } });
+  const answer = await ask(`${world.gateway.origin}/socket`, { cookie: await world.session(device), headers: { upgrade: "websocket" } });
   expect(answer.status).toBe(401);
 });
 

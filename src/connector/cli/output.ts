@@ -1,6 +1,7 @@
 /** What `--json` prints: one object per line, by its `event`. Scripts may rely on it; docs/cli.md shows it. Only tests and that page load it. */
 import * as z from "zod";
 import { auditHeadSchema } from "../../protocol/audit.ts";
+import { blockedDevicesSchema } from "../../protocol/blocks.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema, ownerPolicySchema, ownerRoleSchema } from "../../protocol/key-log.ts";
 import { gatewayReportSchema } from "../../protocol/link-messages.ts";
 import { receiptStatementSchema } from "../../protocol/receipt.ts";
@@ -68,6 +69,8 @@ export const EVENTS = {
     others: z.array(z.strictObject({ name: z.string(), folder: z.string() })),
   }),
   devices: z.strictObject({ devices: z.array(listedDeviceSchema) }),
+  "blocked-devices": z.strictObject({ blocked: blockedDevicesSchema }),
+  unblocked: z.strictObject({ device: digestIdSchema }),
   cut: z.strictObject({
     device: digestIdSchema,
     result: z.strictObject({ streamsClosed: z.int(), removed: z.int(), done: z.boolean() }).exactOptional(),

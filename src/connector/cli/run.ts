@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { history } from "../audit-commands.ts";
+import { listBlocked, unblock } from "../block-commands.ts";
 import { readCommandLine, UsageError } from "./command-line.ts";
 import type { CommandLine } from "./command-line.ts";
 import { commandOf } from "./commands.ts";
@@ -67,7 +68,8 @@ const RUN: Readonly<Record<Exclude<CommandName, "help" | "completion">, (options
   run: (options) => serve(options),
   status: (options, { values }) => status(options, values.check === true),
   doctor: (options) => doctor(options),
-  devices: (options) => devices(options),
+  devices: (options, { values }) => (values.blocked === true ? listBlocked(options) : devices(options)),
+  unblock: (options, { words }) => unblock(options, words[0] ?? ""),
   cut: (options, { words, values }) => cut(options, words[0], values.all === true),
   owners: (options, { action, words, values }) =>
     owners(options, [action ?? "list", ...words], { maxAccess: values["max-access"], maxDays: values["max-days"] }),

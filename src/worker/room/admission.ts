@@ -28,6 +28,7 @@ import { Notices } from "./notices.ts";
 import { deviceEvents, grantEvent } from "./mirrored-rows.ts";
 import { Outbox } from "./outbox.ts";
 import { cutDone } from "./receipts.ts";
+import { tellBlocked } from "./blocks.ts";
 import { takeDrift } from "./drift.ts";
 import { deliverAll, settle } from "./owed.ts";
 import type { AdmissionForRelay, AdmittedSession, RelayForAdmission } from "./parts.ts";
@@ -251,6 +252,8 @@ export class Admission implements AdmissionForRelay {
       this.hops.answered(message);
     } else if (message.type === "local-act-done") {
       this.acts.answered(message);
+    } else if (message.type === "ask-blocked") {
+      tellBlocked(this, message);
     } else if (message.type === "drift") {
       takeDrift(this, { atMs: message.atMs, differences: message.differences });
     } else if (message.type === "log") {
@@ -372,7 +375,7 @@ export class Admission implements AdmissionForRelay {
 
   /** Inside a transaction: the device's grant, sessions and token are over. */
   endAccess(row: DeviceRow): void {
-    this.saveDevice({ ...row, state: "cut", token: null, activation: null });
+    this.saveDevice({ ...row, state: "cut", endedAtMs: row.endedAtMs ?? this.options.now(), token: null, activation: null });
     const grant = this.storage.get<GrantRow>("grants", row.grant);
     if (grant !== null) this.saveGrant({ ...grant, state: "revoked" });
     this.storage.delete("owed", `grant-${row.grant}`);

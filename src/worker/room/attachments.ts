@@ -63,7 +63,21 @@ export const waitAttachmentSchema = z.object({
 });
 export type WaitAttachment = z.infer<typeof waitAttachmentSchema>;
 
-const attachmentSchema = z.discriminatedUnion("kind", [linkAttachmentSchema, streamAttachmentSchema, waitAttachmentSchema]);
+const endedAttachmentSchema = z.object({
+  kind: z.literal("ended"),
+  device: digestIdSchema,
+  /** Names the session that has ended. */
+  ended: z.string(),
+  acceptedAtMs: z.int(),
+});
+export type EndedAttachment = z.infer<typeof endedAttachmentSchema>;
+
+const attachmentSchema = z.discriminatedUnion("kind", [
+  linkAttachmentSchema,
+  streamAttachmentSchema,
+  waitAttachmentSchema,
+  endedAttachmentSchema,
+]);
 export type Attachment = z.infer<typeof attachmentSchema>;
 
 /** @returns the socket's attachment, or null when it is not one of ours */

@@ -4,6 +4,7 @@ import { NONCE_MS } from "../../protocol/limits.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import { mintRoomNonce } from "../auth/room-nonce.ts";
 import type { Admission } from "./admission.ts";
+import { isBlocked } from "./blocks.ts";
 import { sendToDoor } from "./notices.ts";
 
 /**
@@ -18,7 +19,8 @@ export async function challengeAnswer(admission: Admission, device: string, firs
   const row = admission.device(device);
   const isGood = row !== null && row.state !== "cut" && row.notAfterMs > now();
   const standing =
-    admission.storage.isBlocked(device) || (isGood && row.suspendedAtMs !== undefined)
+    // An owner's grant that waits for its code opens also here (PROTOCOL.md BL4).
+    (isBlocked(admission, device) && !(isGood && row.activation !== null)) || (isGood && row.suspendedAtMs !== undefined)
       ? "blocked"
       : !isGood
         ? "unknown"

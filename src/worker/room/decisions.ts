@@ -4,11 +4,14 @@ import { grantId } from "../../core/digests.ts";
 import { grantProblem, isWithin, isWithinRole } from "../../core/grant-policy.ts";
 import { mayDo } from "../../core/person-roles.ts";
 import { readGrant } from "../../core/statement.ts";
-import { CLOSE_CUT, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
+import { CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { ACTIVATION_MS, MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
 import { isSameText } from "../auth/session-cookie.ts";
 import type { Admission } from "./admission.ts";
+import { endOf } from "./access-ends.ts";
+import { block, isBlocked } from "./blocks.ts";
+import { cut } from "./cuts.ts";
 import { noticeGrant } from "./grant-notices.ts";
 import { deliver, refusalOf } from "./owed.ts";
 import { trustedKeys } from "./owners.ts";
@@ -145,7 +148,7 @@ export async function allow(
   if (grant === null) return REFUSED;
   const { body } = grant;
   if (body.kind !== "ask" || body.request !== row.id || body.device !== row.device || !isWithin(body.access, row.access)) return REFUSED;
-  if (admission.storage.isBlocked(row.device)) return REFUSED;
+  if (isBlocked(admission, row.device)) return REFUSED;
   admission.storage.delete("requests", row.id);
   return { ok: true, value: await commitGrant(admission, grant, input.signed, row, input.by ?? null, who) };
 }
@@ -158,22 +161,23 @@ export async function ownerGrant(
 ): Promise<RoomResult<Decided>> {
   const grant = await verifiedGrant(admission, signed);
   if (!isStillHere(admission, who)) return { ok: false, failure: "not-found" };
-  if (grant === null || grant.body.kind !== "owner" || admission.storage.isBlocked(grant.body.device)) return REFUSED;
+  if (grant === null || grant.body.kind !== "owner") return REFUSED;
   if (admission.storage.get("grants", grant.id) !== null) return { ok: false, failure: "conflict" };
   return { ok: true, value: await commitGrant(admission, grant, signed, null, by, who) };
 }
 
-export function deny(admission: Admission, input: { request: string; block: boolean }, who: Who): RoomResult<{ device: string }> {
+export async function deny(
+  admission: Admission,
+  input: { request: string; block: boolean },
+  who: Who,
+): Promise<RoomResult<{ device: string }>> {
   const row = admission.storage.get<RequestRow>("requests", input.request);
   if (row === null) return { ok: false, failure: "request-over" };
-  if (input.block) {
-    admission.storage.transaction(() => {
-      admission.storage.block(row.device);
-      admission.storage.deleteSessionsOf(row.device);
-      admission.audit(who.role, "device-blocked", row.device, byWhom(who));
-    });
-    admission.relay.endDevice(row.device, CLOSE_CUT, "blocked by the owner");
-  }
-  endRequest(admission, row, "denied", { type: "refused", blocked: input.block }, who);
-  return { ok: true, value: { device: row.device } };
+  const { device } = row;
+  if (input.block) admission.storage.transaction(() => block(admission, { device, name: row.claims.name }, who));
+  endRequest(admission, row, "denied", { type: "refused", end: input.block ? endOf(admission, device) : null }, who);
+  // What it had ends for good: the end of the block must not bring it back (PROTOCOL.md BL3).
+  const before = admission.device(device);
+  if (input.block && before !== null && before.state !== "cut") await cut(admission, device, who);
+  return { ok: true, value: { device } };
 }

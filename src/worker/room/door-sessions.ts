@@ -26,7 +26,9 @@ import { deviceTokenCookie, deviceTokenMacs, firstTokensOf, successorsOf } from 
 import { readRoomNonce } from "../auth/room-nonce.ts";
 import { cookieValue, sealSessionCookie } from "../auth/session-cookie.ts";
 import { boundedText } from "../bounded-body.ts";
+import { standingAnswer } from "./access-ends.ts";
 import type { Admission } from "./admission.ts";
+import { isBlocked, unblockOpened } from "./blocks.ts";
 import { challengeAnswer } from "./challenge.ts";
 import { doorRefusal } from "./door-refusals.ts";
 import type { DeviceRow, GrantRow, SessionRow } from "./room-rows.ts";
@@ -82,6 +84,11 @@ export class DoorSessions {
     return Response.json(answer, { headers: { "cache-control": "no-store" } });
   }
 
+  /** What keeps a device out that proves its key. */
+  async standing(request: Request): Promise<Response> {
+    return standingAnswer(this.#admission, await bodyOf(request));
+  }
+
   /** PROTOCOL.md SE1: room first, then the connector; only its yes makes the cookie. */
   async session(request: Request): Promise<Response> {
     const parsed = sessionRequestSchema.safeParse(await bodyOf(request));
@@ -110,7 +117,7 @@ export class DoorSessions {
     }
     // The connector's answer took time: the owner may have cut, blocked or allowed the device anew, or its token may have moved on or been frozen.
     const current = admission.device(checked.id);
-    const isStopped = admission.isCut(checked.id) || admission.storage.isBlocked(checked.id);
+    const isStopped = admission.isCut(checked.id) || (current?.activation === null && isBlocked(admission, checked.id));
     if (current === null || current.state !== "allowed" || current.grant !== checked.grant || isStopped) return doorRefusal("not-allowed");
     const token = this.#renewed(current, presented);
     if (typeof token === "string") return doorRefusal(token);
@@ -121,6 +128,7 @@ export class DoorSessions {
       admission.saveDevice({ ...current, token: token.state, activation: null, lastSeenMs: now() });
       if (current.token?.current !== token.state.current)
         admission.audit("device", "token-rotated", checked.id, { isFirst: current.token === null });
+      unblockOpened(admission, checked.id);
       admission.audit("device", "session-opened", checked.id, { access: checked.access });
     });
     admission.options.wakeBy(expiresAtMs);
@@ -150,7 +158,8 @@ export class DoorSessions {
       row.suspendedAtMs !== undefined ||
       row.grant !== body.grant ||
       row.notAfterMs <= nowMs ||
-      admission.storage.isBlocked(row.id)
+      // The owner's own way ends a block, with the code that only this browser has.
+      (row.activation === null && isBlocked(admission, row.id))
     )
       return "not-allowed";
     if (body.expMs > Math.min(row.notAfterMs, body.iatMs + SESSION_MS) || body.expMs <= nowMs) return "bad-request";

@@ -4,6 +4,7 @@ import { addressGroup } from "../../core/client-ip.ts";
 import { deviceId, matchCode, requestId } from "../../core/digests.ts";
 import { verifyTagged } from "../../core/public-key.ts";
 import { readAsk } from "../../core/statement.ts";
+import { mayAskAgain } from "../../core/trust/access-end.ts";
 import { fromDoorSchema } from "../../protocol/door-messages.ts";
 import type { FromDoor, ToDoor } from "../../protocol/door-messages.ts";
 import {
@@ -19,6 +20,7 @@ import {
   WAIT_PROOF_MS,
 } from "../../protocol/limits.ts";
 import type { AskStatement } from "../../protocol/statements.ts";
+import { endOf } from "./access-ends.ts";
 import type { Admission } from "./admission.ts";
 import { attachmentOf, closeQuietly } from "./attachments.ts";
 import type { WaitAttachment } from "./attachments.ts";
@@ -126,8 +128,8 @@ export class Door {
       return tell(ws, { type: "error", code: "bad-request" });
     if (!(await verifyTagged(body.key, "ask", bytes, message.signed.signature))) return tell(ws, { type: "error", code: "bad-request" });
     const device = await deviceId(identity.gateway, body.key);
-    if (admission.storage.isBlocked(device) || admission.device(device)?.suspendedAtMs !== undefined)
-      return tell(ws, { type: "refused", blocked: true });
+    const end = endOf(admission, device);
+    if (!mayAskAgain(end)) return tell(ws, { type: "refused", end });
     if (admission.notices.waitingPages(device).length >= MAX_WAIT_SOCKETS_PER_DEVICE) return tell(ws, { type: "error", code: "too-many" });
     const known = admission.device(device);
     if (

@@ -356,6 +356,7 @@ export class LinkLeg {
       case "rotated":
       case "probed":
       case "local-act-done":
+      case "ask-blocked":
         return admission.received(message);
     }
   }

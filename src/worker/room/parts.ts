@@ -95,7 +95,7 @@ export interface RelayForAdmission {
 
 /**
  * Headers that routes/gateway-origin.ts sets on requests to a room, after dropping every inbound header of that family:
- * `x-gatehouse-kind`: link | stream | challenge | session | status | wait; `x-gatehouse-session`, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
+ * `x-gatehouse-kind`: link | stream | challenge | standing | session | status | wait; `x-gatehouse-session`, on upgrades `x-gatehouse-device` and `x-gatehouse-session-ends` of the same cookie, `x-gatehouse-client-ip`, `x-gatehouse-country`, `x-gatehouse-origin`;
  * `x-gatehouse-edge`: the answer is wanted with the two headers below.
  */
 export const INTERNAL_HEADER_PREFIX = "x-gatehouse-";

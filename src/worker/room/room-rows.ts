@@ -47,6 +47,8 @@ export interface DeviceRow {
   readonly token: TokenState | null;
   /** Same-device grants: hash of the code that the first session must bring; null once used. */
   readonly activation: string | null;
+  /** When its access was ended, for one that is cut. */
+  readonly endedAtMs?: number;
   /** Stopped without a signature (device-changes.ts): nothing of it crosses and no session opens until the owner says otherwise. */
   readonly suspendedAtMs?: number;
 }

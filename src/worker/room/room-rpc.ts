@@ -1,5 +1,6 @@
 /** What services may ask of a room. Every call names the account; the room knows its persons and answers `not-found` to everybody else, and for what a role may not. */
 import type { Device, Gateway, Receipt } from "../../protocol/api.ts";
+import type { BlockedDevice } from "../../protocol/blocks.ts";
 import type { Ceiling, GrantRefusal, PairingRequest } from "../../protocol/approval-api.ts";
 import type { Difference } from "../../protocol/drift.ts";
 import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
@@ -72,6 +73,8 @@ export interface RoomSnapshot {
   readonly head: KeyLogHead | null;
   readonly devices: readonly Device[];
   readonly drift: { readonly atMs: number; readonly differences: readonly Difference[] } | null;
+  /** Devices that may not ask; for owners and approvers. */
+  readonly blocked: readonly BlockedDevice[];
   readonly waitingCount: number;
   readonly alarm: Gateway["alarm"];
   /** Persons who accepted and wait for an owner; for owners. */
@@ -150,6 +153,10 @@ export interface RoomRpc {
   /** Same-device grant: kind `owner`, with an activation hash. */
   ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>>;
   renameDevice(input: { account: string; device: string; name: string }): Promise<RoomResult<null>>;
+  /** A blocked device may ask again; `not-found` for one that is not blocked. */
+  unblock(input: { account: string; device: string }): Promise<RoomResult<null>>;
+  /** A blocked device may not ask again before somebody unblocks it; `not-found` for one that is not blocked. */
+  blockForGood(input: { account: string; device: string }): Promise<RoomResult<null>>;
   /** Blocks a device in the room only: the unsigned form of a cut. `token`: the API token that asks. `conflict` for one that is cut. */
   suspend(input: { account: string; device: string; token: string | null }): Promise<RoomResult<{ socketsClosed: number }>>;
   /** Ends that; `conflict` for one that is not suspended. */

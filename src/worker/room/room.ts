@@ -19,7 +19,9 @@ import { runAlarm } from "./alarm-parts.ts";
 import { Admission } from "./admission.ts";
 import { attachmentOf, closeFailed, closeQuietly, readyLinkOf } from "./attachments.ts";
 import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
+import { blockForGood, unblock } from "./blocks.ts";
 import { cut, endUnanswered } from "./cuts.ts";
+import { EndedSockets } from "./ended-sockets.ts";
 import { exportReceipt, receiptView } from "./receipts.ts";
 import { allow, checkMatchCode, deny, ownerGrant } from "./decisions.ts";
 import { Door } from "./door.ts";
@@ -60,6 +62,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   readonly #relay: Relay;
   readonly #door: Door;
   readonly #sessions: DoorSessions;
+  readonly #ended: EndedSockets;
   readonly #clock: AlarmClock;
   readonly #report: FailureReport;
   readonly #draw: () => number;
@@ -99,6 +102,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       this.#admission.attach(this.#relay, (row) => farewell(this.#admission, row));
       this.#door = new Door(this.#admission);
       this.#sessions = new DoorSessions(this.#admission);
+      this.#ended = new EndedSockets(this.#admission);
     } catch (error) {
       this.#report("room-start", error);
       throw error;
@@ -114,9 +118,14 @@ export class Room extends DurableObject<Env> implements RoomRpc {
         case "link":
           return this.#relay.fetchLink(header("client-ip"));
         case "stream":
-          return await this.#stream(request, header("session"), header("client-ip"), header("edge") !== "");
+          return (
+            this.#ended.accept(request, { session: header("session"), device: header("device"), expiresAtMs: header("session-ends") }) ??
+            (await this.#stream(request, header("session"), header("client-ip"), header("edge") !== ""))
+          );
         case "challenge":
           return await this.#sessions.challenge(request);
+        case "standing":
+          return await this.#sessions.standing(request);
         case "session":
           return await this.#sessions.session(request);
         case "status":
@@ -150,6 +159,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       if (attachment === null) closeQuietly(ws, CLOSE_INTERNAL, "unknown socket");
       else if (attachment.kind === "link") await this.#relay.linkMessage(ws, attachment, data);
       else if (attachment.kind === "wait") await this.#door.message(ws, attachment, data);
+      else if (attachment.kind === "ended") this.#ended.message(ws, attachment, data);
       else this.#relay.strayMessage(ws, data);
     } catch (error) {
       this.#report("room-message", error);
@@ -175,7 +185,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       {
         "alarm-streams": () => this.#relay.endExpired(nowMs),
         "alarm-stragglers": () => this.#relay.endStragglers(nowMs),
-        "alarm-door": () => this.#door.endSilent(nowMs),
+        "alarm-door": () => earlierOf(this.#door.endSilent(nowMs), this.#ended.endSilent(nowMs)),
         "alarm-expiry": () => sweep(this.#admission, nowMs),
         "alarm-cuts": () => endUnanswered(this.#admission, nowMs),
         "alarm-owed": () => endOverdue(this.#admission, nowMs),
@@ -235,7 +245,15 @@ export class Room extends DurableObject<Env> implements RoomRpc {
   }
 
   deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>> {
-    return this.#for(input.account, "decide", (who) => Promise.resolve(deny(this.#admission, input, who)));
+    return this.#for(input.account, "decide", (who) => deny(this.#admission, input, who));
+  }
+
+  unblock(input: { account: string; device: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, "block", (who) => Promise.resolve(unblock(this.#admission, input.device, who)));
+  }
+
+  blockForGood(input: { account: string; device: string }): Promise<RoomResult<null>> {
+    return this.#for(input.account, "block", (who) => Promise.resolve(blockForGood(this.#admission, input.device, who)));
   }
 
   opening(input: { account: string }): Promise<RoomResult<RoomOpening>> {
@@ -494,6 +512,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
       closeFailed(ws);
     }
   }
+}
+
+function earlierOf(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }
 
 function done(): Promise<RoomResult<null>> {

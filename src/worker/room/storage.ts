@@ -11,13 +11,12 @@ import type { AlarmRow, RoomMeta, SessionRow, StoredReceipt, AuditAnchor, Recove
 
 /** Tables that hold one JSON document under a key: few rows, read whole. */
 const DOCUMENTS = [
-  "meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices", "invitations", "persons", "decided", "proposals",
+  "meta", "owner_keys", "devices", "requests", "grants", "sessions", "owed", "receipts", "notices", "invitations", "persons", "decided", "proposals", "blocks",
 ] as const; // prettier-ignore
 type DocumentTable = (typeof DOCUMENTS)[number];
 
 const TABLES: readonly string[] = [
   ...DOCUMENTS.map((table) => `${table} (id TEXT PRIMARY KEY, json TEXT NOT NULL)`),
-  "blocked (device TEXT PRIMARY KEY)",
   "nonces (nonce TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL)",
   "key_log (seq INTEGER PRIMARY KEY, hash TEXT NOT NULL, line TEXT NOT NULL, grant_id TEXT)",
   "audit (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hash TEXT NOT NULL, digest TEXT NOT NULL, line TEXT NOT NULL)",
@@ -182,14 +181,6 @@ export class RoomStorage {
 
   owed(): Owed[] {
     return this.all<Owed>("owed");
-  }
-
-  isBlocked(device: string): boolean {
-    return this.#storage.sql.exec("SELECT 1 FROM blocked WHERE device = ?", device).toArray().length > 0;
-  }
-
-  block(device: string): void {
-    this.#write("INSERT OR IGNORE INTO blocked (device) VALUES (?)", device);
   }
 
   /** Marks a nonce as used. @returns false when it was used before: only one caller ever wins */

@@ -1,6 +1,7 @@
 /** What ends by time alone: nonces, silent requests, sessions, grants that nobody activated. Called by the alarm, as often and as late as it likes. */
 import { REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
 import type { Admission } from "./admission.ts";
+import { dropEndedBlocks } from "./blocks.ts";
 import { dropEnded } from "./grant-notices.ts";
 import { endLapsed } from "./lapsed-grants.ts";
 import { endRequest, requestLastSeenMs } from "./pairing-requests.ts";
@@ -19,7 +20,8 @@ export function sweep(admission: Admission, nowMs: number): number | null {
     if (endsAtMs <= nowMs) endRequest(admission, row, "expired", { type: "ended", why: "expired" });
     else later(endsAtMs);
   }
-  for (const atMs of [endLapsed(admission, nowMs), dropEnded(admission, nowMs)]) if (atMs !== null) later(atMs);
+  for (const atMs of [endLapsed(admission, nowMs), dropEnded(admission, nowMs), dropEndedBlocks(admission, nowMs)])
+    if (atMs !== null) later(atMs);
   for (const row of storage.all<SessionRow>("sessions")) if (row.expiresAtMs <= nowMs) storage.delete("sessions", row.id);
   return next;
 }

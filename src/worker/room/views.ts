@@ -4,6 +4,7 @@ import type { Device } from "../../protocol/api.ts";
 import type { PairingRequest } from "../../protocol/approval-api.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { Admission } from "./admission.ts";
+import { blockedDevices } from "./blocks.ts";
 import { ownerOpened } from "./decisions.ts";
 import { driftView } from "./drift.ts";
 import { cardOf, decisionOf, requestLastSeenMs } from "./pairing-requests.ts";
@@ -63,6 +64,7 @@ export function snapshotFor(admission: Admission, { role, person }: Who): RoomSn
     head: admission.keyLog.head(),
     devices: devicesOf(admission),
     drift: mayDo(role, "manage") ? driftView(admission) : null,
+    blocked: mayDo(role, "block") ? blockedDevices(admission) : [],
     waitingCount,
     alarm: alarmView(admission),
     personsWaiting: mayDo(role, "persons") ? storage.persons().filter((row) => row.state === "accepted").length : 0,

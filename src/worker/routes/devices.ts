@@ -55,6 +55,28 @@ export const deviceRoutes = [
   }),
   route({
     method: "POST",
+    path: "/api/gateways/:gateway/devices/:device/block-for-good",
+    summary: "Keeps a blocked device from asking until somebody unblocks it",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      valueOf(await room.blockForGood({ account, device: call.param("device") }));
+      return {};
+    },
+  }),
+  route({
+    method: "POST",
+    path: "/api/gateways/:gateway/devices/:device/unblock",
+    summary: "Lets a blocked device ask again; it admits nobody",
+    auth: "account",
+    run: async (call) => {
+      const { room, account } = await roomOf(call);
+      valueOf(await room.unblock({ account, device: call.param("device") }));
+      return {};
+    },
+  }),
+  route({
+    method: "POST",
     path: "/api/gateways/:gateway/devices/:device/cut",
     summary: "Cuts a device now",
     auth: "account",

@@ -142,7 +142,8 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
     return decided("wrong-origin", plain(403, "This request came from another site.\n"));
   const stream = { kind: "stream", session: cookie.session };
   if (isUpgrade) {
-    const answer = await toRoom(request, env, label, stream);
+    const named = { device: cookie.device, "session-ends": String(cookie.expiresAtMs) };
+    const answer = await toRoom(request, env, label, { ...stream, ...named });
     return decided(ofRoom(answer), toVisitor(answer));
   }
   const asked = withLocalCoding(request, origin);
@@ -154,21 +155,21 @@ export async function handleGatewayOrigin(request: Request, env: Env, label: str
   note.decision = ofRoom(taken);
   // Session over, device cut, gateway away: a person sees the door, which says so and goes on by itself.
   const refused = taken.headers.get(REFUSED_HEADER);
+  // The stock page asks so whether it can load itself anew, and loads what a navigation gets (PROTOCOL.md EA5).
+  if (refused !== null && request.method === "HEAD" && taken.status < 500) return headOf(await doorPage(env, request));
   if (refused === null || !isNavigation(request)) return toVisitor(taken);
   return refused === REFUSED_BY_BUDGET ? usedUpPage(env, request, taken) : doorPage(env, request, { refused: taken });
 }
 
+/** What the door's script asks of its room, by path. */
+const POSTED: ReadonlyMap<string, string> = new Map([
+  ["api/challenge", "challenge"],
+  ["api/standing", "standing"],
+  ["api/session", "session"],
+]);
+
 /** Paths of the door as the log knows them; anything else below it is whatever somebody tried. */
-const DOOR_ROUTES: readonly string[] = [
-  "",
-  "wait",
-  "activate",
-  "status",
-  "api/challenge",
-  "api/session",
-  "api/status",
-  ...Object.keys(ASSETS),
-];
+const DOOR_ROUTES: readonly string[] = ["", "wait", "activate", "status", ...POSTED.keys(), "api/status", ...Object.keys(ASSETS)];
 
 function doorRoute(pathname: string): string {
   const path = pathname.slice(DOOR_PREFIX.length);
@@ -186,6 +187,10 @@ function hasFailed(answer: Response): boolean {
 function ofRoom(answer: Response): string {
   if (hasFailed(answer)) return ROOM_FAILED;
   return answer.headers.has(REFUSED_HEADER) ? `refused-${answer.status}` : "relayed";
+}
+
+function headOf(answer: Response): Response {
+  return new Response(null, { status: answer.status, headers: answer.headers });
 }
 
 /** Our own marks end here. */
@@ -221,8 +226,8 @@ async function handleDoor(request: Request, env: Env, gateway: string, origin: s
   }
   if (request.method !== "POST") return errorResponse("not-found");
   if (path === "activate") return activate(request, env);
-  const kind = path === "api/challenge" ? "challenge" : path === "api/session" ? "session" : null;
-  if (kind === null) return errorResponse("not-found");
+  const kind = POSTED.get(path);
+  if (kind === undefined) return errorResponse("not-found");
   const site = request.headers.get("sec-fetch-site");
   if (request.headers.get("origin") !== origin || (site !== null && site !== "same-origin")) return errorResponse("wrong-origin");
   if (!(await mayStrangerAsk(request, env))) return errorResponse("too-many");

@@ -21,7 +21,7 @@ export async function createGateway(env: Env, account: string, name: string): Pr
  * One gateway as this account sees it.
  *
  * @param row what D1 says of it; the room says who sees it, and its word counts
- * @returns the view and its devices; null for an account that is nobody there. A room that does not answer shows, as without link, to the
+ * @returns the view, its devices and those that are blocked; null for an account that is nobody there. A room that does not answer shows, as without link, to the
  * account in D1's row alone
  */
 export async function viewGateway(
@@ -29,7 +29,7 @@ export async function viewGateway(
   config: Config,
   row: GatewayRow,
   account: string,
-): Promise<{ gateway: Gateway; devices: readonly Device[]; drift: RoomSnapshot["drift"] } | null> {
+): Promise<{ gateway: Gateway; devices: readonly Device[]; drift: RoomSnapshot["drift"]; blocked: RoomSnapshot["blocked"] } | null> {
   let snapshot: RoomSnapshot | null = null;
   try {
     const result = row.claimedAtMs === null ? null : await roomOf(env, row.id).snapshot({ account });
@@ -63,5 +63,5 @@ export async function viewGateway(
     role: snapshot?.role ?? ("owner" as const),
     isOwn: snapshot?.isOwn ?? true,
   };
-  return { gateway, devices, drift: snapshot?.drift ?? null };
+  return { gateway, devices, drift: snapshot?.drift ?? null, blocked: snapshot?.blocked ?? [] };
 }

@@ -7,6 +7,7 @@ import * as z from "zod";
 import { COMMANDS } from "../../../src/connector/cli/commands.ts";
 import { EVENTS } from "../../../src/connector/cli/output.ts";
 import { runCommandLine } from "../../../src/connector/cli/run.ts";
+import type { BlockedDevice } from "../../../src/protocol/blocks.ts";
 import { listenLocally } from "../../../src/connector/local-control.ts";
 import { ConnectorState, TEST_GATEWAY, TEST_ORIGIN } from "../../support/connector-state.ts";
 
@@ -59,6 +60,50 @@ test("[CLI4] devices is one object with a list, also when empty", async () => {
   const { device } = await state.allow({ name: "Phone" });
   const { lines: listed } = await json(state.files.dir, "devices");
   expect(listed).toMatchObject([{ devices: [{ device, name: "Phone", access: "full" }] }]);
+});
+
+test("[BL6] [CLI4] devices --blocked and unblock ask the room, and end with 1 where they cannot", async () => {
+  const dir = state.files.dir;
+  for (const argv of [
+    ["devices", "--blocked"],
+    ["unblock", "phone"],
+  ])
+    expect(await json(dir, ...argv)).toMatchObject({ code: 1, lines: [{ event: "not-running" }] });
+  let room: BlockedDevice[] | null = [];
+  const asked: (string | null)[] = [];
+  const nobody = (): never => {
+    throw new Error("nobody asks for this");
+  };
+  const local = listenLocally(dir, {
+    status: nobody, view: nobody, hops: nobody, rotateSecret: nobody, answerSettings: nobody, cut: nobody, host: nobody,
+    blocked: (unblock) => {
+      asked.push(unblock);
+      if (room === null) return Promise.resolve({ error: "no-link" });
+      const wasBlocked = room.some(({ device }) => device === unblock);
+      room = room.filter(({ device }) => device !== unblock);
+      return Promise.resolve({ devices: room, wasBlocked });
+    },
+  }); // prettier-ignore
+  await local.ready.catch(() => undefined);
+  expect(await json(dir, "devices", "--blocked")).toMatchObject({ code: 0, lines: [{ event: "blocked-devices", blocked: [] }] });
+  const [phone, first, second] = ["a", "bc", "bd"].map((start) => start.padEnd(26, "x"));
+  const row = (device = "", name = "Laptop", untilMs: number | null = 5): BlockedDevice => ({ device, name, sinceMs: 1, untilMs });
+  room = [row(phone, "Phone", null), row(first), row(second)];
+  expect((await json(dir, "devices", "--blocked")).lines).toMatchObject([{ blocked: [{ device: phone, untilMs: null }, {}, {}] }]);
+  expect((await plain(dir, "devices", "--blocked")).text).toContain(`${phone}  for good  Phone`);
+  asked.length = 0;
+  expect(await json(dir, "unblock", "laptop")).toMatchObject({ code: 2, lines: [{ event: "ambiguous" }] });
+  expect(await json(dir, "unblock", "nobody")).toMatchObject({ code: 1, lines: [{ event: "not-found" }] });
+  expect(asked).toEqual([null, null]);
+  expect(await json(dir, "unblock", "PHONE")).toMatchObject({ code: 0, lines: [{ event: "unblocked", device: phone }] });
+  expect(await json(dir, "unblock", "bc")).toMatchObject({ code: 0, lines: [{ event: "unblocked", device: first }] });
+  room = null;
+  for (const argv of [
+    ["devices", "--blocked"],
+    ["unblock", "bd"],
+  ])
+    expect(await json(dir, ...argv)).toMatchObject({ code: 1, lines: [{ event: "no-link" }] });
+  await local.close();
 });
 
 test("[CLI6] cut takes an id, its beginning or a name, and never guesses", async () => {
@@ -146,6 +191,7 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
     rotateSecret: () => Promise.reject(new Error("nobody asks for this")),
     answerSettings: () => Promise.reject(new Error("nobody asks for this")),
     cut: () => Promise.resolve({}),
+    blocked: () => Promise.reject(new Error("nobody asks for this")),
     host: () => Promise.resolve({ ok: false, problem: "" }),
   });
   await local.ready;
@@ -161,9 +207,13 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
 test("[CLI9] before an enrolment every command that needs one says so and makes nothing", async () => {
   const dir = path.join(mkdtempSync(path.join(os.tmpdir(), "gatehouse-cli-")), "state");
   const needing = Object.entries(COMMANDS).filter(([, command]) => "isForEnrolled" in command);
-  expect(needing.map(([name]) => name)).toEqual(["devices", "cut", "owners", "policy", "rotate-key", "rotate-secret", "reset"]);
+  expect(needing.map(([name]) => name)).toEqual(["devices", "unblock", "cut", "owners", "policy", "rotate-key", "rotate-secret", "reset"]);
   for (const [name] of needing) {
-    const { code, lines: printed } = await json(dir, name, ...(name === "cut" ? ["--all"] : name === "reset" ? ["--yes"] : []));
+    const { code, lines: printed } = await json(
+      dir,
+      name,
+      ...(name === "unblock" ? ["k5tq"] : name === "cut" ? ["--all"] : name === "reset" ? ["--yes"] : []),
+    );
     expect([name, code, printed[0]?.event, printed[0]?.error]).toEqual([name, 1, "not-enrolled", expect.stringMatching(/^This machine is not enrolled yet\. Start with: .* up$/)]); // prettier-ignore
   }
   for (const action of [[], ["show"], ["resume"]])

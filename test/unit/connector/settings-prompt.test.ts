@@ -39,6 +39,7 @@ beforeEach(async () => {
     status: () => ({}),
     view: () => Promise.resolve({}),
     hops: never,
+    blocked: () => Promise.reject(new Error("nobody asks for this")),
     cut: never,
     host: never,
     rotateSecret: () => Promise.reject(new Error("nobody asks for this")),

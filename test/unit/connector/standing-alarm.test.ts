@@ -56,6 +56,7 @@ beforeEach(async () => {
     status: () => alarmStatus(admitted.alarm()),
     view: () => Promise.resolve({}),
     hops: never,
+    blocked: () => Promise.reject(new Error("nobody asks for this")),
     cut: never,
     rotateSecret: () => Promise.reject(new Error("nobody asks for this")),
     answerSettings: never,

@@ -13,6 +13,7 @@ const TABLE: Readonly<Record<PersonAction, string>> = {
   see: "yes yes yes no",
   "see-activity": "yes yes yes no",
   decide: "yes yes no no",
+  block: "yes yes no no",
   cut: "yes yes no no",
   answer: "yes no no no",
   manage: "yes no no no",
