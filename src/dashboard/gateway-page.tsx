@@ -4,8 +4,10 @@ import { aheadText } from "../core/clock-difference.ts";
 import { mayDo } from "../core/person-roles.ts";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
+import { ApproveAgain } from "./approve-again.tsx";
 import { Connection } from "./connection.tsx";
 import { CONNECTION } from "./connection-texts.ts";
+import { CopyWaiting } from "./copy-waiting.tsx";
 import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
@@ -281,7 +283,9 @@ export function GatewayPage({ id }: { readonly id: string }) {
       <Failure problem={problem} />
       {gateway.alarm !== null && <AlarmBanner alarm={gateway.alarm} />}
       <StateCard gateway={gateway} reload={reload} />
+      {gateway.copyWaiting && <CopyWaiting gateway={gateway.id} reload={reload} />}
       {gateway.settings !== null && <NeededSettings gateway={gateway.id} question={gateway.settings} />}
+      {mayDo(gateway.role, "decide") && <ApproveAgain gateway={gateway.id} devices={devices} />}
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
       {mayDo(gateway.role, "manage") && gateway.state !== "unclaimed" && (

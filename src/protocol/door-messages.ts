@@ -31,7 +31,8 @@ export const challengeResponseSchema = z.object({
   /** Null while the gateway has no link: no session can open. */
   connector: z.object({ nonce: nonceSchema, key: hashSchema }).nullable(),
   device: digestIdSchema,
-  standing: z.enum(["unknown", "allowed", "decided", "blocked"]),
+  /** `approve-again`: another machine was connected, and the owner has not approved this device there yet. */
+  standing: z.enum(["unknown", "allowed", "decided", "approve-again", "blocked"]),
   /** For `allowed` and `decided` (signed, but the connector has not applied it yet). */
   grant: z.object({ id: digestIdSchema, access: accessSchema, notAfterMs: z.int() }).nullable(),
 });

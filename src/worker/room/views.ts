@@ -65,6 +65,7 @@ export function snapshotFor(admission: Admission, { role, person }: Who): RoomSn
     drift: mayDo(role, "manage") ? driftView(admission) : null,
     waitingCount,
     alarm: alarmView(admission),
+    copyWaiting: mayDo(role, "manage") && !admission.isQuarantined() && admission.isCopyWaiting(),
     personsWaiting: mayDo(role, "persons") ? storage.persons().filter((row) => row.state === "accepted").length : 0,
     role,
     isOwn: person === null,
