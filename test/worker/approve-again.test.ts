@@ -198,3 +198,26 @@ test("[EN13] a machine whose owner has signed is told the policy of the one befo
   await connectAnew(world);
   expect(await room.policy({ account: person.id })).toMatchObject({ value: { maxAccess: "full" } });
 });
+
+test("[EN12] one gesture takes fifty grants and no more, and a body of fifty fits", async () => {
+  const { world, first } = await twoDevices();
+  await connectAnew(world);
+  await world.connect();
+  const [body] = bodiesOf(await offered(world));
+  if (body === undefined) throw new Error("nothing offered");
+  const { gateway, person } = world.gateway;
+  const bytes = encodeBody({ ...body, name: "\u{1f4f1}".repeat(32) }, GRANT_KEYS);
+  const hash = await statementHash("grant", bytes);
+  const list = Array.from({ length: 50 }, () => hash);
+  const { statement, assertion } = await person.authenticator.sign("grant", bytes, { list: () => list });
+  const send = async (count: number): Promise<Response> =>
+    ask(`${config.approveOrigin}/api/decisions/${gateway}/approve-again`, {
+      method: "POST",
+      cookie: await person.cookie("approve"),
+      body: { statements: Array.from({ length: count }, () => statement), list, assertion },
+    });
+  expect((await send(51)).status).toBe(400);
+  expect(await statesOf(world)).toMatchObject({ [first.id]: "approve-again" });
+  const answer = await send(50);
+  expect((await answer.json<{ results: DecidedAgain[] }>()).results.map(({ outcome }) => outcome)).toEqual(["applied", ...Array.from({ length: 49 }, () => "refused")]); // prettier-ignore
+});
