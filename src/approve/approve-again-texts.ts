@@ -5,6 +5,8 @@ export const APPROVE_AGAIN_TEXTS = {
   why: "Sign in to approve your devices again.",
   title: (gateway: string) => `Approve devices of “${gateway}” again`,
   text: "Another machine was connected to this gateway, and it does not know these devices yet. Untick what should stay out.",
+  lastSeen: (when: string) => `Last seen ${when}.`,
+  neverSeen: "Never seen yet.",
   rest: (count: number, left: number) => `One signature takes ${count} devices. ${left} more follow after it.`,
   unproven: "These were approved with a passkey that is not yours, or by nobody. Each has to ask again at its own door:",
   approve: (count: number) => (count === 1 ? "Approve 1 device" : `Approve ${count} devices`),

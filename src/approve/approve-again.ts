@@ -15,6 +15,7 @@ import type { Act } from "./words.ts";
 interface Offered {
   /** As the owner calls it; what it is signed as stands in the sentence. */
   readonly name: string;
+  readonly lastSeenMs: number | null;
   readonly former: FormerGrant;
 }
 
@@ -22,12 +23,19 @@ async function sorted(person: Me, { gateway, devices }: ApproveAgainView, nowMs:
   const expected = { gateway, nowMs, origin: location.origin, rpId: location.hostname, ownerKeys: person.passkeys };
   const offered: Offered[] = [];
   const unproven: string[] = [];
-  for (const { device, name, former } of devices) {
+  for (const { device, name, lastSeenMs, former } of devices) {
     const judged = await judgeFormer(former, expected);
-    if (judged?.statement.device === device) offered.push({ name, former: judged });
+    if (judged?.statement.device === device) offered.push({ name, lastSeenMs, former: judged });
     else unproven.push(name);
   }
   return { offered, unproven };
+}
+
+/** Tells two devices of one name apart. */
+function lastSeen({ lastSeenMs }: Offered): string {
+  return lastSeenMs === null
+    ? T.neverSeen
+    : T.lastSeen(new Date(lastSeenMs).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));
 }
 
 function list(names: readonly string[]): HTMLElement {
@@ -70,7 +78,7 @@ export async function approveAgain(person: Me, gateway: string, path: string): P
   const shown = offered.slice(0, MAX_SIGNED_TOGETHER);
   const rows = shown.map((each, at) => {
     const box = h("input", { type: "checkbox", id: `device-${at}`, checked: true });
-    const sentence = h("span", { class: "small" }, actWords(actOf(each)));
+    const sentence = h("span", { class: "small" }, lastSeen(each), h("br"), actWords(actOf(each)));
     return { each, box, row: h("label", { class: "check", for: `device-${at}` }, box, h("span", {}, each.name, h("br"), sentence)) };
   });
   const ticked = (): Offered[] => rows.filter(({ box }) => box.checked).map(({ each }) => each);

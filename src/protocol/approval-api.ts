@@ -192,7 +192,7 @@ export const approveAgainViewSchema = z.object({
   /** What the asking person may give at most. */
   ceiling: ceilingSchema,
   /** `name`: as the owner calls it. `former`: its grant of the log before, for the page to verify. */
-  devices: z.array(z.object({ device: digestIdSchema, name: z.string(), former: signedByOwnerSchema })),
+  devices: z.array(z.object({ device: digestIdSchema, name: z.string(), lastSeenMs: ms.nullable(), former: signedByOwnerSchema })),
 });
 export type ApproveAgainView = z.infer<typeof approveAgainViewSchema>;
 /** POST …/approve-again -> approvedAgainSchema: grants of kind `again` with the one list and assertion that cover them. */

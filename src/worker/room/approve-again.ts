@@ -64,9 +64,9 @@ export function approveAgainView(admission: Admission, { person }: Who): Approve
     head: admission.keyLog.head()?.hash ?? null,
     signers: trustedKeys(admission).map(({ credentialId }) => credentialId),
     ceiling: own === null ? policy : narrowerOf(policy, own),
-    devices: waitingAgain(admission).flatMap(({ id, name: deviceName, grant }) => {
+    devices: waitingAgain(admission).flatMap(({ id, name: deviceName, lastSeenMs, grant }) => {
       const former = storage.get<GrantRow>("grants", grant);
-      return former === null ? [] : [{ device: id, name: deviceName, former: former.signed }];
+      return former === null ? [] : [{ device: id, name: deviceName, lastSeenMs, former: former.signed }];
     }),
   };
 }
