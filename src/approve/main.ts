@@ -1,6 +1,8 @@
 /** The approval origin's page: sign-up, sign-in, decide. Small and static; the only third-party code is the passkey call. */
 import { readOwnerTrip } from "../core/decision-view.ts";
 import { account } from "./account.ts";
+import { approveAgain } from "./approve-again.ts";
+import { APPROVE_AGAIN_TEXTS } from "./approve-again-texts.ts";
 import { decide, ownerHere } from "./decide.ts";
 import { claimPage, connectPage } from "./enrol.ts";
 import { ENROL_TEXTS } from "./enrol-texts.ts";
@@ -48,6 +50,8 @@ async function main(): Promise<void> {
       return person(await signIn(PERSON_TEXTS.whyPerson), query.get("gateway") ?? "", query.get("person") ?? "", backTo(query));
     case "/proposal":
       return proposal(await signIn(PROPOSAL_TEXTS.why), query.get("gateway") ?? "", query.get("proposal") ?? "", backTo(query));
+    case "/approve-again":
+      return approveAgain(await signIn(APPROVE_AGAIN_TEXTS.why), query.get("gateway") ?? "", backTo(query));
     case "/leave":
       return leave(await signIn(PERSON_TEXTS.whyLeave), query.get("gateway") ?? "", backTo(query));
     case "/apply-settings":

@@ -147,10 +147,24 @@ function bytesOf(act: Act): Uint8Array<ArrayBuffer> {
  * @param credentials which passkeys may, empty for any
  */
 export async function signAct(act: Act, credentials: readonly string[]): Promise<SignedByOwner> {
-  mustSupport();
-  const body = bytesOf(act);
   say(actWords(act));
-  const list = [await statementHash(act.type, body)];
+  const { statements, ...signature } = await signActs([act], credentials);
+  return { statement: statements[0] ?? "", ...signature };
+}
+
+/**
+ * Asks for one signature over a list of statements, each of which the page shows in words already.
+ *
+ * @param credentials which passkeys may, empty for any
+ * @returns the statements in order, with the list and the assertion that cover them all
+ */
+export async function signActs(
+  acts: readonly Act[],
+  credentials: readonly string[],
+): Promise<Omit<SignedByOwner, "statement"> & { readonly statements: readonly string[] }> {
+  mustSupport();
+  const bodies = acts.map(bytesOf);
+  const list = await Promise.all(acts.map((act, at) => statementHash(act.type, bodies[at] ?? new Uint8Array())));
   const response = await startAuthentication({
     optionsJSON: {
       challenge: (await listChallenge(list)) ?? "",
@@ -160,5 +174,5 @@ export async function signAct(act: Act, credentials: readonly string[]): Promise
       allowCredentials: credentials.map((id) => ({ id, type: "public-key" as const })),
     },
   });
-  return { statement: toBase64url(body), list, assertion: assertionOf(response) };
+  return { statements: bodies.map(toBase64url), list, assertion: assertionOf(response) };
 }

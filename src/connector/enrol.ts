@@ -9,16 +9,18 @@ import { checkWords } from "../core/check-words.ts";
 import { keyText } from "../core/digests.ts";
 import { claimMacBytes, confirmBytes, enrolmentCommitment, genesisBytes, genesisOf } from "../core/trust/enrolment.ts";
 import { judgeOwnGenesis } from "../core/trust/genesis.ts";
+import { takenOver } from "../core/trust/local-policy.ts";
 import type { GenesisRefusal, JudgedGenesis } from "../core/trust/genesis.ts";
 import { connectorPollSchema, enrolmentStartedSchema } from "../protocol/enrolment-api.ts";
 import type { ConnectorPoll } from "../protocol/enrolment-api.ts";
 import { apiErrorSchema } from "../protocol/api-errors.ts";
-import type { SignedByOwner } from "../protocol/statements.ts";
+import type { OwnerPolicy } from "../protocol/key-log.ts";
 import { jsonOf } from "./dialler.ts";
 import type { Dialler } from "./dialler.ts";
 import { adoptEnrolmentIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
+import { policyText } from "./policy-texts.ts";
 import { strangeAnswer } from "./strange-answer.ts";
 import type { StateFiles } from "./state-files.ts";
 
@@ -195,17 +197,28 @@ async function finish(options: EnrolOptions, ceremony: Ceremony, expected: Expec
   }
   const signature = options.identity.signRaw(confirmBytes(judged.bytes));
   await post(options, "/api/connector/confirm", { ...ticketOf(ceremony), signature }, nothingSchema);
-  await pin(options, judged, signed, expected.comparison.gatewayName);
+  await pin(options, judged, poll, expected.comparison.gatewayName);
   options.files.remove("enrolment");
 }
 
-async function pin(options: EnrolOptions, judged: JudgedGenesis, signed: SignedByOwner, name: string): Promise<void> {
+async function pin(options: EnrolOptions, judged: JudgedGenesis, { signed, formerPolicy }: ConnectorPoll, name: string): Promise<void> {
+  if (signed === null) throw differs();
   const { files, identity, now } = options;
   const { gateway, gatewayOrigin: origin, account, appOrigin, approveOrigin, rpId } = judged.statement;
   for (const file of ["gateway", "sessions", "bindings", "cuts", "roomHead", "alarm", "nextIdentity"] as const) files.remove(file);
   adoptEnrolmentIdentity(files);
-  await KeyLog.create(files, identity, { gateway, atMs: now(), body: { type: "genesis", signed } });
+  const log = await KeyLog.create(files, identity, { gateway, atMs: now(), body: { type: "genesis", signed } });
+  if (formerPolicy !== null) await takeOver(options, log, formerPolicy);
   files.write("gateway", { gateway, account, name, appOrigin, origin, approveOrigin, rpId, generation: 0 });
+}
+
+/** The policy of this gateway's last machine, as the control plane tells it: nothing that it says gives anybody more (PROTOCOL.md EN13). */
+async function takeOver({ say, now }: EnrolOptions, log: KeyLog, former: OwnerPolicy): Promise<void> {
+  const policy = takenOver(log.state.policy, former);
+  if (policy === null || (await log.append({ type: "policy", policy }, now())) !== null) return;
+  say("policy-taken-over", `Taken over from this gateway's last machine: ${policyText(policy)} \`gatehouse policy\` changes that.`, {
+    policy,
+  });
 }
 
 function isMacRight(secret: Buffer, mac: string | null, genesis: Uint8Array<ArrayBuffer>): boolean {

@@ -126,6 +126,25 @@ export class KeyLog {
   }
 
   /**
+   * Takes over entries that this key wrote on a disk that is gone: each is judged, appended and synced as one of its own.
+   *
+   * @param lines what follows the last own entry, in order
+   * @throws LogWriteError the disk refused one; those before it stay
+   * @throws TypeError a line does not belong here
+   */
+  adopt(lines: readonly string[]): Promise<void> {
+    const done = this.#queue.then(async () => {
+      for (const line of lines) {
+        const next = await applyLine(this.#state, line);
+        if (typeof next === "string") throw new TypeError(`not the next entry: ${next}`);
+        this.#keep(line, next);
+      }
+    });
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
    * Changes the connector's key: the new one on disk, its entry on disk, then it takes over. A crash in between is settled by the next `open`.
    *
    * @returns the problem, or null when the new key is in use
@@ -154,11 +173,8 @@ export class KeyLog {
     return done;
   }
 
-  async #append(body: KeyLogBody, atMs: number, beforeTold: () => void = () => undefined): Promise<KeyLogProblem | null> {
-    const { gateway, lastAtMs } = this.#state;
-    const line = await writeLine(this.#state, { gateway, atMs: Math.max(atMs, lastAtMs), body }, (bytes) => this.#identity.signRaw(bytes));
-    const next = await applyLine(this.#state, line);
-    if (typeof next === "string") return next;
+  /** On disk first, then part of the state. */
+  #keep(line: string, next: KeyLogState): void {
     try {
       appendLine(keyLogPath(this.#files), line);
     } catch (error) {
@@ -167,12 +183,20 @@ export class KeyLog {
     }
     this.#state = next;
     this.#lines.push(line);
-    if (body.type === "rotate") this.#rotations.push(line);
     try {
       this.#files.write("head", next.head);
     } catch {
       // The entry is on disk and signed: the next start finds it beyond the noted head and takes it.
     }
+  }
+
+  async #append(body: KeyLogBody, atMs: number, beforeTold: () => void = () => undefined): Promise<KeyLogProblem | null> {
+    const { gateway, lastAtMs } = this.#state;
+    const line = await writeLine(this.#state, { gateway, atMs: Math.max(atMs, lastAtMs), body }, (bytes) => this.#identity.signRaw(bytes));
+    const next = await applyLine(this.#state, line);
+    if (typeof next === "string") return next;
+    this.#keep(line, next);
+    if (body.type === "rotate") this.#rotations.push(line);
     beforeTold();
     this.onAppend(line);
     return null;

@@ -10,7 +10,7 @@ export const STOP_TEXTS: Readonly<Record<Extract<LinkStatus, { state: "stopped" 
   refused: "This machine's access was withdrawn. Enrol it again with Add gateway.",
   superseded: "Another connector took over this gateway. This one stops.",
   stale:
-    "A newer copy of this connector's state is in use elsewhere. This one stops. To keep this machine, end the other and connect this one again from the gateway's page.",
+    "A newer copy of this connector's state is in use elsewhere. This one stops. If it came from a backup, stop the other, download the key log on the gateway's page, and run: gatehouse restore <file>",
   version: "The control plane speaks a newer protocol. Start the connector with the command that the page shows.",
 };
 

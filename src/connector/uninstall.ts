@@ -51,6 +51,21 @@ async function asked<T>(env: NodeJS.ProcessEnv, work: (leg: ControlLeg) => Promi
   throw new Error(`${AWAY_TEXTS[why]}, then run this again: its settings were not put back and nothing was deleted.`);
 }
 
+/** Settings of OpenClaw that Gatehouse may have changed. */
+const OUR_SETTINGS = [
+  "gateway.trustedProxies",
+  "gateway.controlUi.allowedOrigins",
+  "gateway.nodes.pairing.autoApproveLocal",
+  "gateway.publicOrigin",
+] as const;
+
+/** A folder that is lost, or was never used: nobody here knows what was changed in OpenClaw's settings, so nothing may be said to be put back. */
+function sayUnknown(terminal: Options["terminal"]): void {
+  const commands = OUR_SETTINGS.map((path) => `openclaw config unset ${path}`);
+  const text = `What Gatehouse changed in OpenClaw's settings is not noted here, so nothing was put back. If this OpenClaw was used with Gatehouse, look at each of these with openclaw config get, and take out what you did not set yourself:\n${commands.map((each) => `  ${each}`).join("\n")}`;
+  terminal.say("settings-unknown", text, { commands });
+}
+
 /** Takes our changes back through the gateway's own RPC. @returns what was written */
 async function restore(env: NodeJS.ProcessEnv, applied: readonly SettingChange[]): Promise<readonly SettingChange[]> {
   let written: readonly SettingChange[] = [];
@@ -105,7 +120,9 @@ export async function uninstall({ terminal, files: named, yes }: Options, machin
     terminal.fail("running", "The connector is running. Stop it first, then run this again.");
     return EXIT.failed;
   }
+  const isKnown = files.read("settings") !== null;
   const applied = appliedSettings(files);
+  if (!isKnown) sayUnknown(terminal);
   if (applied.length > 0) {
     const restored = await restore(gatewayEnv(machine, service?.manifest ?? null), applied);
     const text = restored.length === 0 ? "OpenClaw's settings were as before already." : `Put back:\n${settingsDiff(restored)}`;
@@ -113,11 +130,12 @@ export async function uninstall({ terminal, files: named, yes }: Options, machin
   }
   const isGone = files.removeAll(isOurName);
   if (service !== null) {
-    const removed = removeService(service.places, machine);
+    const gone = removeService(service.places, machine);
     if (isSystem) rmSync(service.places.stateDir, { force: true });
-    terminal.say("service-removed", `Removed the service:\n${removed.map((file) => `  ${file}`).join("\n")}`, { files: removed });
+    terminal.say("service-removed", `Removed the service:\n${gone.map((file) => `  ${file}`).join("\n")}`, { files: gone });
   }
   const kept = isGone ? "" : ` ${files.dir} stays: it holds other files, or another gateway.`;
-  terminal.say("uninstalled", `Removed.${kept} Delete the gateway in the dashboard to free its address.`, { folderRemoved: isGone });
+  const removed = isKnown ? "Removed." : "Removed what was here.";
+  terminal.say("uninstalled", `${removed}${kept} Delete the gateway in the dashboard to free its address.`, { folderRemoved: isGone });
   return EXIT.done;
 }

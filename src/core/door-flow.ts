@@ -1,8 +1,8 @@
 /** What the door does next: decisions without page, network or clock, so that each can be tested by itself. */
 import type { ChallengeResponse } from "../protocol/door-messages.ts";
 
-/** `code-lost`: a one-time code came back, but no decision of the owner waits for it. */
-export type DoorStep = "open" | "wait-for-gateway" | "blocked" | "code-lost" | "owner-trip" | "offer";
+/** `wait-for-owner`: goes on by itself once the owner has approved it again. `code-lost`: a one-time code came back, but no decision of the owner waits for it. */
+export type DoorStep = "open" | "wait-for-gateway" | "blocked" | "code-lost" | "owner-trip" | "wait-for-owner" | "offer";
 
 /**
  * @param answer the room's answer to this device's challenge
@@ -19,9 +19,11 @@ export function doorStep(
       return answer.connector === null || answer.grant === null ? "wait-for-gateway" : "open";
     case "decided":
       return "wait-for-gateway";
+    case "approve-again":
     case "unknown":
       if (from.hasCode) return "code-lost";
-      return from.isOwnerLink ? "owner-trip" : "offer";
+      if (from.isOwnerLink) return "owner-trip";
+      return answer.standing === "unknown" ? "offer" : "wait-for-owner";
   }
 }
 

@@ -58,8 +58,8 @@ export async function grantProblem(
   const { gateway, nowMs } = expected;
   if (statement.gateway !== gateway) return "wrong-gateway";
   if (!isSoundKey(statement.key) || statement.device !== (await deviceId(gateway, statement.key))) return "wrong-device";
-  const isAsk = statement.kind === "ask";
-  if (isAsk !== (statement.request !== null) || isAsk !== (statement.activation === null)) return "wrong-kind";
+  const isOwn = statement.kind === "owner";
+  if (isOwn !== (statement.request === null) || isOwn !== (statement.activation !== null)) return "wrong-kind";
   if (statement.notAfterMs <= nowMs || statement.issuedAtMs > nowMs + CLOCK_SKEW_MS) return "expired";
   if (statement.notAfterMs > statement.issuedAtMs + EXPIRY_CHOICES_MS.quarter) return "expired";
   if (statement.applyByMs < nowMs || statement.applyByMs > statement.issuedAtMs + APPLY_BY_OFFLINE_MS) return "too-late";

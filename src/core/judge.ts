@@ -87,7 +87,7 @@ export async function judgeGrant(pinned: Pinned, signed: SignedByOwner, nowMs: n
       id: await grantId(read.bytes),
       statement: read.body,
       isRevoked: false,
-      isActivated: read.body.kind === "ask",
+      isActivated: read.body.kind !== "owner",
     },
   };
 }

@@ -2,6 +2,7 @@
 import { BYTES_MISSING, BYTES_TWICE } from "../core/frame-order.ts";
 import { LEG_TEXT } from "../core/leg-text.ts";
 import type { AuditEvent } from "../protocol/api.ts";
+import { connectedAnew } from "./approve-again-texts.ts";
 import { TOO_MUCH_AT_ONCE } from "../protocol/close-codes.ts";
 
 const ACTIONS: Readonly<Record<string, string>> = {
@@ -34,6 +35,7 @@ const ACTIONS: Readonly<Record<string, string>> = {
   "secret-not-rotated": "OpenClaw's password was not changed",
   "connector-copied": "A copy of the gateway's machine tried to connect and was refused",
   "gateway-quarantined": "Gateway closed: two machines fight over it",
+  "copy-let-in": "A copy of the gateway's machine that was refused may connect",
   "quarantine-ended": "Gateway opened again after two machines fought over it",
   "person-invited": "Person invited",
   "invitation-withdrawn": "Invitation withdrawn",
@@ -122,6 +124,7 @@ export function actionText(event: AuditEvent): string {
     const what = typeof why === "string" ? (ALTERED[why] ?? "") : "";
     return `Connection broke ${where}${what}`;
   }
+  if (event.action === "connector-enrolled-anew") return connectedAnew(event.detail["devices"]);
   const text = ACTIONS[event.action] ?? event.action;
   const { whom } = event.detail;
   return typeof whom === "string" ? `${text}: ${whom}` : text;

@@ -93,7 +93,7 @@ export function DeviceCard({
   const nowMs = useNow(MINUTE_MS);
   const path = `/api/gateways/${gateway.id}/devices/${device.id}`;
   const { role } = gateway;
-  const isLive = device.state === "allowed" || device.state === "waiting" || device.state === "suspended";
+  const isLive = !["expired", "cut"].includes(device.state);
   const wasLive = useRef(isLive);
   useLayoutEffect(() => {
     // Its Cut now button is gone, and the focus with it.

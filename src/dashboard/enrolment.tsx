@@ -170,6 +170,7 @@ export function Connect({ gateway }: { readonly gateway: string }) {
       ) : (
         <div class="card">
           <p>{TEXTS.getCodeText}</p>
+          {value.gateway.state !== "unclaimed" && <p>{TEXTS.connectAnewText}</p>}
           <Act label={TEXTS.getCode} kind="primary" run={renew} />
         </div>
       )}

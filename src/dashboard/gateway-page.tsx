@@ -6,8 +6,10 @@ import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
 import type { BlockedDevice } from "../protocol/blocks.ts";
 import { Blocked } from "./blocked.tsx";
+import { ApproveAgain } from "./approve-again.tsx";
 import { Connection } from "./connection.tsx";
 import { CONNECTION } from "./connection-texts.ts";
+import { CopyWaiting } from "./copy-waiting.tsx";
 import { Cost } from "./cost.tsx";
 import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
@@ -284,7 +286,9 @@ export function GatewayPage({ id }: { readonly id: string }) {
       <Failure problem={problem} />
       {gateway.alarm !== null && <AlarmBanner alarm={gateway.alarm} />}
       <StateCard gateway={gateway} reload={reload} />
+      {gateway.copyWaiting && <CopyWaiting gateway={gateway.id} reload={reload} />}
       {gateway.settings !== null && <NeededSettings gateway={gateway.id} question={gateway.settings} />}
+      {mayDo(gateway.role, "decide") && <ApproveAgain gateway={gateway.id} devices={devices} />}
       <h2>{TEXTS.devicesHeading}</h2>
       <Devices gateway={gateway} devices={devices} reload={reload} />
       <Blocked gateway={gateway.id} blocked={blocked} reload={reload} />

@@ -65,6 +65,7 @@ export function roleText(role: PersonRole): string {
 export const DEVICE_STATE: Readonly<Record<Device["state"], readonly [tone: string, text: string]>> = {
   waiting: ["warn", "Allowed, takes effect when the gateway is back"],
   allowed: ["good", "Allowed"],
+  "approve-again": ["warn", "Must be approved again"],
   suspended: ["warn", "Suspended: nothing of it connects until you let it go on"],
   expired: ["", "Ended: its time is over"],
   cut: ["bad", "Cut"],
@@ -350,6 +351,8 @@ export const TEXTS = {
   codeOver: "The code has ended. Get a new one.",
   newCode: "Get a new code",
   getCode: "Get a code",
+  connectAnewText:
+    "Its devices must be approved again afterwards, together and with one signature. Only a passkey that decides for this gateway can sign; with another one, add the machine as a new gateway.",
   getCodeText: "A code connects one machine to this gateway. It works once, for ten minutes.",
   waysLabel: "Where OpenClaw runs",
   ways: {

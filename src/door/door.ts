@@ -67,6 +67,9 @@ class Door {
       case "owner-trip":
         history.replaceState(null, "", location.pathname + location.search);
         return this.ownerTrip(answer);
+      case "wait-for-owner":
+        show(TEXTS.againTitle, TEXTS.againText(answer.gatewayName), { actions: this.#ways(), small: TEXTS.againSmall });
+        return this.#lookAgain();
       case "offer":
         return this.offer(answer, seen, this.#key.isNew ? null : await this.#endOf(answer));
     }

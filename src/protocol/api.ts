@@ -33,7 +33,7 @@ export const deviceSchema = z.object({
   platform: z.string(),
   browser: z.string(),
   access: accessSchema,
-  state: z.enum(["waiting", "allowed", "suspended", "expired", "cut"]),
+  state: z.enum(["waiting", "allowed", "approve-again", "suspended", "expired", "cut"]),
   kind: z.enum(["ask", "owner"]),
   createdAtMs: ms,
   lastSeenMs: ms.nullable(),
@@ -58,6 +58,8 @@ export const gatewaySchema = z.object({
   machineFaults: z.array(z.enum(MACHINE_FAULTS)),
   /** Why the connector admits nobody new until somebody at its machine has looked (PROTOCOL.md KL6, AU3). */
   alarm: z.object({ kind: z.enum(KEY_LOG_ALARMS), atMs: ms }).nullable(),
+  /** A copy of its machine with an older state was refused and nobody is linked: the owner may let it in; for owners. */
+  copyWaiting: z.boolean(),
   lastSeenMs: ms.nullable(),
   /** Since when the machine is connected; null while it is not. */
   linkSinceMs: ms.nullable(),

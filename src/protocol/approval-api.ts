@@ -5,6 +5,7 @@ import { ownerRoleSchema } from "./key-log.ts";
 import { localActOutcomeSchema, settingsQuestionSchema } from "./link-local-acts.ts";
 import {
   accessSchema,
+  base64urlSchema,
   deviceKeySchema,
   digestIdSchema,
   gatewayIdSchema,
@@ -17,6 +18,7 @@ import {
   signedByOwnerSchema,
   signedByRecoverySchema,
 } from "./statements.ts";
+import { MAX_SIGNED_TOGETHER } from "./limits.ts";
 import { GATEWAY_STATES } from "./words.ts";
 
 const ms = z.int();
@@ -175,6 +177,39 @@ export const decisionSchema = z.object({
   device: digestIdSchema,
   refusal: grantRefusalSchema.optional(),
 });
+
+// === devices to approve again ===============================================================================
+
+/** GET /api/decisions/:gateway/approve-again: devices that lost their access because another machine was connected. */
+export const approveAgainViewSchema = z.object({
+  gateway: gatewayIdSchema,
+  gatewayName: z.string(),
+  gatewayState: z.enum(GATEWAY_STATES),
+  /** Hash of the new key log's last entry; null before the machine has told it. */
+  head: hashSchema.nullable(),
+  /** Passkeys whose signature counts there now, by credential id. */
+  signers: z.array(z.string()),
+  /** What the asking person may give at most. */
+  ceiling: ceilingSchema,
+  /** `name`: as the owner calls it. `former`: its grant of the log before, for the page to verify. */
+  devices: z.array(z.object({ device: digestIdSchema, name: z.string(), lastSeenMs: ms.nullable(), former: signedByOwnerSchema })),
+});
+export type ApproveAgainView = z.infer<typeof approveAgainViewSchema>;
+/** POST …/approve-again -> approvedAgainSchema: grants of kind `again` with the one list and assertion that cover them. */
+export const approveAgainSchema = z.object({
+  statements: z.array(base64urlSchema.min(1).max(5600)).min(1).max(MAX_SIGNED_TOGETHER),
+  list: signedByOwnerSchema.shape.list,
+  assertion: signedByOwnerSchema.shape.assertion,
+});
+const decidedAgainSchema = z.object({
+  /** Null for a grant that is for none of these devices, is wider than the former one, or whose signature does not verify. */
+  device: digestIdSchema.nullable(),
+  outcome: z.enum(["applied", "waiting", "refused"]),
+  refusal: grantRefusalSchema.optional(),
+});
+export type DecidedAgain = z.infer<typeof decidedAgainSchema>;
+/** In the order of the statements. */
+export const approvedAgainSchema = z.object({ results: z.array(decidedAgainSchema) });
 
 // === acts on the gateway's machine ==========================================================================
 

@@ -31,8 +31,11 @@ export const challengeResponseSchema = z.object({
   /** Null while the gateway has no link: no session can open. */
   connector: z.object({ nonce: nonceSchema, key: hashSchema }).nullable(),
   device: digestIdSchema,
-  /** `blocked`: it may not ask, either; `standing` above says why to whoever proves the key. */
-  standing: z.enum(["unknown", "allowed", "decided", "blocked"]),
+  /**
+   * `blocked`: it may not ask, either; `standing` above says why to whoever proves the key. `approve-again`: another machine was connected, and the
+   * owner has not approved this device there yet.
+   */
+  standing: z.enum(["unknown", "allowed", "decided", "approve-again", "blocked"]),
   /** For `allowed` and `decided` (signed, but the connector has not applied it yet). */
   grant: z.object({ id: digestIdSchema, access: accessSchema, notAfterMs: z.int() }).nullable(),
 });

@@ -1,5 +1,6 @@
 /** The HTTP API of enrolment: bodies in both directions, for the page where the owner signs, for the dashboard, and for the connector. */
 import * as z from "zod";
+import { ownerPolicySchema } from "./key-log.ts";
 import {
   connectorKeySchema,
   gatewayIdSchema,
@@ -68,6 +69,8 @@ export const connectorPollSchema = z.object({
   /** Both from `signed` on. */
   signed: signedByOwnerSchema.nullable(),
   mac: hashSchema.nullable(),
+  /** With `signed`, for a gateway that has a machine: its policy. The new log takes over what is narrower (PROTOCOL.md EN13). */
+  formerPolicy: ownerPolicySchema.nullable(),
 });
 export type ConnectorPoll = z.infer<typeof connectorPollSchema>;
 /** POST /api/connector/reveal: only after `proposed`. */

@@ -125,6 +125,8 @@ export const BODY_SILENCE_MS = 30_000;
 export const MAX_FREE_SOCKETS_PER_DEVICE = 8;
 /** JSON body of our own endpoints: the largest is a registration response. */
 export const MAX_JSON_BODY_BYTES = 16 * KIB;
+/** A body with a whole list of signed grants. */
+export const MAX_LIST_BODY_BYTES = 128 * KIB;
 
 // --- edge cache --------------------------------------------------------------------------------------------------------
 

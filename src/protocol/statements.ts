@@ -80,7 +80,10 @@ export type GenesisStatement = z.infer<typeof genesisStatementSchema>;
 export const genesisDraftSchema = genesisStatementSchema.omit({ ceremony: true });
 export type GenesisDraft = z.infer<typeof genesisDraftSchema>;
 
-/** Owner-signed admission of one device key to one gateway. `request`: the pairing request it answers (kind `ask`); `activation`: SHA-256 of the code (kind `owner`). */
+/**
+ * Owner-signed admission of one device key to one gateway. `request`: the pairing request it answers (kind `ask`), or the grant of the log
+ * before (kind `again`); `activation`: SHA-256 of the code (kind `owner`).
+ */
 export const grantStatementSchema = z.strictObject({
   v: z.literal(1),
   gateway: gatewayIdSchema,
@@ -88,7 +91,7 @@ export const grantStatementSchema = z.strictObject({
   key: deviceKeySchema,
   name: nameSchema,
   access: accessSchema,
-  kind: z.enum(["ask", "owner"]),
+  kind: z.enum(["ask", "owner", "again"]),
   request: digestIdSchema.nullable(),
   activation: hashSchema.nullable(),
   /** Hash of the key log's last entry that the owner's page knew; null before there was any. */

@@ -12,6 +12,7 @@ import { authRoutes } from "./routes/auth.ts";
 import { routesApp } from "./routes/checked-route.ts";
 import { connectorPackage } from "./routes/connector-package.ts";
 import { decisionRoutes } from "./routes/decisions.ts";
+import { approveAgainRoutes } from "./routes/approve-again.ts";
 import { ownerRoutes } from "./routes/owners.ts";
 import { connectorRoutes } from "./routes/connector-enrolment.ts";
 import { appEnrolmentRoutes, approveEnrolmentRoutes } from "./routes/enrolment.ts";
@@ -45,6 +46,7 @@ export const approveRoutes = [
   ...ownerRoutes,
   ...approveEnrolmentRoutes,
   ...decisionRoutes,
+  ...approveAgainRoutes,
   ...localActRoutes,
   ...approvePersonRoutes,
   ...approveProposalRoutes,

@@ -355,7 +355,12 @@ test("install --print changes nothing; uninstall asks, then puts OpenClaw's sett
   expect(rest).toEqual(restBefore);
   // What somebody set since is not ours to take away.
   expect(nodes).toEqual({ pairing: { autoApproveLocal: true } });
-  expect((await host(["uninstall", "--yes"])).code).toBe(0);
+  // The folder is lost: what it knew is not said to be put back.
+  const lost = await host(["uninstall", "--yes"]);
+  expect([lost.code, lost.text]).toEqual([
+    0,
+    expect.stringMatching(/\n {2}openclaw config unset gateway\.trustedProxies\n[^]*Removed what was here\./),
+  ]);
 });
 
 test("reset: the machine forgets, OpenClaw's settings stay", async () => {

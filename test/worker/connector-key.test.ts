@@ -254,3 +254,24 @@ test("[LINK9] a new claim of the gateway ends the quarantine: the copies' key is
 test("[LINK9] nobody else's account settles it", async () => {
   expect(await world.room.endQuarantine({ account: (await newPerson()).id })).toEqual({ ok: false, failure: "not-found" });
 });
+
+test("[LINK9] a refused copy is let in by its owner while nobody is linked, whatever its state; beside a linked machine it is not", async () => {
+  const cookie = await world.person.cookie("app");
+  const view = async () => (await ask(`${config.appOrigin}/api/gateways/${world.gateway}`, { cookie })).json();
+  const settle = () => ask(`${config.appOrigin}/api/gateways/${world.gateway}/settle`, { method: "POST", cookie });
+  const machine = await up(first, { generation: (await up(first)).generation });
+  expect(await fight(1, 1)).toEqual([CLOSE_LINK_STALE]);
+  expect(await view()).toMatchObject({ gateway: { copyWaiting: false } });
+  expect((await settle()).status).toBe(409);
+  machine.ws.close(1000, "");
+  await expect.poll(view).toMatchObject({ gateway: { state: "no-link", copyWaiting: false } });
+  expect((await settle()).status).toBe(409);
+  passTime(1);
+  expect(await fight(1, 1)).toEqual([CLOSE_LINK_STALE]);
+  expect(await view()).toMatchObject({ gateway: { copyWaiting: true } });
+  expect((await settle()).status).toBe(200);
+  expect(await view()).toMatchObject({ gateway: { copyWaiting: false } });
+  expect((await settle()).status).toBe(409);
+  expect((await up(first, { generation: 1 })).generation).toBeGreaterThan(machine.generation);
+  expect((await actions()).filter((action) => action === "copy-let-in")).toHaveLength(1);
+});

@@ -38,6 +38,7 @@ type RpcName = Exclude<keyof RoomRpc, "fetch">;
 /** What an account that is not the room's own would send, as right as it can be made. A call without an entry does not compile. */
 const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[0], "account"> } = {
   enrol: () => ({ gateway: a.things.gateway, name: "Mine now", genesis }),
+  policy: () => ({}),
   rename: () => ({ name: "Mine now" }),
   snapshot: () => ({}),
   request: () => ({ request: a.things.request }),
@@ -47,6 +48,8 @@ const CALLS: { readonly [Name in RpcName]: () => Omit<Parameters<RoomRpc[Name]>[
   ownerGrant: () => ({ signed: a.signed }),
   unblock: () => ({ device: a.things.device }),
   blockForGood: () => ({ device: a.things.device }),
+  approveAgainView: () => ({}),
+  approveAgain: () => ({ signed: [a.signed] }),
   suspend: () => ({ device: a.things.device, token: null }),
   resume: () => ({ device: a.things.device }),
   renameDevice: () => ({ device: a.things.device, name: "Mine now" }),
@@ -123,6 +126,7 @@ test("[case 40] whichever account that is not its own calls a room, in whichever
 /** What each call needs, written down a second time. `claimer`: the account that claimed the gateway alone; `code`: whoever has an invitation's. */
 const POWERS: Readonly<Record<RpcName, PersonAction | "claimer" | "code">> = {
   enrol: "claimer",
+  policy: "manage",
   rename: "manage",
   snapshot: "see",
   request: "decide",
@@ -133,6 +137,8 @@ const POWERS: Readonly<Record<RpcName, PersonAction | "claimer" | "code">> = {
   opening: "decide",
   blockForGood: "block",
   unblock: "block",
+  approveAgainView: "decide",
+  approveAgain: "decide",
   suspend: "cut",
   resume: "manage",
   renameDevice: "manage",

@@ -3,7 +3,7 @@ import { listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
-import { EnrolPage, Machine, askAsMachine, claimMachine, finishCeremony } from "./enrolment-world.ts";
+import { EnrolPage, Machine, askAsMachine, claimMachine } from "./enrolment-world.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { ask, config, env, newPerson } from "./world.ts";
 import type { Person } from "./world.ts";
@@ -156,7 +156,18 @@ test("[EN7] another machine needs a passkey that decides there: a stolen session
   expect(await stolen.poll()).toMatchObject({ state: "redeemed" });
   expect(await ownersIn(first.gateway)).toEqual([person.authenticator.ownerKey.credentialId]);
   const own = await Machine.begin((await again()).code);
-  expect((await finishCeremony(own, new EnrolPage(person, own.enrolment))).confirmed.status).toBe(200);
+  const ownPage = new EnrolPage(person, own.enrolment);
+  await runInDurableObject(env.ROOM.getByName(first.gateway), (_room, state) =>
+    new RoomStorage(state.storage).setPolicy({ maxAccess: "look", maxExpiryMs: 3_600_000 }),
+  );
+  const draft = ownPage.draft(await ownPage.view());
+  await ownPage.propose(draft);
+  await own.reveal();
+  const genesis = await ownPage.genesis(draft);
+  expect(await own.poll()).toMatchObject({ formerPolicy: null });
+  await ownPage.sign(await ownPage.authenticator.sign("genesis", genesis));
+  expect(await own.poll()).toMatchObject({ state: "signed", formerPolicy: { maxAccess: "look", maxExpiryMs: 3_600_000 } });
+  expect((await own.confirm(genesis)).status).toBe(200);
 });
 
 test("[EN10] a newer code of a gateway ends the one before", async () => {

@@ -200,6 +200,15 @@ export const COMMANDS = {
     isForEnrolled: true,
     more: "Run it when OpenClaw's token or password became known. Nobody is shown the new one.",
   },
+  restore: {
+    group: "machine",
+    text: "Bring a machine from a backup up to date.",
+    words: [FILE],
+    options: ["yes"],
+    example: "restore key-log.jsonl",
+    isForEnrolled: true,
+    more: "The file is the key log that the gateway's page downloads. It is verified, and must go on where the backup's own log ends, under the same key. Stop every other copy first. Afterwards press Let this copy in on the gateway's page, and start the connector. To move a machine, no backup is needed: stop the connector and copy its folder.",
+  },
   install: {
     group: "machine",
     text: "Start the connector with the machine, as a service.",

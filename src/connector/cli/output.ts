@@ -95,8 +95,12 @@ export const EVENTS = {
   resume: asked,
   "rotate-key": ok,
   "rotate-secret": ok,
+  /** What a file adds; nothing is changed by it. */
+  restore: z.strictObject({ added: z.array(z.strictObject({ seq: z.int(), atMs: z.int(), type: z.string() })) }),
+  restored: z.strictObject({ entries: z.int(), head: keyLogHeadSchema }),
   reset: z.strictObject({}),
   install: z.strictObject({ unit: z.string(), path: z.string() }),
   "settings-restored": z.strictObject({ changes: settingsChanges }),
+  "settings-unknown": z.strictObject({ commands: z.array(z.string()) }),
   uninstalled: z.strictObject({ folderRemoved: z.boolean() }),
 } as const satisfies Readonly<Record<string, z.ZodType>>;

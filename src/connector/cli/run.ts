@@ -31,6 +31,7 @@ import { SeveralProfilesError } from "../openclaw/config-file.ts";
 import { DiscoverError } from "../openclaw/discover.ts";
 import { VERSION } from "../options.ts";
 import type { Options } from "../options.ts";
+import { restore } from "../restore-command.ts";
 import { rotateSecretHere } from "../rotate-secret-command.ts";
 import { serve, up } from "../serve.ts";
 import { DamagedStateError, StateFiles } from "../state-files.ts";
@@ -79,6 +80,7 @@ const RUN: Readonly<Record<Exclude<CommandName, "help" | "completion">, (options
   receipt: (options, { words, values }) => receipt(options, words[0] ?? "", values.log),
   "rotate-key": (options) => rotateKey(options),
   "rotate-secret": (options) => rotateSecretHere(options),
+  restore: (options, { words }) => restore(options, words[0] ?? ""),
   install: (options, { values }) => {
     const { system, user, print, proxy } = values;
     if (system === true && user === true) throw new UsageError("Either --system or --user.");

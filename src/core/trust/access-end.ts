@@ -5,7 +5,7 @@ import { isInForce } from "./blocks.ts";
 
 /** What a room keeps of a device that bears on it. */
 export interface DeviceFacts {
-  readonly state: "waiting" | "allowed" | "cut";
+  readonly state: "waiting" | "allowed" | "approve-again" | "cut";
   readonly notAfterMs: number;
   /** Since when its access is over; absent while it is not. */
   readonly endedAtMs?: number;

@@ -25,6 +25,16 @@ export function isSamePolicy(a: OwnerPolicy, b: OwnerPolicy): boolean {
   return a.maxAccess === b.maxAccess && a.maxExpiryMs === b.maxExpiryMs;
 }
 
+/**
+ * What a new log takes over from its gateway's last one, by the room's word: it only subtracts (PROTOCOL.md EN13).
+ *
+ * @returns the policy to write, or null: the former one narrows nothing
+ */
+export function takenOver(own: OwnerPolicy, former: OwnerPolicy): OwnerPolicy | null {
+  const both = narrowerOf(own, former);
+  return isSamePolicy(both, own) ? null : both;
+}
+
 /** @returns whether `after` gives anything that `before` does not */
 export function isWiderPolicy(before: OwnerPolicy, after: OwnerPolicy): boolean {
   return !isSamePolicy(narrowerOf(before, after), after);

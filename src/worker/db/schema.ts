@@ -123,7 +123,7 @@ export const devices = sqliteTable(
     name: text("name").notNull(),
     platform: text("platform").notNull(),
     browser: text("browser").notNull(),
-    state: text("state", { enum: ["waiting", "allowed", "cut"] }).notNull(),
+    state: text("state", { enum: ["waiting", "allowed", "approve-again", "cut"] }).notNull(),
     access: text("access").notNull(),
     notAfterMs: integer("not_after_ms").notNull(),
     createdAtMs: integer("created_at_ms").notNull(),

@@ -147,12 +147,20 @@ export class Admission implements AdmissionForRelay {
     return isClosed;
   }
 
+  /** A copy with an older state was refused, and nobody has been linked since: the owner may let it in. */
+  isCopyWaiting(): boolean {
+    const meta = this.storage.meta();
+    const refusedAtMs = meta?.copies?.staleAtMs.at(-1);
+    return !this.#link.up && refusedAtMs !== undefined && refusedAtMs >= (meta?.lastSeenMs ?? 0);
+  }
+
   /** The owner has ended the other copy: the next connector that proves itself is the one, whatever generation it has. */
   endQuarantine(): void {
     const meta = this.mustMeta();
+    const action = this.isQuarantined() ? "quarantine-ended" : "copy-let-in";
     this.storage.transaction(() => {
       this.storage.setMeta({ ...meta, copies: NO_COPIES, acknowledged: 0 });
-      this.audit("owner", "quarantine-ended", null, {});
+      this.audit("owner", action, null, {});
     });
     this.tellInbox();
   }

@@ -26,7 +26,9 @@ export async function challengeAnswer(admission: Admission, device: string, firs
         ? "unknown"
         : row.state === "allowed"
           ? "allowed"
-          : "decided";
+          : row.state === "waiting"
+            ? "decided"
+            : "approve-again";
   // A stranger's page opens no session: it costs the connector nothing.
   const connector = standing === "allowed" && admission.state() === "online" ? (first ?? (await admission.relay.nonce())) : null;
   return {
@@ -41,7 +43,7 @@ export async function challengeAnswer(admission: Admission, device: string, firs
     connector: connector === null ? null : { nonce: connector.nonce, key: connector.connectorKey },
     device,
     standing,
-    grant: isGood ? { id: row.grant, access: row.access, notAfterMs: row.notAfterMs } : null,
+    grant: isGood && standing !== "approve-again" ? { id: row.grant, access: row.access, notAfterMs: row.notAfterMs } : null,
   };
 }
 

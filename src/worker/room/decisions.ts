@@ -45,7 +45,7 @@ export function checkMatchCode(admission: Admission, requestId: string, code: st
 }
 
 /** Verifies signature and body; what it must match beyond that is the caller's. */
-async function verifiedGrant(admission: Admission, signed: SignedByOwner): Promise<{ id: string; body: GrantStatement } | null> {
+export async function verifiedGrant(admission: Admission, signed: SignedByOwner): Promise<{ id: string; body: GrantStatement } | null> {
   const statement = readGrant(signed.statement);
   if (statement === null) return null;
   const { config, now } = admission.options;
@@ -64,7 +64,7 @@ async function verifiedGrant(admission: Admission, signed: SignedByOwner): Promi
 }
 
 /** One transaction: device, grant and what the connector is owed. Then the connector, whose answer makes it live. */
-async function commitGrant(
+export async function commitGrant(
   admission: Admission,
   grant: { id: string; body: GrantStatement },
   signed: SignedByOwner,
@@ -75,14 +75,16 @@ async function commitGrant(
   const { body, id } = grant;
   const message = { type: "grant", id: `grant-${id}`, grant: id, signed } as const;
   const before = admission.device(body.device);
+  const isAgain = body.kind === "again";
   const device: DeviceRow = {
     id: body.device,
     key: body.key,
-    name: body.name,
+    name: isAgain ? (before?.name ?? body.name) : body.name,
     platform: from?.claims.platform ?? before?.platform ?? "",
     browser: from?.claims.browser ?? before?.browser ?? "",
     access: body.access,
-    kind: body.kind,
+    // Approved again it stays what it was: an owner's own device, or one that asked.
+    kind: body.kind === "again" ? (before?.kind ?? "ask") : body.kind,
     grant: id,
     state: "waiting",
     createdAtMs: before?.createdAtMs ?? admission.options.now(),
@@ -128,7 +130,7 @@ function settleOwedCut(admission: Admission, device: string): void {
 }
 
 /** The signature was checked while others were answered: the person may have been removed in between. */
-function isStillHere(admission: Admission, who: Who): boolean {
+export function isStillHere(admission: Admission, who: Who): boolean {
   return mayDo(whoIs(admission.storage, who.account)?.role ?? null, "decide");
 }
 

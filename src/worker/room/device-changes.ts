@@ -17,7 +17,7 @@ export function suspend(admission: Admission, device: string, token: string | nu
   const row = admission.device(device);
   if (row === null) return NOT_FOUND;
   // A cut is more than this.
-  if (row.state === "cut") return { ok: false, failure: "conflict" };
+  if (row.state === "cut" || row.state === "approve-again") return { ok: false, failure: "conflict" };
   if (row.suspendedAtMs === undefined) {
     admission.storage.transaction(() => {
       admission.saveDevice({ ...row, suspendedAtMs: admission.options.now() });

@@ -6,6 +6,7 @@ import { judgeGenesis } from "../../core/trust/genesis.ts";
 import { statementHash } from "../../core/trust/statement-list.ts";
 import type { OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";
+import { endFormerGrants, endFormerStreams } from "./approve-again.ts";
 import { setRecoveryKey, trustedKeys } from "./owners.ts";
 import { confirmAllAnew } from "./person-changes.ts";
 import { forgetProposals } from "./proposals.ts";
@@ -22,7 +23,8 @@ export interface NewConnector {
 }
 
 /**
- * Verifies the genesis, pins the new machine's key and its first owner, and ends the link of the old machine. Idempotent by the genesis.
+ * Verifies the genesis, pins the new machine's key and its first owner, and ends what the old machine admitted, and its link. Idempotent by
+ * the genesis.
  *
  * @returns `grant-refused` for a genesis that is not about this room, `not-owner-here` when another machine is there and the passkey does
  * not decide for it, `not-found` for another account
@@ -51,7 +53,7 @@ export async function enrolConnector(admission: Admission, relay: Relay, input: 
   const meta = storage.meta();
   if (meta?.genesis === genesis) return { ok: true, value: null };
   if (meta !== null && meta.key !== null && !decidesHere(admission, owner)) return { ok: false, failure: "not-owner-here" };
-  relay.endLink(4410, "another machine is this gateway's connector now");
+  const isAnew = meta !== null && meta.key !== null;
   storage.transaction(() => {
     const kept = meta ?? { connectorVersion: null, lastSeenMs: null, name: input.name };
     const named = { gateway: input.gateway, account: input.account };
@@ -62,8 +64,11 @@ export async function enrolConnector(admission: Admission, relay: Relay, input: 
     storage.clearKeyLog();
     forgetProposals(admission);
     confirmAllAnew(admission);
-    admission.audit("owner", "connector-enrolled", null, { ownerKeys: 1 });
+    if (isAnew) admission.audit("owner", "connector-enrolled-anew", null, { devices: endFormerGrants(admission) });
+    else admission.audit("owner", "connector-enrolled", null, { ownerKeys: 1 });
   });
+  if (isAnew) endFormerStreams(admission);
+  relay.endLink(4410, "another machine is this gateway's connector now");
   const { recovery = null } = input;
   if (recovery !== null) {
     const set = await setRecoveryKey(admission, input.account, recovery);

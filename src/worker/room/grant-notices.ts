@@ -45,7 +45,7 @@ export function noticeGrant(
     device,
     name,
     access,
-    kind,
+    kind: kind === "owner" ? "owner" : "ask",
     state: "granted",
     refusal: null,
     by,

@@ -71,11 +71,15 @@ async function grantSettled(admission: Admission, message: Extract<Owed, { type:
   const device = grant === null ? null : admission.device(grant.device);
   if (grant === null || device === null || device.grant !== message.grant || grant.state !== "owed")
     return storage.delete("owed", message.id);
+  const body = readGrant(message.signed.statement)?.body;
+  const former = body?.kind === "again" ? body.request : null;
   storage.transaction(() => {
     storage.delete("owed", message.id);
     admission.saveGrant({ ...grant, state: result.ok ? "live" : "refused" });
     if (result.ok) admission.saveDevice({ ...device, state: "allowed" });
-    else storage.delete("devices", device.id);
+    else if (former === null) storage.delete("devices", device.id);
+    // Its owner can try once more, with what the machine takes.
+    else admission.saveDevice({ ...device, state: "approve-again", grant: former });
     admission.audit(
       "gateway",
       result.ok ? "grant-applied" : "grant-refused",

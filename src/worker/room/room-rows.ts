@@ -40,7 +40,8 @@ export interface DeviceRow {
   readonly access: Access;
   readonly kind: "ask" | "owner";
   readonly grant: string;
-  readonly state: "waiting" | "allowed" | "cut";
+  /** `approve-again`: another machine was connected, whose log does not know its grant. */
+  readonly state: "waiting" | "allowed" | "approve-again" | "cut";
   readonly createdAtMs: number;
   readonly lastSeenMs: number | null;
   readonly notAfterMs: number;

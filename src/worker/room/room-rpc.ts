@@ -1,9 +1,9 @@
 /** What services may ask of a room. Every call names the account; the room knows its persons and answers `not-found` to everybody else, and for what a role may not. */
 import type { Device, Gateway, Receipt } from "../../protocol/api.ts";
 import type { BlockedDevice } from "../../protocol/blocks.ts";
-import type { Ceiling, GrantRefusal, PairingRequest } from "../../protocol/approval-api.ts";
+import type { ApproveAgainView, Ceiling, DecidedAgain, GrantRefusal, PairingRequest } from "../../protocol/approval-api.ts";
 import type { Difference } from "../../protocol/drift.ts";
-import type { KeyLogHead, OwnerRole } from "../../protocol/key-log.ts";
+import type { KeyLogHead, OwnerPolicy, OwnerRole } from "../../protocol/key-log.ts";
 import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";
 import type { RoleKind } from "../../core/person-roles.ts";
 import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
@@ -58,6 +58,8 @@ export interface Decided {
   readonly refusal?: GrantRefusal;
 }
 
+export type { DecidedAgain };
+
 export interface RoomSnapshot {
   readonly gateway: string;
   readonly name: string;
@@ -77,6 +79,8 @@ export interface RoomSnapshot {
   readonly blocked: readonly BlockedDevice[];
   readonly waitingCount: number;
   readonly alarm: Gateway["alarm"];
+  /** A copy of the connector with an older state was refused, and waits for the owner; for owners. */
+  readonly copyWaiting: boolean;
   /** Persons who accepted and wait for an owner; for owners. */
   readonly personsWaiting: number;
   /** Of the account that asked. */
@@ -133,6 +137,8 @@ export interface RoomRpc {
     /** The account's recovery key as an owner signed it; the new connector gets it. */
     recovery?: SignedByOwner | null;
   }): Promise<RoomResult<null>>;
+  /** What the machine's policy gives at most, as far as the room obeys its log. */
+  policy(input: { account: string }): Promise<RoomResult<OwnerPolicy>>;
   rename(input: { account: string; name: string }): Promise<RoomResult<null>>;
   snapshot(input: { account: string }): Promise<RoomResult<RoomSnapshot>>;
   request(input: { account: string; request: string }): Promise<RoomResult<PairingRequest>>;
@@ -148,6 +154,14 @@ export interface RoomRpc {
     by?: string | null;
   }): Promise<RoomResult<Decided>>;
   deny(input: { account: string; request: string; block: boolean }): Promise<RoomResult<{ device: string }>>;
+  /** Devices whose access ended because another machine was connected, with their former grants. */
+  approveAgainView(input: { account: string }): Promise<RoomResult<ApproveAgainView>>;
+  /** Grants for those devices that one gesture signed; each is judged alone. */
+  approveAgain(input: {
+    account: string;
+    signed: readonly SignedByOwner[];
+    by?: string | null;
+  }): Promise<RoomResult<readonly DecidedAgain[]>>;
   /** What somebody is told before it opens the gateway on its own device. */
   opening(input: { account: string }): Promise<RoomResult<RoomOpening>>;
   /** Same-device grant: kind `owner`, with an activation hash. */
@@ -188,7 +202,7 @@ export interface RoomRpc {
   setBudget(input: { account: string; budget: Budget }): Promise<RoomResult<Usage>>;
   /** The owner has read that the budget is nearly or wholly used up. */
   readBudgetNotice(input: { account: string }): Promise<RoomResult<null>>;
-  /** The owner ended the other copy of the connector: the next one that proves itself is linked. `conflict` when nothing is closed for that. */
+  /** The owner ended the other copy of the connector: the next one that proves itself is linked. `conflict` when no copy was refused. */
   endQuarantine(input: { account: string }): Promise<RoomResult<null>>;
   /** What the account is here. */
   standing(input: { account: string }): Promise<RoomResult<{ role: RoleKind }>>;

@@ -1,7 +1,8 @@
 /** The Durable Object of one gateway. It only forwards: the relay moves bytes, admission and door decide. */
 import { DurableObject } from "cloudflare:workers";
 import type { Receipt } from "../../protocol/api.ts";
-import type { PairingRequest } from "../../protocol/approval-api.ts";
+import type { ApproveAgainView, DecidedAgain, PairingRequest } from "../../protocol/approval-api.ts";
+import type { OwnerPolicy } from "../../protocol/key-log.ts";
 import type { ProposalNotice } from "../../protocol/proposals-api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import { mayDo } from "../../core/person-roles.ts";
@@ -17,6 +18,7 @@ import type { FailureReport } from "../failures.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { runAlarm } from "./alarm-parts.ts";
 import { Admission } from "./admission.ts";
+import { approveAgain, approveAgainView } from "./approve-again.ts";
 import { attachmentOf, closeFailed, closeQuietly, readyLinkOf } from "./attachments.ts";
 import { readBudgetNotice, setBudget, showBudgetNotice, usageOf } from "./budget.ts";
 import { blockForGood, unblock } from "./blocks.ts";
@@ -36,7 +38,7 @@ import { acceptInvitation, holdInvitation, invite, lookAtInvitation } from "./in
 import { endRequest } from "./pairing-requests.ts";
 import { confirmPerson, farewell, leave, leavingOf, personsOf, removePerson } from "./persons.ts";
 import { approveProposal, cancelProposal, endProposals, proposalView } from "./proposal-answers.ts";
-import { showProposals } from "./proposals.ts";
+import { policyOf, showProposals } from "./proposals.ts";
 import { openingFor, requestFor, snapshotFor } from "./views.ts";
 import { failed, refusal } from "./refusals.ts";
 import { Relay } from "./relay.ts";
@@ -209,6 +211,10 @@ export class Room extends DurableObject<Env> implements RoomRpc {
     return this.#called(() => (this.#isRemoved ? NOT_FOUND : enrolConnector(this.#admission, this.#relay, input)));
   }
 
+  policy(input: { account: string }): Promise<RoomResult<OwnerPolicy>> {
+    return this.#for(input.account, "manage", () => Promise.resolve({ ok: true, value: policyOf(this.#admission) }));
+  }
+
   rename(input: { account: string; name: string }): Promise<RoomResult<null>> {
     return this.#for(input.account, "manage", () => {
       this.#admission.storage.setMeta({ ...this.#admission.mustMeta(), name: input.name });
@@ -262,6 +268,18 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   ownerGrant(input: { account: string; signed: SignedByOwner; by?: string | null }): Promise<RoomResult<Decided>> {
     return this.#for(input.account, "decide", (who) => ownerGrant(this.#admission, input, who));
+  }
+
+  approveAgainView(input: { account: string }): Promise<RoomResult<ApproveAgainView>> {
+    return this.#for(input.account, "decide", (who) => Promise.resolve({ ok: true, value: approveAgainView(this.#admission, who) }));
+  }
+
+  approveAgain(input: {
+    account: string;
+    signed: readonly SignedByOwner[];
+    by?: string | null;
+  }): Promise<RoomResult<readonly DecidedAgain[]>> {
+    return this.#for(input.account, "decide", (who) => approveAgain(this.#admission, input, who));
   }
 
   suspend(input: { account: string; device: string; token: string | null }): Promise<RoomResult<{ socketsClosed: number }>> {
@@ -344,7 +362,7 @@ export class Room extends DurableObject<Env> implements RoomRpc {
 
   endQuarantine(input: { account: string }): Promise<RoomResult<null>> {
     return this.#for(input.account, "manage", () => {
-      if (!this.#admission.isQuarantined()) return Promise.resolve({ ok: false, failure: "conflict" });
+      if (!this.#admission.isQuarantined() && !this.#admission.isCopyWaiting()) return Promise.resolve({ ok: false, failure: "conflict" });
       this.#admission.endQuarantine();
       return done();
     });

@@ -67,6 +67,7 @@ export function snapshotFor(admission: Admission, { role, person }: Who): RoomSn
     blocked: mayDo(role, "block") ? blockedDevices(admission) : [],
     waitingCount,
     alarm: alarmView(admission),
+    copyWaiting: mayDo(role, "manage") && !admission.isQuarantined() && admission.isCopyWaiting(),
     personsWaiting: mayDo(role, "persons") ? storage.persons().filter((row) => row.state === "accepted").length : 0,
     role,
     isOwn: person === null,

@@ -35,6 +35,8 @@ export interface Route<Body> {
   readonly path: string;
   readonly summary: string;
   readonly body?: z.ZodType<Body>;
+  /** `MAX_JSON_BODY_BYTES` unless it says more. */
+  readonly maxBodyBytes?: number;
   readonly answer?: z.ZodType;
   /** `account`: the cookie of this origin is needed. `connector`: no browser may call (an Origin is refused). */
   readonly auth: "account" | "none" | "connector";
@@ -66,10 +68,10 @@ function checkOrigin(request: Request, own: string, auth: AnyRoute["auth"]): voi
   if (origin !== own || (site !== null && site !== "same-origin")) throw new ApiError("wrong-origin");
 }
 
-async function readBody(request: Request, schema: z.ZodType | undefined): Promise<unknown> {
+async function readBody(request: Request, schema: z.ZodType | undefined, maxBytes: number): Promise<unknown> {
   if (schema === undefined) return undefined;
   if (!(request.headers.get("content-type") ?? "").startsWith("application/json")) throw new ApiError("bad-request");
-  const text = await boundedText(request, MAX_JSON_BODY_BYTES);
+  const text = await boundedText(request, maxBytes);
   if (text === null) throw new ApiError("too-large");
   let value: unknown;
   try {
@@ -110,7 +112,7 @@ async function handle(context: Context<{ Bindings: Env }>, each: AnyRoute, audie
     }
     if (session !== null && !(await env.ACCOUNT_LIMIT.limit({ key: session.account })).success) throw new ApiError("too-many");
     note.account = session?.account ?? null;
-    const body = await readBody(request, each.body);
+    const body = await readBody(request, each.body, each.maxBodyBytes ?? MAX_JSON_BODY_BYTES);
     const call = {
       env,
       config,

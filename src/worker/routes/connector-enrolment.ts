@@ -9,6 +9,7 @@ import {
   revealSchema,
   ticketSchema,
 } from "../../protocol/enrolment-api.ts";
+import type { OwnerPolicy } from "../../protocol/key-log.ts";
 import { CLAIM_LINK_MS } from "../../protocol/limits.ts";
 import { fromBase64url, toBase64url } from "../../protocol/statement-encoding.ts";
 import { confirmBytes, enrolmentCommitment } from "../../core/trust/enrolment.ts";
@@ -18,9 +19,10 @@ import { isSoundKey, verifyRaw } from "../../core/public-key.ts";
 import { ceremonyOfCode, isCeremonyId, mintCeremonyId } from "../auth/ceremony-id.ts";
 import { tokenMacs } from "../auth/token-macs.ts";
 import { insertAudit } from "../db/account-queries.ts";
+import { gatewayOf } from "../db/gateway-queries.ts";
 import type { Env } from "../env.ts";
 import { workerFailures } from "../failures.ts";
-import { ceremonyOf, inboxOf } from "../objects.ts";
+import { ceremonyOf, inboxOf, roomOf } from "../objects.ts";
 import { ApiError } from "../respond.ts";
 import { ceremonyIn } from "../services/ceremony-result.ts";
 import { connectMachine, judgeCeremony } from "../services/new-machine.ts";
@@ -63,6 +65,16 @@ async function byTicket(call: Call<z.infer<typeof ticketSchema>>): Promise<Cerem
   const { env, body } = call;
   if (!(await isCeremonyId(env, body.enrolment))) throw new ApiError("not-found");
   return ceremonyIn(await ceremonyOf(env, body.enrolment).byTicket({ ticketMacs: await ticketMacs(env, body) }));
+}
+
+/** The policy of the machine that a signed one takes the place of, as far as the room knows; null: there is none. */
+async function policyBefore(env: Env, { state, account, gateway }: Ceremony): Promise<OwnerPolicy | null> {
+  if (state !== "signed" || account === null || gateway === null) return null;
+  const row = await gatewayOf(env.DB, account, gateway);
+  // A gateway without a machine has no room yet, and a question must not make one.
+  if (row === null || row.claimedAtMs === null) return null;
+  const policy = await roomOf(env, gateway).policy({ account });
+  return policy.ok ? policy.value : null;
 }
 
 export const connectorRoutes = [
@@ -128,7 +140,8 @@ export const connectorRoutes = [
     run: async (call) => {
       const ceremony = await byTicket(call);
       const { gatewayName, accountName, pageNonce, draft, signed, mac } = ceremony;
-      return { state: shownState(ceremony, Date.now()), gatewayName, accountName, pageNonce, draft, signed, mac };
+      const formerPolicy = await policyBefore(call.env, ceremony);
+      return { state: shownState(ceremony, Date.now()), gatewayName, accountName, pageNonce, draft, signed, mac, formerPolicy };
     },
   }),
   route<z.infer<typeof revealSchema>>({

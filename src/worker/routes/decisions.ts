@@ -29,7 +29,7 @@ export async function roomOf(call: Call<unknown>) {
 }
 
 /** @returns what the account calls this passkey, or null; only for people to read, so that D1 away stops no decision */
-async function passkeyName(call: Call<unknown>, credentialId: string): Promise<string | null> {
+export async function passkeyName(call: Call<unknown>, credentialId: string): Promise<string | null> {
   try {
     const passkey = await passkeyByCredential(call.env.DB, credentialId);
     return passkey?.accountId === call.session.account ? passkey.name : null;

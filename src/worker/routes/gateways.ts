@@ -192,7 +192,7 @@ export const gatewayRoutes = [
   route({
     method: "POST",
     path: "/api/gateways/:gateway/settle",
-    summary: "Opens a gateway again that was closed because two machines used its key",
+    summary: "Lets the next machine with the gateway's key in, after a copy of it was refused",
     auth: "account",
     run: async (call) => {
       const { room, account } = await roomOf(call);

@@ -53,6 +53,7 @@ export async function viewGateway(
     machineFaults: snapshot?.report?.machine ?? [],
     demo: snapshot?.report?.demo ?? false,
     alarm: snapshot?.alarm ?? null,
+    copyWaiting: snapshot?.copyWaiting ?? false,
     lastSeenMs: snapshot?.lastSeenMs ?? null,
     linkSinceMs: snapshot?.linkSinceMs ?? null,
     lastBreak: snapshot?.lastBreak ?? null,

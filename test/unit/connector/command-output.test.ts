@@ -1,5 +1,5 @@
 /** Every command that ends by itself, run whole: its exit code, and its JSON lines by their schemas. */
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -207,12 +207,14 @@ test("[CLI7] status --check: 0 only while connected and served, 5 unsafe", async
 test("[CLI9] before an enrolment every command that needs one says so and makes nothing", async () => {
   const dir = path.join(mkdtempSync(path.join(os.tmpdir(), "gatehouse-cli-")), "state");
   const needing = Object.entries(COMMANDS).filter(([, command]) => "isForEnrolled" in command);
-  expect(needing.map(([name]) => name)).toEqual(["devices", "unblock", "cut", "owners", "policy", "rotate-key", "rotate-secret", "reset"]);
+  expect(needing.map(([name]) => name)).toEqual([
+    "devices", "unblock", "cut", "owners", "policy", "rotate-key", "rotate-secret", "restore", "reset",
+  ]); // prettier-ignore
   for (const [name] of needing) {
     const { code, lines: printed } = await json(
       dir,
       name,
-      ...(name === "unblock" ? ["k5tq"] : name === "cut" ? ["--all"] : name === "reset" ? ["--yes"] : []),
+      ...({ unblock: ["k5tq"], cut: ["--all"], reset: ["--yes"], restore: ["x"] }[name] ?? []),
     );
     expect([name, code, printed[0]?.event, printed[0]?.error]).toEqual([name, 1, "not-enrolled", expect.stringMatching(/^This machine is not enrolled yet\. Start with: .* up$/)]); // prettier-ignore
   }
@@ -231,4 +233,33 @@ test("[CLI4] nothing printed with --json is anything else than a line of JSON", 
   writeFileSync(path.join(state.files.dir, "gateway.json"), "{");
   expect(await json(state.files.dir, "status")).toMatchObject({ code: 1, lines: [{ event: "state" }] });
   expect(readFileSync(path.join(state.files.dir, "gateway.json"), "utf8")).toBe("{");
+});
+
+test("[KL14] [CLI4] restore: a backup takes over what it lacks after a yes; the device of then is admitted, and a second time there is nothing new", async () => {
+  await state.allow({ name: "Laptop" });
+  const backup = mkdtempSync(path.join(os.tmpdir(), "gatehouse-backup-"));
+  cpSync(state.files.dir, backup, { recursive: true });
+  const later = await state.allow({ name: "Phone" });
+  const file = path.join(backup, "export.jsonl");
+  cpSync(path.join(state.files.dir, "key-log.jsonl"), file);
+  const before = readFileSync(path.join(backup, "key-log.jsonl"), "utf8");
+  const asked = await json(backup, "restore", file);
+  expect(asked).toMatchObject({ code: 3, lines: [{ event: "restore", added: [{ type: "grant" }] }, { event: "needs-confirmation" }] });
+  expect(readFileSync(path.join(backup, "key-log.jsonl"), "utf8")).toBe(before);
+  expect((await plain(backup, "restore", file)).text).toContain("approved Phone, full access until ");
+  const done = await json(backup, "restore", file, "--yes");
+  expect(done).toMatchObject({ code: 0, lines: [{ event: "restore" }, { event: "restored", entries: 1, head: state.log.state.head }] });
+  expect((await json(backup, "devices")).lines).toMatchObject([
+    { devices: [{ name: "Laptop" }, { device: later.device, state: "allowed" }] },
+  ]);
+  expect(await json(backup, "restore", file, "--yes")).toMatchObject({ code: 1, lines: [{ event: "restore", problem: "nothing-new" }] });
+  expect(await json(backup, "restore", path.join(backup, "none"))).toMatchObject({ code: 1, lines: [{ event: "not-found" }] });
+});
+
+test("[KL14] restore after a key rotation since the backup is final, and names the way that is left", async () => {
+  const backup = mkdtempSync(path.join(os.tmpdir(), "gatehouse-backup-"));
+  cpSync(state.files.dir, backup, { recursive: true });
+  expect((await json(state.files.dir, "rotate-key")).code).toBe(0);
+  const { code, text } = await plain(backup, "restore", path.join(state.files.dir, "key-log.jsonl"), "--yes");
+  expect([code, text]).toEqual([4, expect.stringContaining("Connect the machine anew from the gateway's page")]);
 });

@@ -12,6 +12,8 @@ import { exitOfControlPlane } from "../../../src/connector/exit-codes.ts";
 import { enrolmentIdentity, loadIdentity } from "../../../src/connector/identity.ts";
 import { KeyLog } from "../../../src/connector/key-log-file.ts";
 import { StateFiles } from "../../../src/connector/state-files.ts";
+import { DEFAULT_POLICY } from "../../../src/core/trust/key-log-state.ts";
+import type { OwnerPolicy } from "../../../src/protocol/key-log.ts";
 import type { ConnectorPoll } from "../../../src/protocol/enrolment-api.ts";
 import type { GenesisDraft, SignedByOwner } from "../../../src/protocol/statements.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
@@ -47,6 +49,7 @@ type Lie = (path: string, answer: Record<string, unknown>) => unknown;
 class Plane {
   readonly posted: string[] = [];
   signer = owner;
+  formerPolicy: OwnerPolicy | null = null;
   #body: Record<string, unknown> = {};
   #state: ConnectorPoll["state"] = "open";
   #draft: GenesisDraft | null = null;
@@ -92,6 +95,7 @@ class Plane {
           draft: this.#draft,
           signed: this.#signed,
           mac: this.#mac,
+          formerPolicy: this.formerPolicy,
         };
       default:
         return {};
@@ -264,3 +268,26 @@ test("[EN8] the terminal names gateway, account, passkeys, words and the approva
     { gatewayName: "Home", accountName: "Ada", passkeys: 1, words: plane.words, approvalHost: "approve.localhost:8787" },
   ]);
 });
+
+test.each([
+  ["narrower", { maxAccess: "chat", maxExpiryMs: 3_600_000 }, { maxAccess: "chat", maxExpiryMs: 3_600_000 }],
+  ["narrower in one member, wider in the other", { maxAccess: "look", maxExpiryMs: 1e13 }, { ...DEFAULT_POLICY, maxAccess: "look" }],
+  ["wider", { maxAccess: "full", maxExpiryMs: 1e13 }, DEFAULT_POLICY],
+  ["the same", DEFAULT_POLICY, DEFAULT_POLICY],
+] as const)(
+  "[EN13] of a former policy that is %s the new log takes over what narrows, and the terminal says so",
+  async (_name, former, kept) => {
+    const plane = new Plane(honest);
+    plane.formerPolicy = former;
+    const said: unknown[] = [];
+    const say: EnrolOptions["say"] = (event, text, data = {}) => {
+      if (event === "claim-link") plane.secret = (data as { url: string }).url.split(".").at(-1) ?? null;
+      if (event === "policy-taken-over") said.push(data, text);
+    };
+    expect(await enrol(plane, "link", { say })).toBe(0);
+    const log = await KeyLog.open(files, loadIdentity(files));
+    expect(log.state.policy).toEqual(kept);
+    expect(log.state.head.seq).toBe(kept === DEFAULT_POLICY ? 0 : 1);
+    expect(said[0]).toEqual(kept === DEFAULT_POLICY ? undefined : { policy: kept });
+  },
+);

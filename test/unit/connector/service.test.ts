@@ -287,3 +287,17 @@ test("[MA13] signs that systemd would read are written as they are meant", () =>
   expect(environmentText({ A: 'x"y\\z$1`' })).toBe('A="x\\"y\\\\z\\$1\\`"\n');
   expect(() => environmentText({ A: "x\nB=1" })).toThrow("A has several lines");
 });
+
+test("[MA18] a state that does not say what was changed: uninstall names the settings and commands, and says nothing of all as removed", async () => {
+  const bare = { ...machine, hasSystemd: false };
+  expect(await uninstall(options(), bare)).toBe(0);
+  expect(events()).toEqual(["settings-unknown", "uninstalled"]);
+  const [unknown, done] = terminal.events;
+  for (const setting of ["trustedProxies", "controlUi.allowedOrigins", "nodes.pairing.autoApproveLocal"])
+    expect(unknown?.text).toContain(`\n  openclaw config unset gateway.${setting}`);
+  expect(done?.text).toMatch(/^Removed what was here\./);
+  terminal.events.length = 0;
+  state.files.write("settings", []);
+  await uninstall(options(), bare);
+  expect(terminal.events.map(({ event, text }) => [event, text.slice(0, 8)])).toEqual([["uninstalled", "Removed."]]);
+});
