@@ -4,10 +4,10 @@ import { proveAll, table } from "../../../scripts/compat.ts";
 import type { Proof } from "../../../scripts/compat.ts";
 import { openclawVersion } from "../../../scripts/real-openclaw.ts";
 
-const GOOD: Proof = { probes: true, journey: true, problem: "" };
+const GOOD: Proof = { probes: true, journey: true, problem: null };
 
 /** A disk that holds releases. @returns what happened on it, and what is there */
-function disk(there: readonly string[], prove: (version: string) => Proof = () => GOOD) {
+function disk(there: readonly string[], prove: (version: string, part: string) => string | null = () => null) {
   const installed = new Set(there);
   const most = { count: installed.size };
   const tools = {
@@ -19,7 +19,7 @@ function disk(there: readonly string[], prove: (version: string) => Proof = () =
       return Promise.resolve();
     },
     remove: (version: string) => Promise.resolve(void installed.delete(version)),
-    prove: (version: string) => Promise.resolve().then(() => prove(version)),
+    prove: (version: string, part: string) => Promise.resolve().then(() => prove(version, part)),
   };
   return { installed, most, tools };
 }
@@ -44,8 +44,13 @@ test("[OC1] a run that breaks off deletes what it installed", async () => {
   expect([...installed]).toEqual([]);
 });
 
+test("a release whose probes fail is not led through the journey", async () => {
+  const { tools } = disk([], (_, part) => (part === "probes" ? "way-in-refused" : null));
+  expect((await proveAll(["2026.9.2"], tools))[0]?.proof).toEqual({ probes: false, journey: null, problem: "way-in-refused" });
+});
+
 test("the table names the first problem of each release", () => {
-  const bad: Proof = { probes: false, journey: false, problem: "both probes pass: way-in-refused" };
+  const bad: Proof = { probes: false, journey: null, problem: "both probes pass: way-in-refused" };
   expect(
     table([
       { version: "2026.9.3", proof: GOOD },
@@ -56,7 +61,7 @@ test("the table names the first problem of each release", () => {
     [
       "release   probes  journey  first problem",
       "2026.9.3  pass    pass",
-      "2026.9.2  FAIL    FAIL     both probes pass: way-in-refused",
+      "2026.9.2  FAIL    -        both probes pass: way-in-refused",
       "2026.1.1  -       -        could not be installed",
     ].join("\n"),
   );
