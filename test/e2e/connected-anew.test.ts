@@ -61,10 +61,8 @@ test("[EN11] [EN12] [EN13] [GR6] claim, two devices, a lost folder, connected an
   });
 
   const hellos = devices.map(nextHello);
-  for (const page of devices) {
-    await page.goto(home.origin);
-    await heading(page, "The owner must approve this device again");
-  }
+  // Their sessions are over, so their pages come back to the door by themselves (EA3).
+  for (const page of devices) await heading(page, "The owner must approve this device again");
   await look(devices[0] as Page, "door-approve-again");
   await home.toDashboard();
   await owner.getByRole("heading", { name: "2 devices must be approved again" }).waitFor();
