@@ -59,7 +59,7 @@ test("[case 40] every route with an id in it: another account's ids, made-up ids
     "/sign": { signed: grant.signed },
     "/local-acts": { signed: grant.signed },
     "/approve": { signed: grant.signed },
-    "/approve-again": { signed: [grant.signed] },
+    "/approve-again": { statements: [grant.signed.statement], list: grant.signed.list, assertion: grant.signed.assertion },
   };
   const routes = [
     ...appRoutes.map((route) => ({ route, origin: config.appOrigin, cookie: b.cookies.app })),
