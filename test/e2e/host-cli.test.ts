@@ -58,19 +58,19 @@ async function settings(): Promise<unknown> {
 async function openControlUi(device: AdmittedDevice, key: OpenclawKey): Promise<{ client: GatewayClient; scopes: unknown }> {
   const asked = { key, scopes: ACCESS_SCOPES.full, buildId: "dev" };
   const first = await GatewayClient.dial(stack.control.port, device.headers);
-  const refused = await first.connect(asked);
-  expect(refused.error?.code).toBe("NOT_PAIRED");
+  // The connector pairs the key first, then tells the page to come back (R18).
+  expect((await first.connect(asked)).error).toMatchObject({ code: "UNAVAILABLE", details: { reason: "startup-sidecars" } });
   await first.closed;
-  while (!(await pairedDevices(openclaw.port, TOKEN)).some((each) => each.deviceId === key.id));
+  expect((await pairedDevices(openclaw.port, TOKEN)).map(({ deviceId }) => deviceId)).toContain(key.id);
   const client = await GatewayClient.dial(stack.control.port, device.headers);
   const answer = await client.connect(asked);
   expect(answer.error).toBe(undefined);
   return { client, scopes: (answer.payload?.["auth"] as { scopes?: unknown } | undefined)?.scopes };
 }
 
-/** How a device's next upgrade is answered. */
+/** How a device's next upgrade is answered; not at `/`, where the room itself answers for an ended session (EA3). */
 async function statusOf(device: AdmittedDevice): Promise<number> {
-  const error: unknown = await GatewayClient.dial(stack.control.port, device.headers).then((client) => client.close(), (reason: unknown) => reason); // prettier-ignore
+  const error: unknown = await GatewayClient.dial(stack.control.port, device.headers, "/socket").then((client) => client.close(), (reason: unknown) => reason); // prettier-ignore
   return error === undefined ? 101 : error instanceof UpgradeRefused ? error.status : 0;
 }
 
@@ -256,7 +256,7 @@ test("[KL8] [LINK8] rotate-key while it runs: streams stay, new devices come in,
   const before = readFileSync(path.join(stateDir, "identity.json"), "utf8");
   expect((await host(["rotate-key"])).text).toMatch(/^This machine has a new key/);
   expect(readFileSync(path.join(stateDir, "identity.json"), "utf8")).not.toBe(before);
-  expect((await client.connect({ key: tabletKey, buildId: "dev" })).error?.code).toBe("NOT_PAIRED");
+  expect((await client.connect({ key: tabletKey, buildId: "dev" })).error?.code).toBe("UNAVAILABLE");
   expect(await statusOf(await (await person.grant(gateway, 6)).open())).toBe(101);
   await connector.stop();
   // And once more without a connection: the room is shown the way at the next link.
