@@ -1,5 +1,5 @@
 /** How much of one stream's messages waits, and how much of that beside the largest of them (PROTOCOL.md CR6). Plain numbers. */
-import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_PER_STREAM_BYTES } from "../protocol/limits.ts";
+import { LARGE_MESSAGE_BYTES } from "../protocol/limits.ts";
 
 export class WaitingBytes {
   #bytes = 0;
@@ -16,11 +16,6 @@ export class WaitingBytes {
   get besideLargest(): number {
     const largest = this.#large.map(({ from, to }) => to - Math.max(from, this.#leftBytes));
     return this.#bytes - Math.max(0, ...largest);
-  }
-
-  /** More than a stream may leave waiting: of any messages as much as of one alone, and more only beside a large one. */
-  get isTooMuch(): boolean {
-    return this.#bytes > MAX_MESSAGE_BYTES && this.besideLargest > MAX_QUEUED_PER_STREAM_BYTES;
   }
 
   /**

@@ -43,7 +43,7 @@ export const MAX_EXCHANGES_PER_DEVICE = 64;
 export const SILENT_EXCHANGE_MS = 30_000;
 /** Unsent bytes at one browser's socket before the room withholds credit. */
 export const BROWSER_BUFFER_HIGH_BYTES = 1 * MIB;
-/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). What is there of one message over LARGE_MESSAGE_BYTES is not counted; of what a browser sent MAX_MESSAGE_BYTES may wait in any case. */
+/** Unsent bytes at one browser's socket, or held for one stream in the room, before that stream is reset (4413). What is there of one message over LARGE_MESSAGE_BYTES is not counted. */
 export const MAX_QUEUED_PER_STREAM_BYTES = 8 * MIB;
 /** A message beyond this is a large one: a stream may have one of them in the room besides its other bytes. */
 export const LARGE_MESSAGE_BYTES = 1 * MIB;

@@ -79,11 +79,6 @@ function upBesideLargest({ up, messages }: Held): number {
   return up - Math.max(0, ...large);
 }
 
-/** @returns whether the browser's messages are more than may wait for one stream (PROTOCOL.md CR6) */
-function isTooMuchUp(held: Held): boolean {
-  return held.up > MAX_MESSAGE_BYTES && upBesideLargest(held) > MAX_QUEUED_PER_STREAM_BYTES;
-}
-
 /** One stream on a link, as both directions' credit is counted from outside. */
 interface Counted {
   readonly device: string;
@@ -152,7 +147,7 @@ export class Oracle implements RoomTaps {
     sim.trace(`room closes ${socket.tags[0] ?? "?"} ${code} ${reason}`);
     const held = this.#held.get(socket);
     // Nobody is told that it was too much when it was not.
-    if (reason.includes("too much at once") && held !== undefined && !isTooMuchUp(held) && this.#heldInAll() <= MAX_QUEUED_PER_ROOM_BYTES)
+    if (reason.includes("too much at once") && held !== undefined && upBesideLargest(held) <= MAX_QUEUED_PER_STREAM_BYTES && this.#heldInAll() <= MAX_QUEUED_PER_ROOM_BYTES)
       sim.fail("CR6", `a stream was ended for ${held.up} bytes upwards (${this.#heldInAll()} in all)`); // prettier-ignore
     this.#held.delete(socket);
     if (isNever(reason) && socket.instance?.isStale !== true)
@@ -173,7 +168,7 @@ export class Oracle implements RoomTaps {
       const bytes = Math.max(0, held.up) + Math.max(0, held.down) + socket.bufferedAmount;
       if (bytes > this.mostHeld) this.mostHeld = bytes;
       const limit = MAX_QUEUED_PER_STREAM_BYTES + Math.min(held.largest, MAX_MESSAGE_BYTES) + 2 * INITIAL_CREDIT_BYTES;
-      if (isTooMuchUp(held) || held.down + socket.bufferedAmount > limit)
+      if (upBesideLargest(held) > MAX_QUEUED_PER_STREAM_BYTES || held.down + socket.bufferedAmount > limit)
         sim.fail("CR6", `the room holds ${held.up} bytes up and ${held.down + socket.bufferedAmount} down for one stream`);
     }
     if (all > this.mostHeldInAll) this.mostHeldInAll = all;

@@ -1,5 +1,6 @@
 /** What the simulator's own ends hear and count, where a run by a seed comes to it by chance only. */
 import { expect, test } from "vitest";
+import { MAX_QUEUED_PER_STREAM_BYTES } from "../../src/protocol/limits.ts";
 import { Endpoint } from "./network.ts";
 import { Oracle } from "./oracle.ts";
 import { START_MS, Sim, setSim, sim } from "./sim.ts";
@@ -50,8 +51,7 @@ function streamSocket(): WorkerSocket {
   return socket;
 }
 
-/** Three are more than may wait for one stream, and less than a room holds in all. */
-const LARGE = new Uint8Array(10 * 1024 * 1024);
+const LARGE = new Uint8Array(MAX_QUEUED_PER_STREAM_BYTES);
 
 test("[CR6] the checker counts what an open stream's browser sends and the room does not pass on", () => {
   const socket = streamSocket();

@@ -164,8 +164,8 @@ export class WsStream {
     if (ready.length > 0) this.#sendData(ready);
     if (this.#queue.length === 0) return;
     this.#waiting.came(bytes.byteLength, waitingBytes);
-    // A browser cannot be held back: what it sends faster than credit comes waits here.
-    if (this.#waiting.isTooMuch) return this.#tooMuch();
+    // A browser cannot be held back: what it sends faster than credit comes waits here, one large message and what is beside it.
+    if (this.#waiting.besideLargest > MAX_QUEUED_PER_STREAM_BYTES) return this.#tooMuch();
     this.#probe();
   }
 

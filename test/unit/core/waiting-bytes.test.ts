@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { WaitingBytes } from "../../../src/core/waiting-bytes.ts";
-import { LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES, MAX_QUEUED_PER_STREAM_BYTES } from "../../../src/protocol/limits.ts";
+import { LARGE_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";
 
 const LARGE = LARGE_MESSAGE_BYTES + 1;
 
@@ -16,17 +16,6 @@ test("[CR6] what waits beside the large message of which most still waits; a mes
   expect([waiting.bytes, waiting.besideLargest]).toEqual([3 * LARGE + LARGE_MESSAGE_BYTES, LARGE + LARGE_MESSAGE_BYTES]);
   waiting.left(LARGE + LARGE_MESSAGE_BYTES + 1);
   expect([waiting.bytes, waiting.besideLargest]).toEqual([2 * LARGE - 1, 0]);
-});
-
-test.each<[string, readonly number[], boolean]>([
-  ["25 MiB of small messages", Array.from({ length: 400 }, () => 65_536), false],
-  ["one byte more of them", [...Array.from({ length: 400 }, () => 65_536), 1], true],
-  ["8 MiB behind 25", [MAX_MESSAGE_BYTES, MAX_QUEUED_PER_STREAM_BYTES], false],
-  ["one byte more", [MAX_MESSAGE_BYTES, MAX_QUEUED_PER_STREAM_BYTES, 1], true],
-])("[CR6] %s: whether that is too much for one stream", (_what, sizes, isTooMuch) => {
-  const waiting = new WaitingBytes();
-  for (const bytes of sizes) waiting.came(bytes, bytes);
-  expect(waiting.isTooMuch).toBe(isTooMuch);
 });
 
 test("[CR6] of a message that left in part at once only its end is there", () => {
