@@ -36,15 +36,17 @@ test("[PG1] doctor shows the hash of the page that is served beside the one of t
     return { code, found: events.find((event) => event["check"] === "approval page") };
   };
   expect(await page()).toEqual({ code: 0, found: expect.objectContaining({ warning: false, built: hash, served: hash }) });
-  const before = readFileSync(PAGE);
+  // The control plane serves a copy of its own.
+  const served = path.join(home.stack.dir, "workerd/build/pages/approve/index.html");
+  const before = readFileSync(served);
   try {
-    writeFileSync(PAGE, before.toString("utf8").replace("</body>", "<!-- more --></body>"));
+    writeFileSync(served, before.toString("utf8").replace("</body>", "<!-- more --></body>"));
     await expect.poll(page).toEqual({ code: 0, found: expect.objectContaining({ warning: true }) });
     const { found } = await page();
     expect(found?.["served"]).not.toBe(hash);
     expect(found?.["text"]).toContain("Use no passkey there");
   } finally {
-    writeFileSync(PAGE, before);
+    writeFileSync(served, before);
   }
   await expect.poll(page).toEqual({ code: 0, found: expect.objectContaining({ warning: false }) });
 });
