@@ -1,9 +1,9 @@
 /** The page where an owner decides: facts, four digits, access, expiry, Allow or Deny; and the same-device way. */
 import type * as z from "zod";
-import { shownAddress } from "../core/client-ip.ts";
-import { belongsTogether, grantBody, offeredAccess, offeredExpiry } from "../core/decision-view.ts";
-import type { Expiry, GrantChoice, OwnerTrip } from "../core/decision-view.ts";
-import { activationHash } from "../core/digests.ts";
+import { shownAddress } from "../core/http/client-ip.ts";
+import { belongsTogether, grantBody, offeredAccess, offeredExpiry } from "../core/trust/decision-view.ts";
+import type { Expiry, GrantChoice, OwnerTrip } from "../core/trust/decision-view.ts";
+import { activationHash } from "../core/trust/digests.ts";
 import type { Ceiling, decisionSchema, PairingRequest } from "../protocol/approval-api.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";

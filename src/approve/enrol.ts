@@ -2,9 +2,9 @@
  * Where the owner's passkey signs the genesis of a gateway's key log. What is signed comes from this page itself: its own origin, its own
  * passkey, the gateway that it named or was asked about. The server's view only brings the machine's key (PROTOCOL.md EN).
  */
-import { verifySigned } from "../core/assertion.ts";
-import { checkWords } from "../core/check-words.ts";
-import { isSoundKey } from "../core/public-key.ts";
+import { verifySigned } from "../core/trust/assertion.ts";
+import { checkWords } from "../core/trust/check-words.ts";
+import { isSoundKey } from "../core/trust/public-key.ts";
 import { claimMacBytes, enrolmentCommitment, genesisBytes, genesisOf } from "../core/trust/enrolment.ts";
 import type { EnrolmentView } from "../protocol/enrolment-api.ts";
 import { GENESIS_APPLY_MS } from "../protocol/limits.ts";

@@ -1,6 +1,6 @@
 /** Inviting a person to a gateway: the link is made here, because its second secret must meet no server (PROTOCOL.md PE2, PE3). */
-import { offeredAccess, offeredExpiry } from "../core/decision-view.ts";
-import type { Expiry } from "../core/decision-view.ts";
+import { offeredAccess, offeredExpiry } from "../core/trust/decision-view.ts";
+import type { Expiry } from "../core/trust/decision-view.ts";
 import type { invitationMadeSchema, PersonsView } from "../protocol/persons.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { PersonRole } from "../protocol/statements.ts";

@@ -1,6 +1,6 @@
 /** Following an invitation to a gateway: what one joins and as what, in words, before a passkey is named to it (PROTOCOL.md PE3). */
-import { invitationProof } from "../core/invitation-proof.ts";
-import { passkeyWords } from "../core/passkey-text.ts";
+import { invitationProof } from "../core/trust/invitation-proof.ts";
+import { passkeyWords } from "../core/trust/passkey-text.ts";
 import type { InvitationView } from "../protocol/persons.ts";
 import type { OwnerKey } from "../protocol/statements.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";

@@ -1,5 +1,5 @@
 /** The approval origin's page: sign-up, sign-in, decide. Small and static; the only third-party code is the passkey call. */
-import { readOwnerTrip } from "../core/decision-view.ts";
+import { readOwnerTrip } from "../core/trust/decision-view.ts";
 import { account } from "./account.ts";
 import { approveAgain } from "./approve-again.ts";
 import { APPROVE_AGAIN_TEXTS } from "./approve-again-texts.ts";

@@ -1,5 +1,5 @@
 /** Who may decide for the gateways, on the account page: what each gateway knows, and the ways for a passkey that none trusts. */
-import { passkeyWords, writePasskey } from "../core/passkey-text.ts";
+import { passkeyWords, writePasskey } from "../core/trust/passkey-text.ts";
 import type { OwnerChangeAt, OwnersView } from "../protocol/approval-api.ts";
 import type { OwnerKey } from "../protocol/statements.ts";
 import { OWNER_TEXTS as T } from "./owner-texts.ts";

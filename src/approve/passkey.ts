@@ -1,6 +1,6 @@
 /** Passkey calls. The page builds every challenge itself from tagged bytes, so that a sign-in can never become a grant (reference: security.md 4). */
 import { browserSupportsWebAuthn, startAuthentication, startRegistration } from "@simplewebauthn/browser";
-import { verifyAssertion } from "../core/assertion.ts";
+import { verifyAssertion } from "../core/trust/assertion.ts";
 import { listChallenge, statementHash } from "../core/trust/statement-list.ts";
 import {
   GENESIS_KEYS,

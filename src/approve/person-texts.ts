@@ -1,5 +1,5 @@
 /** Texts about a gateway's persons and invitations. */
-import type { Expiry } from "../core/decision-view.ts";
+import type { Expiry } from "../core/trust/decision-view.ts";
 import type { PersonRole } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
 import { ACCESS_TEXTS, EXPIRY_TEXTS } from "./texts.ts";

@@ -1,6 +1,6 @@
 /** One person of a gateway: confirmed or turned down, removed, or leaving, each with the words of what is signed (PROTOCOL.md PE4, PE5). */
-import { judgeAcceptance } from "../core/invitation-proof.ts";
-import { passkeyWords } from "../core/passkey-text.ts";
+import { judgeAcceptance } from "../core/trust/invitation-proof.ts";
+import { passkeyWords } from "../core/trust/passkey-text.ts";
 import type { Leaving, Person, PersonChange, PersonsView } from "../protocol/persons.ts";
 import { dropSecret, secretOf } from "./invitation-secrets.ts";
 import { personsOf } from "./invite.ts";

@@ -1,5 +1,5 @@
 /** A change that the gateway's machine asks for: an owner's passkey lets it take effect (PROTOCOL.md LP2). */
-import { passkeyWords } from "../core/passkey-text.ts";
+import { passkeyWords } from "../core/trust/passkey-text.ts";
 import type { ProposalNotice, ProposalOutcome } from "../protocol/proposals-api.ts";
 import { ApiFailure, button, call, h, patientCall, view } from "./page.ts";
 import { signAct } from "./passkey.ts";

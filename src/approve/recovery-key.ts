@@ -1,5 +1,5 @@
 /** The recovery key: made here, shown once, typed in here when every passkey is lost. Its secret never leaves this page. */
-import { RECOVERY_BYTES, readRecoveryText, recoverySeed, writeRecoveryText } from "../core/recovery-text.ts";
+import { RECOVERY_BYTES, readRecoveryText, recoverySeed, writeRecoveryText } from "../core/trust/recovery-text.ts";
 import type { OwnerChangeAt } from "../protocol/approval-api.ts";
 import { RECOVER_KEYS, encodeBody, tagged, toBase64url } from "../protocol/statement-encoding.ts";
 import type { OwnerKey, RecoveryKey } from "../protocol/statements.ts";

@@ -1,5 +1,5 @@
 /** Every text of the approval page, so that another language is an addition. */
-import type { Expiry } from "../core/decision-view.ts";
+import type { Expiry } from "../core/trust/decision-view.ts";
 import type { GrantRefusal } from "../protocol/approval-api.ts";
 import type { Access, GatewayState } from "../protocol/words.ts";
 

@@ -1,11 +1,11 @@
 /** What this connector admits: grants, sessions, bindings and cuts, on disk and in memory. */
 import { createHash } from "node:crypto";
-import type { HeldGrant, HeldSession, Judged } from "../core/judge.ts";
-import { grantId } from "../core/digests.ts";
+import type { HeldGrant, HeldSession, Judged } from "../core/trust/judge.ts";
+import { grantId } from "../core/trust/digests.ts";
 import type { KeyLogProblem } from "../core/trust/key-log-state.ts";
-import { readGrant } from "../core/statement.ts";
+import { readGrant } from "../core/trust/statement.ts";
 import { isResumed } from "../core/trust/local-policy.ts";
-import type { BoundDevice } from "../core/drift.ts";
+import type { BoundDevice } from "../core/trust/drift.ts";
 import type { AuditHead } from "../protocol/audit.ts";
 import type { KeyLogBody, KeyLogHead } from "../protocol/key-log.ts";
 import { HANDOVER_MS, MAX_KEPT_RECEIPTS, NONCE_MS } from "../protocol/limits.ts";

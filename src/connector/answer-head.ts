@@ -1,6 +1,6 @@
 /** OPENED for an answer of the gateway: status and header fields, in one frame (PROTOCOL.md IS9). */
 import type http from "node:http";
-import { fromGateway } from "../core/header-filter.ts";
+import { fromGateway } from "../core/http/header-filter.ts";
 import { MAX_ANSWER_HEADER_COUNT, MAX_FRAME_PAYLOAD_BYTES } from "../protocol/limits.ts";
 import { utf8 } from "../protocol/statement-encoding.ts";
 import { answerFields } from "./header-bytes.ts";

@@ -1,6 +1,6 @@
 /** Keeps the newest head of the room's audit chain on this machine's disk, where the room cannot reach it: a chain that was rewound is seen (PROTOCOL.md AU3). */
-import { judgeAuditHead } from "../core/audit-chain.ts";
-import type { AuditClaim } from "../core/audit-chain.ts";
+import { judgeAuditHead } from "../core/trust/audit-chain.ts";
+import type { AuditClaim } from "../core/trust/audit-chain.ts";
 import type { AuditHead } from "../protocol/audit.ts";
 import type { ToRoom } from "../protocol/link-messages.ts";
 import type { StateFiles } from "./state-files.ts";

@@ -1,7 +1,7 @@
 /** `gatehouse history`: the anchored head, and the offline check of an exported chain. */
 import { closeSync, openSync, readSync } from "node:fs";
 import { StringDecoder } from "node:string_decoder";
-import { isAuditFault, verifyAudit } from "../core/audit-chain.ts";
+import { isAuditFault, verifyAudit } from "../core/trust/audit-chain.ts";
 import { auditHeadSchema } from "../protocol/audit.ts";
 import type { AuditHead } from "../protocol/audit.ts";
 import { anchoredHead } from "./audit-anchor.ts";

@@ -1,6 +1,6 @@
 /** `gatehouse devices --blocked` and `gatehouse unblock <device>`: the running connector asks the room over the link. */
 import * as z from "zod";
-import { matchesOf } from "../core/named-match.ts";
+import { matchesOf } from "../core/words/named-match.ts";
 import { blockedDevicesSchema } from "../protocol/blocks.ts";
 import type { BlockedDevice } from "../protocol/blocks.ts";
 import { EXIT } from "./exit-codes.ts";

@@ -3,8 +3,8 @@
  * until it says that it has it (PROTOCOL.md CUT2-4).
  */
 import { randomBytes } from "node:crypto";
-import { toBase32 } from "../core/digests.ts";
-import { writeReceipt } from "../core/receipt.ts";
+import { toBase32 } from "../core/trust/digests.ts";
+import { writeReceipt } from "../core/trust/receipt.ts";
 import type { AuditHead } from "../protocol/audit.ts";
 import { CUT_REMOVAL_MS, MAX_RECEIPT_ENTRIES } from "../protocol/limits.ts";
 import { openclawIdSchema } from "../protocol/drift.ts";

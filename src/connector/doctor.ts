@@ -1,7 +1,7 @@
 /** `gatehouse doctor`: one check after another, each with its cure. */
 import { diffText } from "../core/trust/settings-diff.ts";
 import { MIN_OPENCLAW_VERSION } from "../protocol/version.ts";
-import { aheadText, clockAheadMs } from "../core/clock-difference.ts";
+import { aheadText, clockAheadMs } from "../core/measure/clock-difference.ts";
 import { builtPageHash, fetchServed, judgePage, pageHash, versionGap, versionIn } from "./approval-page.ts";
 import type { Answer, Dialler } from "./dialler.ts";
 import { EXIT } from "./exit-codes.ts";

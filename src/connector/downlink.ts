@@ -1,5 +1,5 @@
 /** The line from the room: streams ask here before they grant credit, and take turns where it is slow (PROTOCOL.md CR12). */
-import { LinkCredit } from "../core/link-credit.ts";
+import { LinkCredit } from "../core/link/link-credit.ts";
 import { LENT_REMIND_MS } from "../protocol/limits.ts";
 import type { Downlink } from "./stream.ts";
 

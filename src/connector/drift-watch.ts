@@ -2,7 +2,7 @@
  * Compares the gateway's own pairing list with the grants at every reconnect to the gateway, after pairing events and at every link, and tells
  * the room what differs (PROTOCOL.md DR).
  */
-import { differenceMark, findDrift } from "../core/drift.ts";
+import { differenceMark, findDrift } from "../core/trust/drift.ts";
 import type { Difference } from "../protocol/drift.ts";
 import { DRIFT_SETTLE_MS } from "../protocol/limits.ts";
 import type { ToRoom } from "../protocol/link-messages.ts";

@@ -5,8 +5,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import os from "node:os";
 import * as z from "zod";
-import { checkWords } from "../core/check-words.ts";
-import { keyText } from "../core/digests.ts";
+import { checkWords } from "../core/trust/check-words.ts";
+import { keyText } from "../core/trust/digests.ts";
 import { claimMacBytes, confirmBytes, enrolmentCommitment, genesisBytes, genesisOf } from "../core/trust/enrolment.ts";
 import { judgeOwnGenesis } from "../core/trust/genesis.ts";
 import { takenOver } from "../core/trust/local-policy.ts";

@@ -1,6 +1,6 @@
 /** The last word on header fields before the gateway: the visitor's, filtered once more, then this connector's own. */
-import { isPublicAddress } from "../core/client-ip.ts";
-import { fromVisitor } from "../core/header-filter.ts";
+import { isPublicAddress } from "../core/http/client-ip.ts";
+import { fromVisitor } from "../core/http/header-filter.ts";
 import type { StreamOpen } from "../protocol/link-messages.ts";
 import { ACCESS_SCOPES } from "../protocol/words.ts";
 import type { Access } from "../protocol/words.ts";

@@ -1,5 +1,5 @@
 /** The hops as `gatehouse doctor` shows them: those that this machine can see. */
-import { hopViews } from "../core/hops.ts";
+import { hopViews } from "../core/measure/latency.ts";
 import type { Hop } from "../protocol/hop-names.ts";
 import type { HopMedian, HopView } from "../protocol/hops.ts";
 import type { GatewayState } from "../protocol/words.ts";

@@ -1,6 +1,6 @@
 /** The two hops that the connector can measure, to the room and to the gateway: a measuring when somebody asks, and what passes by anyway. */
-import { Histogram } from "../core/histogram.ts";
-import { SampleRing, medianOf } from "../core/hops.ts";
+import { Histogram } from "../core/measure/histogram.ts";
+import { SampleRing, medianOf } from "../core/measure/latency.ts";
 import { HOP_ROUNDS, HOP_ROUND_MS, HOP_SAMPLES } from "../protocol/limits.ts";
 import type { HopMedian } from "../protocol/hops.ts";
 

@@ -1,9 +1,9 @@
 /** One HTTP exchange: frames of the room on one side, a request to the gateway's port on the other. Bodies are never held whole. */
 import type http from "node:http";
-import { brokenAt, encodeClose } from "../core/close-code.ts";
-import type { Piece } from "../core/message-frames.ts";
-import { ReceiveOrder } from "../core/frame-order.ts";
-import { DrainWatch } from "../core/drain-watch.ts";
+import { brokenAt, encodeClose } from "../core/link/close-code.ts";
+import type { Piece } from "../core/link/message-frames.ts";
+import { ReceiveOrder } from "../core/link/frame-order.ts";
+import { DrainWatch } from "../core/link/drain-watch.ts";
 import { BODY_MISSING, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW, HEAD_TOO_LARGE } from "../protocol/close-codes.ts";
 import { FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";

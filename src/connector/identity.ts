@@ -2,7 +2,7 @@
 import { createPrivateKey, generateKeyPairSync, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import type * as z from "zod";
-import { rotationBytes } from "../core/key-log.ts";
+import { rotationBytes } from "../core/trust/key-log.ts";
 import type { KeyLogBody } from "../protocol/key-log.ts";
 import { tagged } from "../protocol/statement-encoding.ts";
 import type { StatementType } from "../protocol/statement-encoding.ts";

@@ -1,6 +1,6 @@
 /** Credit of the direction from the room (PROTOCOL.md CR); the same for both kinds of stream. */
-import { ReceiveCredit } from "../core/stream-credit.ts";
-import type { CreditAlong } from "../core/stream-credit.ts";
+import { ReceiveCredit } from "../core/link/stream-credit.ts";
+import type { CreditAlong } from "../core/link/stream-credit.ts";
 import { FLAG_SPLIT, FRAME_CREDIT, NO_PLACE, decodeU32, encodeU32 } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { PROBE_COUNT_LOST } from "../protocol/limits.ts";

@@ -12,7 +12,7 @@ import {
   constants,
 } from "node:fs";
 import path from "node:path";
-import { applyLine, isFault, readLine, verifyLog, writeLine } from "../core/key-log.ts";
+import { applyLine, isFault, readLine, verifyLog, writeLine } from "../core/trust/key-log.ts";
 import type { KeyLogProblem, KeyLogState } from "../core/trust/key-log-state.ts";
 import type { KeyLogBody, KeyLogHead } from "../protocol/key-log.ts";
 import { MAX_ROTATIONS_SHOWN } from "../protocol/limits.ts";

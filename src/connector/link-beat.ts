@@ -1,6 +1,6 @@
 /** The connector's heartbeat on the link, and what it tells about the way to the room: each answer is timed. */
 import { HEARTBEAT_AGAIN_MS, HEARTBEAT_MISSES } from "../protocol/limits.ts";
-import type { LinkMark } from "../core/link-window.ts";
+import type { LinkMark } from "../core/link/link-window.ts";
 import { ROOM_PING } from "../protocol/words.ts";
 
 /** What knows where heartbeats stand between the data. */

@@ -1,8 +1,8 @@
 /** What the room asks of this machine: one command at a time, each answered (PROTOCOL.md LINK7). */
 import { randomBytes } from "node:crypto";
-import { keyThumbprint } from "../core/digests.ts";
-import { judgeSession } from "../core/judge.ts";
-import type { Judged } from "../core/judge.ts";
+import { keyThumbprint } from "../core/trust/digests.ts";
+import { judgeSession } from "../core/trust/judge.ts";
+import type { Judged } from "../core/trust/judge.ts";
 import type { LinkResult, ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import type { Admitted } from "./admitted.ts";
 import type { AuditAnchor } from "./audit-anchor.ts";

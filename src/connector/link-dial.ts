@@ -2,7 +2,7 @@
 import type { IncomingMessage } from "node:http";
 import type { createConnection } from "node:net";
 import { WebSocket } from "ws";
-import { retryAfterMs } from "../core/link-backoff.ts";
+import { retryAfterMs } from "../core/link/link-backoff.ts";
 import { answerCause } from "../core/link/dial-cause.ts";
 import type { OddAnswer } from "../core/link/dial-cause.ts";
 import { apiErrorSchema } from "../protocol/api-errors.ts";

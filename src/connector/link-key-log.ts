@@ -1,5 +1,5 @@
 /** What the room hears of this machine's key log, and the alarm when the two do not tell the same story (PROTOCOL.md KL6). */
-import { compareHeads } from "../core/key-log.ts";
+import { compareHeads } from "../core/trust/key-log.ts";
 import type { KeyLogAlarm, KeyLogHead } from "../protocol/key-log.ts";
 import type { ToRoom } from "../protocol/link-messages.ts";
 import type { Admitted } from "./admitted.ts";

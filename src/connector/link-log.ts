@@ -1,5 +1,5 @@
 /** What the log says of the link: one line per change of state, tries counted (PROTOCOL.md MA8). */
-import { aheadText } from "../core/clock-difference.ts";
+import { aheadText } from "../core/measure/clock-difference.ts";
 import type { LinkStatus } from "./link.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -1,8 +1,8 @@
 /** The connector's one link to its room: one loop dials, proves the key, beats, and dials again (PROTOCOL.md LINK). */
 import { randomBytes } from "node:crypto";
 import { WebSocket } from "ws";
-import { linkProofFields } from "../core/key-log.ts";
-import { nextDial } from "../core/link-backoff.ts";
+import { linkProofFields } from "../core/trust/key-log.ts";
+import { nextDial } from "../core/link/link-backoff.ts";
 import {
   CLOSE_LINK_QUARANTINED,
   CLOSE_LINK_REFUSED,
@@ -11,8 +11,8 @@ import {
   CLOSE_PROTOCOL,
   CLOSE_SUPERSEDED,
 } from "../protocol/close-codes.ts";
-import { clockAheadMs } from "../core/clock-difference.ts";
-import { inWordsOf } from "../core/link-versions.ts";
+import { clockAheadMs } from "../core/measure/clock-difference.ts";
+import { inWordsOf } from "../core/link/link-versions.ts";
 import { batchError, decodeFrame, framesOf, isBatch } from "../protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, RECONNECT_MAX_MS } from "../protocol/limits.ts";
 import type { KeyLogAlarm } from "../protocol/key-log.ts";

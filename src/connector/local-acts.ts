@@ -3,7 +3,7 @@ import { judgeLocalAct } from "../core/trust/local-act.ts";
 import { MAX_SPENT_ACTS } from "../protocol/limits.ts";
 import type { ToConnector, ToRoom } from "../protocol/link-messages.ts";
 import type { SignedByOwner } from "../protocol/statements.ts";
-import { readLocalAct } from "../core/statement.ts";
+import { readLocalAct } from "../core/trust/statement.ts";
 import type { LocalAct, LocalActOutcome } from "../protocol/words.ts";
 import type { Admitted } from "./admitted.ts";
 import type { KeyLog } from "./key-log-file.ts";

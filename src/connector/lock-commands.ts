@@ -1,7 +1,7 @@
 /** `gatehouse access-list|policy|rotate-key|reset`: the host's word over its key log, with or without a running connector. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
-import { isOwner } from "../core/key-log-owners.ts";
-import { isFault, verifyLog } from "../core/key-log.ts";
+import { isOwner } from "../core/trust/key-log-owners.ts";
+import { isFault, verifyLog } from "../core/trust/key-log.ts";
 import type { KeyLogState } from "../core/trust/key-log-state.ts";
 import { EXIT } from "./exit-codes.ts";
 import { hostActionSchema, performOnHost } from "./host-actions.ts";

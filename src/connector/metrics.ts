@@ -1,8 +1,8 @@
 /** The connector's metrics: numbers about this machine's connection, without a name, an id or an address of anything. */
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../core/prometheus-text.ts";
-import type { MetricFamily } from "../core/prometheus-text.ts";
+import { PROMETHEUS_CONTENT_TYPE, prometheusText } from "../core/measure/prometheus-text.ts";
+import type { MetricFamily } from "../core/measure/prometheus-text.ts";
 import { OWN_HOPS } from "./hop-meter.ts";
 import type { HopMeter } from "./hop-meter.ts";
 import type { LinkTraffic } from "./link-traffic.ts";

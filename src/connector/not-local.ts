@@ -1,5 +1,5 @@
 /** What to do when OpenClaw takes this connector for a remote client (PROTOCOL.md R16). */
-import { composeService, dockerLine } from "../core/container-lines.ts";
+import { composeService, dockerLine } from "../core/words/container-lines.ts";
 import { VERSION } from "./options.ts";
 
 /**

@@ -1,8 +1,8 @@
 /** Credit, queue and probing of the direction towards the room (PROTOCOL.md CR); the same for both kinds of stream. */
-import { splitPiece } from "../core/message-frames.ts";
-import type { Piece } from "../core/message-frames.ts";
-import { SendCredit } from "../core/stream-credit.ts";
-import type { CreditAlong } from "../core/stream-credit.ts";
+import { splitPiece } from "../core/link/message-frames.ts";
+import type { Piece } from "../core/link/message-frames.ts";
+import { SendCredit } from "../core/link/stream-credit.ts";
+import type { CreditAlong } from "../core/link/stream-credit.ts";
 import { FRAME_PROBE, encodeU32 } from "../protocol/frame.ts";
 import type { FrameType } from "../protocol/frame.ts";
 import type { StreamParts } from "./stream.ts";

@@ -1,7 +1,7 @@
 /** What the person at the gateway's machine says about who may decide: passkeys, their roles, the recovery key. Needs no network. */
 import * as z from "zod";
 import type { KeyLogProblem } from "../core/trust/key-log-state.ts";
-import type { PinnedKey } from "../core/judge.ts";
+import type { PinnedKey } from "../core/trust/judge.ts";
 import { isSameSubject, isWiderRole } from "../core/trust/local-policy.ts";
 import { ownerRoleSchema } from "../protocol/key-log.ts";
 import type { ProposedChange } from "../protocol/key-log.ts";

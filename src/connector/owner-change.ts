@@ -1,6 +1,6 @@
 /** From a message about owners to the entry of the key log that it asks for; the log judges it. */
-import { loggedRole } from "../core/key-log-owners.ts";
-import { readOwnerKey, readOwnerRemoval, readRecoveryKey } from "../core/statement.ts";
+import { loggedRole } from "../core/trust/key-log-owners.ts";
+import { readOwnerKey, readOwnerRemoval, readRecoveryKey } from "../core/trust/statement.ts";
 import type { KeyLogBody } from "../protocol/key-log.ts";
 import type { ToConnector } from "../protocol/link-messages.ts";
 

@@ -1,7 +1,7 @@
 /** `gatehouse owners`: who may decide for this gateway, said by the person at its machine. */
-import type { PinnedKey } from "../core/judge.ts";
-import { matchesOf } from "../core/named-match.ts";
-import { passkeyWords, readPasskey } from "../core/passkey-text.ts";
+import type { PinnedKey } from "../core/trust/judge.ts";
+import { matchesOf } from "../core/words/named-match.ts";
+import { passkeyWords, readPasskey } from "../core/trust/passkey-text.ts";
 import { ownerRoleSchema } from "../protocol/key-log.ts";
 import type { OwnerRole } from "../protocol/key-log.ts";
 import { ownerKeySchema } from "../protocol/statements.ts";

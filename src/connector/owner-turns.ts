@@ -2,7 +2,7 @@
  * The order of decisions about who may decide, when one of them could not be applied (PROTOCOL.md LINK7): the disk refused it, or an alarm holds it
  * back. What rests on it waits until the room has sent it again. Not on disk: after a restart the room sends everything that it owes, in order.
  */
-import { restsOn } from "../core/owner-passkeys.ts";
+import { restsOn } from "../core/trust/owner-passkeys.ts";
 import type { ToConnector } from "../protocol/link-messages.ts";
 
 type Change = Extract<ToConnector, { type: "owner-key" | "owner-remove" | "recovery-key" | "recover" }>;

@@ -1,5 +1,5 @@
 /** Widenings that this machine proposed: what the room says of them becomes an entry of the key log, or is refused (PROTOCOL.md LP). */
-import type { Judged } from "../core/judge.ts";
+import type { Judged } from "../core/trust/judge.ts";
 import type { KeyLogProblem } from "../core/trust/key-log-state.ts";
 import type { KeyLogBody } from "../protocol/key-log.ts";
 import type { ToConnector } from "../protocol/link-messages.ts";

@@ -1,6 +1,6 @@
 /** A gateway's HTTP answer to an upgrade that it refused, passed on as it is (PROTOCOL.md ST3, IS10). */
 import type http from "node:http";
-import { brokenAt, encodeClose } from "../core/close-code.ts";
+import { brokenAt, encodeClose } from "../core/link/close-code.ts";
 import { CLOSE_GATEWAY_GONE, HEAD_TOO_LARGE } from "../protocol/close-codes.ts";
 import { FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_RESET } from "../protocol/frame.ts";
 import type { FrameType } from "../protocol/frame.ts";

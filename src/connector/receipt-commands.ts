@@ -1,7 +1,7 @@
 /** `gatehouse receipt`: the offline check of an exported receipt of a cut. */
 import { existsSync, readFileSync } from "node:fs";
-import { checkReceipt, readReceiptFile } from "../core/receipt.ts";
-import type { ReceiptProblem } from "../core/receipt.ts";
+import { checkReceipt, readReceiptFile } from "../core/trust/receipt.ts";
+import type { ReceiptProblem } from "../core/trust/receipt.ts";
 import type { ReceiptStatement } from "../protocol/receipt.ts";
 import { EXIT } from "./exit-codes.ts";
 import { keyLogPath, splitLog } from "./key-log-file.ts";

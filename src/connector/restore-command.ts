@@ -1,6 +1,6 @@
 /** `gatehouse restore`: a machine that came back from a backup takes over the entries of its key log that the backup lacks. */
 import { existsSync, readFileSync } from "node:fs";
-import { readGrant } from "../core/statement.ts";
+import { readGrant } from "../core/trust/statement.ts";
 import { judgeRestore } from "../core/trust/restored-log.ts";
 import type { RestoreProblem } from "../core/trust/restored-log.ts";
 import type { KeyLogEntry } from "../protocol/key-log.ts";

@@ -1,5 +1,5 @@
 /** How many streams there were, and on which leg they broke (PROTOCOL.md ST9). */
-import { decodeClose, legOf } from "../core/close-code.ts";
+import { decodeClose, legOf } from "../core/link/close-code.ts";
 import { LEGS } from "../protocol/close-codes.ts";
 import type { Leg } from "../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_RESET } from "../protocol/frame.ts";

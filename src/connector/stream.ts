@@ -1,7 +1,7 @@
 /** What one stream is to the table of streams, and what each kind is made of. */
-import type { ReceiveOrder, SendOrder } from "../core/frame-order.ts";
-import type { Piece } from "../core/message-frames.ts";
-import type { CreditAlong } from "../core/stream-credit.ts";
+import type { ReceiveOrder, SendOrder } from "../core/link/frame-order.ts";
+import type { Piece } from "../core/link/message-frames.ts";
+import type { CreditAlong } from "../core/link/stream-credit.ts";
 import type { Frame, FrameType } from "../protocol/frame.ts";
 import type { StreamOpen } from "../protocol/link-messages.ts";
 import type { GatewayTarget } from "./openclaw/openclaw-port.ts";

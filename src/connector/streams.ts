@@ -1,7 +1,7 @@
 /** The data leg: the table of streams, and what may be opened. */
-import { brokenAt, encodeClose } from "../core/close-code.ts";
-import { BYTES_TWICE, SendOrder } from "../core/frame-order.ts";
-import { mayReach } from "../core/gateway-paths.ts";
+import { brokenAt, encodeClose } from "../core/link/close-code.ts";
+import { BYTES_TWICE, SendOrder } from "../core/link/frame-order.ts";
+import { mayReach } from "../core/http/gateway-paths.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_NOT_FOUND, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../protocol/close-codes.ts";
 import { FRAME_DATA, FRAME_OPEN, FRAME_RESET } from "../protocol/frame.ts";
 import type { Frame } from "../protocol/frame.ts";

@@ -2,12 +2,12 @@
  * Frames to the room: the first of a turn of the event loop leaves at once, those that follow in the same turn leave together (PROTOCOL.md FR5).
  * Data of many bytes waits in its stream until the line has room for it, and streams take turns; what is small goes ahead of it (CR10).
  */
-import type { SendOrder } from "../core/frame-order.ts";
-import { FrameSender } from "../core/frame-sender.ts";
-import { LinkWindow } from "../core/link-window.ts";
-import type { LinkMark } from "../core/link-window.ts";
-import type { Piece } from "../core/message-frames.ts";
-import type { CreditAlong } from "../core/stream-credit.ts";
+import type { SendOrder } from "../core/link/frame-order.ts";
+import { FrameSender } from "../core/link/frame-sender.ts";
+import { LinkWindow } from "../core/link/link-window.ts";
+import type { LinkMark } from "../core/link/link-window.ts";
+import type { Piece } from "../core/link/message-frames.ts";
+import type { CreditAlong } from "../core/link/stream-credit.ts";
 import type { FrameType } from "../protocol/frame.ts";
 import { LINK_UNSENT_HIGH_BYTES, MAX_FRAME_BYTES } from "../protocol/limits.ts";
 import type { Uplink } from "./stream.ts";

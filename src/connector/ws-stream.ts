@@ -1,9 +1,9 @@
 /** One visitor's WebSocket: frames of the room on one side, a socket at the gateway's port on the other. */
 import { WebSocket } from "ws";
-import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/close-code.ts";
-import { MessageAssembler, piecesOf } from "../core/message-frames.ts";
-import { ReceiveOrder } from "../core/frame-order.ts";
-import { DrainWatch } from "../core/drain-watch.ts";
+import { brokenAt, decodeClose, encodeClose, sendableClose } from "../core/link/close-code.ts";
+import { MessageAssembler, piecesOf } from "../core/link/message-frames.ts";
+import { ReceiveOrder } from "../core/link/frame-order.ts";
+import { DrainWatch } from "../core/link/drain-watch.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_TOO_SLOW, HEAD_TOO_LARGE } from "../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_DATA, FRAME_OPENED, FRAME_PROBE, FRAME_RESET, decodeU32 } from "../protocol/frame.ts";
 import type { Frame, FrameType } from "../protocol/frame.ts";

@@ -1,6 +1,6 @@
 /** What the activity list says of one event. */
-import { BYTES_MISSING, BYTES_TWICE } from "../core/frame-order.ts";
-import { LEG_TEXT } from "../core/leg-text.ts";
+import { BYTES_MISSING, BYTES_TWICE } from "../core/link/frame-order.ts";
+import { LEG_TEXT } from "../core/link/hop-name.ts";
 import type { AuditEvent } from "../protocol/api.ts";
 import { connectedAnew } from "./approve-again-texts.ts";
 import { TOO_MUCH_AT_ONCE } from "../protocol/close-codes.ts";

@@ -1,5 +1,5 @@
 /** How the connector is started where OpenClaw runs: one way per kind of machine, only with flags and variables that it has. */
-import { CONTAINER_IMAGE, composeService, dockerLine } from "../core/container-lines.ts";
+import { CONTAINER_IMAGE, composeService, dockerLine } from "../core/words/container-lines.ts";
 import { TEXTS } from "./texts.ts";
 
 export interface Step {

@@ -1,5 +1,5 @@
 /** Texts of the "Connection" part of a gateway's page: the hops, how long each takes, which one is broken. */
-import { LEG_TEXT } from "../core/leg-text.ts";
+import { LEG_TEXT } from "../core/link/hop-name.ts";
 import type { Gateway, Hops } from "../protocol/api.ts";
 import type { Hop } from "../protocol/hop-names.ts";
 import type { HopView } from "../protocol/hops.ts";

@@ -1,6 +1,6 @@
 /** The hops between this device and OpenClaw: measured when the owner presses a button, and what the room knows anyway. */
 import { useEffect, useState } from "preact/hooks";
-import { medianOf, timed } from "../core/hops.ts";
+import { medianOf, timed } from "../core/measure/latency.ts";
 import type { Gateway, Hops } from "../protocol/api.ts";
 import { HOPS } from "../protocol/hop-names.ts";
 import type { HopView } from "../protocol/hops.ts";

@@ -1,6 +1,6 @@
 /** One device of a gateway: how it stands, rename, cut with its receipt. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { mayDo } from "../core/person-roles.ts";
+import { mayDo } from "../core/trust/roles.ts";
 import type { Device, Gateway, Receipt } from "../protocol/api.ts";
 import { Told, call } from "./api.ts";
 import { Act, Confirmed } from "./parts.tsx";

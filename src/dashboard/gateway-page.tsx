@@ -1,7 +1,7 @@
 /** One gateway: state, Open, devices, settings. */
 import { useRef, useState } from "preact/hooks";
-import { aheadText } from "../core/clock-difference.ts";
-import { mayDo } from "../core/person-roles.ts";
+import { aheadText } from "../core/measure/clock-difference.ts";
+import { mayDo } from "../core/trust/roles.ts";
 import type { Device, Gateway } from "../protocol/api.ts";
 import { ApiFailure, Told, call } from "./api.ts";
 import type { BlockedDevice } from "../protocol/blocks.ts";

@@ -1,5 +1,5 @@
 /** Cards of the devices that wait for a decision. */
-import { shownAddress } from "../core/client-ip.ts";
+import { shownAddress } from "../core/http/client-ip.ts";
 import type { WaitingCard } from "../protocol/api.ts";
 import { Ago, useShared } from "./shared.tsx";
 import { ACCESS, TEXTS } from "./texts.ts";

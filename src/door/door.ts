@@ -1,7 +1,7 @@
 /** The door: the page that a device sees at a gateway's own origin before it is allowed in. No dependency, no inline script. */
 import { accessEndText } from "../core/trust/access-end.ts";
 import type { AccessEnd, ChallengeResponse, StandingResponse, ToDoor } from "../protocol/door-messages.ts";
-import { doorStep, isAdmittedAnew, lookAgainMs } from "../core/door-flow.ts";
+import { doorStep, isAdmittedAnew, lookAgainMs } from "../core/http/door-flow.ts";
 import { DOOR_PREFIX } from "../protocol/words.ts";
 import type { GatewayState } from "../protocol/words.ts";
 import { claims, isInsideAnotherApp } from "./claims.ts";

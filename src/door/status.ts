@@ -1,5 +1,5 @@
 /** The live status page of a gateway, for devices that are allowed on it. Asks again and again while somebody looks, ever more slowly while nothing changes. */
-import { lookAgainMs } from "../core/door-flow.ts";
+import { lookAgainMs } from "../core/http/door-flow.ts";
 import type { StatusResponse } from "../protocol/door-messages.ts";
 import { DOOR_PREFIX } from "../protocol/words.ts";
 import { STATUS, stateText, statusFacts, statusTitle } from "./texts.ts";

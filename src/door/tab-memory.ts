@@ -1,5 +1,5 @@
 /** What this tab remembers while it is elsewhere: its trip to the owner, where it wanted to go, how often it opened the gateway. */
-import { pathToOpen } from "../core/door-flow.ts";
+import { pathToOpen } from "../core/http/door-flow.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import { DOOR_PREFIX } from "../protocol/words.ts";
 

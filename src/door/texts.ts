@@ -1,5 +1,5 @@
 /** Every text of the door, so that another language is an addition. */
-import { LEG_TEXT } from "../core/leg-text.ts";
+import { LEG_TEXT } from "../core/link/hop-name.ts";
 import type { StatusResponse } from "../protocol/door-messages.ts";
 import type { GatewayState } from "../protocol/words.ts";
 

@@ -28,7 +28,7 @@ const personSchema = z.object({
   role: personRoleSchema,
   state: z.enum(["accepted", "confirmed"]),
   passkey: ownerKeySchema,
-  /** HMAC over the passkey under the link's second secret (core/invitation-proof.ts). */
+  /** HMAC over the passkey under the link's second secret (core/trust/invitation-proof.ts). */
   proof: hashSchema.nullable(),
   acceptedAtMs: ms,
   /** The gateway's machine refused the passkey after an owner had signed. */

@@ -44,7 +44,7 @@ export const rsaKeySchema = z.strictObject({
     .regex(/^[A-Za-z0-9_-]+$/),
 });
 
-/** Public key of a device: never small-order, on the curve; core/public-key.ts checks what a pattern cannot. */
+/** Public key of a device: never small-order, on the curve; core/trust/public-key.ts checks what a pattern cannot. */
 export const deviceKeySchema = z.discriminatedUnion("kty", [ed25519KeySchema, p256KeySchema]);
 export type DeviceKey = z.infer<typeof deviceKeySchema>;
 export const connectorKeySchema = ed25519KeySchema;

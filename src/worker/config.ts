@@ -1,5 +1,5 @@
 /** What the bindings mean: whether they can be served with, origins, and which of the three kinds of host a request came to. */
-import { readOneIn } from "../core/log-sampling.ts";
+import { readOneIn } from "../core/measure/log-sampling.ts";
 import { readServerSecret } from "../core/trust/server-secret.ts";
 import type { SecretProblem } from "../core/trust/server-secret.ts";
 import { MAX_GATEWAYS_PER_ACCOUNT } from "../protocol/limits.ts";

@@ -1,7 +1,7 @@
 /** The edge cache of gateway origins: kept files for sessions that the room admitted a moment ago (PROTOCOL.md EC). Decisions are in core. */
-import { ByteLru } from "../core/byte-lru.ts";
-import { FillBudget, edgeAsset, edgeBuild, edgeKeep, edgeKey, leaseKey, leasedBuild, newLease } from "../core/edge-cache.ts";
-import type { EdgeAsset, EdgeKeep } from "../core/edge-cache.ts";
+import { ByteLru } from "../core/http/byte-lru.ts";
+import { FillBudget, edgeAsset, edgeBuild, edgeKeep, edgeKey, leaseKey, leasedBuild, newLease } from "../core/http/edge-cache.ts";
+import type { EdgeAsset, EdgeKeep } from "../core/http/edge-cache.ts";
 import { MAX_EDGE_FILLING_BYTES, MAX_EDGE_MEMORY_BYTES } from "../protocol/limits.ts";
 import type { SessionCookie } from "./auth/session-cookie.ts";
 import { EDGE_BUILD_HEADER, EDGE_ENCODING_HEADER, INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "./room/parts.ts";

@@ -1,5 +1,5 @@
 /** After each request: a point of the metrics, and for some a line of the log. Neither delays or fails the answer. */
-import { LOG_ONE_IN, isLogged, readOneIn } from "../core/log-sampling.ts";
+import { LOG_ONE_IN, isLogged, readOneIn } from "../core/measure/log-sampling.ts";
 import type { Defer } from "./edge-cache.ts";
 import type { Env } from "./env.ts";
 import { count, log } from "./log.ts";

@@ -1,5 +1,5 @@
 /** What an address that nobody knows may ask for, before anything else is done for it (PROTOCOL.md AB5). */
-import { addressGroup, addressSite } from "../core/client-ip.ts";
+import { addressGroup, addressSite } from "../core/http/client-ip.ts";
 import type { Env } from "./env.ts";
 
 /** Budgets that are apart: what is spent in one keeps nobody from another. */

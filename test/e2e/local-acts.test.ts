@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { readLocalAct } from "../../src/core/statement.ts";
+import { readLocalAct } from "../../src/core/trust/statement.ts";
 import { installOpenclaw, runOpenclaw } from "../../scripts/real-openclaw.ts";
 import type { RunningOpenclaw } from "../../scripts/real-openclaw.ts";
 import { freePort } from "../../scripts/control-plane.ts";

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { verifyLog } from "../../src/core/key-log.ts";
+import { verifyLog } from "../../src/core/trust/key-log.ts";
 import { claimedHome, demoGateway, heading } from "../support/claimed-home.ts";
 import type { ClaimedHome } from "../support/claimed-home.ts";
 import { askAndAllow, clean, onHost, toHome } from "../support/decisions.ts";

@@ -1,5 +1,5 @@
 /** Devices that want in, and the owner who decides: they do what the door page, the stock UI and the approval page do, and never give up. */
-import { deviceId, grantId } from "../../src/core/digests.ts";
+import { deviceId, grantId } from "../../src/core/trust/digests.ts";
 import { ASK_KEYS, GRANT_KEYS, SESSION_KEYS, encodeBody } from "../../src/protocol/statement-encoding.ts";
 import type { ChallengeResponse } from "../../src/protocol/door-messages.ts";
 import type { Access } from "../../src/protocol/words.ts";

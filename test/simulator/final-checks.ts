@@ -1,6 +1,6 @@
 /** What must be true when the faults are over and everybody had time: liveness, and that all ends tell the same story. */
 import { HEARTBEAT_AGAIN_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES } from "../../src/protocol/limits.ts";
-import { isAuditFault, verifyAudit } from "../../src/core/audit-chain.ts";
+import { isAuditFault, verifyAudit } from "../../src/core/trust/audit-chain.ts";
 import type { ConnectorProcess } from "./connector-host.ts";
 import type { Device } from "./devices.ts";
 import type { Row } from "./room-sqlite.ts";

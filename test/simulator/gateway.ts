@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import type { Admitted } from "../../src/connector/admitted.ts";
 import { GatewayAwayError } from "../../src/connector/openclaw/openclaw-port.ts";
 import type { HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "../../src/connector/openclaw/openclaw-port.ts";
-import type { PairedEntry } from "../../src/core/drift.ts";
+import type { PairedEntry } from "../../src/core/trust/drift.ts";
 import type { GatewayReport, StreamOpen } from "../../src/protocol/link-messages.ts";
 import { disk } from "./disk.ts";
 import type { Disk } from "./disk.ts";

@@ -15,9 +15,9 @@ import {
   isBatch,
 } from "../../src/protocol/frame.ts";
 import type { Frame } from "../../src/protocol/frame.ts";
-import { decodeClose, legOf } from "../../src/core/close-code.ts";
-import { BYTES_MISSING, BYTES_TWICE } from "../../src/core/frame-order.ts";
-import { readSession } from "../../src/core/statement.ts";
+import { decodeClose, legOf } from "../../src/core/link/close-code.ts";
+import { BYTES_MISSING, BYTES_TWICE } from "../../src/core/link/frame-order.ts";
+import { readSession } from "../../src/core/trust/statement.ts";
 import {
   INITIAL_CREDIT_BYTES,
   LARGE_MESSAGE_BYTES,

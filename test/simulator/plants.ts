@@ -1,5 +1,5 @@
 /** Bugs that are put in on purpose, one at a time: a checker that never finds anything proves nothing. Some are bugs that were really there. */
-import { BYTES_MISSING, BYTES_TWICE } from "../../src/core/frame-order.ts";
+import { BYTES_MISSING, BYTES_TWICE } from "../../src/core/link/frame-order.ts";
 import type { Plant } from "./build.ts";
 import { START_MS } from "./sim.ts";
 
@@ -17,7 +17,7 @@ function badLine(name: string, happens: string): Plant {
   const put = `    this.#waiting.push({ type, flags: allFlags, streamId, payload, place: isPlaced ? order.take(payloadBytes) : 0 });\n`;
   return plant(
     name,
-    "core/frame-sender.ts",
+    "core/link/frame-sender.ts",
     put,
     `${put}    const all = this.#waiting;\n    if (isPlaced && Date.now() < ${START_MS + BAD_UNTIL_MS} && ${happens};\n`,
   );
@@ -32,7 +32,7 @@ export const PLANTS: readonly Plant[] = [
         find: `if (!this.#takeNonce(statement.body.roomNonce, now())) return doorRefusal("bad-request");`,
         replace: NOTHING,
       },
-      { file: "core/judge.ts", find: `if (!input.takeNonce(body.connectorNonce)) return no("bad-nonce");`, replace: NOTHING },
+      { file: "core/trust/judge.ts", find: `if (!input.takeNonce(body.connectorNonce)) return no("bad-nonce");`, replace: NOTHING },
     ],
   },
   {
@@ -57,7 +57,7 @@ export const PLANTS: readonly Plant[] = [
   },
   plant(
     "credit is granted twice",
-    "core/stream-credit.ts",
+    "core/link/stream-credit.ts",
     `    this.#open += grant;\n    return grant;`,
     `    this.#open += grant;\n    return 2 * grant;`,
   ),
@@ -120,19 +120,19 @@ export const PLANTS: readonly Plant[] = [
   ),
   plant(
     "an entry whose acknowledgement was lost is an alarm",
-    "core/key-log.ts",
+    "core/trust/key-log.ts",
     `if (relation === "ahead") return {`,
     `if (relation === "ahead" || (room !== null && acknowledged !== null && room.seq > acknowledged.seq)) return {`,
   ),
   plant(
     "what has left of a large message is still allowed for",
-    "core/waiting-bytes.ts",
+    "core/link/waiting-bytes.ts",
     `to - Math.max(from, this.#leftBytes)`,
     `to - from`,
   ),
   // Really there once.
   plant("a device that sends too much is told that the gateway is slow", "worker/room/ws-stream.ts", `if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();`, `if (this.#waiting.bytes > 0) this.#gatewayTooSlow();`), // prettier-ignore
-  plant("a large message may not wait behind another", "core/waiting-bytes.ts", `this.#bytes - Math.max(0, ...largest)`, `this.#bytes + 0 * largest.length`), // prettier-ignore
+  plant("a large message may not wait behind another", "core/link/waiting-bytes.ts", `this.#bytes - Math.max(0, ...largest)`, `this.#bytes + 0 * largest.length`), // prettier-ignore
   plant(
     "an upload goes on after its session's end",
     "worker/room/http-exchange.ts",
@@ -157,7 +157,12 @@ export const PLANTS: readonly Plant[] = [
   badLine("a frame of data is cut short", `type === FRAME_DATA && payloadBytes > 0 && Math.random() < 0.02) this.#bytes -= 1 + 0 * all.push({ ...all.pop()!, payload: payload!.subarray(1) })`), // prettier-ignore
   badLine("granted credit is lost", `type === FRAME_CREDIT && Math.random() < 0.2) return void all.pop()`),
   plant("where frames stand is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, order };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, order };`), // prettier-ignore
-  plant("a count that begins anew does not say so", "core/frame-order.ts", `return this.#isAnew ? FLAG_ANEW : 0;`, `return 0 * FLAG_ANEW;`),
+  plant(
+    "a count that begins anew does not say so",
+    "core/link/frame-order.ts",
+    `return this.#isAnew ? FLAG_ANEW : 0;`,
+    `return 0 * FLAG_ANEW;`,
+  ),
   plant("where frames stand is not kept, and nobody notes so", "worker/room/ws-stream.ts", `const isKept = this.#ordersToKeep > 0;`, `const isKept = true;`), // prettier-ignore
   {
     // Storage is what tells an old instance that it is not the object any more.

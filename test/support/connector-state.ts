@@ -7,7 +7,7 @@ import { loadIdentity } from "../../src/connector/identity.ts";
 import type { Identity } from "../../src/connector/identity.ts";
 import { KeyLog } from "../../src/connector/key-log-file.ts";
 import { StateFiles } from "../../src/connector/state-files.ts";
-import { deviceId, grantId } from "../../src/core/digests.ts";
+import { deviceId, grantId } from "../../src/core/trust/digests.ts";
 import type { GrantStatement, SignedByOwner } from "../../src/protocol/statements.ts";
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { newAuthenticator } from "./fake-authenticator.ts";

@@ -1,5 +1,5 @@
 /** A device's key and the statements it signs, as the door makes them; and grants as the approval page writes them. */
-import { deviceId } from "../../src/core/digests.ts";
+import { deviceId } from "../../src/core/trust/digests.ts";
 import { ASK_KEYS, GRANT_KEYS, SESSION_KEYS, encodeBody, tagged, toBase64url } from "../../src/protocol/statement-encoding.ts";
 import type { DeviceKey, GrantStatement, SignedByDevice } from "../../src/protocol/statements.ts";
 

@@ -4,7 +4,7 @@ import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import type { PairedEntry } from "../../src/core/drift.ts";
+import type { PairedEntry } from "../../src/core/trust/drift.ts";
 import type { HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "../../src/connector/openclaw/openclaw-port.ts";
 import { GatewayAwayError } from "../../src/connector/openclaw/openclaw-port.ts";
 import type { SettingsQuestion } from "../../src/protocol/link-local-acts.ts";

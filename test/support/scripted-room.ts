@@ -1,7 +1,7 @@
 /** The room's end of a connector's streams: frames in by hand, frames out in order. */
-import { decodeClose, encodeClose } from "../../src/core/close-code.ts";
-import type { Close } from "../../src/core/close-code.ts";
-import type { SendOrder } from "../../src/core/frame-order.ts";
+import { decodeClose, encodeClose } from "../../src/core/link/close-code.ts";
+import type { Close } from "../../src/core/link/close-code.ts";
+import type { SendOrder } from "../../src/core/link/frame-order.ts";
 import {
   FLAG_FIN,
   FLAG_TEXT,

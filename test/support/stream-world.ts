@@ -1,5 +1,5 @@
 /** A connector's streams between a scripted room and a server on loopback; clock and probe timer are the test's. */
-import { frameOf } from "../../src/core/message-frames.ts";
+import { frameOf } from "../../src/core/link/message-frames.ts";
 import { encodeFrame } from "../../src/protocol/frame.ts";
 import { vi } from "vitest";
 import { PacedDownlink } from "../../src/connector/downlink.ts";

@@ -1,5 +1,5 @@
 /** A key log in memory, written by a connector key of its own. Entries that do not belong throw, so that a test sees why. */
-import { applyLine, rotationBytes, writeLine } from "../../src/core/key-log.ts";
+import { applyLine, rotationBytes, writeLine } from "../../src/core/trust/key-log.ts";
 import type { KeyLogProblem, KeyLogState } from "../../src/core/trust/key-log-state.ts";
 import type { KeyLogBody, ProposedChange } from "../../src/protocol/key-log.ts";
 import { WIDENING_KEYS, encodeBody, toBase64url } from "../../src/protocol/statement-encoding.ts";

@@ -20,7 +20,7 @@ import { loadIdentity } from "../../src/connector/identity.ts";
 import type { Identity } from "../../src/connector/identity.ts";
 import { KeyLog, LogWriteError, keyLogPath } from "../../src/connector/key-log-file.ts";
 import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
-import { deviceId, grantId } from "../../src/core/digests.ts";
+import { deviceId, grantId } from "../../src/core/trust/digests.ts";
 import { HANDOVER_MS } from "../../src/protocol/limits.ts";
 import type { GrantStatement, Handover, SignedByOwner } from "../../src/protocol/statements.ts";
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
-import { TOKEN_RANDOM_BYTES, writeToken } from "../../src/core/token.ts";
+import { TOKEN_RANDOM_BYTES, writeToken } from "../../src/core/trust/token.ts";
 import { toBase64url } from "../../src/protocol/statement-encoding.ts";
 import { ACCOUNT_COOKIE, DEVICE_TOKEN_COOKIE, SESSION_COOKIE } from "../../src/protocol/words.ts";
 import { log } from "../../src/worker/log.ts";

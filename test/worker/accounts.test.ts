@@ -4,7 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { enrolmentCommitment } from "../../src/core/trust/enrolment.ts";
 import { ENROLMENT_CODE_MS, ENROLMENT_CODE_TRIES, INVITATION_MS, MAX_UNUSED_ENROLMENTS_PER_HOUR } from "../../src/protocol/limits.ts";
 import { toBase64url } from "../../src/protocol/statement-encoding.ts";
-import { base62Bytes, readToken, writeToken } from "../../src/core/token.ts";
+import { base62Bytes, readToken, writeToken } from "../../src/core/trust/token.ts";
 import { handle } from "../../src/worker/app.ts";
 import type { Env } from "../../src/worker/env.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";

@@ -1,7 +1,7 @@
 /** API tokens: what they read, the one thing that they do, and everything that they are nothing for. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeAll, expect, test, vi } from "vitest";
-import { decodeClose } from "../../src/core/close-code.ts";
+import { decodeClose } from "../../src/core/link/close-code.ts";
 import { CLOSE_CUT } from "../../src/protocol/close-codes.ts";
 import { FRAME_OPEN, FRAME_OPENED, FRAME_RESET } from "../../src/protocol/frame.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { againBody, judgeFormer } from "../../src/core/trust/approve-again.ts";
 import type { FormerGrant } from "../../src/core/trust/approve-again.ts";
-import { keyThumbprint } from "../../src/core/digests.ts";
+import { keyThumbprint } from "../../src/core/trust/digests.ts";
 import { statementHash } from "../../src/core/trust/statement-list.ts";
 import type { BlockedDevice } from "../../src/protocol/blocks.ts";
 import type { ApproveAgainView, DecidedAgain } from "../../src/protocol/approval-api.ts";

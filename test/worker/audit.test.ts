@@ -1,7 +1,7 @@
 /** The audit chain in a real room: recorded with what it is about, carried to the connector, exported, and rewound chains given away. */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { auditLine, isAuditFault, judgeAuditHead, readAuditLine, verifyAudit } from "../../src/core/audit-chain.ts";
+import { auditLine, isAuditFault, judgeAuditHead, readAuditLine, verifyAudit } from "../../src/core/trust/audit-chain.ts";
 import type { AuditHead } from "../../src/protocol/audit.ts";
 import { AUDIT_ANCHOR_EVENTS, AUDIT_ANCHOR_MS, MAX_AUDIT_DIGESTS } from "../../src/protocol/limits.ts";
 import type { ToConnector } from "../../src/protocol/link-messages.ts";

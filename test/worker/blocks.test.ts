@@ -1,7 +1,7 @@
 /** Blocked devices: how a block ends, who may end it, and that its end admits nobody. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { activationHash, deviceId } from "../../src/core/digests.ts";
+import { activationHash, deviceId } from "../../src/core/trust/digests.ts";
 import { BLOCK_MS } from "../../src/protocol/limits.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { newDevice } from "../support/fake-device.ts";

@@ -1,8 +1,8 @@
 /** The connector's key at the room: rotated with and without a link, the old one's last day, and two copies of one connector that fight. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { keyThumbprint } from "../../src/core/digests.ts";
-import { writeLine } from "../../src/core/key-log.ts";
+import { keyThumbprint } from "../../src/core/trust/digests.ts";
+import { writeLine } from "../../src/core/trust/key-log.ts";
 import { CLOSE_LINK_QUARANTINED, CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_SUPERSEDED } from "../../src/protocol/close-codes.ts";
 import { COPY_WINDOW_MS, KEY_OVERLAP_MS, MAX_COPY_ALTERNATIONS, NONCE_MS } from "../../src/protocol/limits.ts";
 import type { SignedByOwner } from "../../src/protocol/statements.ts";

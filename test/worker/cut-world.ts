@@ -1,6 +1,6 @@
 /** A gateway whose connector signs receipts, and allowed devices with streams: what tests of cuts start from. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { writeReceipt } from "../../src/core/receipt.ts";
+import { writeReceipt } from "../../src/core/trust/receipt.ts";
 import type { LinkResult, ToConnector } from "../../src/protocol/link-messages.ts";
 import type { ReceiptStatement, SignedReceipt } from "../../src/protocol/receipt.ts";
 import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";

@@ -1,8 +1,8 @@
 /** Cuts in a real room: whole or not at all, whatever is away; confirmed only by the connector's signature; unanswered ones escalate. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { verifyAudit } from "../../src/core/audit-chain.ts";
-import { readReceipt } from "../../src/core/receipt.ts";
+import { verifyAudit } from "../../src/core/trust/audit-chain.ts";
+import { readReceipt } from "../../src/core/trust/receipt.ts";
 import { CLOSE_CUT, CLOSE_UNANSWERED } from "../../src/protocol/close-codes.ts";
 import { FRAME_RESET } from "../../src/protocol/frame.ts";
 import {

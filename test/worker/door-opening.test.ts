@@ -1,6 +1,6 @@
 /** From the connector's yes to a session, as the waiting page goes: with what the room sent along, without asking again. */
 import { expect, test } from "vitest";
-import { deviceId, keyThumbprint } from "../../src/core/digests.ts";
+import { deviceId, keyThumbprint } from "../../src/core/trust/digests.ts";
 import type { ChallengeResponse } from "../../src/protocol/door-messages.ts";
 import type { LinkResult } from "../../src/protocol/link-messages.ts";
 import { askOwner, grantFor, newGateway, sendSession } from "./world.ts";

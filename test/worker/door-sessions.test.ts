@@ -5,7 +5,7 @@ import { CLOSE_CUT } from "../../src/protocol/close-codes.ts";
 import { FRAME_OPEN, FRAME_OPENED } from "../../src/protocol/frame.ts";
 import { ACTIVATION_MS, NONCE_MS, TOKEN_OVERLAP_MS } from "../../src/protocol/limits.ts";
 import { toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
-import { activationHash } from "../../src/core/digests.ts";
+import { activationHash } from "../../src/core/trust/digests.ts";
 import { handle } from "../../src/worker/app.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import type { DeviceRow, SessionRow } from "../../src/worker/room/room-rows.ts";

@@ -1,7 +1,7 @@
 /** Devices at the door: who may wait, how long, and what a flood of them cannot do. */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { deviceId } from "../../src/core/digests.ts";
+import { deviceId } from "../../src/core/trust/digests.ts";
 import {
   MAX_NEW_REQUESTS_PER_ADDRESS,
   MAX_UNPROVEN_PER_ADDRESS,

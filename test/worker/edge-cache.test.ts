@@ -1,7 +1,7 @@
 /** Kept files at the edge: who gets them without the room, what is never kept, and what an upgrade or a cut does to them. */
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { edgeAsset, edgeBuild, edgeKey, leaseKey } from "../../src/core/edge-cache.ts";
+import { edgeAsset, edgeBuild, edgeKey, leaseKey } from "../../src/core/http/edge-cache.ts";
 import { EDGE_LEASE_MS, MAX_EDGE_ASSET_BYTES, MAX_EDGE_MEMORY_BYTES } from "../../src/protocol/limits.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
 import { handle } from "../../src/worker/app.ts";

@@ -1,11 +1,11 @@
 /** The other end of a link, in workerd: proves its key, answers commands, and serves streams with the credit rules of PROTOCOL.md. */
-import { decodeClose, encodeClose } from "../../src/core/close-code.ts";
-import type { Close } from "../../src/core/close-code.ts";
-import { linkProofFields } from "../../src/core/key-log.ts";
-import { MessageAssembler, piecesOf } from "../../src/core/message-frames.ts";
-import type { Message, Piece } from "../../src/core/message-frames.ts";
-import { ReceiveOrder, SendOrder } from "../../src/core/frame-order.ts";
-import { ReceiveCredit, SendCredit } from "../../src/core/stream-credit.ts";
+import { decodeClose, encodeClose } from "../../src/core/link/close-code.ts";
+import type { Close } from "../../src/core/link/close-code.ts";
+import { linkProofFields } from "../../src/core/trust/key-log.ts";
+import { MessageAssembler, piecesOf } from "../../src/core/link/message-frames.ts";
+import type { Message, Piece } from "../../src/core/link/message-frames.ts";
+import { ReceiveOrder, SendOrder } from "../../src/core/link/frame-order.ts";
+import { ReceiveCredit, SendCredit } from "../../src/core/link/stream-credit.ts";
 import {
   FLAG_ANEW,
   FRAME_CLOSE,

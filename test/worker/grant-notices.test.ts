@@ -1,7 +1,7 @@
 /** What the owner's devices hear of grants, and what a grant's way through the gateway's machine looks like at the door and in the dashboard. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { activationHash, deviceId, grantId } from "../../src/core/digests.ts";
+import { activationHash, deviceId, grantId } from "../../src/core/trust/digests.ts";
 import type { Decided } from "../../src/worker/room/room-rpc.ts";
 import type { InboxMessage, Notice } from "../../src/protocol/api.ts";
 import { ACTIVATION_MS, PROPOSAL_WAIT_MS } from "../../src/protocol/limits.ts";

@@ -1,6 +1,6 @@
 /** Invitations to a gateway: one acceptance, one life, one account; and whoever accepted is nobody yet. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { isInvitationProof } from "../../src/core/invitation-proof.ts";
+import { isInvitationProof } from "../../src/core/trust/invitation-proof.ts";
 import { INVITATION_MS, MAX_OPEN_GATEWAY_INVITATIONS } from "../../src/protocol/limits.ts";
 import { toBase64url } from "../../src/protocol/statement-encoding.ts";
 import { handle } from "../../src/worker/app.ts";

@@ -1,9 +1,9 @@
 /** Every door of the Worker and the room that takes a public key, against keys that only look like ones. The others: unit/core/key-doors.test.ts. */
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, expect, test } from "vitest";
-import { deviceId } from "../../src/core/digests.ts";
-import { writeLine } from "../../src/core/key-log.ts";
-import { isSoundKey, verifyRaw } from "../../src/core/public-key.ts";
+import { deviceId } from "../../src/core/trust/digests.ts";
+import { writeLine } from "../../src/core/trust/key-log.ts";
+import { isSoundKey, verifyRaw } from "../../src/core/trust/public-key.ts";
 import {
   OWNER_KEY_KEYS,
   RECOVERY_KEY_KEYS,

@@ -5,7 +5,7 @@ import { RoomStorage } from "../../src/worker/room/storage.ts";
 import type { DeviceRow, GrantRow } from "../../src/worker/room/room-rows.ts";
 import { CLOSE_LINK_REFUSED, CLOSE_LINK_VERSION } from "../../src/protocol/close-codes.ts";
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
-import { grantId } from "../../src/core/digests.ts";
+import { grantId } from "../../src/core/trust/digests.ts";
 import { LINK_PROTOCOL, MIN_LINK_PROTOCOL } from "../../src/protocol/version.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";

@@ -3,7 +3,7 @@ import { applyD1Migrations } from "cloudflare:test";
 import type { D1Migration } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import { readAuditLine } from "../../src/core/audit-chain.ts";
+import { readAuditLine } from "../../src/core/trust/audit-chain.ts";
 import { CutWorld } from "./cut-world.ts";
 import { allowedDevice, ask, config, env, newGateway } from "./world.ts";
 

@@ -1,7 +1,7 @@
 /** Nothing but the approval page obtains an owner's signature: what a passkey signed elsewhere, or as something else, decides nothing. */
 import { beforeAll, expect, test } from "vitest";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { activationHash } from "../../src/core/digests.ts";
+import { activationHash } from "../../src/core/trust/digests.ts";
 import { LOCAL_ACT_KEYS, OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, RECOVERY_KEY_KEYS, encodeBody } from "../../src/protocol/statement-encoding.ts";
 import type { StatementType } from "../../src/protocol/statement-encoding.ts";
 import type { SignedByOwner } from "../../src/protocol/statements.ts";

@@ -3,7 +3,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import type { Gateway, InboxMessage, Notice, WaitingCard } from "../../src/protocol/api.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import { grantBytes } from "../support/fake-device.ts";
-import { invitationProof } from "../../src/core/invitation-proof.ts";
+import { invitationProof } from "../../src/core/trust/invitation-proof.ts";
 import type { PersonChange, PersonsView } from "../../src/protocol/persons.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody, toBase64url } from "../../src/protocol/statement-encoding.ts";
 import type { OwnerKey, PersonRole, SignedByOwner } from "../../src/protocol/statements.ts";

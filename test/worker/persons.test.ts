@@ -1,7 +1,7 @@
 /** Several persons on one gateway: invited, accepted, confirmed by a signature, with exactly the powers of their role, and gone at once when removed. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { activationHash } from "../../src/core/digests.ts";
+import { activationHash } from "../../src/core/trust/digests.ts";
 import type { Activity, Gateway } from "../../src/protocol/api.ts";
 import type { PersonRole, SignedByOwner } from "../../src/protocol/statements.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";

@@ -1,7 +1,7 @@
 /** Widenings of the gateway's machine, in the room: told, approved, cancelled, due; and what the room does not obey, whatever the machine's log says. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { lineHash, writeLine } from "../../src/core/key-log.ts";
+import { lineHash, writeLine } from "../../src/core/trust/key-log.ts";
 import type { Gateway } from "../../src/protocol/api.ts";
 import type { KeyLogBody, KeyLogHead, OwnerPolicy, ProposedChange } from "../../src/protocol/key-log.ts";
 import { PROPOSAL_LIFE_MS, PROPOSAL_WAIT_MS } from "../../src/protocol/limits.ts";

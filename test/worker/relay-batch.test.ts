@@ -1,8 +1,8 @@
 /** Several frames in one message of the link, between ends that both read it, and beside ends that do not. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { FrameSender } from "../../src/core/frame-sender.ts";
-import { piecesOf } from "../../src/core/message-frames.ts";
+import { FrameSender } from "../../src/core/link/frame-sender.ts";
+import { piecesOf } from "../../src/core/link/message-frames.ts";
 import { FLAG_FIN, FLAG_TEXT, FRAME_DATA } from "../../src/protocol/frame.ts";
 import { CREDIT_STEP_BYTES, INITIAL_CREDIT_BYTES, MAX_FRAME_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../src/protocol/limits.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";

@@ -1,7 +1,7 @@
 /** A room with a connector and allowed devices, without the ways in: relay tests start where admission ends. */
 import { runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
-import { deviceId } from "../../src/core/digests.ts";
+import { deviceId } from "../../src/core/trust/digests.ts";
 import { SESSION_MS } from "../../src/protocol/limits.ts";
 import { toBase64url } from "../../src/protocol/statement-encoding.ts";
 import { SESSION_COOKIE } from "../../src/protocol/words.ts";

@@ -1,7 +1,7 @@
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { keyThumbprint } from "../../src/core/digests.ts";
-import { decodeClose } from "../../src/core/close-code.ts";
+import { keyThumbprint } from "../../src/core/trust/digests.ts";
+import { decodeClose } from "../../src/core/link/close-code.ts";
 import { CLOSE_CUT, CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_SUPERSEDED } from "../../src/protocol/close-codes.ts";
 import { FLAG_FIN, FLAG_TEXT, FRAME_CLOSE, FRAME_DATA, FRAME_OPEN, FRAME_OPENED, FRAME_RESET } from "../../src/protocol/frame.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { mintGatewayId } from "../../src/worker/auth/gateway-id.ts";
-import { base62Bytes, readToken, writeToken } from "../../src/core/token.ts";
+import { base62Bytes, readToken, writeToken } from "../../src/core/trust/token.ts";
 import { ENROLMENT_CODE_TRIES } from "../../src/protocol/limits.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../../src/worker/auth/one-time-code.ts";
 import { newRecoveryCodes, redeemRecoveryCode } from "../../src/worker/auth/recovery-code.ts";

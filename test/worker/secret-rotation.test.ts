@@ -1,6 +1,6 @@
 /** Rotating the one secret: nobody is logged out, no device asks again, no gateway's name dies; and a secret that was dropped opens nothing. */
 import { expect, test } from "vitest";
-import { firstToken, judgeToken, recognised } from "../../src/core/device-token-policy.ts";
+import { firstToken, judgeToken, recognised } from "../../src/core/trust/device-token-policy.ts";
 import { currentSession, startSession } from "../../src/worker/auth/account-session.ts";
 import { deviceTokenMacs, firstTokensOf, successorsOf } from "../../src/worker/auth/device-token.ts";
 import { isGatewayId, mintGatewayId } from "../../src/worker/auth/gateway-id.ts";

@@ -1,7 +1,7 @@
 /** Decisions while the gateway sleeps, what a restored or older database may not change, and differences of the gateway's own list. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { keyThumbprint } from "../../src/core/digests.ts";
+import { keyThumbprint } from "../../src/core/trust/digests.ts";
 import type { Difference } from "../../src/protocol/drift.ts";
 import { RoomStorage } from "../../src/worker/room/storage.ts";
 import type { DeviceRow, GrantRow } from "../../src/worker/room/room-rows.ts";

@@ -11,7 +11,7 @@ import type { Env } from "../../src/worker/env.ts";
 import { saveConnector } from "../../src/worker/db/gateway-queries.ts";
 import type { RoomResult } from "../../src/worker/room/room-rpc.ts";
 import { createGateway } from "../../src/worker/services/gateway-views.ts";
-import { deviceId, grantId, keyThumbprint } from "../../src/core/digests.ts";
+import { deviceId, grantId, keyThumbprint } from "../../src/core/trust/digests.ts";
 import { decodeFrame, encodeFrame } from "../../src/protocol/frame.ts";
 import type { Frame, FrameType } from "../../src/protocol/frame.ts";
 import { joined, tagged, toBase64url } from "../../src/protocol/statement-encoding.ts";

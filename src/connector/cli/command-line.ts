@@ -1,6 +1,6 @@
 /** Reads the command line by the table of commands. Whatever is wrong is named, with what is allowed instead. */
 import { parseArgs } from "node:util";
-import { nearestWord } from "../../core/nearest-word.ts";
+import { nearestWord } from "../../core/words/nearest-word.ts";
 import { COMMANDS, EVERYWHERE, OPTIONS, commandOf, isCommand, optionText, ownOptions, usageOf, usagesOf } from "./commands.ts";
 import type { Action, CommandName, OptionName, OptionSpec, Word } from "./commands.ts";
 

@@ -1,6 +1,6 @@
 /** Reads one stream's OpenClaw handshake, adds the gateway's password where rule R8 allows it, and finishes pairing for exactly that key (openclaw.md 2.1, J4). */
 import * as z from "zod";
-import { APPROVABLE_SCOPES } from "../../core/drift.ts";
+import { APPROVABLE_SCOPES } from "../../core/trust/drift.ts";
 import { comeBackAnswer, judgeUnpaired } from "../../core/pairing/held-answer.ts";
 import { APPROVAL_HOLD_MS } from "../../protocol/limits.ts";
 import type { HandshakeWatch, StaleTokenStore, WatchEvents } from "./openclaw-port.ts";

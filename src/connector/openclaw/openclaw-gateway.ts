@@ -1,5 +1,5 @@
 /** The OpenClaw gateway beside this connector: control leg, version gate, settings, self-test, pairing, in one place. */
-import type { PairedEntry } from "../../core/drift.ts";
+import type { PairedEntry } from "../../core/trust/drift.ts";
 import { settingLines, settingsHash } from "../../core/trust/settings-diff.ts";
 import type { SettingLine, SettingsQuestion } from "../../protocol/link-local-acts.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";

@@ -1,5 +1,5 @@
 /** The seam between the connector's link and streams on one side and everything that knows OpenClaw on the other. */
-import type { PairedEntry } from "../../core/drift.ts";
+import type { PairedEntry } from "../../core/trust/drift.ts";
 import type { SettingsQuestion } from "../../protocol/link-local-acts.ts";
 import type { GatewayReport, StreamOpen } from "../../protocol/link-messages.ts";
 import type { LocalActOutcome } from "../../protocol/words.ts";

@@ -1,6 +1,6 @@
 /** Reads the gateway's answer to `device.pair.list` (openclaw.md 4.1): only what a comparison needs, whatever else stands there. */
 import * as z from "zod";
-import type { PairedEntry } from "../../core/drift.ts";
+import type { PairedEntry } from "../../core/trust/drift.ts";
 
 const text = z.string().catch("");
 const texts = z.array(z.string()).catch([]);

@@ -1,7 +1,7 @@
 /** What an answer of the gateway says about its page once it leaves the room (PROTOCOL.md HD8 to HD10). */
-import { fromGateway } from "../header-filter.ts";
-import type { HeaderList } from "../header-filter.ts";
-import { pathReadings } from "../gateway-paths.ts";
+import { fromGateway } from "./header-filter.ts";
+import type { HeaderList } from "./header-filter.ts";
+import { pathReadings } from "./gateway-paths.ts";
 
 const OPENER_POLICY = "cross-origin-opener-policy";
 const CONTENT_POLICY = "content-security-policy";

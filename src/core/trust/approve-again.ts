@@ -7,11 +7,11 @@ import { fromBase64url } from "../../protocol/statement-encoding.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";
 import { ACCESS_LEVELS } from "../../protocol/words.ts";
 import type { Access } from "../../protocol/words.ts";
-import { verifySigned } from "../assertion.ts";
-import type { SignerExpectation } from "../assertion.ts";
-import { deviceId, grantId } from "../digests.ts";
-import { isWithin } from "../grant-policy.ts";
-import { isSoundKey } from "../public-key.ts";
+import { verifySigned } from "./assertion.ts";
+import type { SignerExpectation } from "./assertion.ts";
+import { deviceId, grantId } from "./digests.ts";
+import { isWithin } from "./grant-policy.ts";
+import { isSoundKey } from "./public-key.ts";
 
 /** A grant of the log before, with its id. */
 export interface FormerGrant {

@@ -4,7 +4,7 @@
  */
 import { GENESIS_KEYS, encodeBody, joined, tagged, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { ConnectorKey, GenesisDraft, GenesisStatement } from "../../protocol/statements.ts";
-import { keyText, sha256 } from "../digests.ts";
+import { keyText, sha256 } from "./digests.ts";
 
 /** What the ceremony binds beside the statement's own members. Nonces and commitment: base64url, 32 bytes. */
 export interface Transcript {

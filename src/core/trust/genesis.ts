@@ -3,9 +3,9 @@ import { GENESIS_APPLY_MS } from "../../protocol/limits.ts";
 import { GENESIS_KEYS, toBase64url } from "../../protocol/statement-encoding.ts";
 import { genesisStatementSchema } from "../../protocol/statements.ts";
 import type { GenesisStatement, OwnerKey, SignedByOwner } from "../../protocol/statements.ts";
-import { verifySigned } from "../assertion.ts";
-import { isSoundKey } from "../public-key.ts";
-import { readStatement } from "../statement.ts";
+import { verifySigned } from "./assertion.ts";
+import { isSoundKey } from "./public-key.ts";
+import { readStatement } from "./statement.ts";
 import { statementHash } from "./statement-list.ts";
 
 export type GenesisRefusal = "bad-statement" | "bad-signature" | "differs" | "too-late";

@@ -1,8 +1,8 @@
-/** What a key log says after its last entry, and why a line is not its next one (PROTOCOL.md KL). Types and one default; `core/key-log.ts` judges. */
+/** What a key log says after its last entry, and why a line is not its next one (PROTOCOL.md KL). Types and one default; `core/trust/key-log.ts` judges. */
 import type { KeyLogAlarm, KeyLogHead, OwnerPolicy, ProposedChange } from "../../protocol/key-log.ts";
 import type { RecoveryKey } from "../../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../../protocol/words.ts";
-import type { HeldGrant, Pinned } from "../judge.ts";
+import type { HeldGrant, Pinned } from "./judge.ts";
 
 /** A widening that waits. */
 export interface Proposal {

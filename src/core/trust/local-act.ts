@@ -2,11 +2,11 @@
 import { LOCAL_ACT_MS } from "../../protocol/limits.ts";
 import type { LocalActStatement, SignedByOwner } from "../../protocol/statements.ts";
 import type { LocalActOutcome } from "../../protocol/words.ts";
-import { verifySigned } from "../assertion.ts";
-import { CLOCK_SKEW_MS } from "../grant-policy.ts";
-import type { PinnedKey } from "../judge.ts";
-import { isOwner } from "../key-log-owners.ts";
-import { readLocalAct } from "../statement.ts";
+import { verifySigned } from "./assertion.ts";
+import { CLOCK_SKEW_MS } from "./grant-policy.ts";
+import type { PinnedKey } from "./judge.ts";
+import { isOwner } from "./key-log-owners.ts";
+import { readLocalAct } from "./statement.ts";
 import { statementHash } from "./statement-list.ts";
 
 /** What the judge compares with. */

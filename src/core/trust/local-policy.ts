@@ -2,12 +2,12 @@
 import type { KeyLogAlarm, KeyLogBody, OwnerPolicy, OwnerRole, ProposedChange, WideningStatement } from "../../protocol/key-log.ts";
 import { MAX_PROPOSALS, PROPOSAL_LIFE_MS, PROPOSAL_WAIT_MS } from "../../protocol/limits.ts";
 import type { SignedByOwner } from "../../protocol/statements.ts";
-import { isWithin } from "../grant-policy.ts";
-import type { PinnedKey } from "../judge.ts";
+import { isWithin } from "./grant-policy.ts";
+import type { PinnedKey } from "./judge.ts";
 import type { Change, KeyLogProblem, KeyLogState, Proposal, Resumed } from "./key-log-state.ts";
-import { addProposedOwner, changeRole, ownerProblem } from "../key-log-owners.ts";
-import { readWidening } from "../statement.ts";
-import type { ReadStatement } from "../statement.ts";
+import { addProposedOwner, changeRole, ownerProblem } from "./key-log-owners.ts";
+import { readWidening } from "./statement.ts";
+import type { ReadStatement } from "./statement.ts";
 
 type Body<Type extends KeyLogBody["type"]> = Extract<KeyLogBody, { type: Type }>;
 

@@ -1,5 +1,5 @@
 /** A machine that came back from a backup: whether the room's copy of the key log goes on where its own ends (PROTOCOL.md KL14). Pure. */
-import { isFault, readLine, relationOf, verifyLog } from "../key-log.ts";
+import { isFault, readLine, relationOf, verifyLog } from "./key-log.ts";
 import type { KeyLogProblem, KeyLogState } from "./key-log-state.ts";
 import type { KeyLogEntry } from "../../protocol/key-log.ts";
 

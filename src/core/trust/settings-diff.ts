@@ -2,7 +2,7 @@
 import type { SettingLine } from "../../protocol/link-local-acts.ts";
 import { MAX_SETTING_CHARS } from "../../protocol/limits.ts";
 import { joined, tagged, toBase64url } from "../../protocol/statement-encoding.ts";
-import { sha256 } from "../digests.ts";
+import { sha256 } from "./digests.ts";
 
 /** One setting before and after; undefined: nothing is set. */
 export interface SettingValues {

@@ -1,6 +1,6 @@
 /** Account sessions: a `__Host-` cookie per origin, its MAC in D1, 30 days sliding. */
-import { toBase32 } from "../../core/digests.ts";
-import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
+import { toBase32 } from "../../core/trust/digests.ts";
+import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/trust/token.ts";
 import { ACCOUNT_SESSION_MS } from "../../protocol/limits.ts";
 import { ACCOUNT_COOKIE } from "../../protocol/words.ts";
 import { deleteSession, deleteSessionsOf, insertAudit, insertSession, sessionBySelector, slideSession } from "../db/account-queries.ts";

@@ -1,5 +1,5 @@
 /** API tokens (`gtha_`): they read, and they suspend a device; they never admit one (PROTOCOL.md AT). */
-import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
+import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/trust/token.ts";
 import { API_TOKEN_USED_EVERY_MS } from "../../protocol/limits.ts";
 import { apiTokenBySelector, insertApiToken, touchApiToken } from "../db/token-queries.ts";
 import type { ApiTokenRow } from "../db/token-queries.ts";

@@ -1,6 +1,6 @@
 /** Names of enrolment ceremonies: random bits and a MAC, as gateway ids, so that a guess dies in the Worker before any object is asked. */
-import { base62Bytes, TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
-import { toBase32 } from "../../core/digests.ts";
+import { base62Bytes, TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/trust/token.ts";
+import { toBase32 } from "../../core/trust/digests.ts";
 import { joined, utf8 } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";
 import { mac, signingKey, verifyingKeys } from "./mac-keys.ts";

@@ -1,5 +1,5 @@
 /** Device tokens (`gthd_`): minted, turned into their successor, and kept only as MACs. */
-import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
+import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/trust/token.ts";
 import { joined } from "../../protocol/statement-encoding.ts";
 import { DEVICE_TOKEN_COOKIE } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";

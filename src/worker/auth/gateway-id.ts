@@ -1,5 +1,5 @@
 /** Gateway ids: unguessable and self-checking, so that guesses die in the Worker before any room exists. */
-import { toBase32 } from "../../core/digests.ts";
+import { toBase32 } from "../../core/trust/digests.ts";
 import { gatewayIdSchema } from "../../protocol/statements.ts";
 import { utf8 } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";

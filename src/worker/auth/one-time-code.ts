@@ -1,6 +1,6 @@
 /** One mechanism for everything that may be used once: nonces, hand-offs, invitations. */
-import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/token.ts";
-import type { TokenKind } from "../../core/token.ts";
+import { TOKEN_RANDOM_BYTES, readToken, writeToken } from "../../core/trust/token.ts";
+import type { TokenKind } from "../../core/trust/token.ts";
 import { ENROLMENT_CODE_TRIES } from "../../protocol/limits.ts";
 import { fromBase64url, toBase64url } from "../../protocol/statement-encoding.ts";
 import type { Env } from "../env.ts";

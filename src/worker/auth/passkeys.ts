@@ -2,8 +2,8 @@
 import { verifyAuthenticationResponse, verifyRegistrationResponse } from "@simplewebauthn/server";
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import { decodeCredentialPublicKey } from "@simplewebauthn/server/helpers";
-import { sha256 } from "../../core/digests.ts";
-import { isSoundKey } from "../../core/public-key.ts";
+import { sha256 } from "../../core/trust/digests.ts";
+import { isSoundKey } from "../../core/trust/public-key.ts";
 import { fromBase64url, tagged, toBase64url } from "../../protocol/statement-encoding.ts";
 import { passkeyKeySchema } from "../../protocol/statements.ts";
 import type { OwnerKey } from "../../protocol/statements.ts";

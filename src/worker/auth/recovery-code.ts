@@ -1,5 +1,5 @@
 /** Recovery codes: five groups of four letters and digits, easy to write down, 100 bits, kept as MACs. */
-import { toBase32 } from "../../core/digests.ts";
+import { toBase32 } from "../../core/trust/digests.ts";
 import { RECOVERY_CODE_COUNT } from "../../protocol/limits.ts";
 import type { Env } from "../env.ts";
 import { consumeRecoveryCode, recoveryCodeByLookup } from "../db/account-queries.ts";

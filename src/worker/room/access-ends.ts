@@ -1,7 +1,7 @@
 /** Tells a device why it is not let in: only whoever proved its key hears it (PROTOCOL.md EA). */
-import { deviceId } from "../../core/digests.ts";
-import { verifyTagged } from "../../core/public-key.ts";
-import { readAsk } from "../../core/statement.ts";
+import { deviceId } from "../../core/trust/digests.ts";
+import { verifyTagged } from "../../core/trust/public-key.ts";
+import { readAsk } from "../../core/trust/statement.ts";
 import { accessEnd } from "../../core/trust/access-end.ts";
 import type { AccessEnd, StandingResponse } from "../../protocol/door-messages.ts";
 import { standingRequestSchema } from "../../protocol/door-messages.ts";

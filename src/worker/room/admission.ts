@@ -1,8 +1,8 @@
 /** The deciding half of a room: who is allowed, what is owed to the connector, what D1 must hear. Commits first, tells afterwards. */
-import { BreakNotes } from "../../core/break-notes.ts";
-import type { RoleKind } from "../../core/person-roles.ts";
-import { gatewayAway } from "../../core/gateway-away.ts";
-import type { Away } from "../../core/gateway-away.ts";
+import { BreakNotes } from "../../core/link/failure-notes.ts";
+import type { RoleKind } from "../../core/trust/roles.ts";
+import { gatewayAway } from "../../core/http/gateway-away.ts";
+import type { Away } from "../../core/http/gateway-away.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import { AWAY_ROW_MS } from "../../protocol/limits.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
@@ -15,7 +15,7 @@ import type { Env } from "../env.ts";
 import { Defect } from "../failure-code.ts";
 import type { FailurePlace, FailureReport } from "../failures.ts";
 import type { ReadyLink } from "./attachments.ts";
-import { NO_COPIES, sawCopy } from "../../core/copy-watch.ts";
+import { NO_COPIES, sawCopy } from "../../core/trust/copy-watch.ts";
 import { budgetReached, mayStream } from "./budget.ts";
 import { dropNoticesOf } from "./grant-notices.ts";
 import { Hops } from "./hops.ts";

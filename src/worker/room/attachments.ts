@@ -1,6 +1,6 @@
 /** What a room keeps on each socket across hibernation; a socket whose attachment does not parse is closed, nothing else. */
 import * as z from "zod";
-import { brokenAt } from "../../core/close-code.ts";
+import { brokenAt } from "../../core/link/close-code.ts";
 import { CLOSE_INTERNAL } from "../../protocol/close-codes.ts";
 import { gatewayReportSchema } from "../../protocol/link-messages.ts";
 import { accessSchema, digestIdSchema, nonceSchema } from "../../protocol/statements.ts";
@@ -26,7 +26,7 @@ export const linkAttachmentSchema = z.object({
   nextBlock: z.int(),
   /** Since when the connector knows that somebody waits or streams; null when nobody does. */
   busySinceMs: z.int().nullable(),
-  /** What the room counted, kept here while it sleeps (core/usage.ts). One that is spoilt costs the counts, never the link. */
+  /** What the room counted, kept here while it sleeps (core/measure/usage.ts). One that is spoilt costs the counts, never the link. */
   usage: z.array(z.number()).optional().catch(undefined),
 });
 export type LinkAttachment = z.infer<typeof linkAttachmentSchema>;

@@ -1,7 +1,7 @@
 /** The room's audit chain: every event recorded with what it is about, its head carried to the connector (PROTOCOL.md AU). */
-import { auditDigest, auditLine, nextAuditEntry } from "../../core/audit-chain.ts";
+import { auditDigest, auditLine, nextAuditEntry } from "../../core/trust/audit-chain.ts";
 import { takeRow } from "../../core/measure/row-budget.ts";
-import { toBase32 } from "../../core/digests.ts";
+import { toBase32 } from "../../core/trust/digests.ts";
 import type { AuditDetail, AuditEntry, AuditHead } from "../../protocol/audit.ts";
 import { AUDIT_ANCHOR_EVENTS, AUDIT_ANCHOR_MS, MAX_AUDIT_DIGESTS, MAX_ROOM_BYTES } from "../../protocol/limits.ts";
 import type { ToConnector } from "../../protocol/link-messages.ts";

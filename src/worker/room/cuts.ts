@@ -1,5 +1,5 @@
 /** Ending a device's access: one transaction in the room, then the connector; one that does not answer loses its link (PROTOCOL.md CUT). */
-import { toBase32 } from "../../core/digests.ts";
+import { toBase32 } from "../../core/trust/digests.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import { CLOSE_CUT, CLOSE_UNANSWERED } from "../../protocol/close-codes.ts";
 import { CUT_ANSWER_MS } from "../../protocol/limits.ts";

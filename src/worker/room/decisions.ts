@@ -1,9 +1,9 @@
 /** What the owner decides about devices: allow, deny, cut. Each verifies, commits in one transaction, then tells connector and devices. */
-import { verifySigned } from "../../core/assertion.ts";
-import { grantId } from "../../core/digests.ts";
-import { grantProblem, isWithin, isWithinRole } from "../../core/grant-policy.ts";
-import { mayDo } from "../../core/person-roles.ts";
-import { readGrant } from "../../core/statement.ts";
+import { verifySigned } from "../../core/trust/assertion.ts";
+import { grantId } from "../../core/trust/digests.ts";
+import { grantProblem, isWithin, isWithinRole } from "../../core/trust/grant-policy.ts";
+import { mayDo } from "../../core/trust/roles.ts";
+import { readGrant } from "../../core/trust/statement.ts";
 import { CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import { ACTIVATION_MS, MATCH_CODE_TRIES } from "../../protocol/limits.ts";
 import type { GrantStatement, SignedByOwner } from "../../protocol/statements.ts";

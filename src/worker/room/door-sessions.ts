@@ -1,13 +1,13 @@
 /** The room's side of opening a session: challenges, proofs, device tokens (PROTOCOL.md SE, TK). */
-import { activationHash, deviceId } from "../../core/digests.ts";
-import { isNamed } from "../../core/judge.ts";
-import { firstToken, judgeToken, recognised, rotatedToken } from "../../core/device-token-policy.ts";
-import type { TokenState } from "../../core/device-token-policy.ts";
-import { CLOCK_SKEW_MS } from "../../core/grant-policy.ts";
-import { isSoundKey, verifyTagged } from "../../core/public-key.ts";
-import { readGrant, readSession } from "../../core/statement.ts";
-import type { ReadStatement } from "../../core/statement.ts";
-import { BucketTable } from "../../core/token-bucket.ts";
+import { activationHash, deviceId } from "../../core/trust/digests.ts";
+import { isNamed } from "../../core/trust/judge.ts";
+import { firstToken, judgeToken, recognised, rotatedToken } from "../../core/trust/device-token-policy.ts";
+import type { TokenState } from "../../core/trust/device-token-policy.ts";
+import { CLOCK_SKEW_MS } from "../../core/trust/grant-policy.ts";
+import { isSoundKey, verifyTagged } from "../../core/trust/public-key.ts";
+import { readGrant, readSession } from "../../core/trust/statement.ts";
+import type { ReadStatement } from "../../core/trust/statement.ts";
+import { BucketTable } from "../../core/link/token-bucket.ts";
 import { challengeRequestSchema, sessionRequestSchema } from "../../protocol/door-messages.ts";
 import type { DoorError } from "../../protocol/door-messages.ts";
 import {

@@ -1,9 +1,9 @@
 /** The room's side of a waiting page: its key is proven, then it asks the owner (PROTOCOL.md RQ, MC). */
-import { withNewAsk } from "../../core/ask-budget.ts";
-import { addressGroup } from "../../core/client-ip.ts";
-import { deviceId, matchCode, requestId } from "../../core/digests.ts";
-import { verifyTagged } from "../../core/public-key.ts";
-import { readAsk } from "../../core/statement.ts";
+import { withNewAsk } from "../../core/trust/ask-budget.ts";
+import { addressGroup } from "../../core/http/client-ip.ts";
+import { deviceId, matchCode, requestId } from "../../core/trust/digests.ts";
+import { verifyTagged } from "../../core/trust/public-key.ts";
+import { readAsk } from "../../core/trust/statement.ts";
 import { mayAskAgain } from "../../core/trust/access-end.ts";
 import { fromDoorSchema } from "../../protocol/door-messages.ts";
 import type { FromDoor, ToDoor } from "../../protocol/door-messages.ts";

@@ -1,8 +1,8 @@
 /** What the gateway's own pairing list has that the grants do not, as its connector reported it, and mending it (PROTOCOL.md DR). */
-import { differenceMark } from "../../core/drift.ts";
+import { differenceMark } from "../../core/trust/drift.ts";
 import type { Difference } from "../../protocol/drift.ts";
 import { MAX_KEPT_DIFFERENCES } from "../../protocol/limits.ts";
-import { toBase32 } from "../../core/digests.ts";
+import { toBase32 } from "../../core/trust/digests.ts";
 import type { Admission } from "./admission.ts";
 import type { RoomResult } from "./room-rpc.ts";
 

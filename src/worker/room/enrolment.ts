@@ -1,7 +1,7 @@
 /** A machine becomes the connector of this gateway: everything about the one before it ends (PROTOCOL.md EN6, EN7). */
-import { NO_COPIES } from "../../core/copy-watch.ts";
-import { keyText } from "../../core/digests.ts";
-import { isOwner } from "../../core/key-log-owners.ts";
+import { NO_COPIES } from "../../core/trust/copy-watch.ts";
+import { keyText } from "../../core/trust/digests.ts";
+import { isOwner } from "../../core/trust/key-log-owners.ts";
 import { judgeGenesis } from "../../core/trust/genesis.ts";
 import { statementHash } from "../../core/trust/statement-list.ts";
 import type { OwnerKey, SignedByOwner } from "../../protocol/statements.ts";

@@ -1,5 +1,5 @@
 /** The room's part of a measuring: it asks the connector and keeps the answer for as long as the owner waits. Memory only, no timer, no row. */
-import { TokenBucket } from "../../core/token-bucket.ts";
+import { TokenBucket } from "../../core/link/token-bucket.ts";
 import { MEASURINGS } from "../../protocol/limits.ts";
 import type { ToRoom } from "../../protocol/link-messages.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";

@@ -1,8 +1,8 @@
 /** One relayed HTTP exchange in the room: both bodies streamed, never held whole (PROTOCOL.md ST4). */
-import { brokenAt, encodeClose, legOf } from "../../core/close-code.ts";
-import { ReceiveOrder, SendOrder } from "../../core/frame-order.ts";
+import { brokenAt, encodeClose, legOf } from "../../core/link/close-code.ts";
+import { ReceiveOrder, SendOrder } from "../../core/link/frame-order.ts";
 import { pageAnswer } from "../../core/http/page-answer.ts";
-import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
+import { ReceiveCredit, SendCredit } from "../../core/link/stream-credit.ts";
 import { CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER, CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import { FLAG_SPLIT, FRAME_CREDIT, FRAME_END, FRAME_PROBE, FRAME_RESET, NO_PLACE, decodeU32, encodeU32 } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";

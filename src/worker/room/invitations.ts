@@ -1,6 +1,6 @@
 /** Invitations to a gateway: made by an owner, used once, worth nothing until an owner signs (PROTOCOL.md PE2, PE3). */
-import { isSoundKey } from "../../core/public-key.ts";
-import { isRoleBelow } from "../../core/grant-policy.ts";
+import { isSoundKey } from "../../core/trust/public-key.ts";
+import { isRoleBelow } from "../../core/trust/grant-policy.ts";
 import { MAX_OPEN_GATEWAY_INVITATIONS, MAX_PERSONS_PER_GATEWAY } from "../../protocol/limits.ts";
 import type { InvitationView } from "../../protocol/persons.ts";
 import type { OwnerKey, PersonRole } from "../../protocol/statements.ts";

@@ -1,8 +1,8 @@
 /** The room's copy of its gateway's key log: what the connector wrote, in order, and what follows from it here (PROTOCOL.md KL6). */
-import { grantId } from "../../core/digests.ts";
-import { isSoundRotation, lineHash, nextInCopy } from "../../core/key-log.ts";
-import { isSoundKey } from "../../core/public-key.ts";
-import { readGrant, readRecover } from "../../core/statement.ts";
+import { grantId } from "../../core/trust/digests.ts";
+import { isSoundRotation, lineHash, nextInCopy } from "../../core/trust/key-log.ts";
+import { isSoundKey } from "../../core/trust/public-key.ts";
+import { readGrant, readRecover } from "../../core/trust/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import type { KeyLogAlarm, KeyLogBody, KeyLogEntry, KeyLogHead } from "../../protocol/key-log.ts";
 import { PROPOSAL_WAIT_MS } from "../../protocol/limits.ts";

@@ -1,5 +1,5 @@
 /** Same-device grants that nobody activated end after two minutes. */
-import { readGrant } from "../../core/statement.ts";
+import { readGrant } from "../../core/trust/statement.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import { ACTIVATION_MS } from "../../protocol/limits.ts";
 import type { Admission } from "./admission.ts";

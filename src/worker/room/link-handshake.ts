@@ -1,9 +1,9 @@
 /** Sockets that say they are the connector's and have not proven it: how many, how long, and the proof (PROTOCOL.md LINK). */
-import { addressGroup } from "../../core/client-ip.ts";
-import { linkProofFields } from "../../core/key-log.ts";
-import { linkKey } from "../../core/key-rotation.ts";
+import { addressGroup } from "../../core/http/client-ip.ts";
+import { linkProofFields } from "../../core/trust/key-log.ts";
+import { linkKey } from "../../core/trust/key-rotation.ts";
 import { placeToFree } from "../../core/link/handshake-places.ts";
-import { verifyTagged } from "../../core/public-key.ts";
+import { verifyTagged } from "../../core/trust/public-key.ts";
 import { CLOSE_GATEWAY_GONE } from "../../protocol/close-codes.ts";
 import { LINK_HELLO_MS, MAX_UNPROVEN_LINKS, MAX_UNPROVEN_PER_ADDRESS } from "../../protocol/limits.ts";
 import type { ToConnector, ToRoom } from "../../protocol/link-messages.ts";

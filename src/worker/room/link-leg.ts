@@ -1,9 +1,9 @@
 /** The room's end of the connector's one link: who has it, control messages, liveness, stream ids (PROTOCOL.md LINK, FR3, FR4). */
-import type { Piece } from "../../core/message-frames.ts";
-import type { ReceiveCredit } from "../../core/stream-credit.ts";
-import type { SendOrder } from "../../core/frame-order.ts";
-import { FrameSender } from "../../core/frame-sender.ts";
-import { TokenBucket } from "../../core/token-bucket.ts";
+import type { Piece } from "../../core/link/message-frames.ts";
+import type { ReceiveCredit } from "../../core/link/stream-credit.ts";
+import type { SendOrder } from "../../core/link/frame-order.ts";
+import { FrameSender } from "../../core/link/frame-sender.ts";
+import { TokenBucket } from "../../core/link/token-bucket.ts";
 import type { FrameType } from "../../protocol/frame.ts";
 import {
   CLOSE_GATEWAY_GONE,

@@ -1,6 +1,6 @@
 /** The room's part of owner-signed acts on the gateway's machine: it refuses early, hands on, and keeps what came of it (PROTOCOL.md SA). */
 import { judgeLocalAct } from "../../core/trust/local-act.ts";
-import type { RoleKind } from "../../core/person-roles.ts";
+import type { RoleKind } from "../../core/trust/roles.ts";
 import type { AuditDetail } from "../../protocol/audit.ts";
 import type { LocalActDone } from "../../protocol/link-local-acts.ts";
 import { toBase64url } from "../../protocol/statement-encoding.ts";

@@ -1,6 +1,6 @@
 /** Whose word stands behind an entry that gives somebody a say: the room checks by its own keys, because the machine's user could forge the log (PROTOCOL.md LP5). */
-import { readOwnerKey, readRecover, readRecoveryKey } from "../../core/statement.ts";
-import { verifyTagged } from "../../core/public-key.ts";
+import { readOwnerKey, readRecover, readRecoveryKey } from "../../core/trust/statement.ts";
+import { verifyTagged } from "../../core/trust/public-key.ts";
 import { isWiderRole, wideningFor } from "../../core/trust/local-policy.ts";
 import type { KeyLogBody } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";

@@ -16,9 +16,9 @@ import {
   shareOf,
   spentOf,
   unpacked,
-} from "../../core/usage.ts";
-import type { PackedUsage, UsageRecord } from "../../core/usage.ts";
-import { PRICES, costLines, sumOf, wholeLines } from "../../core/cost.ts";
+} from "../../core/measure/usage.ts";
+import type { PackedUsage, UsageRecord } from "../../core/measure/usage.ts";
+import { PRICES, costLines, sumOf, wholeLines } from "../../core/measure/cost.ts";
 import { DEFAULT_BUDGET, USAGE_KEPT_EVERY_BYTES, USAGE_KEPT_EVERY_MESSAGES, USAGE_STORED_EVERY_MS } from "../../protocol/limits.ts";
 import { BUDGET_LEVELS } from "../../protocol/usage.ts";
 import type { Budget, BudgetLevel, Counted, Usage } from "../../protocol/usage.ts";

@@ -1,5 +1,5 @@
 /** Telling door pages and the inboxes of the gateway's persons; nothing is decided or stored here. */
-import type { PersonAction } from "../../core/person-roles.ts";
+import type { PersonAction } from "../../core/trust/roles.ts";
 import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";

@@ -1,5 +1,5 @@
 /** OPEN and OPENED: what a visitor's request becomes on the link, and what the connector's answer must look like. */
-import { boundedFromVisitor } from "../../core/header-filter.ts";
+import { boundedFromVisitor } from "../../core/http/header-filter.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import { MAX_FRAME_PAYLOAD_BYTES, MAX_PATH_CHARS } from "../../protocol/limits.ts";
 import { openedSchema } from "../../protocol/link-messages.ts";

@@ -1,6 +1,6 @@
 /** What the room owes the connector: sent again after every `ack` until its result came, in order, and not beyond its time (PROTOCOL.md LINK7, GR5). */
-import { restsOn } from "../../core/owner-passkeys.ts";
-import { readGrant } from "../../core/statement.ts";
+import { restsOn } from "../../core/trust/owner-passkeys.ts";
+import { readGrant } from "../../core/trust/statement.ts";
 import type { GrantRefusal } from "../../protocol/approval-api.ts";
 import type { ToDoor } from "../../protocol/door-messages.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";

@@ -1,6 +1,6 @@
 /** What follows in the room when the connector took, or refused, a change of owners. */
-import { passkeysIn } from "../../core/owner-passkeys.ts";
-import { readRecover, readRecoveryKey } from "../../core/statement.ts";
+import { passkeysIn } from "../../core/trust/owner-passkeys.ts";
+import { readRecover, readRecoveryKey } from "../../core/trust/statement.ts";
 import type { KeyLogBody } from "../../protocol/key-log.ts";
 import type { LinkResult } from "../../protocol/link-messages.ts";
 import type { SignedByRecovery } from "../../protocol/statements.ts";

@@ -1,10 +1,10 @@
 /** Who may decide for this gateway, as the room sees it: it refuses early, the connector has the last word (PROTOCOL.md KL5, KL9-KL11). */
-import { verifySigned } from "../../core/assertion.ts";
-import type { PinnedKey } from "../../core/judge.ts";
-import { isOwner } from "../../core/key-log-owners.ts";
-import { passkeysIn } from "../../core/owner-passkeys.ts";
-import { isSoundKey, verifyTagged } from "../../core/public-key.ts";
-import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/statement.ts";
+import { verifySigned } from "../../core/trust/assertion.ts";
+import type { PinnedKey } from "../../core/trust/judge.ts";
+import { isOwner } from "../../core/trust/key-log-owners.ts";
+import { passkeysIn } from "../../core/trust/owner-passkeys.ts";
+import { isSoundKey, verifyTagged } from "../../core/trust/public-key.ts";
+import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/trust/statement.ts";
 import type { StatementType } from "../../protocol/statement-encoding.ts";
 import type { SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { Admission } from "./admission.ts";

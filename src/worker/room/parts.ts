@@ -1,6 +1,6 @@
 /** What the two halves of a room ask of each other. `relay` owns the link and the streams, `admission` owns storage and decisions; room.ts wires them. */
-import type { Away } from "../../core/gateway-away.ts";
-import type { OldKey } from "../../core/key-rotation.ts";
+import type { Away } from "../../core/http/gateway-away.ts";
+import type { OldKey } from "../../core/trust/key-rotation.ts";
 import type { KeyLogHead } from "../../protocol/key-log.ts";
 import type { GatewayReport, LinkResult, ToConnector, ToRoom } from "../../protocol/link-messages.ts";
 import type { ConnectorKey } from "../../protocol/statements.ts";

@@ -1,5 +1,5 @@
 /** What changes for a person with its standing: what it is shown, and what follows when its passkey changes elsewhere (PROTOCOL.md PE4, PE5). */
-import { mayDo } from "../../core/person-roles.ts";
+import { mayDo } from "../../core/trust/roles.ts";
 import type { OwnerRole } from "../../protocol/key-log.ts";
 import type { Admission } from "./admission.ts";
 import { showNoticesTo } from "./grant-notices.ts";

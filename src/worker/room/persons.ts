@@ -1,9 +1,9 @@
 /** The persons of a gateway: an owner's signature makes somebody one, and its end takes everything that this person had (PROTOCOL.md PE4, PE5). */
-import { verifySigned } from "../../core/assertion.ts";
-import { isRoleBelow } from "../../core/grant-policy.ts";
-import { isOwner } from "../../core/key-log-owners.ts";
-import { mayDo } from "../../core/person-roles.ts";
-import { readOwnerKey, readOwnerRemoval } from "../../core/statement.ts";
+import { verifySigned } from "../../core/trust/assertion.ts";
+import { isRoleBelow } from "../../core/trust/grant-policy.ts";
+import { isOwner } from "../../core/trust/key-log-owners.ts";
+import { mayDo } from "../../core/trust/roles.ts";
+import { readOwnerKey, readOwnerRemoval } from "../../core/trust/statement.ts";
 import type { Ceiling } from "../../protocol/approval-api.ts";
 import type { Leaving, PersonsView } from "../../protocol/persons.ts";
 import type { OwnerRole } from "../../protocol/key-log.ts";

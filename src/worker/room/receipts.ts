@@ -1,5 +1,5 @@
 /** The proof of a cut: what the connector answered, its signed receipt verified and kept; what is pending says why (PROTOCOL.md CUT2-4). */
-import { readReceipt } from "../../core/receipt.ts";
+import { readReceipt } from "../../core/trust/receipt.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import { CLOSE_CUT } from "../../protocol/close-codes.ts";
 import { CUT_AGAIN_MS, CUT_ANSWER_MS } from "../../protocol/limits.ts";

@@ -1,7 +1,7 @@
 /** Answers of the room in the gateway's place: short, plain, never cached. */
-import { decodeClose, legOf } from "../../core/close-code.ts";
+import { decodeClose, legOf } from "../../core/link/close-code.ts";
 import { BODY_MISSING, CLOSE_BUDGET, CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER, HEAD_TOO_LARGE } from "../../protocol/close-codes.ts";
-import { dayEndsMs } from "../../core/usage.ts";
+import { dayEndsMs } from "../../core/measure/usage.ts";
 import type { Frame } from "../../protocol/frame.ts";
 import { FAILED_HEADER, REFUSED_BY_BUDGET, REFUSED_HEADER } from "./parts.ts";
 

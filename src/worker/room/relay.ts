@@ -1,9 +1,9 @@
 /** The relay half of a room: streams between visitors and the link. Frames are handled synchronously, without storage or timers. */
-import { brokenAt, decodeClose, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
-import type { SendOrder } from "../../core/frame-order.ts";
-import type { Piece } from "../../core/message-frames.ts";
-import type { ReceiveCredit } from "../../core/stream-credit.ts";
-import { TokenBucket } from "../../core/token-bucket.ts";
+import { brokenAt, decodeClose, encodeClose, legOf, sendableClose } from "../../core/link/close-code.ts";
+import type { SendOrder } from "../../core/link/frame-order.ts";
+import type { Piece } from "../../core/link/message-frames.ts";
+import type { ReceiveCredit } from "../../core/link/stream-credit.ts";
+import { TokenBucket } from "../../core/link/token-bucket.ts";
 import { CLOSE_BUDGET, CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_PROTOCOL, CLOSE_SESSION_OVER } from "../../protocol/close-codes.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
 import {

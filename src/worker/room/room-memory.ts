@@ -1,5 +1,5 @@
 /** What a room may hold for all its streams together: one large message at a time, 32 MiB in all (PROTOCOL.md CR6). */
-import { brokenAt } from "../../core/close-code.ts";
+import { brokenAt } from "../../core/link/close-code.ts";
 import { CLOSE_TOO_SLOW } from "../../protocol/close-codes.ts";
 import {
   BROWSER_BUFFER_HIGH_BYTES,

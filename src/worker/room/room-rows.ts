@@ -1,7 +1,7 @@
 /** What a room keeps: the shapes of its documents (storage.ts). Persons and invitations are in person-rows.ts. */
-import type { CopyWatch } from "../../core/copy-watch.ts";
-import type { TokenState } from "../../core/device-token-policy.ts";
-import type { OldKey } from "../../core/key-rotation.ts";
+import type { CopyWatch } from "../../core/trust/copy-watch.ts";
+import type { TokenState } from "../../core/trust/device-token-policy.ts";
+import type { OldKey } from "../../core/trust/key-rotation.ts";
 import type { Receipt } from "../../protocol/api.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
 import type { Claims, LastBreak } from "../../protocol/door-messages.ts";

@@ -5,7 +5,7 @@ import type { ApproveAgainView, Ceiling, DecidedAgain, GrantRefusal, PairingRequ
 import type { Difference } from "../../protocol/drift.ts";
 import type { KeyLogHead, OwnerPolicy, OwnerRole } from "../../protocol/key-log.ts";
 import type { GatewayReport, ToRoom } from "../../protocol/link-messages.ts";
-import type { RoleKind } from "../../core/person-roles.ts";
+import type { RoleKind } from "../../core/trust/roles.ts";
 import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
 import type { OwnerKey, PersonRole, RecoveryKey, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { LastBreak } from "../../protocol/door-messages.ts";

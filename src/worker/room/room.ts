@@ -5,8 +5,8 @@ import type { ApproveAgainView, DecidedAgain, PairingRequest } from "../../proto
 import type { OwnerPolicy } from "../../protocol/key-log.ts";
 import type { ProposalNotice } from "../../protocol/proposals-api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
-import { mayDo } from "../../core/person-roles.ts";
-import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
+import { mayDo } from "../../core/trust/roles.ts";
+import type { PersonAction, RoleKind } from "../../core/trust/roles.ts";
 import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
 import type { OwnerKey, PersonRole, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { Budget, Usage } from "../../protocol/usage.ts";

@@ -1,6 +1,6 @@
 /** Who somebody is to this gateway, by the room's own storage: D1 is not asked (PROTOCOL.md PE1). */
-import { mayDo } from "../../core/person-roles.ts";
-import type { PersonAction, RoleKind } from "../../core/person-roles.ts";
+import { mayDo } from "../../core/trust/roles.ts";
+import type { PersonAction, RoleKind } from "../../core/trust/roles.ts";
 import type { AuditDetail } from "../../protocol/audit.ts";
 import type { PersonRow } from "./person-rows.ts";
 import type { RoomStorage } from "./storage.ts";

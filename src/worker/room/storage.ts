@@ -1,7 +1,7 @@
 /** The room's SQLite: typed rows, nothing decided here. All calls are synchronous. */
 import type { RowBudget } from "../../core/measure/row-budget.ts";
-import type { AskMade } from "../../core/ask-budget.ts";
-import type { PinnedKey } from "../../core/judge.ts";
+import type { AskMade } from "../../core/trust/ask-budget.ts";
+import type { PinnedKey } from "../../core/trust/judge.ts";
 import type { KeyLogHead, OwnerPolicy } from "../../protocol/key-log.ts";
 import type { OwnerKey } from "../../protocol/statements.ts";
 import type { OutboxEvent } from "../db/room-writes.ts";
@@ -112,7 +112,7 @@ export class RoomStorage {
     this.put("meta", "room", meta);
   }
 
-  /** Pairing requests of the last hour, oldest first (core/ask-budget.ts). */
+  /** Pairing requests of the last hour, oldest first (core/trust/ask-budget.ts). */
   get asksMade(): readonly AskMade[] {
     return this.get<{ made: readonly AskMade[] }>("meta", "asks")?.made ?? [];
   }

@@ -1,5 +1,5 @@
 /** What a frame of the link means to the stream that it names: one that is open, and that its guard let pass (PROTOCOL.md FR). */
-import { brokenAt, decodeClose } from "../../core/close-code.ts";
+import { brokenAt, decodeClose } from "../../core/link/close-code.ts";
 import { CLOSE_PROTOCOL } from "../../protocol/close-codes.ts";
 import { FRAME_CLOSE, FRAME_CREDIT, FRAME_DATA, FRAME_END, FRAME_OPENED, FRAME_PROBE, FRAME_RESET } from "../../protocol/frame.ts";
 import type { Frame } from "../../protocol/frame.ts";

@@ -1,5 +1,5 @@
 /** What a person sees of the room: the gateway, a request, and what an opening needs; each shows no more than the role may see. */
-import { mayDo } from "../../core/person-roles.ts";
+import { mayDo } from "../../core/trust/roles.ts";
 import type { Device } from "../../protocol/api.ts";
 import type { PairingRequest } from "../../protocol/approval-api.ts";
 import { MATCH_CODE_TRIES } from "../../protocol/limits.ts";

@@ -1,13 +1,13 @@
 /** One relayed browser WebSocket in the room: synchronous, no storage, no timer (PROTOCOL.md ST, CR). */
-import { MessageAssembler, piecesOf, splitPiece } from "../../core/message-frames.ts";
-import type { Message, Piece } from "../../core/message-frames.ts";
-import { brokenAt, encodeClose, legOf, sendableClose } from "../../core/close-code.ts";
-import { DrainWatch } from "../../core/drain-watch.ts";
-import { ReceiveOrder, SendOrder } from "../../core/frame-order.ts";
-import { ReceiveCredit, SendCredit } from "../../core/stream-credit.ts";
-import { Pace } from "../../core/token-bucket.ts";
-import type { TokenBucket } from "../../core/token-bucket.ts";
-import { WaitingBytes } from "../../core/waiting-bytes.ts";
+import { MessageAssembler, piecesOf, splitPiece } from "../../core/link/message-frames.ts";
+import type { Message, Piece } from "../../core/link/message-frames.ts";
+import { brokenAt, encodeClose, legOf, sendableClose } from "../../core/link/close-code.ts";
+import { DrainWatch } from "../../core/link/drain-watch.ts";
+import { ReceiveOrder, SendOrder } from "../../core/link/frame-order.ts";
+import { ReceiveCredit, SendCredit } from "../../core/link/stream-credit.ts";
+import { Pace } from "../../core/link/token-bucket.ts";
+import type { TokenBucket } from "../../core/link/token-bucket.ts";
+import { WaitingBytes } from "../../core/link/waiting-bytes.ts";
 import { CLOSE_CUT, CLOSE_GATEWAY_GONE, CLOSE_TOO_SLOW, TOO_MUCH_AT_ONCE } from "../../protocol/close-codes.ts";
 import type { Leg } from "../../protocol/close-codes.ts";
 import { FLAG_SPLIT, FRAME_CLOSE, FRAME_CREDIT, FRAME_PROBE, FRAME_RESET, NO_PLACE, decodeU32, encodeU32 } from "../../protocol/frame.ts";

@@ -1,7 +1,7 @@
 /** App origin: session, the signed-in person, what waits for them, invitations. */
 import * as z from "zod";
 import { appMeSchema, sessionFromHandoffSchema, waitingSchema } from "../../protocol/api.ts";
-import { sha256 } from "../../core/digests.ts";
+import { sha256 } from "../../core/trust/digests.ts";
 import { INVITATION_MS, MAX_OPEN_INVITATIONS } from "../../protocol/limits.ts";
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
 import { startSession } from "../auth/account-session.ts";

@@ -14,7 +14,7 @@ import {
 } from "../../protocol/approval-api.ts";
 import { HANDOFF_CODE_MS, MAX_PASSKEYS_PER_ACCOUNT, NONCE_MS } from "../../protocol/limits.ts";
 import { passkeyKeySchema } from "../../protocol/statements.ts";
-import { toBase32 } from "../../core/digests.ts";
+import { toBase32 } from "../../core/trust/digests.ts";
 import { startSession } from "../auth/account-session.ts";
 import { issueCode, issueNonce, redeemCode, useNonce } from "../auth/one-time-code.ts";
 import { knownPasskey, ownPasskeys, sealed } from "../auth/passkey-seal.ts";

@@ -15,7 +15,7 @@ import { fromBase64url, toBase64url } from "../../protocol/statement-encoding.ts
 import { confirmBytes, enrolmentCommitment } from "../../core/trust/enrolment.ts";
 import { shownState } from "../../core/trust/ceremony.ts";
 import type { Ceremony } from "../../core/trust/ceremony.ts";
-import { isSoundKey, verifyRaw } from "../../core/public-key.ts";
+import { isSoundKey, verifyRaw } from "../../core/trust/public-key.ts";
 import { ceremonyOfCode, isCeremonyId, mintCeremonyId } from "../auth/ceremony-id.ts";
 import { tokenMacs } from "../auth/token-macs.ts";
 import { insertAudit } from "../db/account-queries.ts";

@@ -10,7 +10,7 @@ import {
 } from "../../protocol/enrolment-api.ts";
 import { shownState } from "../../core/trust/ceremony.ts";
 import type { Ceremony } from "../../core/trust/ceremony.ts";
-import { keyText } from "../../core/digests.ts";
+import { keyText } from "../../core/trust/digests.ts";
 import { isCeremonyId } from "../auth/ceremony-id.ts";
 import { mintGatewayId } from "../auth/gateway-id.ts";
 import { ownerKeysNow } from "../auth/passkey-seal.ts";

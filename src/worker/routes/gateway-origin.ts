@@ -1,6 +1,6 @@
 /** A gateway's own origin: the door under /.gatehouse/, everything else the gateway's, byte for byte, for allowed devices only. */
-import { visitorAddress } from "../../core/client-ip.ts";
-import { localCoding } from "../../core/local-coding.ts";
+import { visitorAddress } from "../../core/http/client-ip.ts";
+import { localCoding } from "../../core/http/local-coding.ts";
 import { MAX_JSON_BODY_BYTES } from "../../protocol/limits.ts";
 import { DOOR_PREFIX } from "../../protocol/words.ts";
 import { isGatewayId } from "../auth/gateway-id.ts";

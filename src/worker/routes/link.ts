@@ -1,5 +1,5 @@
 /** Where connectors dial: `/link/<gateway>` on the app origin (PROTOCOL.md LINK). */
-import { visitorAddress } from "../../core/client-ip.ts";
+import { visitorAddress } from "../../core/http/client-ip.ts";
 import { isGatewayId } from "../auth/gateway-id.ts";
 import type { Env } from "../env.ts";
 import { noteOf } from "../request-note.ts";

@@ -1,7 +1,7 @@
 /** Approval origin: who may decide for the account's gateways. Every change is signed, goes to every room, and each room's answer is told. */
 import type * as z from "zod";
-import { verifySigned } from "../../core/assertion.ts";
-import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/statement.ts";
+import { verifySigned } from "../../core/trust/assertion.ts";
+import { readOwnerKey, readOwnerRemoval, readRecover, readRecoveryKey } from "../../core/trust/statement.ts";
 import {
   endorseSchema,
   ownerChangesSchema,

@@ -1,6 +1,6 @@
 /** Invitations to a gateway, between the code that D1 keeps and the room that knows what it is for (PROTOCOL.md PE2). */
 import * as z from "zod";
-import { sha256 } from "../../core/digests.ts";
+import { sha256 } from "../../core/trust/digests.ts";
 import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
 import { gatewayIdSchema } from "../../protocol/statements.ts";
 import { readCode, redeemCode } from "../auth/one-time-code.ts";

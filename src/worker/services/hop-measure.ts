@@ -1,5 +1,5 @@
 /** One measuring of a gateway's hops, as its owner asked for it. */
-import { hopViews, medianOf, timed } from "../../core/hops.ts";
+import { hopViews, medianOf, timed } from "../../core/measure/latency.ts";
 import type { Hops } from "../../protocol/api.ts";
 import type { HopMedian } from "../../protocol/hops.ts";
 import { HOP_PATIENCE_MS, HOP_ROUNDS } from "../../protocol/limits.ts";

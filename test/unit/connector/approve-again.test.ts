@@ -1,6 +1,6 @@
 /** Grants of one signed list at the machine: it judges each by itself, and what it refuses leaves the others valid. */
 import { beforeEach, expect, test } from "vitest";
-import { deviceId } from "../../../src/core/digests.ts";
+import { deviceId } from "../../../src/core/trust/digests.ts";
 import { statementHash } from "../../../src/core/trust/statement-list.ts";
 import type { GrantStatement, SignedByOwner } from "../../../src/protocol/statements.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";

@@ -6,7 +6,7 @@ import { Cuts } from "../../../src/connector/cuts.ts";
 import { LogWriteError } from "../../../src/connector/key-log-file.ts";
 import { receipt as receiptCommand } from "../../../src/connector/receipt-commands.ts";
 import { Terminal } from "../../../src/connector/terminal.ts";
-import { checkReceipt } from "../../../src/core/receipt.ts";
+import { checkReceipt } from "../../../src/core/trust/receipt.ts";
 import { MAX_KEPT_RECEIPTS } from "../../../src/protocol/limits.ts";
 import { toRoomSchema } from "../../../src/protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";

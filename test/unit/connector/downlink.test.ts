@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { PacedDownlink } from "../../../src/connector/downlink.ts";
 import { Incoming } from "../../../src/connector/incoming.ts";
 import type { Downlink, StreamParts } from "../../../src/connector/stream.ts";
-import { SendCredit } from "../../../src/core/stream-credit.ts";
+import { SendCredit } from "../../../src/core/link/stream-credit.ts";
 import { FLAG_SPLIT, FRAME_PROBE, NO_PLACE, decodeU32, encodeU32 } from "../../../src/protocol/frame.ts";
 import type { Frame } from "../../../src/protocol/frame.ts";
 import { HEARTBEAT_BUSY_MS, INITIAL_CREDIT_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_MESSAGE_BYTES, PROBE_INTERVAL_MS } from "../../../src/protocol/limits.ts"; // prettier-ignore

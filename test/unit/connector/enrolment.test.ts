@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { checkWords } from "../../../src/core/check-words.ts";
+import { checkWords } from "../../../src/core/trust/check-words.ts";
 import { claimMacBytes, genesisBytes, genesisOf } from "../../../src/core/trust/enrolment.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "../../../src/connector/enrol.ts";
 import type { EnrolOptions } from "../../../src/connector/enrol.ts";

@@ -6,8 +6,8 @@ import { expect, test } from "vitest";
 import { loadIdentity } from "../../../src/connector/identity.ts";
 import { KeyLog, LogWriteError, keyLogPath, splitLog } from "../../../src/connector/key-log-file.ts";
 import { DamagedStateError, StateFiles } from "../../../src/connector/state-files.ts";
-import { isFault, verifyLog } from "../../../src/core/key-log.ts";
-import { verifyTagged } from "../../../src/core/public-key.ts";
+import { isFault, verifyLog } from "../../../src/core/trust/key-log.ts";
+import { verifyTagged } from "../../../src/core/trust/public-key.ts";
 import { utf8 } from "../../../src/protocol/statement-encoding.ts";
 import { ConnectorState } from "../../support/connector-state.ts";
 

@@ -6,7 +6,7 @@ import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
 import { Link } from "../../../src/connector/link.ts";
 import { FRAME_DATA, FRAME_OPEN, FRAME_RESET, decodeFrame, encodeFrame, framesOf, isBatch } from "../../../src/protocol/frame.ts";
-import { FrameSender } from "../../../src/core/frame-sender.ts";
+import { FrameSender } from "../../../src/core/link/frame-sender.ts";
 import { toRoomSchema } from "../../../src/protocol/link-messages.ts";
 import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";
 import { toBase64url } from "../../../src/protocol/statement-encoding.ts";

@@ -6,7 +6,7 @@ import { DriftWatch } from "../../../src/connector/drift-watch.ts";
 import { LogWriteError } from "../../../src/connector/key-log-file.ts";
 import { LocalActs } from "../../../src/connector/local-acts.ts";
 import { LinkCommands } from "../../../src/connector/link-commands.ts";
-import { grantId } from "../../../src/core/digests.ts";
+import { grantId } from "../../../src/core/trust/digests.ts";
 import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";
 import {
   OWNER_KEY_KEYS,

@@ -4,7 +4,7 @@ import { Link } from "../../../src/connector/link.ts";
 import type { LinkStatus } from "../../../src/connector/link.ts";
 import { LogWriteError } from "../../../src/connector/key-log-file.ts";
 import { CLOSE_SUPERSEDED } from "../../../src/protocol/close-codes.ts";
-import { deviceId, keyThumbprint } from "../../../src/core/digests.ts";
+import { deviceId, keyThumbprint } from "../../../src/core/trust/digests.ts";
 import { HOP_ROUNDS, HOP_SAMPLES } from "../../../src/protocol/limits.ts";
 import { FRAME_OPEN, encodeFrame } from "../../../src/protocol/frame.ts";
 import type { ToRoom } from "../../../src/protocol/link-messages.ts";

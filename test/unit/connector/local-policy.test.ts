@@ -10,7 +10,7 @@ import { accessList, policy } from "../../../src/connector/lock-commands.ts";
 import { owners } from "../../../src/connector/owner-commands.ts";
 import { takeStep } from "../../../src/connector/proposals.ts";
 import { Terminal } from "../../../src/connector/terminal.ts";
-import { passkeyWords, writePasskey } from "../../../src/core/passkey-text.ts";
+import { passkeyWords, writePasskey } from "../../../src/core/trust/passkey-text.ts";
 import type { ProposedChange } from "../../../src/protocol/key-log.ts";
 import { PROPOSAL_WAIT_MS } from "../../../src/protocol/limits.ts";
 import type { ToConnector } from "../../../src/protocol/link-messages.ts";

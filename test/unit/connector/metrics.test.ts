@@ -8,7 +8,7 @@ import { LinkTraffic } from "../../../src/connector/link-traffic.ts";
 import { Link } from "../../../src/connector/link.ts";
 import { readListenAddress, serveMetrics } from "../../../src/connector/metrics.ts";
 import { StreamCounts } from "../../../src/connector/stream-counts.ts";
-import { encodeClose } from "../../../src/core/close-code.ts";
+import { encodeClose } from "../../../src/core/link/close-code.ts";
 import { FRAME_CLOSE, FRAME_DATA, FRAME_RESET } from "../../../src/protocol/frame.ts";
 import type { FrameType } from "../../../src/protocol/frame.ts";
 import { HOP_ROUNDS } from "../../../src/protocol/limits.ts";

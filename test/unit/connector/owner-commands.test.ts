@@ -7,7 +7,7 @@ import { loadIdentity } from "../../../src/connector/identity.ts";
 import { KeyLog } from "../../../src/connector/key-log-file.ts";
 import { Terminal } from "../../../src/connector/terminal.ts";
 import { ownerChangeOf } from "../../../src/connector/owner-change.ts";
-import { passkeyWords, writePasskey } from "../../../src/core/passkey-text.ts";
+import { passkeyWords, writePasskey } from "../../../src/core/trust/passkey-text.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, RECOVERY_KEY_KEYS, RECOVER_KEYS, encodeBody, tagged, toBase64url } from "../../../src/protocol/statement-encoding.ts"; // prettier-ignore
 import { ConnectorState, TEST_GATEWAY } from "../../support/connector-state.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";

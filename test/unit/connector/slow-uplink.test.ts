@@ -1,7 +1,7 @@
 /** The connector as it is, on a slow line of real TCP: bursts fill it, and a cut is answered ahead of what waits. */
 import { afterEach, expect, test } from "vitest";
 import { Link } from "../../../src/connector/link.ts";
-import { ReceiveCredit } from "../../../src/core/stream-credit.ts";
+import { ReceiveCredit } from "../../../src/core/link/stream-credit.ts";
 import { FRAME_CREDIT, FRAME_DATA, FRAME_OPEN, decodeFrame, encodeFrame, encodeU32 } from "../../../src/protocol/frame.ts";
 import { INITIAL_CREDIT_BYTES, MAX_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";
 import { utf8 } from "../../../src/protocol/statement-encoding.ts";

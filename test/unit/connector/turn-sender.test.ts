@@ -2,8 +2,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { TurnSender } from "../../../src/connector/turn-sender.ts";
-import type { LinkMark } from "../../../src/core/link-window.ts";
-import { ReceiveCredit } from "../../../src/core/stream-credit.ts";
+import type { LinkMark } from "../../../src/core/link/link-window.ts";
+import { ReceiveCredit } from "../../../src/core/link/stream-credit.ts";
 import {
   FRAME_CREDIT,
   FRAME_DATA,

@@ -4,9 +4,9 @@ import { expect, test } from "vitest";
 import { Outgoing } from "../../../src/connector/outgoing.ts";
 import type { StreamParts } from "../../../src/connector/stream.ts";
 import { TurnSender } from "../../../src/connector/turn-sender.ts";
-import type { LinkMark } from "../../../src/core/link-window.ts";
-import { piecesOf } from "../../../src/core/message-frames.ts";
-import { ReceiveCredit } from "../../../src/core/stream-credit.ts";
+import type { LinkMark } from "../../../src/core/link/link-window.ts";
+import { piecesOf } from "../../../src/core/link/message-frames.ts";
+import { ReceiveCredit } from "../../../src/core/link/stream-credit.ts";
 import {
   FLAG_FIN,
   FRAME_CLOSE,

@@ -12,9 +12,9 @@ import {
   nextAuditEntry,
   readAuditLine,
   verifyAudit,
-} from "../../../src/core/audit-chain.ts";
+} from "../../../src/core/trust/audit-chain.ts";
 import type { AuditEntry, AuditHead } from "../../../src/protocol/audit.ts";
-import { sha256 } from "../../../src/core/digests.ts";
+import { sha256 } from "../../../src/core/trust/digests.ts";
 import { fromBase64url, tagged, toBase64url, utf8 } from "../../../src/protocol/statement-encoding.ts";
 
 const GATEWAY = "abcdefghijklmnopqrstuvw";

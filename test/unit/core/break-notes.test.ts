@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { BreakNotes } from "../../../src/core/break-notes.ts";
-import { brokenAt, legOf } from "../../../src/core/close-code.ts";
-import { gatewayAway } from "../../../src/core/gateway-away.ts";
+import { BreakNotes } from "../../../src/core/link/failure-notes.ts";
+import { brokenAt, legOf } from "../../../src/core/link/close-code.ts";
+import { gatewayAway } from "../../../src/core/http/gateway-away.ts";
 import { LEGS } from "../../../src/protocol/close-codes.ts";
 import { BREAK_ROWS } from "../../../src/protocol/limits.ts";
 import { GATEWAY_STATES } from "../../../src/protocol/words.ts";

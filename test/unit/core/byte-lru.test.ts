@@ -1,6 +1,6 @@
 /** What one isolate remembers: bounded in bytes, oldest use out first, nothing beyond its time. */
 import { expect, test } from "vitest";
-import { ByteLru } from "../../../src/core/byte-lru.ts";
+import { ByteLru } from "../../../src/core/http/byte-lru.ts";
 
 test("[EC4] the bound holds whatever is put in, and what was used last stays", () => {
   const lru = new ByteLru<string>(800);

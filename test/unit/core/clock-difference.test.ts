@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { aheadText, clockAheadMs } from "../../../src/core/clock-difference.ts";
+import { aheadText, clockAheadMs } from "../../../src/core/measure/clock-difference.ts";
 import { CLOCK_WARN_MS } from "../../../src/protocol/limits.ts";
 
 test("[case 17] clocks that differ by more than two minutes are worth a word, in either direction", () => {

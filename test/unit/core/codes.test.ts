@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { firstToken, judgeToken, rotatedToken } from "../../../src/core/device-token-policy.ts";
-import { deviceId, matchCode, requestId, grantId } from "../../../src/core/digests.ts";
-import { TOKEN_RANDOM_BYTES, crc32, readToken, writeToken } from "../../../src/core/token.ts";
+import { firstToken, judgeToken, rotatedToken } from "../../../src/core/trust/device-token-policy.ts";
+import { deviceId, matchCode, requestId, grantId } from "../../../src/core/trust/digests.ts";
+import { TOKEN_RANDOM_BYTES, crc32, readToken, writeToken } from "../../../src/core/trust/token.ts";
 import { fromBase64url, joined, toBase64url } from "../../../src/protocol/statement-encoding.ts";
 
 const KEY = { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" } as const;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { PRICES, billedUnits, costLines, sumOf, wholeLines } from "../../../src/core/cost.ts";
+import { PRICES, billedUnits, costLines, sumOf, wholeLines } from "../../../src/core/measure/cost.ts";
 import {
   NOTHING,
   added,
@@ -16,8 +16,8 @@ import {
   shareOf,
   spentOf,
   unpacked,
-} from "../../../src/core/usage.ts";
-import type { UsageRecord } from "../../../src/core/usage.ts";
+} from "../../../src/core/measure/usage.ts";
+import type { UsageRecord } from "../../../src/core/measure/usage.ts";
 import { COUNTED } from "../../../src/protocol/usage.ts";
 import type { Counts } from "../../../src/protocol/usage.ts";
 

@@ -1,7 +1,14 @@
 /** Rules of what the approval page computes before a passkey signs. */
 import { expect, test } from "vitest";
-import { belongsTogether, cleanName, grantBody, offeredAccess, offeredExpiry, readOwnerTrip } from "../../../src/core/decision-view.ts";
-import { deviceId, matchCode, requestId } from "../../../src/core/digests.ts";
+import {
+  belongsTogether,
+  cleanName,
+  grantBody,
+  offeredAccess,
+  offeredExpiry,
+  readOwnerTrip,
+} from "../../../src/core/trust/decision-view.ts";
+import { deviceId, matchCode, requestId } from "../../../src/core/trust/digests.ts";
 import { APPLY_BY_MS, APPLY_BY_OFFLINE_MS } from "../../../src/protocol/limits.ts";
 import { GRANT_KEYS } from "../../../src/protocol/statement-encoding.ts";
 import { grantStatementSchema, nameSchema } from "../../../src/protocol/statements.ts";

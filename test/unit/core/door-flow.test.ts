@@ -1,6 +1,6 @@
 /** Rules of the door's decisions. */
 import { expect, test } from "vitest";
-import { doorStep, isAdmittedAnew, lookAgainMs, pathToOpen } from "../../../src/core/door-flow.ts";
+import { doorStep, isAdmittedAnew, lookAgainMs, pathToOpen } from "../../../src/core/http/door-flow.ts";
 
 const STRANGER = { hasCode: false, isOwnerLink: false };
 const connector = { nonce: "n".repeat(43), key: "k".repeat(43) };

@@ -1,7 +1,7 @@
 /** When a browser's socket counts as dead: by what it has not sent, in plain numbers. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { DrainWatch } from "../../../src/core/drain-watch.ts";
+import { DrainWatch } from "../../../src/core/link/drain-watch.ts";
 import { BROWSER_LOOK_MS, BROWSER_STILL_MS } from "../../../src/protocol/limits.ts";
 
 test("[CR8] [case 6] a socket that takes nothing of two messages is found by the look after ten seconds", () => {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { differenceMark, findDrift } from "../../../src/core/drift.ts";
-import type { BoundDevice, PairedEntry } from "../../../src/core/drift.ts";
+import { differenceMark, findDrift } from "../../../src/core/trust/drift.ts";
+import type { BoundDevice, PairedEntry } from "../../../src/core/trust/drift.ts";
 import { differencesSchema } from "../../../src/protocol/drift.ts";
 import { ACCESS_SCOPES } from "../../../src/protocol/words.ts";
 import { readPaired } from "../../../src/connector/openclaw/paired-list.ts";

@@ -1,6 +1,6 @@
 /** What may be kept at the edge, under which name, for whom: one valid request and answer, one thing changed per case. */
 import { expect, test } from "vitest";
-import { FillBudget, edgeAsset, edgeBuild, edgeKeep, edgeKey, leaseKey, leasedBuild, newLease } from "../../../src/core/edge-cache.ts";
+import { FillBudget, edgeAsset, edgeBuild, edgeKeep, edgeKey, leaseKey, leasedBuild, newLease } from "../../../src/core/http/edge-cache.ts";
 import { EDGE_KEEP_SECONDS, EDGE_LEASE_MS, MAX_EDGE_ASSET_BYTES } from "../../../src/protocol/limits.ts";
 
 const ORIGIN = "https://slug.example";

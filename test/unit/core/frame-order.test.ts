@@ -1,7 +1,7 @@
 /** Places of a stream's frames: what a bad line does to them is found, and a good one, or a room that slept, is never called bad. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { BYTES_MISSING, BYTES_TWICE, ReceiveOrder, SendOrder } from "../../../src/core/frame-order.ts";
+import { BYTES_MISSING, BYTES_TWICE, ReceiveOrder, SendOrder } from "../../../src/core/link/frame-order.ts";
 import { FLAG_ANEW, NO_PLACE } from "../../../src/protocol/frame.ts";
 import { MAX_FRAME_PAYLOAD_BYTES } from "../../../src/protocol/limits.ts";
 

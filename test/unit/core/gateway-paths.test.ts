@@ -1,7 +1,7 @@
 /** Which paths of a gateway a device may reach: every reading of a path is judged. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { mayReach, pathReadings } from "../../../src/core/gateway-paths.ts";
+import { mayReach, pathReadings } from "../../../src/core/http/gateway-paths.ts";
 import { ACCESS_LEVELS } from "../../../src/protocol/words.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"];

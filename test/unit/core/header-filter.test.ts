@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { forwardedHeaders, isForOwnOrigin } from "../../../src/connector/forwarded-headers.ts";
-import { boundedFromVisitor, fromGateway, fromVisitor } from "../../../src/core/header-filter.ts";
+import { boundedFromVisitor, fromGateway, fromVisitor } from "../../../src/core/http/header-filter.ts";
 import type { StreamOpen } from "../../../src/protocol/link-messages.ts";
 import { TEST_ORIGIN } from "../../support/connector-state.ts";
 

@@ -1,8 +1,8 @@
 /** Samples that stay few, medians, and which hop is the broken one. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { BUCKETS_S, Histogram } from "../../../src/core/histogram.ts";
-import { SampleRing, hopViews, median, medianOf, timed } from "../../../src/core/hops.ts";
+import { BUCKETS_S, Histogram } from "../../../src/core/measure/histogram.ts";
+import { SampleRing, hopViews, median, medianOf, timed } from "../../../src/core/measure/latency.ts";
 import { GATEWAY_STATES } from "../../../src/protocol/words.ts";
 
 test("the median has as many values above it as below, whatever their order", () => {

@@ -1,10 +1,10 @@
 /** The connector as the last judge: each attack of a hostile control plane is one test (reference: fault-cases.md 29, 30, 32). */
 import { beforeAll, expect, test } from "vitest";
-import { activationHash, deviceId, keyThumbprint } from "../../../src/core/digests.ts";
-import { judgeGrant, judgeSession } from "../../../src/core/judge.ts";
-import type { HeldGrant, Pinned } from "../../../src/core/judge.ts";
-import { isSoundEd25519, isSoundKey } from "../../../src/core/public-key.ts";
-import { readGrant } from "../../../src/core/statement.ts";
+import { activationHash, deviceId, keyThumbprint } from "../../../src/core/trust/digests.ts";
+import { judgeGrant, judgeSession } from "../../../src/core/trust/judge.ts";
+import type { HeldGrant, Pinned } from "../../../src/core/trust/judge.ts";
+import { isSoundEd25519, isSoundKey } from "../../../src/core/trust/public-key.ts";
+import { readGrant } from "../../../src/core/trust/statement.ts";
 import { statementHash } from "../../../src/core/trust/statement-list.ts";
 import { toBase64url, utf8 } from "../../../src/protocol/statement-encoding.ts";
 import type { GrantStatement } from "../../../src/protocol/statements.ts";

@@ -1,12 +1,12 @@
 /** Every door of the connector and of the pages that takes a public key, against keys that only look like ones. The Worker's: worker/key-doors.test.ts. */
 import { beforeAll, expect, test } from "vitest";
-import { belongsTogether, readOwnerTrip } from "../../../src/core/decision-view.ts";
-import { deviceId, matchCode, requestId } from "../../../src/core/digests.ts";
-import { judgeGrant } from "../../../src/core/judge.ts";
-import type { Pinned } from "../../../src/core/judge.ts";
-import { followRotations } from "../../../src/core/key-rotation.ts";
-import { applyLine, nextInCopy, writeLine } from "../../../src/core/key-log.ts";
-import { isSoundKey, verifyTagged } from "../../../src/core/public-key.ts";
+import { belongsTogether, readOwnerTrip } from "../../../src/core/trust/decision-view.ts";
+import { deviceId, matchCode, requestId } from "../../../src/core/trust/digests.ts";
+import { judgeGrant } from "../../../src/core/trust/judge.ts";
+import type { Pinned } from "../../../src/core/trust/judge.ts";
+import { followRotations } from "../../../src/core/trust/key-rotation.ts";
+import { applyLine, nextInCopy, writeLine } from "../../../src/core/trust/key-log.ts";
+import { isSoundKey, verifyTagged } from "../../../src/core/trust/public-key.ts";
 import { judgeGenesis } from "../../../src/core/trust/genesis.ts";
 import type { KeyLogBody } from "../../../src/protocol/key-log.ts";
 import { utf8 } from "../../../src/protocol/statement-encoding.ts";

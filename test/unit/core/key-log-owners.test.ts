@@ -1,6 +1,6 @@
 /** Who may change who decides: lost and stolen passkeys, approvers, the recovery key, and a relay that holds back or repeats what was signed. */
 import { beforeEach, expect, test } from "vitest";
-import { isFault, verifyLog } from "../../../src/core/key-log.ts";
+import { isFault, verifyLog } from "../../../src/core/trust/key-log.ts";
 import type { KeyLogBody, OwnerRole } from "../../../src/protocol/key-log.ts";
 import {
   OWNER_KEY_KEYS,
@@ -20,7 +20,7 @@ import type { Authenticator } from "../../support/fake-authenticator.ts";
 import { grantBytes, newDevice } from "../../support/fake-device.ts";
 import { TestKeyLog, newLogKey } from "../../support/test-key-log.ts";
 import type { LogKey } from "../../support/test-key-log.ts";
-import { sha256 } from "../../../src/core/digests.ts";
+import { sha256 } from "../../../src/core/trust/digests.ts";
 
 const NOW = 1_800_000_000_000;
 const GATEWAY = "abcdefghijklmnopqrstuvw";

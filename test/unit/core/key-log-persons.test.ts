@@ -1,7 +1,7 @@
 /** Persons in the key log: an owner's signature brings one passkey to one gateway in one role, and a relay gains nothing by holding back or repeating. */
 import { beforeEach, expect, test } from "vitest";
-import { loggedRole } from "../../../src/core/key-log-owners.ts";
-import { readOwnerKey } from "../../../src/core/statement.ts";
+import { loggedRole } from "../../../src/core/trust/key-log-owners.ts";
+import { readOwnerKey } from "../../../src/core/trust/statement.ts";
 import { ownerChangeOf } from "../../../src/connector/owner-change.ts";
 import type { KeyLogBody } from "../../../src/protocol/key-log.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody } from "../../../src/protocol/statement-encoding.ts";

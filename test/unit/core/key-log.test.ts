@@ -1,7 +1,7 @@
 /** The gateway's own lock: what a hostile control plane, a thief of the database or a careless copy may try (reference: fault-cases.md 29, 36, 45). */
 import fc from "fast-check";
 import { beforeEach, expect, test } from "vitest";
-import { compareHeads, isFault, readLine, relationOf, verifyLog, writeLine } from "../../../src/core/key-log.ts";
+import { compareHeads, isFault, readLine, relationOf, verifyLog, writeLine } from "../../../src/core/trust/key-log.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody } from "../../../src/protocol/statement-encoding.ts";
 import type { GrantStatement, SignedByOwner } from "../../../src/protocol/statements.ts";
 import type { OwnerPolicy } from "../../../src/protocol/key-log.ts";
@@ -10,7 +10,7 @@ import type { Authenticator } from "../../support/fake-authenticator.ts";
 import { grantBytes, newDevice } from "../../support/fake-device.ts";
 import type { FakeDevice } from "../../support/fake-device.ts";
 import { TestKeyLog, newLogKey } from "../../support/test-key-log.ts";
-import { deviceId } from "../../../src/core/digests.ts";
+import { deviceId } from "../../../src/core/trust/digests.ts";
 
 const NOW = 1_800_000_000_000;
 const GATEWAY = "abcdefghijklmnopqrstuvw";

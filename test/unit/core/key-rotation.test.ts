@@ -1,9 +1,9 @@
 /** Which key proves a link while a connector's key changes, and when two copies of one connector close the gateway. */
 import { beforeEach, expect, test } from "vitest";
-import { NO_COPIES, sawCopy } from "../../../src/core/copy-watch.ts";
-import { keyThumbprint } from "../../../src/core/digests.ts";
-import { isNamed } from "../../../src/core/judge.ts";
-import { followRotations, linkKey } from "../../../src/core/key-rotation.ts";
+import { NO_COPIES, sawCopy } from "../../../src/core/trust/copy-watch.ts";
+import { keyThumbprint } from "../../../src/core/trust/digests.ts";
+import { isNamed } from "../../../src/core/trust/judge.ts";
+import { followRotations, linkKey } from "../../../src/core/trust/key-rotation.ts";
 import { COPY_WINDOW_MS, KEY_OVERLAP_MS, NONCE_MS } from "../../../src/protocol/limits.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
 import { TestKeyLog, newLogKey } from "../../support/test-key-log.ts";

@@ -1,7 +1,7 @@
 /** When connectors dial again, one alone and two thousand at once, under virtual time. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { nextDial, retryAfterMs } from "../../../src/core/link-backoff.ts";
+import { nextDial, retryAfterMs } from "../../../src/core/link/link-backoff.ts";
 import { RECONNECT_MAX_MS, RECONNECT_MIN_MS, RECONNECT_QUICK_AFTER_MS, RECONNECT_RESET_AFTER_MS } from "../../../src/protocol/limits.ts";
 
 const BUCKET_MS = 250;

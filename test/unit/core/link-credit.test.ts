@@ -1,8 +1,8 @@
 /** Credit on a line that is slow downwards: what is lent, to whom, and when it is lent no more. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { LinkCredit } from "../../../src/core/link-credit.ts";
-import { ReceiveCredit } from "../../../src/core/stream-credit.ts";
+import { LinkCredit } from "../../../src/core/link/link-credit.ts";
+import { ReceiveCredit } from "../../../src/core/link/stream-credit.ts";
 import { INITIAL_CREDIT_BYTES, LENT_PIECE_MIN_BYTES, LENT_WINDOW_MIN_BYTES, LINK_QUEUE_MS, MARK_EVERY_MS, MAX_FRAME_PAYLOAD_BYTES } from "../../../src/protocol/limits.ts"; // prettier-ignore
 
 const KIB = 1024;

@@ -1,6 +1,6 @@
 /** Which coding a gateway is asked for where everything runs on one machine. */
 import { expect, test } from "vitest";
-import { localCoding } from "../../../src/core/local-coding.ts";
+import { localCoding } from "../../../src/core/http/local-coding.ts";
 
 test.each([
   ["gzip, deflate, br, zstd", "gzip"],

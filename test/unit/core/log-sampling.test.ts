@@ -1,7 +1,7 @@
 /** Which requests have a line in the log. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { LOG_ONE_IN, isLogged, readOneIn } from "../../../src/core/log-sampling.ts";
+import { LOG_ONE_IN, isLogged, readOneIn } from "../../../src/core/measure/log-sampling.ts";
 
 test("[OB5] failures of ours always have a line, whatever the sample; refusals and a gateway's own errors are sampled like the rest", () => {
   for (const decision of ["internal", "unavailable"])

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { matchesOf } from "../../../src/core/named-match.ts";
-import { nearestWord } from "../../../src/core/nearest-word.ts";
+import { matchesOf } from "../../../src/core/words/named-match.ts";
+import { nearestWord } from "../../../src/core/words/nearest-word.ts";
 
 const WORDS = ["up", "run", "status", "devices", "access-list", "history"];
 

@@ -1,9 +1,9 @@
 /** What a person carries by hand: a recovery key on paper, a passkey's word to the machine, and the words to compare. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { fromBase32, toBase32 } from "../../../src/core/digests.ts";
-import { passkeyWords, readPasskey, writePasskey } from "../../../src/core/passkey-text.ts";
-import { RECOVERY_BYTES, readRecoveryText, recoverySeed, writeRecoveryText } from "../../../src/core/recovery-text.ts";
+import { fromBase32, toBase32 } from "../../../src/core/trust/digests.ts";
+import { passkeyWords, readPasskey, writePasskey } from "../../../src/core/trust/passkey-text.ts";
+import { RECOVERY_BYTES, readRecoveryText, recoverySeed, writeRecoveryText } from "../../../src/core/trust/recovery-text.ts";
 import { toBase64url, utf8 } from "../../../src/protocol/statement-encoding.ts";
 import { ownerKeySchema } from "../../../src/protocol/statements.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";

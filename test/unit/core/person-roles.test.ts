@@ -1,8 +1,8 @@
 /** The table of roles, cell by cell, and the proof that binds an acceptance to its link. */
 import { expect, test } from "vitest";
-import { invitationProof, isInvitationProof, judgeAcceptance } from "../../../src/core/invitation-proof.ts";
-import { PERSON_ACTIONS, mayDo } from "../../../src/core/person-roles.ts";
-import type { PersonAction, RoleKind } from "../../../src/core/person-roles.ts";
+import { invitationProof, isInvitationProof, judgeAcceptance } from "../../../src/core/trust/invitation-proof.ts";
+import { PERSON_ACTIONS, mayDo } from "../../../src/core/trust/roles.ts";
+import type { PersonAction, RoleKind } from "../../../src/core/trust/roles.ts";
 import { toBase64url } from "../../../src/protocol/statement-encoding.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";
 

@@ -1,8 +1,8 @@
 /** The exposition format, read back by a reader that knows only the format's own description. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Histogram } from "../../../src/core/histogram.ts";
-import { prometheusText } from "../../../src/core/prometheus-text.ts";
+import { Histogram } from "../../../src/core/measure/histogram.ts";
+import { prometheusText } from "../../../src/core/measure/prometheus-text.ts";
 
 test("[OB4] each metric is announced with help and type, then its samples, each on its own line", () => {
   const histogram = new Histogram();

@@ -1,7 +1,7 @@
 /** Receipts offline: what was changed, swapped or belongs elsewhere does not verify. */
 import { beforeAll, expect, test } from "vitest";
-import { checkReceipt, readReceipt, readReceiptFile, writeReceipt } from "../../../src/core/receipt.ts";
-import type { ReceiptProblem } from "../../../src/core/receipt.ts";
+import { checkReceipt, readReceipt, readReceiptFile, writeReceipt } from "../../../src/core/trust/receipt.ts";
+import type { ReceiptProblem } from "../../../src/core/trust/receipt.ts";
 import type { ReceiptFile, ReceiptStatement } from "../../../src/protocol/receipt.ts";
 import { fromBase64url, tagged, toBase64url, utf8 } from "../../../src/protocol/statement-encoding.ts";
 import { newAuthenticator } from "../../support/fake-authenticator.ts";

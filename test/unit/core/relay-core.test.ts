@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { isPublicAddress, visitorAddress } from "../../../src/core/client-ip.ts";
-import { cutReason, decodeClose, encodeClose, sendableClose } from "../../../src/core/close-code.ts";
-import { ReceiveCredit, SendCredit } from "../../../src/core/stream-credit.ts";
+import { isPublicAddress, visitorAddress } from "../../../src/core/http/client-ip.ts";
+import { cutReason, decodeClose, encodeClose, sendableClose } from "../../../src/core/link/close-code.ts";
+import { ReceiveCredit, SendCredit } from "../../../src/core/link/stream-credit.ts";
 import { INITIAL_CREDIT_BYTES, PROBE_COUNT_LOST, WAKE_CREDIT_BYTES } from "../../../src/protocol/limits.ts";
 
 test("[CR1] a stream starts with a full window and waits when it is spent", () => {

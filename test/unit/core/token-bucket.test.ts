@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { addressGroup } from "../../../src/core/client-ip.ts";
-import { BucketTable, Pace, TokenBucket } from "../../../src/core/token-bucket.ts";
+import { addressGroup } from "../../../src/core/http/client-ip.ts";
+import { BucketTable, Pace, TokenBucket } from "../../../src/core/link/token-bucket.ts";
 
 test("a bucket gives its burst, then its rate, and never more, whatever the clock does", () => {
   fc.assert(

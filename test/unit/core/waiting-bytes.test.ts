@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { WaitingBytes } from "../../../src/core/waiting-bytes.ts";
+import { WaitingBytes } from "../../../src/core/link/waiting-bytes.ts";
 import { LARGE_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";
 
 const LARGE = LARGE_MESSAGE_BYTES + 1;

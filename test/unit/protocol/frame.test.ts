@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { FrameSender } from "../../../src/core/frame-sender.ts";
-import { MessageAssembler, frameOf, piecesOf } from "../../../src/core/message-frames.ts";
+import { FrameSender } from "../../../src/core/link/frame-sender.ts";
+import { MessageAssembler, frameOf, piecesOf } from "../../../src/core/link/message-frames.ts";
 import {
   FLAG_ANEW,
   FLAG_FIN,

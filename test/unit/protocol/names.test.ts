@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { cleanName } from "../../../src/core/decision-view.ts";
+import { cleanName } from "../../../src/core/trust/decision-view.ts";
 import { nameSchema } from "../../../src/protocol/statements.ts";
 
 test.each(["\u0000", "\u001b", "\u007f", "\u0080", "\u009b", "\u009f", "\u202e", "\u2066", "\u2028"])(

@@ -1,8 +1,8 @@
 /** Which devices an owner's page offers after another machine was connected, and with what grant. */
 import { beforeAll, expect, test } from "vitest";
 import { againBody, isAgainOf, judgeFormer } from "../../../../src/core/trust/approve-again.ts";
-import { deviceId, grantId } from "../../../../src/core/digests.ts";
-import { grantProblem } from "../../../../src/core/grant-policy.ts";
+import { deviceId, grantId } from "../../../../src/core/trust/digests.ts";
+import { grantProblem } from "../../../../src/core/trust/grant-policy.ts";
 import { GRANT_KEYS, encodeBody } from "../../../../src/protocol/statement-encoding.ts";
 import type { GrantStatement } from "../../../../src/protocol/statements.ts";
 import { newAuthenticator } from "../../../support/fake-authenticator.ts";

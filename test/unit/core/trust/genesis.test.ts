@@ -1,7 +1,7 @@
 /** The judge of a genesis: each lie of a control plane, of a page or of a database is one case. */
 import { beforeAll, expect, test } from "vitest";
-import { checkWords } from "../../../../src/core/check-words.ts";
-import { verifyLog } from "../../../../src/core/key-log.ts";
+import { checkWords } from "../../../../src/core/trust/check-words.ts";
+import { verifyLog } from "../../../../src/core/trust/key-log.ts";
 import { ceremonyHash, enrolmentCommitment, genesisBytes } from "../../../../src/core/trust/enrolment.ts";
 import type { Transcript } from "../../../../src/core/trust/enrolment.ts";
 import { judgeGenesis, judgeOwnGenesis } from "../../../../src/core/trust/genesis.ts";

@@ -1,6 +1,6 @@
 /** What the gateway's machine may change by its own word: narrowing at once, widening by an owner or by a day. */
 import { beforeEach, expect, test } from "vitest";
-import { isFault, verifyLog, writeLine } from "../../../../src/core/key-log.ts";
+import { isFault, verifyLog, writeLine } from "../../../../src/core/trust/key-log.ts";
 import { dueAtMs, isWiderRole, roomVerdict } from "../../../../src/core/trust/local-policy.ts";
 import type { RoomProposal } from "../../../../src/core/trust/local-policy.ts";
 import type { KeyLogBody, OwnerPolicy, OwnerRole, ProposedChange } from "../../../../src/protocol/key-log.ts";

@@ -1,6 +1,6 @@
 /** What a machine from a backup takes over of the room's copy of its key log. */
 import { beforeEach, expect, test } from "vitest";
-import { readLine } from "../../../../src/core/key-log.ts";
+import { readLine } from "../../../../src/core/trust/key-log.ts";
 import { judgeRestore } from "../../../../src/core/trust/restored-log.ts";
 import { newAuthenticator } from "../../../support/fake-authenticator.ts";
 import type { Authenticator } from "../../../support/fake-authenticator.ts";
