@@ -140,7 +140,7 @@ async function buildConnector(dist: string, approval: ApprovalPage): Promise<voi
     target: "node22",
     define: { APPROVAL_PAGE_HASH: JSON.stringify(approval.page) },
     // What `ws` asks for by this name is native and would have to be built on every machine.
-    alias: { bufferutil: path.join(root, "src/connector/websocket-mask.ts") },
+    alias: { bufferutil: path.join(root, "src/connector/streams/websocket-mask.ts") },
     plugins: [leanLibraries],
     // CommonJS dependencies (ws) reach Node's own modules through `require`.
     banner: {

@@ -1,7 +1,7 @@
-/** One `npm start` per state folder (`src/connector/state-lock.ts`): the kernel says whether its holder lives. */
+/** One `npm start` per state folder (`src/connector/state/state-lock.ts`): the kernel says whether its holder lives. */
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { takeState } from "../src/connector/state-lock.ts";
+import { takeState } from "../src/connector/state/state-lock.ts";
 import { INSTANCE_FILE, LOCK_FOLDER, takenSentence } from "./running-instance.mjs";
 
 /** A living process has the folder; the message names it. */

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 
-/** Below the state folder: the lock's own folder (`src/connector/state-lock.ts`), and what its holder says of itself. */
+/** Below the state folder: the lock's own folder (`src/connector/state/state-lock.ts`), and what its holder says of itself. */
 export const LOCK_FOLDER = "instance";
 export const INSTANCE_FILE = "instance.json";
 

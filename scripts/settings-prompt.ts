@@ -1,8 +1,8 @@
 /** `npm start` asks for OpenClaw's settings in its own terminal, and hands the answer to the connector, which runs without one. */
 import { diffText } from "../src/core/trust/settings-diff.ts";
 import type { SettingLine } from "../src/protocol/link-local-acts.ts";
-import { askRunning } from "../src/connector/local-control.ts";
-import { Terminal } from "../src/connector/terminal.ts";
+import { askRunning } from "../src/connector/trust/local-control.ts";
+import { Terminal } from "../src/connector/cli/terminal.ts";
 
 /** A line of the connector's `--json` output about the question. */
 export interface SettingsEvent {

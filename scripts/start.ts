@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { gatewayUrl } from "../src/connector/openclaw/dial.ts";
 import { DiscoverError, discoverGateway } from "../src/connector/openclaw/discover.ts";
-import { Terminal } from "../src/connector/terminal.ts";
+import { Terminal } from "../src/connector/cli/terminal.ts";
 import { buildAll } from "./build.ts";
 import { root, start } from "./children.ts";
 import type { Child } from "./children.ts";

@@ -1,5 +1,5 @@
 /** What is started: looks at Node and system first, then loads the program. Static imports of the program would fail before any word. */
-import { startProblem } from "./start-check.ts";
+import { startProblem } from "./cli/start-check.ts";
 
 const PROGRAM = "./connector.mjs";
 const problem = startProblem(process.versions.node, process.platform);

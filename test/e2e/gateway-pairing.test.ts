@@ -3,7 +3,7 @@
  * tokens, its settings, and all of it over a restart. A difference is the demo's fault.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ControlLeg } from "../../src/connector/openclaw/control-leg.ts";
+import { ControlLeg } from "../../src/connector/openclaw/rpc-client.ts";
 import { discoverGateway } from "../../src/connector/openclaw/discover.ts";
 import { applySettings, planRestore, planSettings, readConfig } from "../../src/connector/openclaw/settings.ts";
 import { ACCESS_LEVELS, ACCESS_SCOPES } from "../../src/protocol/words.ts";

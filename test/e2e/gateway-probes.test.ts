@@ -1,6 +1,6 @@
 /** Both start-up probes against the demo gateway and OpenClaw: what decides whether a release is served. `npm run compat` runs this file on others. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ControlLeg } from "../../src/connector/openclaw/control-leg.ts";
+import { ControlLeg } from "../../src/connector/openclaw/rpc-client.ts";
 import { discoverGateway } from "../../src/connector/openclaw/discover.ts";
 import { selfTest } from "../../src/connector/openclaw/self-test.ts";
 import { startDemoGateway } from "../../src/demo/gateway.ts";

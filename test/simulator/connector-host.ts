@@ -1,10 +1,10 @@
 /** The machine beside the gateway: a disk, and connector processes that start, stop, are killed or lose power. */
-import { Admitted } from "../../src/connector/admitted.ts";
-import { loadIdentity } from "../../src/connector/identity.ts";
-import { KeyLog } from "../../src/connector/key-log-file.ts";
-import { Link } from "../../src/connector/link.ts";
-import type { LinkStatus } from "../../src/connector/link.ts";
-import { StateFiles } from "../../src/connector/state-files.ts";
+import { Admitted } from "../../src/connector/trust/admissions.ts";
+import { loadIdentity } from "../../src/connector/trust/identity.ts";
+import { KeyLog } from "../../src/connector/trust/key-log-file.ts";
+import { Link } from "../../src/connector/link/link.ts";
+import type { LinkStatus } from "../../src/connector/link/link.ts";
+import { StateFiles } from "../../src/connector/state/state-files.ts";
 import type { KeyLogAlarm } from "../../src/protocol/key-log.ts";
 import { mount } from "./disk.ts";
 import type { Disk } from "./disk.ts";

@@ -1,6 +1,6 @@
 /** The OpenClaw gateway of a run: takes what the connector dials, answers by script, goes down and comes back; and the connector's view of it. */
 import { EventEmitter } from "node:events";
-import type { Admitted } from "../../src/connector/admitted.ts";
+import type { Admitted } from "../../src/connector/trust/admissions.ts";
 import { GatewayAwayError } from "../../src/connector/openclaw/openclaw-port.ts";
 import type { HandshakeWatch, OpenclawGateway, Removal, WatchEvents } from "../../src/connector/openclaw/openclaw-port.ts";
 import type { PairedEntry } from "../../src/core/trust/drift.ts";

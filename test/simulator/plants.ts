@@ -63,7 +63,7 @@ export const PLANTS: readonly Plant[] = [
   ),
   plant(
     "the gateway's close overtakes its messages",
-    "connector/outgoing.ts",
+    "connector/streams/send-queue.ts",
     `    if (this.#queue.length > 0) return this.tick();\n`,
     NOTHING,
   ),
@@ -92,7 +92,7 @@ export const PLANTS: readonly Plant[] = [
     `if (stream.attachment.expiresAtMs <= this.nowMs()) {`,
     `if (stream.attachment.expiresAtMs <= 0) {`,
   ),
-  plant("the connector takes the room's word for a session", "connector/admitted.ts", `if (session === undefined || session.device !== open.device || session.expiresAtMs <= nowMs) return "no-session";`, `if (session === undefined) return { access: "full", expiresAtMs: nowMs + 60_000 };`), // prettier-ignore
+  plant("the connector takes the room's word for a session", "connector/trust/admissions.ts", `if (session === undefined || session.device !== open.device || session.expiresAtMs <= nowMs) return "no-session";`, `if (session === undefined) return { access: "full", expiresAtMs: nowMs + 60_000 };`), // prettier-ignore
   plant(
     "the room gives more credit than it has room",
     "worker/room/ws-stream.ts",
@@ -111,10 +111,10 @@ export const PLANTS: readonly Plant[] = [
     `this.#isOff || (this.#atMs !== null && this.#atMs <= atMs)`,
     `this.#isOff`,
   ),
-  plant("an entry of the key log is not synced", "connector/key-log-file.ts", `      fsyncSync(handle);\n    } catch (error) {\n      ftruncateSync(handle, size);`, `    } catch (error) {\n      ftruncateSync(handle, size);`), // prettier-ignore
+  plant("an entry of the key log is not synced", "connector/trust/key-log-file.ts", `      fsyncSync(handle);\n    } catch (error) {\n      ftruncateSync(handle, size);`, `    } catch (error) {\n      ftruncateSync(handle, size);`), // prettier-ignore
   plant(
     "the generation is said before it is on disk",
-    "connector/link-disk.ts",
+    "connector/link/link-disk.ts",
     `      files.write("gateway", generation === null ? file : { ...file, generation });\n`,
     NOTHING,
   ),
@@ -143,11 +143,11 @@ export const PLANTS: readonly Plant[] = [
   plant("a close that wakes the room hides that messages were lost", "worker/room/relay.ts", `if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");\n    else this`, `this`), // prettier-ignore
   plant("what a browser left behind is forgotten in sleep", "worker/room/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
   plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `if (stream !== undefined) return;`), // prettier-ignore
-  plant("a command that fails is not answered", "connector/link-commands.ts", `.then(() => this.#command(message)).catch(failed);`, `.then(() => this.#command(message)).catch(() => undefined);`), // prettier-ignore
-  plant("what the disk refused is applied from memory later", "connector/link-commands.ts", `this.#askAgain(isCurrent);`, `setTimeout(() => isCurrent() && this.take(message, isCurrent), ASK_AGAIN_MS);`), // prettier-ignore
-  plant("a receipt goes out with what is kept beside it", "connector/cuts.ts", `receipt: signedOf(done) };`, `receipt: done };`),
-  plant("an old sign of life counts after the machine stood still", "connector/link.ts", `    await new Promise((resolve) => setImmediate(resolve));\n`, NOTHING), // prettier-ignore
-  plant("a full disk ends the connector", "connector/ws-stream.ts", `      try {\n        const first = watch.firstFromBrowser(text);\n        if (first !== text) data = first;\n      } catch {\n        return this.#unkept();\n      }`, `      data = watch.firstFromBrowser(text);`), // prettier-ignore
+  plant("a command that fails is not answered", "connector/link/commands.ts", `.then(() => this.#command(message)).catch(failed);`, `.then(() => this.#command(message)).catch(() => undefined);`), // prettier-ignore
+  plant("what the disk refused is applied from memory later", "connector/link/commands.ts", `this.#askAgain(isCurrent);`, `setTimeout(() => isCurrent() && this.take(message, isCurrent), ASK_AGAIN_MS);`), // prettier-ignore
+  plant("a receipt goes out with what is kept beside it", "connector/trust/cuts.ts", `receipt: signedOf(done) };`, `receipt: done };`),
+  plant("an old sign of life counts after the machine stood still", "connector/link/link.ts", `    await new Promise((resolve) => setImmediate(resolve));\n`, NOTHING), // prettier-ignore
+  plant("a full disk ends the connector", "connector/streams/ws-stream.ts", `      try {\n        const first = watch.firstFromBrowser(text);\n        if (first !== text) data = first;\n      } catch {\n        return this.#unkept();\n      }`, `      data = watch.firstFromBrowser(text);`), // prettier-ignore
   badLine("a frame of data is lost", `type === FRAME_DATA && Math.random() < 0.02) return void all.pop()`),
   badLine(
     "a frame of data comes twice",

@@ -1,8 +1,8 @@
 /** One seed is one run: the same seed, the same trace. */
 import path from "node:path";
-import { KeyLog } from "../../src/connector/key-log-file.ts";
-import { loadIdentity } from "../../src/connector/identity.ts";
-import { StateFiles } from "../../src/connector/state-files.ts";
+import { KeyLog } from "../../src/connector/trust/key-log-file.ts";
+import { loadIdentity } from "../../src/connector/trust/identity.ts";
+import { StateFiles } from "../../src/connector/state/state-files.ts";
 import { Disk, PowerCut, mount } from "./disk.ts";
 import { happen, heal } from "./faults.ts";
 import { checkBack, checkRecords, idleLinkBackMs, isSomethingLeft, notWhole } from "./final-checks.ts";

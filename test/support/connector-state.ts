@@ -2,11 +2,11 @@
 import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { Admitted } from "../../src/connector/admitted.ts";
-import { loadIdentity } from "../../src/connector/identity.ts";
-import type { Identity } from "../../src/connector/identity.ts";
-import { KeyLog } from "../../src/connector/key-log-file.ts";
-import { StateFiles } from "../../src/connector/state-files.ts";
+import { Admitted } from "../../src/connector/trust/admissions.ts";
+import { loadIdentity } from "../../src/connector/trust/identity.ts";
+import type { Identity } from "../../src/connector/trust/identity.ts";
+import { KeyLog } from "../../src/connector/trust/key-log-file.ts";
+import { StateFiles } from "../../src/connector/state/state-files.ts";
 import { deviceId, grantId } from "../../src/core/trust/digests.ts";
 import type { GrantStatement, SignedByOwner } from "../../src/protocol/statements.ts";
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";

@@ -2,8 +2,8 @@
 import { frameOf } from "../../src/core/link/message-frames.ts";
 import { encodeFrame } from "../../src/protocol/frame.ts";
 import { vi } from "vitest";
-import { PacedDownlink } from "../../src/connector/downlink.ts";
-import { Streams } from "../../src/connector/streams.ts";
+import { PacedDownlink } from "../../src/connector/streams/downlink.ts";
+import { Streams } from "../../src/connector/streams/streams.ts";
 import { MAX_FRAME_PAYLOAD_BYTES, PROBE_INTERVAL_MS } from "../../src/protocol/limits.ts";
 import type { StreamOpen } from "../../src/protocol/link-messages.ts";
 import { ConnectorState, TEST_ORIGIN } from "./connector-state.ts";

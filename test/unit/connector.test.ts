@@ -3,11 +3,11 @@ import { mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect, test, vi } from "vitest";
-import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/handshake-watch.ts";
+import { ControlUiHandshake, approveKey } from "../../src/connector/openclaw/control-ui-handshake.ts";
 import { planRestore, planTidy, planSettings, settingsDiff } from "../../src/connector/openclaw/settings.ts";
 import { isKnownToServe, mayBeProbed } from "../../src/connector/openclaw/version-gate.ts";
-import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
-import { loadIdentity } from "../../src/connector/identity.ts";
+import { DamagedStateError, StateFiles } from "../../src/connector/state/state-files.ts";
+import { loadIdentity } from "../../src/connector/trust/identity.ts";
 import { APPROVAL_HOLD_MS } from "../../src/protocol/limits.ts";
 import { ConnectorState } from "../support/connector-state.ts";
 

@@ -15,11 +15,11 @@ import {
 import os from "node:os";
 import path from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
-import { Admitted } from "../../src/connector/admitted.ts";
-import { loadIdentity } from "../../src/connector/identity.ts";
-import type { Identity } from "../../src/connector/identity.ts";
-import { KeyLog, LogWriteError, keyLogPath } from "../../src/connector/key-log-file.ts";
-import { DamagedStateError, StateFiles } from "../../src/connector/state-files.ts";
+import { Admitted } from "../../src/connector/trust/admissions.ts";
+import { loadIdentity } from "../../src/connector/trust/identity.ts";
+import type { Identity } from "../../src/connector/trust/identity.ts";
+import { KeyLog, LogWriteError, keyLogPath } from "../../src/connector/trust/key-log-file.ts";
+import { DamagedStateError, StateFiles } from "../../src/connector/state/state-files.ts";
 import { deviceId, grantId } from "../../src/core/trust/digests.ts";
 import { HANDOVER_MS } from "../../src/protocol/limits.ts";
 import type { GrantStatement, Handover, SignedByOwner } from "../../src/protocol/statements.ts";

@@ -3,7 +3,7 @@ import os from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { planRestore } from "../../src/connector/openclaw/settings.ts";
-import { StateFiles } from "../../src/connector/state-files.ts";
+import { StateFiles } from "../../src/connector/state/state-files.ts";
 
 test("a setting that was not set before is kept, read again, and taken away at uninstall", () => {
   const dir = mkdtempSync(path.join(os.tmpdir(), "gatehouse-state-"));

@@ -1,6 +1,6 @@
 /** Which of several OpenClaw profiles is meant (PROTOCOL.md OC5). */
 import { OpenclawConfig, SeveralProfilesError } from "../openclaw/config-file.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /**
  * Asks a person, where OpenClaw could be several.

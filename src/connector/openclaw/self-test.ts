@@ -2,7 +2,7 @@
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { WebSocket } from "ws";
 import * as z from "zod";
-import type { ControlLeg } from "./control-leg.ts";
+import type { ControlLeg } from "./rpc-client.ts";
 import { gatewayUrl, pinnedTls } from "./dial.ts";
 import type { Discovered } from "./discover.ts";
 

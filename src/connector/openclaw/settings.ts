@@ -3,9 +3,9 @@ import * as z from "zod";
 import { diffText, settingLines } from "../../core/trust/settings-diff.ts";
 import type { SettingValues } from "../../core/trust/settings-diff.ts";
 import { MAX_DROPPED_ORIGINS } from "../../protocol/limits.ts";
-import type { ControlLeg } from "./control-leg.ts";
+import type { ControlLeg } from "./rpc-client.ts";
 import { settingAt } from "./auth-mode.ts";
-import { GatewayRefusedError } from "./control-leg.ts";
+import { GatewayRefusedError } from "./rpc-client.ts";
 
 /** `path` is dotted, below the config's root. */
 export type SettingChange = SettingValues;

@@ -1,7 +1,7 @@
 /** Whose a folder is. A state folder's name comes from a command line, so nothing foreign in it or of it is ever changed (PROTOCOL.md SF). */
 import { chmodSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { STATE_FILE_NAMES } from "../state-files.ts";
+import { STATE_FILE_NAMES } from "./state-files.ts";
 
 /** A folder that cannot be made, or is not this program's to write in. Says what to do instead. */
 export class StateFolderError extends Error {

@@ -1,6 +1,6 @@
 /** The machine's question for blocked devices: answered by the room, or by nobody. */
 import { afterEach, expect, test, vi } from "vitest";
-import { BlockedDevices } from "../../../src/connector/blocked-devices.ts";
+import { BlockedDevices } from "../../../src/connector/link/blocked-devices.ts";
 import { LINK_ANSWER_MS } from "../../../src/protocol/limits.ts";
 import type { ToRoom } from "../../../src/protocol/link-messages.ts";
 

@@ -8,7 +8,7 @@ import { COMMANDS } from "../../../src/connector/cli/commands.ts";
 import { EVENTS } from "../../../src/connector/cli/output.ts";
 import { runCommandLine } from "../../../src/connector/cli/run.ts";
 import type { BlockedDevice } from "../../../src/protocol/blocks.ts";
-import { listenLocally } from "../../../src/connector/local-control.ts";
+import { listenLocally } from "../../../src/connector/trust/local-control.ts";
 import { ConnectorState, TEST_GATEWAY, TEST_ORIGIN } from "../../support/connector-state.ts";
 
 interface Line {

@@ -2,10 +2,10 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Cuts } from "../../../src/connector/cuts.ts";
-import { LogWriteError } from "../../../src/connector/key-log-file.ts";
-import { receipt as receiptCommand } from "../../../src/connector/receipt-commands.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
+import { Cuts } from "../../../src/connector/trust/cuts.ts";
+import { LogWriteError } from "../../../src/connector/trust/key-log-file.ts";
+import { receipt as receiptCommand } from "../../../src/connector/cli/receipt-commands.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
 import { checkReceipt } from "../../../src/core/trust/receipt.ts";
 import { MAX_KEPT_RECEIPTS } from "../../../src/protocol/limits.ts";
 import { toRoomSchema } from "../../../src/protocol/link-messages.ts";

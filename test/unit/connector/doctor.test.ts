@@ -2,14 +2,14 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { versionGap } from "../../../src/connector/approval-page.ts";
-import { Dialler } from "../../../src/connector/dialler.ts";
-import { doctor } from "../../../src/connector/doctor.ts";
-import { status } from "../../../src/connector/host-commands.ts";
-import { listenLocally } from "../../../src/connector/local-control.ts";
-import { listenersIn, ownerOfPort } from "../../../src/connector/socket-owner.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
-import { VERSION } from "../../../src/connector/options.ts";
+import { versionGap } from "../../../src/connector/cli/approval-page.ts";
+import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { doctor } from "../../../src/connector/cli/doctor.ts";
+import { status } from "../../../src/connector/cli/host-commands.ts";
+import { listenLocally } from "../../../src/connector/trust/local-control.ts";
+import { listenersIn, ownerOfPort } from "../../../src/connector/openclaw/socket-owner.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
+import { VERSION } from "../../../src/connector/cli/options.ts";
 import { ConnectorState, TEST_GATEWAY, TEST_ORIGIN } from "../../support/connector-state.ts";
 
 interface Check {

@@ -1,8 +1,8 @@
 /** The way down over lines of any speed: browsers upload as fast as they are let, and what the room says to the connector passes in time. */
 import { expect, test } from "vitest";
-import { PacedDownlink } from "../../../src/connector/downlink.ts";
-import { Incoming } from "../../../src/connector/incoming.ts";
-import type { Downlink, StreamParts } from "../../../src/connector/stream.ts";
+import { PacedDownlink } from "../../../src/connector/streams/downlink.ts";
+import { Incoming } from "../../../src/connector/streams/receive-credit.ts";
+import type { Downlink, StreamParts } from "../../../src/connector/streams/stream.ts";
 import { SendCredit } from "../../../src/core/link/stream-credit.ts";
 import { FLAG_SPLIT, FRAME_PROBE, NO_PLACE, decodeU32, encodeU32 } from "../../../src/protocol/frame.ts";
 import type { Frame } from "../../../src/protocol/frame.ts";

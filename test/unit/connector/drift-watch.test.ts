@@ -1,6 +1,6 @@
 /** Differences between the machine's log and the gateway's list: named, told once, and only what is named is removed. */
 import { beforeEach, expect, test, vi } from "vitest";
-import { DriftWatch } from "../../../src/connector/drift-watch.ts";
+import { DriftWatch } from "../../../src/connector/trust/drift-watch.ts";
 import type { ToRoom } from "../../../src/protocol/link-messages.ts";
 import { ConnectorState } from "../../support/connector-state.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";

@@ -5,7 +5,7 @@ import net from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MAX_ANSWER_HEADER_COUNT } from "../../../src/protocol/limits.ts";
-import { answerFields, requestFields } from "../../../src/connector/header-bytes.ts";
+import { answerFields, requestFields } from "../../../src/connector/streams/header-bytes.ts";
 import { StreamWorld } from "../../support/stream-world.ts";
 
 let world: StreamWorld;

@@ -1,7 +1,7 @@
 /** What one stream grants: as the gateway takes it, or in turns while the line down is slow. */
 import { expect, test } from "vitest";
-import { Incoming } from "../../../src/connector/incoming.ts";
-import type { Downlink, StreamParts } from "../../../src/connector/stream.ts";
+import { Incoming } from "../../../src/connector/streams/receive-credit.ts";
+import type { Downlink, StreamParts } from "../../../src/connector/streams/stream.ts";
 import { FLAG_SPLIT, FRAME_PROBE, NO_PLACE, decodeU32, encodeU32 } from "../../../src/protocol/frame.ts";
 import type { Frame } from "../../../src/protocol/frame.ts";
 import { CREDIT_ALONG_BYTES, INITIAL_CREDIT_BYTES, PROBE_COUNT_LOST } from "../../../src/protocol/limits.ts";

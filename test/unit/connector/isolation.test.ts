@@ -1,7 +1,7 @@
 /** What one device may take at the gateway, and what is left for the others: connections, handshakes, and bodies that never come. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { HandshakePlaces } from "../../../src/connector/handshake-places.ts";
-import type { Place } from "../../../src/connector/handshake-places.ts";
+import { HandshakePlaces } from "../../../src/connector/streams/handshake-slots.ts";
+import type { Place } from "../../../src/connector/streams/handshake-slots.ts";
 import {
   BODY_SILENCE_MS,
   CHALLENGE_SHOWS_MS,

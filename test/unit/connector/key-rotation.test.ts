@@ -3,9 +3,9 @@ import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, w
 import os from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { loadIdentity } from "../../../src/connector/identity.ts";
-import { KeyLog, LogWriteError, keyLogPath, splitLog } from "../../../src/connector/key-log-file.ts";
-import { DamagedStateError, StateFiles } from "../../../src/connector/state-files.ts";
+import { loadIdentity } from "../../../src/connector/trust/identity.ts";
+import { KeyLog, LogWriteError, keyLogPath, splitLog } from "../../../src/connector/trust/key-log-file.ts";
+import { DamagedStateError, StateFiles } from "../../../src/connector/state/state-files.ts";
 import { isFault, verifyLog } from "../../../src/core/trust/key-log.ts";
 import { verifyTagged } from "../../../src/core/trust/public-key.ts";
 import { utf8 } from "../../../src/protocol/statement-encoding.ts";

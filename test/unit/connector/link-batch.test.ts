@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
 import type { WebSocket } from "ws";
-import { Link } from "../../../src/connector/link.ts";
+import { Link } from "../../../src/connector/link/link.ts";
 import { FRAME_DATA, FRAME_OPEN, FRAME_RESET, decodeFrame, encodeFrame, framesOf, isBatch } from "../../../src/protocol/frame.ts";
 import { FrameSender } from "../../../src/core/link/frame-sender.ts";
 import { toRoomSchema } from "../../../src/protocol/link-messages.ts";

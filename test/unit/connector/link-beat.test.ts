@@ -1,6 +1,6 @@
 /** When a dead link is found: beats that nobody answers, on a busy and on an idle link. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { LinkBeat } from "../../../src/connector/link-beat.ts";
+import { LinkBeat } from "../../../src/connector/measure/heartbeat.ts";
 import { HEARTBEAT_AGAIN_MS, HEARTBEAT_BUSY_MS, HEARTBEAT_IDLE_MS, HEARTBEAT_MISSES } from "../../../src/protocol/limits.ts";
 
 let nowMs = 0;

@@ -1,11 +1,11 @@
 /** What the room asks, when this machine cannot do it: answered, and never done later from memory. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { AuditAnchor } from "../../../src/connector/audit-anchor.ts";
-import { Cuts } from "../../../src/connector/cuts.ts";
-import { DriftWatch } from "../../../src/connector/drift-watch.ts";
-import { LogWriteError } from "../../../src/connector/key-log-file.ts";
-import { LocalActs } from "../../../src/connector/local-acts.ts";
-import { LinkCommands } from "../../../src/connector/link-commands.ts";
+import { AuditAnchor } from "../../../src/connector/link/audit-anchor.ts";
+import { Cuts } from "../../../src/connector/trust/cuts.ts";
+import { DriftWatch } from "../../../src/connector/trust/drift-watch.ts";
+import { LogWriteError } from "../../../src/connector/trust/key-log-file.ts";
+import { LocalActs } from "../../../src/connector/trust/local-acts.ts";
+import { LinkCommands } from "../../../src/connector/link/commands.ts";
 import { grantId } from "../../../src/core/trust/digests.ts";
 import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";
 import {

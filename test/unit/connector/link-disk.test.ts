@@ -2,8 +2,8 @@
 import { symlinkSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Link } from "../../../src/connector/link.ts";
-import type { StateFiles } from "../../../src/connector/state-files.ts";
+import { Link } from "../../../src/connector/link/link.ts";
+import type { StateFiles } from "../../../src/connector/state/state-files.ts";
 import { ConnectorState } from "../../support/connector-state.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
 import { PlayedRoom } from "../../support/played-room.ts";

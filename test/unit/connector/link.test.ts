@@ -1,8 +1,8 @@
 /** The connector's link against a room that the test plays: what it says without being asked, and what it measures. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Link } from "../../../src/connector/link.ts";
-import type { LinkStatus } from "../../../src/connector/link.ts";
-import { LogWriteError } from "../../../src/connector/key-log-file.ts";
+import { Link } from "../../../src/connector/link/link.ts";
+import type { LinkStatus } from "../../../src/connector/link/link.ts";
+import { LogWriteError } from "../../../src/connector/trust/key-log-file.ts";
 import { CLOSE_SUPERSEDED } from "../../../src/protocol/close-codes.ts";
 import { deviceId, keyThumbprint } from "../../../src/core/trust/digests.ts";
 import { HOP_ROUNDS, HOP_SAMPLES } from "../../../src/protocol/limits.ts";

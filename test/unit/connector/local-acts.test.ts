@@ -1,7 +1,7 @@
 /** Acts that an owner signed elsewhere, at the machine: judged against the pinned keys, used once, never kept for later. */
 import { beforeEach, expect, test, vi } from "vitest";
-import { LocalActs } from "../../../src/connector/local-acts.ts";
-import { StateFiles } from "../../../src/connector/state-files.ts";
+import { LocalActs } from "../../../src/connector/trust/local-acts.ts";
+import { StateFiles } from "../../../src/connector/state/state-files.ts";
 import { LOCAL_ACT_MS, MAX_SPENT_ACTS } from "../../../src/protocol/limits.ts";
 import type { ToConnector, ToRoom } from "../../../src/protocol/link-messages.ts";
 import { LOCAL_ACT_KEYS, encodeBody } from "../../../src/protocol/statement-encoding.ts";

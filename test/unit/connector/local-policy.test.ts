@@ -1,15 +1,15 @@
 /** What the commands of the gateway's machine do by themselves, with nobody at the terminal and no network: they narrow, and they ask. */
 import { beforeEach, expect, test } from "vitest";
-import { Admitted } from "../../../src/connector/admitted.ts";
-import { performOnHost } from "../../../src/connector/host-actions.ts";
-import type { HostAction } from "../../../src/connector/host-actions.ts";
-import { cut } from "../../../src/connector/device-commands.ts";
-import { Dialler } from "../../../src/connector/dialler.ts";
-import { KeyLog } from "../../../src/connector/key-log-file.ts";
-import { accessList, policy } from "../../../src/connector/lock-commands.ts";
-import { owners } from "../../../src/connector/owner-commands.ts";
-import { takeStep } from "../../../src/connector/proposals.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
+import { Admitted } from "../../../src/connector/trust/admissions.ts";
+import { performOnHost } from "../../../src/connector/trust/host-actions.ts";
+import type { HostAction } from "../../../src/connector/trust/host-actions.ts";
+import { cut } from "../../../src/connector/cli/device-commands.ts";
+import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { KeyLog } from "../../../src/connector/trust/key-log-file.ts";
+import { accessList, policy } from "../../../src/connector/cli/lock-commands.ts";
+import { owners } from "../../../src/connector/cli/owner-commands.ts";
+import { takeStep } from "../../../src/connector/trust/proposals.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
 import { passkeyWords, writePasskey } from "../../../src/core/trust/passkey-text.ts";
 import type { ProposedChange } from "../../../src/protocol/key-log.ts";
 import { PROPOSAL_WAIT_MS } from "../../../src/protocol/limits.ts";

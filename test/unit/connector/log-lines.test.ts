@@ -1,8 +1,8 @@
 /** What a running connector prints: lines for people and for journals. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { LinkLog } from "../../../src/connector/link-log.ts";
-import { OpenclawLog } from "../../../src/connector/openclaw-log.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
+import { LinkLog } from "../../../src/connector/link/state-log.ts";
+import { OpenclawLog } from "../../../src/connector/openclaw/openclaw-log.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
 
 let lines: string[];
 let errors: string[];

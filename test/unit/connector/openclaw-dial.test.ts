@@ -9,7 +9,7 @@ import tls from "node:tls";
 import { afterEach, expect, test } from "vitest";
 import { isLive } from "../../../src/connector/openclaw/dial.ts";
 import { discoverGateway } from "../../../src/connector/openclaw/discover.ts";
-import { withGateway } from "../../../src/connector/openclaw/one-leg.ts";
+import { withGateway } from "../../../src/connector/openclaw/one-call.ts";
 import { LocalOpenclaw } from "../../../src/connector/openclaw/openclaw-gateway.ts";
 import { startDemoGateway } from "../../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../../src/demo/gateway.ts";

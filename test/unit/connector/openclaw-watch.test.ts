@@ -1,6 +1,6 @@
 /** Settings that are taken away while the gateway runs: the connector hears of it at once, stops serving, and serves again when they are back. */
 import { afterEach, expect, test } from "vitest";
-import { approveKey } from "../../../src/connector/openclaw/handshake-watch.ts";
+import { approveKey } from "../../../src/connector/openclaw/control-ui-handshake.ts";
 import { LocalOpenclaw } from "../../../src/connector/openclaw/openclaw-gateway.ts";
 import { GatewayAwayError } from "../../../src/connector/openclaw/openclaw-port.ts";
 import { startDemoGateway } from "../../../src/demo/gateway.ts";

@@ -1,12 +1,12 @@
 /** `gatehouse owners`: the person at the machine takes out by a word, and asks an owner for more; nothing happens by a slip. */
 import { beforeEach, expect, test } from "vitest";
-import { owners } from "../../../src/connector/owner-commands.ts";
-import { Dialler } from "../../../src/connector/dialler.ts";
-import { reset } from "../../../src/connector/lock-commands.ts";
-import { loadIdentity } from "../../../src/connector/identity.ts";
-import { KeyLog } from "../../../src/connector/key-log-file.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
-import { ownerChangeOf } from "../../../src/connector/owner-change.ts";
+import { owners } from "../../../src/connector/cli/owner-commands.ts";
+import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { reset } from "../../../src/connector/cli/lock-commands.ts";
+import { loadIdentity } from "../../../src/connector/trust/identity.ts";
+import { KeyLog } from "../../../src/connector/trust/key-log-file.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
+import { ownerChangeOf } from "../../../src/connector/link/owner-change.ts";
 import { passkeyWords, writePasskey } from "../../../src/core/trust/passkey-text.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, RECOVERY_KEY_KEYS, RECOVER_KEYS, encodeBody, tagged, toBase64url } from "../../../src/protocol/statement-encoding.ts"; // prettier-ignore
 import { ConnectorState, TEST_GATEWAY } from "../../support/connector-state.ts";

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { expect, test, vi } from "vitest";
 import { programText } from "../../../src/connector/cli/program.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
 
 function machine() {
   const dir = mkdtempSync(path.join(os.tmpdir(), "gatehouse-program-"));

@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { GatewayRefusedError } from "../../../src/connector/openclaw/control-leg.ts";
+import { GatewayRefusedError } from "../../../src/connector/openclaw/rpc-client.ts";
 import { GatewayAwayError } from "../../../src/connector/openclaw/openclaw-port.ts";
 import { SecretSource, rotateSecret } from "../../../src/connector/openclaw/rotate-secret.ts";
 

@@ -11,8 +11,8 @@ import { root, start } from "../../../scripts/children.ts";
 import type { Child } from "../../../scripts/children.ts";
 import { othersIn } from "../../../src/connector/cli/second-gateway.ts";
 import { runCommandLine } from "../../../src/connector/cli/run.ts";
-import { StateFiles } from "../../../src/connector/state-files.ts";
-import { takeState } from "../../../src/connector/state-lock.ts";
+import { StateFiles } from "../../../src/connector/state/state-files.ts";
+import { takeState } from "../../../src/connector/state/state-lock.ts";
 import { Arrivals } from "../../support/arrivals.ts";
 import { ConnectorState } from "../../support/connector-state.ts";
 

@@ -3,18 +3,18 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, statSync
 import os from "node:os";
 import path from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { Dialler } from "../../../src/connector/dialler.ts";
-import { install } from "../../../src/connector/install.ts";
-import type { InstallWishes } from "../../../src/connector/install.ts";
-import { loadIdentity } from "../../../src/connector/identity.ts";
-import { KeyLog } from "../../../src/connector/key-log-file.ts";
-import { serviceHint } from "../../../src/connector/rotate-secret-command.ts";
+import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { install } from "../../../src/connector/cli/install.ts";
+import type { InstallWishes } from "../../../src/connector/cli/install.ts";
+import { loadIdentity } from "../../../src/connector/trust/identity.ts";
+import { KeyLog } from "../../../src/connector/trust/key-log-file.ts";
+import { serviceHint } from "../../../src/connector/cli/rotate-secret-command.ts";
 import { installedService, isRootOnly, placesOf } from "../../../src/connector/service/places.ts";
 import type { Machine } from "../../../src/connector/service/places.ts";
 import { environmentText, unitText } from "../../../src/connector/service/unit.ts";
-import { StateFiles } from "../../../src/connector/state-files.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
-import { uninstall } from "../../../src/connector/uninstall.ts";
+import { StateFiles } from "../../../src/connector/state/state-files.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
+import { uninstall } from "../../../src/connector/cli/uninstall.ts";
 import { ConnectorState } from "../../support/connector-state.ts";
 
 class Listener extends Terminal {

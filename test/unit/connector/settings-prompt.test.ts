@@ -6,8 +6,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { connectorLines } from "../../../scripts/connector-lines.ts";
 import { SettingsPrompt } from "../../../scripts/settings-prompt.ts";
 import type { SettingsEvent } from "../../../scripts/settings-prompt.ts";
-import { listenLocally } from "../../../src/connector/local-control.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
+import { listenLocally } from "../../../src/connector/trust/local-control.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
 import { Arrivals } from "../../support/arrivals.ts";
 
 const HASH = "h".repeat(43);

@@ -1,6 +1,6 @@
 /** The connector as it is, behind a slow line of real TCP: uploads fill it, and a cut passes ahead of what the room still has of them. */
 import { afterEach, expect, test } from "vitest";
-import { Link } from "../../../src/connector/link.ts";
+import { Link } from "../../../src/connector/link/link.ts";
 import { SendCredit } from "../../../src/core/link/stream-credit.ts";
 import { FLAG_SPLIT, FRAME_CREDIT, FRAME_DATA, FRAME_OPEN, FRAME_PROBE, decodeFrame, decodeU32, encodeFrame, encodeU32 } from "../../../src/protocol/frame.ts"; // prettier-ignore
 import { INITIAL_CREDIT_BYTES, MAX_FRAME_PAYLOAD_BYTES } from "../../../src/protocol/limits.ts";

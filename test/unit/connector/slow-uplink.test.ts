@@ -1,6 +1,6 @@
 /** The connector as it is, on a slow line of real TCP: bursts fill it, and a cut is answered ahead of what waits. */
 import { afterEach, expect, test } from "vitest";
-import { Link } from "../../../src/connector/link.ts";
+import { Link } from "../../../src/connector/link/link.ts";
 import { ReceiveCredit } from "../../../src/core/link/stream-credit.ts";
 import { FRAME_CREDIT, FRAME_DATA, FRAME_OPEN, decodeFrame, encodeFrame, encodeU32 } from "../../../src/protocol/frame.ts";
 import { INITIAL_CREDIT_BYTES, MAX_MESSAGE_BYTES } from "../../../src/protocol/limits.ts";

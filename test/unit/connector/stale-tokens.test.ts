@@ -1,8 +1,8 @@
 /** Device tokens that the gateway takes no more: marked at each removal, kept over a restart. */
 import { afterEach, expect, test } from "vitest";
-import { Admitted } from "../../../src/connector/admitted.ts";
+import { Admitted } from "../../../src/connector/trust/admissions.ts";
 import { LocalOpenclaw } from "../../../src/connector/openclaw/openclaw-gateway.ts";
-import { StaleTokens } from "../../../src/connector/stale-tokens.ts";
+import { StaleTokens } from "../../../src/connector/trust/stale-tokens.ts";
 import { startDemoGateway } from "../../../src/demo/gateway.ts";
 import type { DemoGateway } from "../../../src/demo/gateway.ts";
 import { ConnectorState, TEST_ORIGIN } from "../../support/connector-state.ts";

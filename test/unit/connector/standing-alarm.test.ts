@@ -1,11 +1,11 @@
 /** `gatehouse access-list` beside a running connector: an alarm that a full disk refused stands in its memory alone, and is told and settled as any other. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { performInRunning } from "../../../src/connector/host-actions.ts";
-import { alarmStatus } from "../../../src/connector/host-commands.ts";
-import { Link } from "../../../src/connector/link.ts";
-import { listenLocally } from "../../../src/connector/local-control.ts";
-import { accessList } from "../../../src/connector/lock-commands.ts";
-import { Terminal } from "../../../src/connector/terminal.ts";
+import { performInRunning } from "../../../src/connector/trust/host-actions.ts";
+import { alarmStatus } from "../../../src/connector/cli/host-commands.ts";
+import { Link } from "../../../src/connector/link/link.ts";
+import { listenLocally } from "../../../src/connector/trust/local-control.ts";
+import { accessList } from "../../../src/connector/cli/lock-commands.ts";
+import { Terminal } from "../../../src/connector/cli/terminal.ts";
 import { ConnectorState, TEST_GATEWAY } from "../../support/connector-state.ts";
 import { StubOpenclaw } from "../../support/local-gateway.ts";
 import { PlayedRoom } from "../../support/played-room.ts";

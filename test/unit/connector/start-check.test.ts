@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { buildSync } from "esbuild";
 import { expect, test } from "vitest";
-import { startProblem } from "../../../src/connector/start-check.ts";
+import { startProblem } from "../../../src/connector/cli/start-check.ts";
 
 const root = path.resolve(import.meta.dirname, "../../..");
 

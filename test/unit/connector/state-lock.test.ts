@@ -5,8 +5,8 @@ import path from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { root, start } from "../../../scripts/children.ts";
 import type { Child } from "../../../scripts/children.ts";
-import { MAX_STATE_PATH_BYTES, takeState } from "../../../src/connector/state-lock.ts";
-import type { StateLock } from "../../../src/connector/state-lock.ts";
+import { MAX_STATE_PATH_BYTES, takeState } from "../../../src/connector/state/state-lock.ts";
+import type { StateLock } from "../../../src/connector/state/state-lock.ts";
 
 const children: Child[] = [];
 
@@ -26,7 +26,7 @@ async function mine(dir: string): Promise<StateLock> {
 
 /** A process that says `mine` or `theirs`, and stays. */
 function contender(dir: string, onLine: (line: string) => void): Child {
-  const module = path.join(root, "src/connector/state-lock.ts");
+  const module = path.join(root, "src/connector/state/state-lock.ts");
   const script = `const { takeState } = await import(${JSON.stringify(module)});
     for (;;) { const lock = await takeState(${JSON.stringify(dir)}); console.log(lock.isMine ? "mine" : "theirs"); if (lock.isMine) break; await lock.gone(); }
     setInterval(() => undefined, 1000);`;

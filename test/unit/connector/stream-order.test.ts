@@ -1,6 +1,6 @@
 /** Places of frames at the connector: what the room's frames lost on the way ends the stream by that name, and its own frames say theirs. */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { Link } from "../../../src/connector/link.ts";
+import { Link } from "../../../src/connector/link/link.ts";
 import { ReceiveOrder, SendOrder } from "../../../src/core/link/frame-order.ts";
 import { FLAG_FIN, FLAG_TEXT, FRAME_CLOSE, FRAME_DATA, FRAME_END, FRAME_OPEN, NO_PLACE, decodeFrame, encodeFrame } from "../../../src/protocol/frame.ts"; // prettier-ignore
 import type { Frame } from "../../../src/protocol/frame.ts";

@@ -1,7 +1,7 @@
 /** What leaves at once, what leaves together, and that nothing waits for ever. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { TurnSender } from "../../../src/connector/turn-sender.ts";
+import { TurnSender } from "../../../src/connector/streams/uplink.ts";
 import type { LinkMark } from "../../../src/core/link/link-window.ts";
 import { ReceiveCredit } from "../../../src/core/link/stream-credit.ts";
 import {

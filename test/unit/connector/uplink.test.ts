@@ -1,9 +1,9 @@
 /** The way up over lines of any speed: what is small goes ahead, streams take turns, nothing piles up where nobody can take it back. */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Outgoing } from "../../../src/connector/outgoing.ts";
-import type { StreamParts } from "../../../src/connector/stream.ts";
-import { TurnSender } from "../../../src/connector/turn-sender.ts";
+import { Outgoing } from "../../../src/connector/streams/send-queue.ts";
+import type { StreamParts } from "../../../src/connector/streams/stream.ts";
+import { TurnSender } from "../../../src/connector/streams/uplink.ts";
 import type { LinkMark } from "../../../src/core/link/link-window.ts";
 import { piecesOf } from "../../../src/core/link/message-frames.ts";
 import { ReceiveCredit } from "../../../src/core/link/stream-credit.ts";

@@ -1,7 +1,7 @@
 /** Masking by words gives what masking byte by byte gives, wherever the bytes lie. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { mask, unmask } from "../../../src/connector/websocket-mask.ts";
+import { mask, unmask } from "../../../src/connector/streams/websocket-mask.ts";
 
 function byteByByte(source: Uint8Array, key: Uint8Array): Uint8Array {
   return source.map((byte, i) => byte ^ (key[i & 3] ?? 0));

@@ -1,7 +1,7 @@
 /** Which header fields cross, in both directions. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { forwardedHeaders, isForOwnOrigin } from "../../../src/connector/forwarded-headers.ts";
+import { forwardedHeaders, isForOwnOrigin } from "../../../src/connector/streams/forwarded-headers.ts";
 import { boundedFromVisitor, fromGateway, fromVisitor } from "../../../src/core/http/header-filter.ts";
 import type { StreamOpen } from "../../../src/protocol/link-messages.ts";
 import { TEST_ORIGIN } from "../../support/connector-state.ts";

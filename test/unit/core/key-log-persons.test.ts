@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { loggedRole } from "../../../src/core/trust/key-log-owners.ts";
 import { readOwnerKey } from "../../../src/core/trust/statement.ts";
-import { ownerChangeOf } from "../../../src/connector/owner-change.ts";
+import { ownerChangeOf } from "../../../src/connector/link/owner-change.ts";
 import type { KeyLogBody } from "../../../src/protocol/key-log.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody } from "../../../src/protocol/statement-encoding.ts";
 import type { GrantStatement, PersonRole, SignedByOwner } from "../../../src/protocol/statements.ts";

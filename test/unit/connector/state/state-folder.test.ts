@@ -4,13 +4,13 @@ import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { runCommandLine } from "../../../../src/connector/cli/run.ts";
-import { Dialler } from "../../../../src/connector/dialler.ts";
+import { Dialler } from "../../../../src/connector/link/dialler.ts";
 import { thisMachine } from "../../../../src/connector/service/machine.ts";
 import { StateFolderError, isOurName, ownerOfFolder, prepareFolder } from "../../../../src/connector/state/state-folder.ts";
-import { STATE_FILE_NAMES, StateFiles } from "../../../../src/connector/state-files.ts";
-import { takeState } from "../../../../src/connector/state-lock.ts";
-import { Terminal } from "../../../../src/connector/terminal.ts";
-import { uninstall } from "../../../../src/connector/uninstall.ts";
+import { STATE_FILE_NAMES, StateFiles } from "../../../../src/connector/state/state-files.ts";
+import { takeState } from "../../../../src/connector/state/state-lock.ts";
+import { Terminal } from "../../../../src/connector/cli/terminal.ts";
+import { uninstall } from "../../../../src/connector/cli/uninstall.ts";
 import { ConnectorState } from "../../../support/connector-state.ts";
 
 let printed: string[];
