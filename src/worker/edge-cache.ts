@@ -4,7 +4,7 @@ import { FillBudget, edgeAsset, edgeBuild, edgeKeep, edgeKey, leaseKey, leasedBu
 import type { EdgeAsset, EdgeKeep } from "../core/http/edge-cache.ts";
 import { MAX_EDGE_FILLING_BYTES, MAX_EDGE_MEMORY_BYTES } from "../protocol/limits.ts";
 import type { SessionCookie } from "./auth/session-cookie.ts";
-import { EDGE_BUILD_HEADER, EDGE_ENCODING_HEADER, INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "./room/parts.ts";
+import { EDGE_BUILD_HEADER, EDGE_ENCODING_HEADER, INTERNAL_HEADER_PREFIX, REFUSED_HEADER } from "./room/ports.ts";
 
 /** A cache of its own: nothing in it is ever served for a request as such. */
 const CACHE = "gatehouse-edge";

@@ -1,7 +1,7 @@
 /** Bindings of wrangler.toml as the Worker sees them. */
 import type { EnrolmentRpc } from "./enrolment/rpc.ts";
 import type { InboxRpc } from "./inbox/inbox-rpc.ts";
-import type { RoomRpc } from "./room/room-rpc.ts";
+import type { RoomRpc } from "./room/rpc.ts";
 
 export interface Env {
   readonly ROOM: DurableObjectNamespace<RoomRpc & Rpc.DurableObjectBranded>;

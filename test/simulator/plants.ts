@@ -28,7 +28,7 @@ export const PLANTS: readonly Plant[] = [
     name: "a session statement counts twice",
     edits: [
       {
-        file: "worker/room/door-sessions.ts",
+        file: "worker/room/pairing/sessions.ts",
         find: `if (!this.#takeNonce(statement.body.roomNonce, now())) return doorRefusal("bad-request");`,
         replace: NOTHING,
       },
@@ -39,17 +39,17 @@ export const PLANTS: readonly Plant[] = [
     name: "a cut is forgotten after a wake",
     edits: [
       {
-        file: "worker/room/admission.ts",
+        file: "worker/room/context.ts",
         find: `const isStopped = row.state === "cut" || row.suspendedAtMs !== undefined;`,
         replace: `const isStopped = false;`,
       },
       {
-        file: "worker/room/admission.ts",
+        file: "worker/room/context.ts",
         find: `    // Read again when it is asked for: a transaction that fails takes the row back.\n    this.#stopped.delete(row.id);`,
         replace: `    this.#stopped.set(row.id, row.state === "cut");`,
       },
       {
-        file: "worker/room/admission.ts",
+        file: "worker/room/context.ts",
         find: `    this.storage.delete("owed", \`grant-\${row.grant}\`);\n    this.storage.deleteSessionsOf(row.id);`,
         replace: `    this.storage.delete("owed", \`grant-\${row.grant}\`);`,
       },
@@ -69,45 +69,45 @@ export const PLANTS: readonly Plant[] = [
   ),
   plant(
     "a message overtakes those that wait",
-    "worker/room/ws-stream.ts",
+    "worker/room/relay/ws-stream.ts",
     `if (this.#queue.length === 0 && this.#upstream.spend(`,
     `if (this.#upstream.spend(`,
   ),
   plant(
     "what is owed is not sent again",
-    "worker/room/owed.ts",
+    "worker/room/pending-commands.ts",
     `  for (const message of admission.storage.owed()) admission.background("owed", send(admission, message));\n`,
     NOTHING,
   ),
-  plant("half a message is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, holding };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, holding };`), // prettier-ignore
+  plant("half a message is forgotten in sleep", "worker/room/relay/ws-stream.ts", `    this.#attachment = { ...this.#attachment, holding };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, holding };`), // prettier-ignore
   plant(
     "stream ids begin anew after a wake",
-    "worker/room/link-leg.ts",
+    "worker/room/link/link.ts",
     `      this.#note(link, { nextBlock: this.#block + 1 });\n`,
     NOTHING,
   ),
   plant(
     "frames cross after the session's end",
-    "worker/room/relay.ts",
+    "worker/room/relay/relay.ts",
     `if (stream.attachment.expiresAtMs <= this.nowMs()) {`,
     `if (stream.attachment.expiresAtMs <= 0) {`,
   ),
   plant("the connector takes the room's word for a session", "connector/trust/admissions.ts", `if (session === undefined || session.device !== open.device || session.expiresAtMs <= nowMs) return "no-session";`, `if (session === undefined) return { access: "full", expiresAtMs: nowMs + 60_000 };`), // prettier-ignore
   plant(
     "the room gives more credit than it has room",
-    "worker/room/ws-stream.ts",
+    "worker/room/relay/ws-stream.ts",
     `if (unsentBytes > BROWSER_BUFFER_HIGH_BYTES) return false;`,
     NOTHING,
   ),
   plant(
     "a failed write to D1 is taken as done",
-    "worker/room/outbox.ts",
+    "worker/room/outbound/outbox.ts",
     `          this.#failures += 1;\n`,
     `          this.#failures += 1;\n          storage.outboxDone(seq);\n`,
   ),
   plant(
     "an alarm that was set is pushed back",
-    "worker/room/alarm-clock.ts",
+    "worker/room/storage/alarm-clock.ts",
     `this.#isOff || (this.#atMs !== null && this.#atMs <= atMs)`,
     `this.#isOff`,
   ),
@@ -131,18 +131,18 @@ export const PLANTS: readonly Plant[] = [
     `to - from`,
   ),
   // Really there once.
-  plant("a device that sends too much is told that the gateway is slow", "worker/room/ws-stream.ts", `if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();`, `if (this.#waiting.bytes > 0) this.#gatewayTooSlow();`), // prettier-ignore
+  plant("a device that sends too much is told that the gateway is slow", "worker/room/relay/ws-stream.ts", `if (this.#upstream.isStill(this.#host.nowMs())) this.#gatewayTooSlow();`, `if (this.#waiting.bytes > 0) this.#gatewayTooSlow();`), // prettier-ignore
   plant("a large message may not wait behind another", "core/link/waiting-bytes.ts", `this.#bytes - Math.max(0, ...largest)`, `this.#bytes + 0 * largest.length`), // prettier-ignore
   plant(
     "an upload goes on after its session's end",
-    "worker/room/http-exchange.ts",
+    "worker/room/relay/http-exchange.ts",
     `if (this.session.expiresAtMs > this.#host.nowMs()) return true;`,
     `if (this.session.expiresAtMs > 0) return true;`,
   ),
-  plant("a close that wakes the room is not passed on", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `return;`), // prettier-ignore
-  plant("a close that wakes the room hides that messages were lost", "worker/room/relay.ts", `if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");\n    else this`, `this`), // prettier-ignore
-  plant("what a browser left behind is forgotten in sleep", "worker/room/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
-  plant("a close goes to another link's stream", "worker/room/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `if (stream !== undefined) return;`), // prettier-ignore
+  plant("a close that wakes the room is not passed on", "worker/room/relay/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `return;`), // prettier-ignore
+  plant("a close that wakes the room hides that messages were lost", "worker/room/relay/relay.ts", `if (attachment.holding) this.#resetFrame(attachment.stream, CLOSE_GATEWAY_GONE, "relay restarted");\n    else this`, `this`), // prettier-ignore
+  plant("what a browser left behind is forgotten in sleep", "worker/room/relay/relay.ts", `if (frame.type === FRAME_DATA || frame.type === FRAME_CREDIT) this.#resetFrame(`, `if (frame.type === FRAME_DATA) this.#resetFrame(`), // prettier-ignore
+  plant("a close goes to another link's stream", "worker/room/relay/relay.ts", `if (stream !== undefined || attachment.link === undefined || attachment.link !== this.#link.generation) return;`, `if (stream !== undefined) return;`), // prettier-ignore
   plant("a command that fails is not answered", "connector/link/commands.ts", `.then(() => this.#command(message)).catch(failed);`, `.then(() => this.#command(message)).catch(() => undefined);`), // prettier-ignore
   plant("what the disk refused is applied from memory later", "connector/link/commands.ts", `this.#askAgain(isCurrent);`, `setTimeout(() => isCurrent() && this.take(message, isCurrent), ASK_AGAIN_MS);`), // prettier-ignore
   plant("a receipt goes out with what is kept beside it", "connector/trust/cuts.ts", `receipt: signedOf(done) };`, `receipt: done };`),
@@ -156,20 +156,20 @@ export const PLANTS: readonly Plant[] = [
   badLine("two frames of data change places", `all.length > 1 && Math.random() < 0.2 && [-1, -2].every((i) => all.at(i)!.type === FRAME_DATA)) all.splice(-2, 2, all.at(-1)!, all.at(-2)!)`), // prettier-ignore
   badLine("a frame of data is cut short", `type === FRAME_DATA && payloadBytes > 0 && Math.random() < 0.02) this.#bytes -= 1 + 0 * all.push({ ...all.pop()!, payload: payload!.subarray(1) })`), // prettier-ignore
   badLine("granted credit is lost", `type === FRAME_CREDIT && Math.random() < 0.2) return void all.pop()`),
-  plant("where frames stand is forgotten in sleep", "worker/room/ws-stream.ts", `    this.#attachment = { ...this.#attachment, order };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, order };`), // prettier-ignore
+  plant("where frames stand is forgotten in sleep", "worker/room/relay/ws-stream.ts", `    this.#attachment = { ...this.#attachment, order };\n    this.ws.serializeAttachment(this.#attachment);`, `    this.#attachment = { ...this.#attachment, order };`), // prettier-ignore
   plant(
     "a count that begins anew does not say so",
     "core/link/frame-order.ts",
     `return this.#isAnew ? FLAG_ANEW : 0;`,
     `return 0 * FLAG_ANEW;`,
   ),
-  plant("where frames stand is not kept, and nobody notes so", "worker/room/ws-stream.ts", `const isKept = this.#ordersToKeep > 0;`, `const isKept = true;`), // prettier-ignore
+  plant("where frames stand is not kept, and nobody notes so", "worker/room/relay/ws-stream.ts", `const isKept = this.#ordersToKeep > 0;`, `const isKept = true;`), // prettier-ignore
   {
     // Storage is what tells an old instance that it is not the object any more.
     name: "a stream is opened without a look at storage",
     edits: [
       {
-        file: "worker/room/admission.ts",
+        file: "worker/room/context.ts",
         find: `    const row = this.storage.get<SessionRow>("sessions", session);\n    if (row`,
         replace: `    const memory = this as unknown as { seen?: Map<string, SessionRow> };
     const row = (memory.seen ??= new Map()).get(session) ?? this.storage.get<SessionRow>("sessions", session);
@@ -177,7 +177,7 @@ export const PLANTS: readonly Plant[] = [
     if (row`,
       },
       {
-        file: "worker/room/admission.ts",
+        file: "worker/room/context.ts",
         find: `gatewayAway(this.state(), `,
         replace: `gatewayAway(this.#link.report?.state ?? "no-link", `,
       },

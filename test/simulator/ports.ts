@@ -1,5 +1,5 @@
 /** The room as the simulated platform calls it. No types of a runtime: checked from both sides. */
-import type { RoomRpc } from "../../src/worker/room/room-rpc.ts";
+import type { RoomRpc } from "../../src/worker/room/rpc.ts";
 
 export interface RoomPort extends Omit<RoomRpc, "fetch"> {
   fetch(request: never): Promise<object>;

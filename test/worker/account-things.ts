@@ -12,7 +12,7 @@ import {
   tagged,
   toBase64url,
 } from "../../src/protocol/statement-encoding.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { makeApiToken } from "../../src/worker/auth/api-token.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";

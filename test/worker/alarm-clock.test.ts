@@ -1,7 +1,7 @@
 /** The room's one alarm, on the platform's own storage. */
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { AlarmClock } from "../../src/worker/room/alarm-clock.ts";
+import { AlarmClock } from "../../src/worker/room/storage/alarm-clock.ts";
 import { newBench } from "./room-bench.ts";
 
 /** Far enough away that none of them rings while the test runs. */

@@ -10,7 +10,7 @@ import { appRoutes, approveRoutes, handle } from "../../src/worker/app.ts";
 import { apiTokenAccount, makeApiToken } from "../../src/worker/auth/api-token.ts";
 import type { Env } from "../../src/worker/env.ts";
 import type { AnyRoute } from "../../src/worker/routes/checked-route.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { allowedDevice, ask, askOwner, config, dump, env, grantFor, newGateway, newPerson, openSession, randomAddress } from "./world.ts";
 import type { FakeConnector, GatewayWorld } from "./world.ts";
 

@@ -8,7 +8,7 @@ import type { BlockedDevice } from "../../src/protocol/blocks.ts";
 import type { ApproveAgainView, DecidedAgain } from "../../src/protocol/approval-api.ts";
 import { GRANT_KEYS, encodeBody } from "../../src/protocol/statement-encoding.ts";
 import type { GrantStatement } from "../../src/protocol/statements.ts";
-import type { DeviceRow, GrantRow } from "../../src/worker/room/room-rows.ts";
+import type { DeviceRow, GrantRow } from "../../src/worker/room/storage/rows.ts";
 import { newLogKey } from "../support/test-key-log.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
 import { CutWorld } from "./cut-world.ts";

@@ -5,9 +5,9 @@ import { auditLine, isAuditFault, judgeAuditHead, readAuditLine, verifyAudit } f
 import type { AuditHead } from "../../src/protocol/audit.ts";
 import { AUDIT_ANCHOR_EVENTS, AUDIT_ANCHOR_MS, MAX_AUDIT_DIGESTS } from "../../src/protocol/limits.ts";
 import type { ToConnector } from "../../src/protocol/link-messages.ts";
-import { AuditTrail } from "../../src/worker/room/audit-trail.ts";
-import { Outbox } from "../../src/worker/room/outbox.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { AuditTrail } from "../../src/worker/room/outbound/audit-trail.ts";
+import { Outbox } from "../../src/worker/room/outbound/outbox.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { newLogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { allowedDevice, ask, config, enrol, env, newGateway, newPerson } from "./world.ts";

@@ -3,7 +3,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { activationHash, deviceId } from "../../src/core/trust/digests.ts";
 import { BLOCK_MS } from "../../src/protocol/limits.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { APPROVER, VIEWER, callAs, confirmedPerson } from "./persons-world.ts";
 import { passTime } from "./room-clock.ts";

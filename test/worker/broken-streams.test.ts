@@ -3,7 +3,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { FRAME_DATA, FRAME_PROBE, encodeFrame } from "../../src/protocol/frame.ts";
 import { BREAK_ROWS } from "../../src/protocol/limits.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { connected, env, openStream, visit } from "./room-bench.ts";
 import type { Bench } from "./room-bench.ts";

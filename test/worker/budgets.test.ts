@@ -14,7 +14,7 @@ import { issueCode } from "../../src/worker/auth/one-time-code.ts";
 import type { Env } from "../../src/worker/env.ts";
 import { TOKEN_RANDOM_BYTES, writeToken } from "../../src/core/trust/token.ts";
 import { activationHash, grantId } from "../../src/core/trust/digests.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { grantBytes, newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, env, newGateway, newPerson, openSession } from "./world.ts";

@@ -7,8 +7,8 @@ import { CLOSE_LINK_QUARANTINED, CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_SUP
 import { COPY_WINDOW_MS, KEY_OVERLAP_MS, MAX_COPY_ALTERNATIONS, NONCE_MS } from "../../src/protocol/limits.ts";
 import type { SignedByOwner } from "../../src/protocol/statements.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/storage/rows.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";

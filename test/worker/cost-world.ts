@@ -2,7 +2,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { vi } from "vitest";
 import type { Usage } from "../../src/protocol/usage.ts";
-import { Relay } from "../../src/worker/room/relay.ts";
+import { Relay } from "../../src/worker/room/relay/relay.ts";
 import { Room } from "../../src/worker/room/room.ts";
 import type { FakeConnector } from "./fake-connector.ts";
 import { ACCOUNT, connected, visit } from "./room-bench.ts";

@@ -5,7 +5,7 @@ import { COUNTED } from "../../src/protocol/usage.ts";
 import type { Counts } from "../../src/protocol/usage.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
 import type { Room } from "../../src/worker/room/room.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { openStream, visit } from "./room-bench.ts";
 import type { Bench, OpenStream } from "./room-bench.ts";
 import { setTime } from "./room-clock.ts";

@@ -10,7 +10,7 @@ import { newRowId } from "../../src/worker/routes/auth.ts";
 import { mayDo } from "../../src/core/trust/roles.ts";
 import type { PersonAction } from "../../src/core/trust/roles.ts";
 import { Room } from "../../src/worker/room/room.ts";
-import type { RoomRpc } from "../../src/worker/room/room-rpc.ts";
+import type { RoomRpc } from "../../src/worker/room/rpc.ts";
 import { APPROVER, OWNER, VIEWER, confirmedPerson } from "./persons-world.ts";
 import type { SignedByOwner } from "../../src/protocol/statements.ts";
 import { dump, genesisFor } from "./world.ts";

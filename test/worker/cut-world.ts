@@ -4,7 +4,7 @@ import { writeReceipt } from "../../src/core/trust/receipt.ts";
 import type { LinkResult, ToConnector } from "../../src/protocol/link-messages.ts";
 import type { ReceiptStatement, SignedReceipt } from "../../src/protocol/receipt.ts";
 import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";
 import { Arrivals, FakeConnector } from "./fake-connector.ts";

@@ -13,10 +13,10 @@ import {
   MAX_MESSAGE_BYTES,
 } from "../../src/protocol/limits.ts";
 import { receiptFileSchema } from "../../src/protocol/receipt.ts";
-import { Relay } from "../../src/worker/room/relay.ts";
+import { Relay } from "../../src/worker/room/relay/relay.ts";
 import type { Room } from "../../src/worker/room/room.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/storage/rows.ts";
 import { newLogKey } from "../support/test-key-log.ts";
 import { CutWorld } from "./cut-world.ts";
 import type { CuttingConnector } from "./cut-world.ts";

@@ -7,8 +7,8 @@ import { ACTIVATION_MS, NONCE_MS, TOKEN_OVERLAP_MS } from "../../src/protocol/li
 import { toBase64url, utf8 } from "../../src/protocol/statement-encoding.ts";
 import { activationHash } from "../../src/core/trust/digests.ts";
 import { handle } from "../../src/worker/app.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow, SessionRow } from "../../src/worker/room/room-rows.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
+import type { DeviceRow, SessionRow } from "../../src/worker/room/storage/rows.ts";
 import { newDevice, grantBytes } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, dump, env, grantFor, newGateway, openSession, randomAddress, sendSession } from "./world.ts";
 import type { FakeConnector, GatewayWorld } from "./world.ts";

@@ -10,8 +10,8 @@ import {
   REQUEST_SILENCE_MS,
   WAIT_PROOF_MS,
 } from "../../src/protocol/limits.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { RequestRow } from "../../src/worker/room/room-rows.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
+import type { RequestRow } from "../../src/worker/room/storage/rows.ts";
 import { newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, openSession, randomAddress } from "./world.ts";
 import type { GatewayWorld } from "./world.ts";

@@ -5,7 +5,7 @@ import { edgeAsset, edgeBuild, edgeKey, leaseKey } from "../../src/core/http/edg
 import { EDGE_LEASE_MS, MAX_EDGE_ASSET_BYTES, MAX_EDGE_MEMORY_BYTES } from "../../src/protocol/limits.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
 import { handle } from "../../src/worker/app.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { ACCOUNT, allowDevice, env, newBench } from "./room-bench.ts";
 import type { AllowedDevice, Bench } from "./room-bench.ts";

@@ -2,7 +2,7 @@
 import { listDurableObjectIds, runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, expect, test } from "vitest";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { EnrolPage, Machine, askAsMachine, claimMachine } from "./enrolment-world.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { ask, config, env, newPerson } from "./world.ts";

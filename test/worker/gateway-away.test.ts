@@ -1,7 +1,7 @@
 /** What a device hears in the place of a gateway that is not served, and that it is served again the moment the gateway is back. */
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { ACCOUNT, allowDevice, env, newBench, upgrade, visit } from "./room-bench.ts";
 import { ask } from "./world.ts";

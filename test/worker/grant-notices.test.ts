@@ -2,7 +2,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { activationHash, deviceId, grantId } from "../../src/core/trust/digests.ts";
-import type { Decided } from "../../src/worker/room/room-rpc.ts";
+import type { Decided } from "../../src/worker/room/rpc.ts";
 import type { InboxMessage, Notice } from "../../src/protocol/api.ts";
 import { ACTIVATION_MS, PROPOSAL_WAIT_MS } from "../../src/protocol/limits.ts";
 import type { LinkResult } from "../../src/protocol/link-messages.ts";

@@ -16,7 +16,7 @@ import {
 import type { KeyLogBody } from "../../src/protocol/key-log.ts";
 import type { ConnectorKey, DeviceKey, SignedByOwner } from "../../src/protocol/statements.ts";
 import { handle } from "../../src/worker/app.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { BAD_ED25519, BAD_KEYS, SOUND_KEYS } from "../support/bad-keys.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import type { LogKey } from "../support/test-key-log.ts";

@@ -1,8 +1,8 @@
 /** The room's copy of the key log, in workerd: heads, resync, restore from an old copy, versions of the link. */
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow, GrantRow } from "../../src/worker/room/room-rows.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
+import type { DeviceRow, GrantRow } from "../../src/worker/room/storage/rows.ts";
 import { CLOSE_LINK_REFUSED, CLOSE_LINK_VERSION } from "../../src/protocol/close-codes.ts";
 import { fromBase64url } from "../../src/protocol/statement-encoding.ts";
 import { grantId } from "../../src/core/trust/digests.ts";

@@ -5,7 +5,7 @@ import { activationHash } from "../../src/core/trust/digests.ts";
 import { LOCAL_ACT_KEYS, OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, RECOVERY_KEY_KEYS, encodeBody } from "../../src/protocol/statement-encoding.ts";
 import type { StatementType } from "../../src/protocol/statement-encoding.ts";
 import type { SignedByOwner } from "../../src/protocol/statements.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
 import { grantBytes } from "../support/fake-device.ts";

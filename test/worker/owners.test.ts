@@ -14,7 +14,7 @@ import {
 import type { OwnerKey, SignedByOwner, SignedByRecovery } from "../../src/protocol/statements.ts";
 import { sealed } from "../../src/worker/auth/passkey-seal.ts";
 import { insertPasskey } from "../../src/worker/db/account-queries.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";

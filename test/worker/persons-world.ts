@@ -1,7 +1,7 @@
 /** Persons of a gateway as tests need them: invited, accepted over HTTP as the pages do it, confirmed and removed by signatures. */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import type { Gateway, InboxMessage, Notice, WaitingCard } from "../../src/protocol/api.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { grantBytes } from "../support/fake-device.ts";
 import { invitationProof } from "../../src/core/trust/invitation-proof.ts";
 import type { PersonChange, PersonsView } from "../../src/protocol/persons.ts";

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { activationHash } from "../../src/core/trust/digests.ts";
 import type { Activity, Gateway } from "../../src/protocol/api.ts";
 import type { PersonRole, SignedByOwner } from "../../src/protocol/statements.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { TestKeyLog, newLogKey } from "../support/test-key-log.ts";
 import { FakeConnector } from "./fake-connector.ts";

@@ -8,7 +8,7 @@ import { PROPOSAL_LIFE_MS, PROPOSAL_WAIT_MS } from "../../src/protocol/limits.ts
 import type { ToConnector } from "../../src/protocol/link-messages.ts";
 import type { ProposalNotice } from "../../src/protocol/proposals-api.ts";
 import { OWNER_KEY_KEYS, encodeBody } from "../../src/protocol/statement-encoding.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";
 import { TestKeyLog, newLogKey, signWidening } from "../support/test-key-log.ts";

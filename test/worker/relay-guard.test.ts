@@ -3,9 +3,9 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { afterEach, expect, test, vi } from "vitest";
 import { FRAME_RESET } from "../../src/protocol/frame.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
-import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
-import { Admission } from "../../src/worker/room/admission.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/storage/rows.ts";
+import { Admission } from "../../src/worker/room/context.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { FakeConnector, frameFor } from "./fake-connector.ts";
 import { ACCOUNT, allowDevice, connected, env, newBench, openStream, upgrade, visit } from "./room-bench.ts";
 import type { AllowedDevice, Bench } from "./room-bench.ts";

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { FLAG_FIN, FLAG_TEXT, FRAME_DATA, FRAME_END, FRAME_RESET } from "../../src/protocol/frame.ts";
 import { CREDIT_STEP_BYTES } from "../../src/protocol/limits.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { allowDevice, env, newBench, openStream, visit } from "./room-bench.ts";
 import type { Bench } from "./room-bench.ts";

@@ -2,7 +2,7 @@
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { FRAME_CLOSE, FRAME_RESET } from "../../src/protocol/frame.ts";
-import { Relay } from "../../src/worker/room/relay.ts";
+import { Relay } from "../../src/worker/room/relay/relay.ts";
 import { FakeConnector, frameFor } from "./fake-connector.ts";
 import { FakeBrowser, allowDevice, connected, env, newBench, openStream, upgrade, visit } from "./room-bench.ts";
 import { pattern, hash } from "./long-messages.ts";

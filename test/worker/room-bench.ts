@@ -13,8 +13,8 @@ import { readConfig } from "../../src/worker/config.ts";
 import type { Env } from "../../src/worker/env.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { claimAs } from "./world.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { SessionRow } from "../../src/worker/room/room-rows.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
+import type { SessionRow } from "../../src/worker/room/storage/rows.ts";
 import { Arrivals, FakeConnector, newConnectorIdentity } from "./fake-connector.ts";
 import type { ConnectorIdentity, FakeStream } from "./fake-connector.ts";
 

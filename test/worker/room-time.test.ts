@@ -6,8 +6,8 @@ import { FLAG_FIN, FLAG_TEXT, FRAME_DATA, FRAME_OPEN, FRAME_OPENED, FRAME_RESET 
 import { LINK_SILENCE_MS, REQUEST_SILENCE_MS } from "../../src/protocol/limits.ts";
 import { OWNER_KEY_KEYS, encodeBody, utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { Room } from "../../src/worker/room/room.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/storage/rows.ts";
 import { newAuthenticator } from "../support/fake-authenticator.ts";
 import { allowedDevice, ask, askOwner, config, enrol, env, grantFor, newGateway, openSession } from "./world.ts";
 import type { FakeConnector, GatewayWorld } from "./world.ts";

@@ -6,7 +6,7 @@ import { CLOSE_CUT, CLOSE_LINK_REFUSED, CLOSE_LINK_STALE, CLOSE_SUPERSEDED } fro
 import { FLAG_FIN, FLAG_TEXT, FRAME_CLOSE, FRAME_DATA, FRAME_OPEN, FRAME_OPENED, FRAME_RESET } from "../../src/protocol/frame.ts";
 import { utf8 } from "../../src/protocol/statement-encoding.ts";
 import type { Room } from "../../src/worker/room/room.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { sealSessionCookie } from "../../src/worker/auth/session-cookie.ts";
 import { grantBytes, newDevice } from "../support/fake-device.ts";
 import { allowedDevice, ask, askOwner, config, env, grantFor, newGateway, newPerson } from "./world.ts";

@@ -4,7 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { CLOSE_CUT } from "../../src/protocol/close-codes.ts";
 import { ABORT_PAUSE_MS, CLOSE_ANSWER_MS, MAX_BYTES_AFTER_CUT, MAX_FRAMES_AFTER_CUT } from "../../src/protocol/limits.ts";
 import type { Room } from "../../src/worker/room/room.ts";
-import { Stragglers } from "../../src/worker/room/stragglers.ts";
+import { Stragglers } from "../../src/worker/room/relay/unclosed-sockets.ts";
 import { CutWorld } from "./cut-world.ts";
 import type { CuttingConnector } from "./cut-world.ts";
 

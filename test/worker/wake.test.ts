@@ -2,8 +2,8 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { CLOSE_CUT } from "../../src/protocol/close-codes.ts";
-import { RoomStorage } from "../../src/worker/room/storage.ts";
-import type { DeviceRow } from "../../src/worker/room/room-rows.ts";
+import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
+import type { DeviceRow } from "../../src/worker/room/storage/rows.ts";
 import type { Room } from "../../src/worker/room/room.ts";
 import { CutWorld } from "./cut-world.ts";
 import type { FakeStream } from "./fake-connector.ts";

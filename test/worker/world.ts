@@ -9,7 +9,7 @@ import { readConfig } from "../../src/worker/config.ts";
 import { insertAccount } from "../../src/worker/db/account-queries.ts";
 import type { Env } from "../../src/worker/env.ts";
 import { saveConnector } from "../../src/worker/db/gateway-queries.ts";
-import type { RoomResult } from "../../src/worker/room/room-rpc.ts";
+import type { RoomResult } from "../../src/worker/room/rpc.ts";
 import { createGateway } from "../../src/worker/services/gateway-views.ts";
 import { deviceId, grantId, keyThumbprint } from "../../src/core/trust/digests.ts";
 import { decodeFrame, encodeFrame } from "../../src/protocol/frame.ts";

@@ -1,7 +1,7 @@
 /** What a room's alarm does, part by part: one that fails never keeps the others from theirs, and is tried again ever later (PROTOCOL.md OP6). */
 import { retryAfterFailureMs } from "../../core/measure/failure-counts.ts";
 import type { FailurePlace, FailureReport } from "../failures.ts";
-import type { RoomStorage } from "./storage.ts";
+import type { RoomStorage } from "./storage/storage.ts";
 
 /** @returns when to look again, epoch ms, or null */
 export type AlarmPart = () => number | null | Promise<number | null>;

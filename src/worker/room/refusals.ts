@@ -3,7 +3,7 @@ import { decodeClose, legOf } from "../../core/link/close-code.ts";
 import { BODY_MISSING, CLOSE_BUDGET, CLOSE_CUT, CLOSE_NOT_FOUND, CLOSE_SESSION_OVER, HEAD_TOO_LARGE } from "../../protocol/close-codes.ts";
 import { dayEndsMs } from "../../core/measure/usage.ts";
 import type { Frame } from "../../protocol/frame.ts";
-import { FAILED_HEADER, REFUSED_BY_BUDGET, REFUSED_HEADER } from "./parts.ts";
+import { FAILED_HEADER, REFUSED_BY_BUDGET, REFUSED_HEADER } from "./ports.ts";
 
 /** A visitor that left, or that has to make room for its own newer request. */
 export const CLOSE_ABORTED = 1001;

@@ -11,7 +11,7 @@ import {
 import { isGatewayId } from "../auth/gateway-id.ts";
 import { passkeyByCredential } from "../db/account-queries.ts";
 import { ApiError } from "../respond.ts";
-import type { RoomResult } from "../room/room-rpc.ts";
+import type { RoomResult } from "../room/rpc.ts";
 import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";
 

@@ -14,7 +14,7 @@ import { doorHeaders } from "../page-headers.ts";
 import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
 import { mayStrangerAsk } from "../stranger-limit.ts";
-import { FAILED_HEADER, INTERNAL_HEADER_PREFIX, REFUSED_BY_BUDGET, REFUSED_HEADER } from "../room/parts.ts";
+import { FAILED_HEADER, INTERNAL_HEADER_PREFIX, REFUSED_BY_BUDGET, REFUSED_HEADER } from "../room/ports.ts";
 
 const ASSETS: Readonly<Record<string, string>> = {
   "door.js": "/door/door.js",

@@ -5,7 +5,7 @@ import type { Env } from "../env.ts";
 import { noteOf } from "../request-note.ts";
 import { errorResponse } from "../respond.ts";
 import { mayStrangerAsk } from "../stranger-limit.ts";
-import { FAILED_HEADER } from "../room/parts.ts";
+import { FAILED_HEADER } from "../room/ports.ts";
 
 /** @returns 101 and the room's challenge, 429 for an address that dials too often, or one constant 404 for anything that is not a connector's upgrade for a gateway id of ours */
 export async function handleLink(request: Request, env: Env, gateway: string): Promise<Response> {

@@ -2,7 +2,7 @@
 import type * as z from "zod";
 import { localActAskSchema, localActAnswerSchema, localActsViewSchema } from "../../protocol/approval-api.ts";
 import { LOCAL_ACT_ANSWER_MS } from "../../protocol/limits.ts";
-import type { RoomResult } from "../room/room-rpc.ts";
+import type { RoomResult } from "../room/rpc.ts";
 import type { LocalActOutcome } from "../../protocol/words.ts";
 import { route } from "./checked-route.ts";
 import { roomOf, valueOf } from "./decisions.ts";

@@ -19,7 +19,7 @@ import { gatewaysOf } from "../db/gateway-queries.ts";
 import { ownerKeysNow } from "../auth/passkey-seal.ts";
 import { workerFailures } from "../failures.ts";
 import { ApiError } from "../respond.ts";
-import type { OwnerChange, RoomResult } from "../room/room-rpc.ts";
+import type { OwnerChange, RoomResult } from "../room/rpc.ts";
 import { auditAccount } from "./auth.ts";
 import { route } from "./checked-route.ts";
 import type { Call } from "./checked-route.ts";

@@ -7,7 +7,7 @@ import type { Env } from "../env.ts";
 import { workerFailures } from "../failures.ts";
 import { mintGatewayId } from "../auth/gateway-id.ts";
 import { roomOf } from "../objects.ts";
-import type { RoomSnapshot } from "../room/room-rpc.ts";
+import type { RoomSnapshot } from "../room/rpc.ts";
 
 /** Makes a gateway that no machine belongs to yet. Its room is made when a connector confirms, near that connector. @returns D1's row */
 export async function createGateway(env: Env, account: string, name: string): Promise<GatewayRow> {

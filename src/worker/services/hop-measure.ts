@@ -3,7 +3,7 @@ import { hopViews, medianOf, timed } from "../../core/measure/latency.ts";
 import type { Hops } from "../../protocol/api.ts";
 import type { HopMedian } from "../../protocol/hops.ts";
 import { HOP_PATIENCE_MS, HOP_ROUNDS } from "../../protocol/limits.ts";
-import type { HopStep, RoomHops } from "../room/room-rpc.ts";
+import type { HopStep, RoomHops } from "../room/rpc.ts";
 
 const LOOK_AGAIN_MS = 50;
 

@@ -176,7 +176,7 @@ class Line {
     this.#leave(upload, isSplitting);
   }
 
-  /** As `src/worker/room/ws-stream.ts` does. */
+  /** As `src/worker/room/relay/ws-stream.ts` does. */
   #leave(upload: Upload, isSplitting: boolean): void {
     let mayCut = isSplitting;
     for (let left = upload.waiting[0]; left !== undefined; [left] = upload.waiting) {
