@@ -1,7 +1,7 @@
 /** Inviting a person to a gateway: the link is made here, because its second secret must meet no server (PROTOCOL.md PE2, PE3). */
 import { offeredAccess, offeredExpiry } from "../core/trust/decision-view.ts";
 import type { Expiry } from "../core/trust/decision-view.ts";
-import type { invitationMadeSchema, PersonsView } from "../protocol/persons.ts";
+import type { invitationMadeSchema, PersonsView } from "../protocol/members.ts";
 import { toBase64url } from "../protocol/statement-encoding.ts";
 import type { PersonRole } from "../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../protocol/words.ts";
@@ -10,7 +10,7 @@ import type * as z from "zod";
 import { chosen, radios } from "./decide.ts";
 import { keepSecret } from "./invitation-secrets.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
-import { PERSON_TEXTS as T, ROLE_TEXTS } from "./person-texts.ts";
+import { PERSON_TEXTS as T, ROLE_TEXTS } from "./member-texts.ts";
 import type { Me } from "./me.ts";
 import { ACCESS_TEXTS, EXPIRY_TEXTS } from "./texts.ts";
 

@@ -1,11 +1,11 @@
 /** Following an invitation to a gateway: what one joins and as what, in words, before a passkey is named to it (PROTOCOL.md PE3). */
 import { invitationProof } from "../core/trust/invitation-proof.ts";
 import { passkeyWords } from "../core/trust/passkey-text.ts";
-import type { InvitationView } from "../protocol/persons.ts";
+import type { InvitationView } from "../protocol/members.ts";
 import type { OwnerKey } from "../protocol/statements.ts";
 import { ApiFailure, Told, button, call, h, patientCall, say, view } from "./page.ts";
 import { provenHere } from "./passkey.ts";
-import { PERSON_TEXTS as T, ROLE_TEXTS, roleWords } from "./person-texts.ts";
+import { PERSON_TEXTS as T, ROLE_TEXTS, roleWords } from "./member-texts.ts";
 import { invitationCode } from "./sign-in.ts";
 import type { Me } from "./me.ts";
 

@@ -10,7 +10,7 @@ import type {
 } from "../protocol/statements.ts";
 import { ENROL_TEXTS } from "./enrol-texts.ts";
 import { LOCAL_ACT_TEXTS } from "./local-act-texts.ts";
-import { roleWords, timeWords } from "./person-texts.ts";
+import { roleWords, timeWords } from "./member-texts.ts";
 import { PROPOSAL_TEXTS } from "./proposal-texts.ts";
 import { ACCESS_TEXTS, TEXTS } from "./texts.ts";
 

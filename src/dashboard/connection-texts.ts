@@ -2,7 +2,7 @@
 import { LEG_TEXT } from "../core/link/hop-name.ts";
 import type { Gateway, Hops } from "../protocol/api.ts";
 import type { Hop } from "../protocol/hop-names.ts";
-import type { HopView } from "../protocol/hops.ts";
+import type { HopView } from "../protocol/latency.ts";
 
 export const CONNECTION = {
   heading: "Connection",

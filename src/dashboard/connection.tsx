@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { medianOf, timed } from "../core/measure/latency.ts";
 import type { Gateway, Hops } from "../protocol/api.ts";
 import { HOPS } from "../protocol/hop-names.ts";
-import type { HopView } from "../protocol/hops.ts";
+import type { HopView } from "../protocol/latency.ts";
 import { HOP_ROUNDS } from "../protocol/limits.ts";
 import { call } from "./api.ts";
 import { CONNECTION, HOP, breakText, hopText, placesText, summary } from "./connection-texts.ts";

@@ -9,7 +9,7 @@ import { connectWays } from "./connect-ways.ts";
 import type { Way } from "./connect-ways.ts";
 import { useEnrolment } from "./enrolment-progress.ts";
 import { countdown, expiryNotice, needsOwner } from "./enrolment-steps.ts";
-import { keep, readKept } from "./kept.ts";
+import { keep, readKept } from "./tab-storage.ts";
 import { Act, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { useNow, useShared } from "./shared.tsx";
 import { ENROLMENT, TEXTS } from "./texts.ts";

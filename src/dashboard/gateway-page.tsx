@@ -15,7 +15,7 @@ import { DeviceCard } from "./device-card.tsx";
 import { DriftView } from "./drift.tsx";
 import type { Drift } from "./drift.tsx";
 import { ChangeSecret, NeededSettings } from "./local-acts.tsx";
-import { OwnPlace, Persons } from "./persons.tsx";
+import { OwnPlace, Persons } from "./people.tsx";
 import { Act, Confirmed, Copy, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useShared } from "./shared.tsx";
 import { ALARM, STATE, TEXTS, stateText, alarmTitle } from "./texts.ts";

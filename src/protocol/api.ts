@@ -5,7 +5,7 @@ import { grantRefusalSchema, pairingRequestSchema } from "./approval-api.ts";
 import { proposalNoticeSchema } from "./proposals-api.ts";
 import { lastBreakSchema } from "./door-messages.ts";
 import { differencesSchema } from "./drift.ts";
-import { hopViewSchema } from "./hops.ts";
+import { hopViewSchema } from "./latency.ts";
 import { settingsQuestionSchema } from "./link-local-acts.ts";
 import { accessSchema, digestIdSchema, gatewayIdSchema, nameSchema, rowIdSchema } from "./statements.ts";
 import { MAX_API_TOKEN_DAYS } from "./limits.ts";

@@ -4,7 +4,7 @@ import { auditHeadSchema } from "./audit.ts";
 import { askBlockedSchema, blockedMessageSchema } from "./blocks.ts";
 import { KEY_LOG_ALARMS, keyLogHeadSchema } from "./key-log.ts";
 import { differencesSchema, openclawIdSchema } from "./drift.ts";
-import { hopMedianSchema } from "./hops.ts";
+import { hopMedianSchema } from "./latency.ts";
 import { localActDoneSchema, localActMessageSchema, settingsQuestionSchema } from "./link-local-acts.ts";
 import {
   MAX_ANSWER_HEADER_COUNT,

@@ -23,7 +23,7 @@ import { gatewayRoutes } from "./routes/gateways.ts";
 import { handleLink } from "./routes/link.ts";
 import { localActRoutes } from "./routes/local-acts.ts";
 import { ready } from "./routes/ready.ts";
-import { appPersonRoutes, approvePersonRoutes } from "./routes/persons.ts";
+import { appPersonRoutes, approvePersonRoutes } from "./routes/members.ts";
 import { appProposalRoutes, approveProposalRoutes } from "./routes/proposals.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 import { VERSION } from "./version.ts";

@@ -1,6 +1,6 @@
 /** Bindings of wrangler.toml as the Worker sees them. */
 import type { EnrolmentRpc } from "./enrolment/rpc.ts";
-import type { InboxRpc } from "./inbox/inbox-rpc.ts";
+import type { InboxRpc } from "./inbox/rpc.ts";
 import type { RoomRpc } from "./room/rpc.ts";
 
 export interface Env {

@@ -7,7 +7,7 @@ import type { Hop } from "../../src/protocol/hop-names.ts";
 import { HOP_PATIENCE_MS, HOP_ROUNDS, MEASURINGS } from "../../src/protocol/limits.ts";
 import { ROOM_PING } from "../../src/protocol/words.ts";
 import { whereabouts } from "../../src/worker/room/dashboard/colo.ts";
-import { measureHops } from "../../src/worker/services/hop-measure.ts";
+import { measureHops } from "../../src/worker/services/latency.ts";
 import { FakeConnector } from "./fake-connector.ts";
 import { ACCOUNT, env, newBench } from "./room-bench.ts";
 import type { Bench } from "./room-bench.ts";

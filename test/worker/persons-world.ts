@@ -4,7 +4,7 @@ import type { Gateway, InboxMessage, Notice, WaitingCard } from "../../src/proto
 import { RoomStorage } from "../../src/worker/room/storage/storage.ts";
 import { grantBytes } from "../support/fake-device.ts";
 import { invitationProof } from "../../src/core/trust/invitation-proof.ts";
-import type { PersonChange, PersonsView } from "../../src/protocol/persons.ts";
+import type { PersonChange, PersonsView } from "../../src/protocol/members.ts";
 import { OWNER_KEY_KEYS, OWNER_REMOVE_KEYS, encodeBody, toBase64url } from "../../src/protocol/statement-encoding.ts";
 import type { OwnerKey, PersonRole, SignedByOwner } from "../../src/protocol/statements.ts";
 import type { Authenticator } from "../support/fake-authenticator.ts";

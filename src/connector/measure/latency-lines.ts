@@ -1,7 +1,7 @@
 /** The hops as `gatehouse doctor` shows them: those that this machine can see. */
 import { hopViews } from "../../core/measure/latency.ts";
 import type { Hop } from "../../protocol/hop-names.ts";
-import type { HopMedian, HopView } from "../../protocol/hops.ts";
+import type { HopMedian, HopView } from "../../protocol/latency.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { OwnHops } from "./latency-meter.ts";
 import type { HopsTold } from "./link-latency.ts";

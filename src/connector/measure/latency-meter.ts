@@ -2,7 +2,7 @@
 import { Histogram } from "../../core/measure/histogram.ts";
 import { SampleRing, medianOf } from "../../core/measure/latency.ts";
 import { HOP_ROUNDS, HOP_ROUND_MS, HOP_SAMPLES } from "../../protocol/limits.ts";
-import type { HopMedian } from "../../protocol/hops.ts";
+import type { HopMedian } from "../../protocol/latency.ts";
 
 export const OWN_HOPS = ["room-connector", "connector-gateway"] as const;
 export type OwnHop = (typeof OWN_HOPS)[number];

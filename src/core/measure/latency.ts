@@ -1,6 +1,6 @@
 /** Round trips over the four hops: bounded samples, medians, and which hop is broken. Pure: clocks are arguments. */
 import type { Hop } from "../../protocol/hop-names.ts";
-import type { HopMedian, HopView } from "../../protocol/hops.ts";
+import type { HopMedian, HopView } from "../../protocol/latency.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 
 /** @returns the middle value, the mean of the two middle ones when they are even in number, or null for none */

@@ -4,7 +4,7 @@ import type { InboxMessage, InboxNotice, WaitingCard } from "../../protocol/api.
 import { MAX_UNUSED_ENROLMENTS_PER_HOUR, REQUEST_SILENCE_MS } from "../../protocol/limits.ts";
 import type { GatewayState } from "../../protocol/words.ts";
 import type { Env } from "../env.ts";
-import type { InboxRpc } from "./inbox-rpc.ts";
+import type { InboxRpc } from "./rpc.ts";
 
 const CLOSE_SIGNED_OUT = 4401;
 /** A card whose room fell silent is not shown for ever: rooms refresh or drop it well before. */

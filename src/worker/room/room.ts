@@ -7,7 +7,7 @@ import type { ProposalNotice } from "../../protocol/proposals-api.ts";
 import type { ReceiptFile } from "../../protocol/receipt.ts";
 import { mayDo } from "../../core/trust/roles.ts";
 import type { PersonAction, RoleKind } from "../../core/trust/roles.ts";
-import type { InvitationView, Leaving, PersonsView } from "../../protocol/persons.ts";
+import type { InvitationView, Leaving, PersonsView } from "../../protocol/members.ts";
 import type { OwnerKey, PersonRole, SignedByOwner, SignedByRecovery } from "../../protocol/statements.ts";
 import type { Budget, Usage } from "../../protocol/usage.ts";
 import { readConfig } from "../config.ts";

@@ -11,7 +11,7 @@ import type { GatewayRow } from "../db/gateway-queries.ts";
 import { count } from "../log.ts";
 import { ceremonyOf, inboxOf } from "../objects.ts";
 import { ApiError } from "../respond.ts";
-import { measureHops } from "../services/hop-measure.ts";
+import { measureHops } from "../services/latency.ts";
 import { linesExport } from "../services/lines-export.ts";
 import { createGateway, viewGateway } from "../services/gateway-views.ts";
 import { VERSION } from "../version.ts";

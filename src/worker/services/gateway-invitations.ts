@@ -5,7 +5,7 @@ import { toBase64url, utf8 } from "../../protocol/statement-encoding.ts";
 import { gatewayIdSchema } from "../../protocol/statements.ts";
 import { readCode, redeemCode } from "../auth/one-time-code.ts";
 import type { Env } from "../env.ts";
-import type { InvitationView } from "../../protocol/persons.ts";
+import type { InvitationView } from "../../protocol/members.ts";
 
 /** What a gateway's invitation carries beside its code; one that only makes an account carries something else. */
 const payloadSchema = z.object({ gateway: gatewayIdSchema });

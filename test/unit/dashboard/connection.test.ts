@@ -1,7 +1,7 @@
 /** What the pages say about hops and states: every one in words, the broken one named. */
 import { expect, test } from "vitest";
 import { HOPS } from "../../../src/protocol/hop-names.ts";
-import type { HopView } from "../../../src/protocol/hops.ts";
+import type { HopView } from "../../../src/protocol/latency.ts";
 import { GATEWAY_STATES } from "../../../src/protocol/words.ts";
 import { HOP, hopText, msText, placesText, summary } from "../../../src/dashboard/connection-texts.ts";
 import { STATUS, stateText, statusFacts, statusTitle } from "../../../src/door/texts.ts";

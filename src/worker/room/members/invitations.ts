@@ -2,7 +2,7 @@
 import { isSoundKey } from "../../../core/trust/public-key.ts";
 import { isRoleBelow } from "../../../core/trust/grant-policy.ts";
 import { MAX_OPEN_GATEWAY_INVITATIONS, MAX_PERSONS_PER_GATEWAY } from "../../../protocol/limits.ts";
-import type { InvitationView } from "../../../protocol/persons.ts";
+import type { InvitationView } from "../../../protocol/members.ts";
 import type { OwnerKey, PersonRole } from "../../../protocol/statements.ts";
 import type { Admission } from "../context.ts";
 import { trustedKeys } from "./owners.ts";

@@ -5,7 +5,7 @@ import { isOwner } from "../../../core/trust/key-log-owners.ts";
 import { mayDo } from "../../../core/trust/roles.ts";
 import { readOwnerKey, readOwnerRemoval } from "../../../core/trust/statement.ts";
 import type { Ceiling } from "../../../protocol/approval-api.ts";
-import type { Leaving, PersonsView } from "../../../protocol/persons.ts";
+import type { Leaving, PersonsView } from "../../../protocol/members.ts";
 import type { OwnerRole } from "../../../protocol/key-log.ts";
 import { MAX_OWNER_KEYS } from "../../../protocol/limits.ts";
 import type { SignedByOwner } from "../../../protocol/statements.ts";

@@ -1,12 +1,12 @@
 /** One person of a gateway: confirmed or turned down, removed, or leaving, each with the words of what is signed (PROTOCOL.md PE4, PE5). */
 import { judgeAcceptance } from "../core/trust/invitation-proof.ts";
 import { passkeyWords } from "../core/trust/passkey-text.ts";
-import type { Leaving, Person, PersonChange, PersonsView } from "../protocol/persons.ts";
+import type { Leaving, Person, PersonChange, PersonsView } from "../protocol/members.ts";
 import { dropSecret, secretOf } from "./invitation-secrets.ts";
 import { personsOf } from "./invite.ts";
 import { Told, button, call, h, patientCall, view } from "./page.ts";
 import { signAct } from "./passkey.ts";
-import { PERSON_TEXTS as T, roleWords } from "./person-texts.ts";
+import { PERSON_TEXTS as T, roleWords } from "./member-texts.ts";
 import type { Me } from "./me.ts";
 import { actWords } from "./words.ts";
 import type { Act } from "./words.ts";

@@ -1,6 +1,6 @@
 /** The people of one gateway, for its owners: who is invited, who waits to be confirmed, who has joined. */
 import type { Gateway } from "../protocol/api.ts";
-import type { PersonsView } from "../protocol/persons.ts";
+import type { PersonsView } from "../protocol/members.ts";
 import { call } from "./api.ts";
 import { Confirmed, Failure, Skeleton, useLoaded } from "./parts.tsx";
 import { Ago, useNow, useShared } from "./shared.tsx";

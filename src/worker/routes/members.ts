@@ -12,7 +12,7 @@ import {
   personConfirmSchema,
   personEndSchema,
   personsViewSchema,
-} from "../../protocol/persons.ts";
+} from "../../protocol/members.ts";
 import { issueCode } from "../auth/one-time-code.ts";
 import { ownPasskeys } from "../auth/passkey-seal.ts";
 import { accountById } from "../db/account-queries.ts";

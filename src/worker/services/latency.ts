@@ -1,7 +1,7 @@
 /** One measuring of a gateway's hops, as its owner asked for it. */
 import { hopViews, medianOf, timed } from "../../core/measure/latency.ts";
 import type { Hops } from "../../protocol/api.ts";
-import type { HopMedian } from "../../protocol/hops.ts";
+import type { HopMedian } from "../../protocol/latency.ts";
 import { HOP_PATIENCE_MS, HOP_ROUNDS } from "../../protocol/limits.ts";
 import type { HopStep, RoomHops } from "../room/rpc.ts";
 
