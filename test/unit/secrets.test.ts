@@ -25,7 +25,7 @@ test("[case 44] one place prints in the Worker, one in the connector; no page of
   const printing = sources(source).filter((file) =>
     /\bconsole\s*[.[]|\bprocess\.(stdout|stderr)\.write|\bwriteDataPoint\b/.test(readFileSync(path.join(source, file), "utf8")),
   );
-  expect(printing.toSorted()).toEqual(["connector/entry.ts", "connector/cli/terminal.ts", "demo/main.ts", "worker/log.ts"]);
+  expect(printing.toSorted()).toEqual(["connector/cli/terminal.ts", "connector/entry.ts", "demo/main.ts", "worker/log.ts"]);
 });
 
 test("[case 44] the Worker's logger writes its named fields and drops everything else that somebody hands it", () => {
