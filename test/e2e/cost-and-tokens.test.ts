@@ -70,7 +70,7 @@ test("[AT1] [AT3] a token made on the account page, shown once, suspends the dev
   expect((await script("POST", `${home.gatewayPath}/devices/${devices[0]?.id ?? ""}/suspend`)).status).toBe(200);
   expect((await script("POST", `${home.gatewayPath}/devices/${devices[0]?.id ?? ""}/resume`)).status).toBe(403);
   await device.reload();
-  await device.getByText("The owner blocked this device").waitFor();
+  await device.getByText("Your access was paused at").waitFor();
   await owner.goto(home.stack.control.appOrigin + home.gatewayPath);
   await owner.getByText("Suspended: nothing of it connects").waitFor();
   await look(owner, "gateway-suspended");
