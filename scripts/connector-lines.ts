@@ -32,11 +32,10 @@ export function connectorLines(say: (line: string) => void, prompt: Pick<Setting
       say(`  Passkeys     ${event.passkeys ?? 0} will decide`);
       say(`  Check words  ${event.words ?? ""}`);
     } else if (event.event === "enrolled") say(`Claimed. The gateway's address: ${event.origin ?? ""}`);
-    else if (event.event === "openclaw")
-      say(
-        `Gateway ${event.report?.version ?? ""}: ${event.report?.state ?? ""}${event.report?.reason === undefined ? "" : ` (${event.report.reason})`}`,
-      );
-    else if (event.error !== undefined) say(event.error);
+    else if (event.event === "openclaw") {
+      const { version, state = "", reason } = event.report ?? {};
+      say(`Gateway${version === undefined ? "" : ` ${version}`}: ${state}${reason === undefined ? "" : ` (${reason})`}`);
+    } else if (event.error !== undefined) say(event.error);
     else if (event.level === "error") say(event.text ?? event.event);
   };
 }
