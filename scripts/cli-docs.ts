@@ -5,7 +5,7 @@ import * as z from "zod";
 import { COMMANDS, EVERYWHERE, OPTIONS, VARIABLES, commandOf, optionText, ownOptions, usageOf } from "../src/connector/cli/commands.ts";
 import type { CommandName, OptionName, OptionSpec } from "../src/connector/cli/commands.ts";
 import { EVENTS } from "../src/connector/cli/output.ts";
-import { EXIT, EXIT_TEXTS } from "../src/connector/cli/exit-codes.ts";
+import { EXIT, EXIT_TEXTS } from "../src/connector/exit-codes.ts";
 
 type Pair = readonly [string, string];
 

@@ -59,6 +59,51 @@ test.each(all.map((file) => path.relative(source, file)))("%s imports only what 
   expect(wrong).toEqual([]);
 });
 
+/** Below a tier, from top to bottom: a folder is imported only from folders of lines above its own. */
+const ORDER: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  core: [["trust", "link", "http", "measure", "words"]],
+  connector: [["cli"], ["service", "link"], ["streams"], ["trust", "measure"], ["network", "openclaw", "state"]],
+};
+
+test.each(Object.entries(ORDER))("inside %s no folder imports one beside or above it", (tier, lines) => {
+  const folderOf = (file: string): string => path.relative(path.join(source, tier), file).split(path.sep)[0] ?? "";
+  const rank = (folder: string): number => lines.findIndex((line) => line.includes(folder));
+  const wrong: string[] = [];
+  for (const file of all) {
+    const from = folderOf(file);
+    if (rank(from) === -1) continue;
+    for (const { target } of imports(file)) {
+      const to = target.startsWith(".") ? folderOf(path.resolve(path.dirname(file), target)) : from;
+      if (to !== from && rank(to) !== -1 && rank(to) <= rank(from)) wrong.push(`${path.relative(source, file)}: ${target}`);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+/** Where files still import each other in a circle, type imports counted. */
+const CIRCLES = ["worker/room"];
+
+test("no circle of imports, but for the one that is left in the room", () => {
+  const targets = new Map(
+    all.map((file) => [
+      file,
+      imports(file)
+        .filter(({ target }) => target.startsWith("."))
+        .map(({ target }) => path.resolve(path.dirname(file), target)),
+    ]),
+  );
+  const leadsTo = (from: string, seen = new Set<string>()): Set<string> => {
+    for (const next of targets.get(from) ?? [])
+      if (!seen.has(next)) {
+        seen.add(next);
+        leadsTo(next, seen);
+      }
+    return seen;
+  };
+  const inCircles = all.filter((file) => leadsTo(file).has(file)).map((file) => path.relative(source, file));
+  expect(inCircles.filter((file) => !CIRCLES.some((folder) => file.startsWith(`${folder}/`)))).toEqual([]);
+});
+
 test("inside the Worker, drizzle stays in db, WebAuthn in auth, and only app.ts takes routes", () => {
   const wrong: string[] = [];
   for (const file of all) {

@@ -5,7 +5,7 @@ import { isAuditFault, verifyAudit } from "../../core/trust/audit-chain.ts";
 import { auditHeadSchema } from "../../protocol/audit.ts";
 import type { AuditHead } from "../../protocol/audit.ts";
 import { anchoredHead } from "../link/audit-anchor.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import type { StateFiles } from "../state/state-files.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { matchesOf } from "../../core/words/named-match.ts";
 import { blockedDevicesSchema } from "../../protocol/blocks.ts";
 import type { BlockedDevice } from "../../protocol/blocks.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { askRunning } from "../trust/local-control.ts";
 import type { Options } from "./options.ts";
 

@@ -3,7 +3,7 @@ import { digestIdSchema } from "../../protocol/statements.ts";
 import { Admitted } from "../trust/admissions.ts";
 import { chosenDevice, deviceLines, listed } from "./device-list.ts";
 import { pendingCut } from "../trust/cuts.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { loadIdentity } from "../trust/identity.ts";
 import { KeyLog, lookAtLog } from "../trust/key-log-file.ts";
 import { askRunning } from "../trust/local-control.ts";

@@ -1,7 +1,7 @@
 /** Devices as commands list them, and the one that somebody means. */
 import type { HeldGrant } from "../../core/trust/judge.ts";
 import { matchesOf } from "../../core/words/named-match.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
 import type { ListedDevice } from "./output.ts";
 

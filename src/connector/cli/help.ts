@@ -1,5 +1,5 @@
 /** The texts of `gatehouse help`, at most 80 columns wide. */
-import { EXIT, EXIT_TEXTS } from "./exit-codes.ts";
+import { EXIT, EXIT_TEXTS } from "../exit-codes.ts";
 import { COMMANDS, EVERYWHERE, OPTIONS, VARIABLES, commandOf, optionText, ownOptions, usageOf, usagesOf } from "./commands.ts";
 import type { Command, CommandName, OptionName, OptionSpec } from "./commands.ts";
 

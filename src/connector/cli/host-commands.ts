@@ -6,11 +6,11 @@ import type { GatewayReport } from "../../protocol/link-messages.ts";
 import type { MachineFault } from "../../protocol/words.ts";
 import { shellWord } from "./program.ts";
 import { othersIn } from "./second-gateway.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { askRunning } from "../trust/local-control.ts";
 import { machineText } from "./machine-texts.ts";
 import type { Options } from "./options.ts";
-import { STOP_TEXTS } from "../link/state-log.ts";
+import { STOP_TEXTS } from "./state-log.ts";
 import type { LastStop, RaisedAlarm } from "../state/state-files.ts";
 
 export const NOT_ENROLLED = "This machine is not enrolled yet. Start with: gatehouse up";

@@ -1,7 +1,7 @@
 /** `gatehouse install`: a service that starts with the machine, by default as an OS user of its own. */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { runningStatus } from "./host-commands.ts";
 import { loadIdentity } from "../trust/identity.ts";
 import { KeyLog } from "../trust/key-log-file.ts";

@@ -1,6 +1,6 @@
 /** `gatehouse logs`: the journal of the service that `install` wrote. */
 import { spawn } from "node:child_process";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import type { Options } from "./options.ts";
 import { thisMachine } from "../service/machine.ts";
 import { installedService, severalServices } from "../service/places.ts";

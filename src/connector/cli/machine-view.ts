@@ -1,7 +1,7 @@
 /** What one process sees of its machine. The running connector's own view counts: a shell has other variables and another user. */
 import { statfsSync } from "node:fs";
-import { shownProxy } from "../link/outbound-proxy.ts";
-import type { Dialler } from "../link/dialler.ts";
+import { shownProxy } from "../network/outbound-proxy.ts";
+import type { Dialler } from "../network/dialler.ts";
 import { isLive } from "../openclaw/dial.ts";
 import { DiscoverError, discoverGateway } from "../openclaw/discover.ts";
 import { ownerOfPort } from "../openclaw/socket-owner.ts";

@@ -1,6 +1,6 @@
 /** What every command gets. */
 import manifest from "../../../package.json" with { type: "json" };
-import type { Dialler } from "../link/dialler.ts";
+import type { Dialler } from "../network/dialler.ts";
 import type { StateFiles } from "../state/state-files.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -7,11 +7,11 @@ import type { OwnerRole } from "../../protocol/key-log.ts";
 import { ownerKeySchema } from "../../protocol/statements.ts";
 import { EXPIRY_CHOICES_MS } from "../../protocol/words.ts";
 import type { ListedOwner } from "./output.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { lookAtLog } from "../trust/key-log-file.ts";
 import { act } from "./lock-commands.ts";
 import type { Options } from "./options.ts";
-import { roleText, waitingFacts, waitingLines } from "./policy-texts.ts";
+import { roleText, waitingFacts, waitingLines } from "../trust/policy-texts.ts";
 
 type Host = Pick<Options, "terminal" | "files">;
 

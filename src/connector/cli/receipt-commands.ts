@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { checkReceipt, readReceiptFile } from "../../core/trust/receipt.ts";
 import type { ReceiptProblem } from "../../core/trust/receipt.ts";
 import type { ReceiptStatement } from "../../protocol/receipt.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { keyLogPath, splitLog } from "../trust/key-log-file.ts";
 import type { StateFiles } from "../state/state-files.ts";
 import type { Terminal } from "./terminal.ts";

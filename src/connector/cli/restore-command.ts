@@ -4,11 +4,11 @@ import { readGrant } from "../../core/trust/statement.ts";
 import { judgeRestore } from "../../core/trust/restored-log.ts";
 import type { RestoreProblem } from "../../core/trust/restored-log.ts";
 import type { KeyLogEntry } from "../../protocol/key-log.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { loadIdentity } from "../trust/identity.ts";
 import { KeyLog, splitLog } from "../trust/key-log-file.ts";
 import type { Options } from "./options.ts";
-import { limitsText, roleText } from "./policy-texts.ts";
+import { limitsText, roleText } from "../trust/policy-texts.ts";
 import { takeState } from "../state/state-lock.ts";
 
 const ID_CHARS = 12;

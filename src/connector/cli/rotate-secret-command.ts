@@ -1,6 +1,6 @@
 /** `gatehouse rotate-secret`: a new secret for OpenClaw, through the running connector or without one. */
 import type { LocalActOutcome } from "../../protocol/words.ts";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { askRunning } from "../trust/local-control.ts";
 import { withGateway } from "../openclaw/one-call.ts";
 import { rotateSecret } from "../openclaw/rotate-secret.ts";

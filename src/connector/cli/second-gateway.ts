@@ -1,7 +1,7 @@
 /** A second gateway on one machine: a folder and a process of its own. One judge serves one gateway (PROTOCOL.md SF). */
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { lookAtLog } from "../trust/key-log-file.ts";
 import type { Options } from "./options.ts";
 import { StateFiles } from "../state/state-files.ts";

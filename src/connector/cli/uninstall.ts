@@ -1,7 +1,7 @@
 /** `gatehouse uninstall`: leaves the machine as it was found. */
 import { existsSync, rmSync } from "node:fs";
 import path from "node:path";
-import { EXIT } from "./exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 import { askRunning } from "../trust/local-control.ts";
 import type { ControlLeg } from "../openclaw/rpc-client.ts";
 import { withGateway } from "../openclaw/one-call.ts";
@@ -13,7 +13,7 @@ import { thisMachine } from "../service/machine.ts";
 import { installedService, severalServices } from "../service/places.ts";
 import type { Machine, Manifest } from "../service/places.ts";
 import { removeService, stopService } from "../service/service.ts";
-import { appliedSettings } from "../openclaw/applied-settings.ts";
+import { appliedSettings } from "../trust/applied-settings.ts";
 import { StateFolderError, isOurName, ownerOfFolder } from "../state/state-folder.ts";
 import { StateFiles } from "../state/state-files.ts";
 

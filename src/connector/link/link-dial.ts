@@ -7,7 +7,7 @@ import { answerCause } from "../../core/link/dial-cause.ts";
 import type { OddAnswer } from "../../core/link/dial-cause.ts";
 import { apiErrorSchema } from "../../protocol/api-errors.ts";
 import { LINK_HANDSHAKE_MS, MAX_BATCH_BYTES } from "../../protocol/limits.ts";
-import type { Dialler } from "./dialler.ts";
+import type { Dialler } from "../network/dialler.ts";
 
 const MAX_BODY_CHARS = 4_096;
 const READ_WITHIN_MS = 2_000;

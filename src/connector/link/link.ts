@@ -27,7 +27,7 @@ import { AuditAnchor } from "./audit-anchor.ts";
 import type { BlockedAnswer } from "./blocked-devices.ts";
 import { BlockedDevices } from "./blocked-devices.ts";
 import { Cuts } from "../trust/cuts.ts";
-import type { Dialler } from "./dialler.ts";
+import type { Dialler } from "../network/dialler.ts";
 import { PacedDownlink } from "../streams/downlink.ts";
 import { DriftWatch } from "../trust/drift-watch.ts";
 import type { Identity } from "../trust/identity.ts";

@@ -1,6 +1,6 @@
 /** The systemd units that `gatehouse install` writes (systemd.exec(5), systemd.service(5)). Pure. */
 import { basename } from "node:path";
-import { EXIT } from "../cli/exit-codes.ts";
+import { EXIT } from "../exit-codes.ts";
 
 /** Names of the credentials that the service manager hands over (systemd.exec(5), "CREDENTIALS"). */
 export const CONFIG_CREDENTIAL = "openclaw.json";

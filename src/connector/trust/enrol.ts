@@ -15,13 +15,13 @@ import { connectorPollSchema, enrolmentStartedSchema } from "../../protocol/enro
 import type { ConnectorPoll } from "../../protocol/enrolment-api.ts";
 import { apiErrorSchema } from "../../protocol/api-errors.ts";
 import type { OwnerPolicy } from "../../protocol/key-log.ts";
-import { jsonOf } from "../link/dialler.ts";
-import type { Dialler } from "../link/dialler.ts";
+import { jsonOf } from "../network/dialler.ts";
+import type { Dialler } from "../network/dialler.ts";
 import { adoptEnrolmentIdentity } from "./identity.ts";
 import type { Identity } from "./identity.ts";
 import { KeyLog } from "./key-log-file.ts";
-import { policyText } from "../cli/policy-texts.ts";
-import { strangeAnswer } from "../link/strange-answer.ts";
+import { policyText } from "./policy-texts.ts";
+import { strangeAnswer } from "../network/strange-answer.ts";
 import type { StateFiles } from "../state/state-files.ts";
 
 /** The control plane refused, or its answer is not what this machine can verify; `code` as in the API. */

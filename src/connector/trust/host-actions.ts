@@ -8,7 +8,7 @@ import { EXPIRY_CHOICES_MS } from "../../protocol/words.ts";
 import type { HostAnswer } from "./host-answer.ts";
 import type { KeyLog } from "./key-log-file.ts";
 import { ownerActionSchemas, performOwnerAction, propose } from "./owner-actions.ts";
-import { limitsText } from "../cli/policy-texts.ts";
+import { limitsText } from "./policy-texts.ts";
 import { standingOf } from "../state/state-files.ts";
 import type { RaisedAlarm, StateFiles } from "../state/state-files.ts";
 

@@ -8,7 +8,7 @@ import type { ProposedChange } from "../../protocol/key-log.ts";
 import { ownerKeySchema } from "../../protocol/statements.ts";
 import type { HostAnswer } from "./host-answer.ts";
 import type { KeyLog } from "./key-log-file.ts";
-import { roleText, waitText, waitingFacts } from "../cli/policy-texts.ts";
+import { roleText, waitText, waitingFacts } from "./policy-texts.ts";
 
 const credentialIdSchema = z.string().min(1).max(1400);
 

@@ -1,7 +1,7 @@
 /** What is kept of settings that we changed, and the words for machines where they cannot be changed. */
 import { expect, test } from "vitest";
-import { dropApplied, keepApplied } from "../../../src/connector/openclaw/applied-settings.ts";
-import { notLocalCure } from "../../../src/connector/openclaw/not-local.ts";
+import { dropApplied, keepApplied } from "../../../src/connector/trust/applied-settings.ts";
+import { notLocalCure } from "../../../src/connector/cli/not-local.ts";
 import { ConnectorState } from "../../support/connector-state.ts";
 
 const PROXIES = { path: "gateway.trustedProxies", before: undefined, after: ["127.0.0.1", "::1"] };

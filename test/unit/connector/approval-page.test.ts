@@ -2,8 +2,8 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { fetchServed, judgePage, pageHash, servedVersion } from "../../../src/connector/cli/approval-page.ts";
-import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { fetchServed, judgePage, pageHash, servedVersion } from "../../../src/connector/network/approval-page.ts";
+import { Dialler } from "../../../src/connector/network/dialler.ts";
 
 const BUILT = pageHash(new TextEncoder().encode("<html>ours</html>"));
 const OTHER = pageHash(new TextEncoder().encode("<html>theirs</html>"));

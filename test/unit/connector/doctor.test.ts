@@ -2,8 +2,8 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { versionGap } from "../../../src/connector/cli/approval-page.ts";
-import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { versionGap } from "../../../src/connector/network/approval-page.ts";
+import { Dialler } from "../../../src/connector/network/dialler.ts";
 import { doctor } from "../../../src/connector/cli/doctor.ts";
 import { status } from "../../../src/connector/cli/host-commands.ts";
 import { listenLocally } from "../../../src/connector/trust/local-control.ts";

@@ -8,7 +8,7 @@ import { checkWords } from "../../../src/core/trust/check-words.ts";
 import { claimMacBytes, genesisBytes, genesisOf } from "../../../src/core/trust/enrolment.ts";
 import { ControlPlaneError, enrolByCode, enrolByLink } from "../../../src/connector/trust/enrol.ts";
 import type { EnrolOptions } from "../../../src/connector/trust/enrol.ts";
-import { exitOfControlPlane } from "../../../src/connector/cli/exit-codes.ts";
+import { exitOfControlPlane } from "../../../src/connector/exit-codes.ts";
 import { enrolmentIdentity, loadIdentity } from "../../../src/connector/trust/identity.ts";
 import { KeyLog } from "../../../src/connector/trust/key-log-file.ts";
 import { StateFiles } from "../../../src/connector/state/state-files.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { EXIT, EXIT_TEXTS, exitOfControlPlane, exitOfStop } from "../../../src/connector/cli/exit-codes.ts";
+import { EXIT, EXIT_TEXTS, exitOfControlPlane, exitOfStop } from "../../../src/connector/exit-codes.ts";
 import { API_ERRORS } from "../../../src/protocol/api-errors.ts";
 
 test("[CLI5] the seven exit codes keep their meaning", () => {

@@ -4,7 +4,7 @@ import { Admitted } from "../../../src/connector/trust/admissions.ts";
 import { performOnHost } from "../../../src/connector/trust/host-actions.ts";
 import type { HostAction } from "../../../src/connector/trust/host-actions.ts";
 import { cut } from "../../../src/connector/cli/device-commands.ts";
-import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { Dialler } from "../../../src/connector/network/dialler.ts";
 import { KeyLog } from "../../../src/connector/trust/key-log-file.ts";
 import { accessList, policy } from "../../../src/connector/cli/lock-commands.ts";
 import { owners } from "../../../src/connector/cli/owner-commands.ts";

@@ -1,7 +1,7 @@
 /** What a running connector prints: lines for people and for journals. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { LinkLog } from "../../../src/connector/link/state-log.ts";
-import { OpenclawLog } from "../../../src/connector/openclaw/openclaw-log.ts";
+import { LinkLog } from "../../../src/connector/cli/state-log.ts";
+import { OpenclawLog } from "../../../src/connector/cli/openclaw-log.ts";
 import { Terminal } from "../../../src/connector/cli/terminal.ts";
 
 let lines: string[];

@@ -1,7 +1,7 @@
 /** `gatehouse owners`: the person at the machine takes out by a word, and asks an owner for more; nothing happens by a slip. */
 import { beforeEach, expect, test } from "vitest";
 import { owners } from "../../../src/connector/cli/owner-commands.ts";
-import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { Dialler } from "../../../src/connector/network/dialler.ts";
 import { reset } from "../../../src/connector/cli/lock-commands.ts";
 import { loadIdentity } from "../../../src/connector/trust/identity.ts";
 import { KeyLog } from "../../../src/connector/trust/key-log-file.ts";

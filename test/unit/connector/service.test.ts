@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, statSync
 import os from "node:os";
 import path from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { Dialler } from "../../../src/connector/link/dialler.ts";
+import { Dialler } from "../../../src/connector/network/dialler.ts";
 import { install } from "../../../src/connector/cli/install.ts";
 import type { InstallWishes } from "../../../src/connector/cli/install.ts";
 import { loadIdentity } from "../../../src/connector/trust/identity.ts";

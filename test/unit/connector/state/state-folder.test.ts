@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { runCommandLine } from "../../../../src/connector/cli/run.ts";
-import { Dialler } from "../../../../src/connector/link/dialler.ts";
+import { Dialler } from "../../../../src/connector/network/dialler.ts";
 import { thisMachine } from "../../../../src/connector/service/machine.ts";
 import { StateFolderError, isOurName, ownerOfFolder, prepareFolder } from "../../../../src/connector/state/state-folder.ts";
 import { STATE_FILE_NAMES, StateFiles } from "../../../../src/connector/state/state-files.ts";

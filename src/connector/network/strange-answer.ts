@@ -1,5 +1,5 @@
 /** An answer that no control plane gives: whether there is one at that address at all. */
-import { servedVersion } from "../cli/approval-page.ts";
+import { servedVersion } from "./approval-page.ts";
 import type { Dialler } from "./dialler.ts";
 
 /** @returns for people: with whom this machine speaks there, judged by GET /healthz (PROTOCOL.md MA4) */

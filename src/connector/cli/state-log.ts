@@ -1,7 +1,7 @@
 /** What the log says of the link: one line per change of state, tries counted (PROTOCOL.md MA8). */
 import { aheadText } from "../../core/measure/clock-difference.ts";
-import type { LinkStatus } from "./link.ts";
-import type { Terminal } from "../cli/terminal.ts";
+import type { LinkStatus } from "../link/link.ts";
+import type { Terminal } from "./terminal.ts";
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;

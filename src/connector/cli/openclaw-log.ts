@@ -1,7 +1,7 @@
 /** What the log says of OpenClaw: one line per change of state, with address and cure (PROTOCOL.md MA8). */
 import type { GatewayReport } from "../../protocol/link-messages.ts";
-import { cureOf } from "../cli/doctor.ts";
-import type { Level, Terminal } from "../cli/terminal.ts";
+import { cureOf } from "./doctor.ts";
+import type { Level, Terminal } from "./terminal.ts";
 
 const LEVEL_OF: Readonly<Record<GatewayReport["state"], Level>> = {
   online: "info",

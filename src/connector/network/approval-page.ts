@@ -1,7 +1,7 @@
 /** The page that asks for the owner's passkey: whether what is served now is what this connector was built with (PROTOCOL.md PG1). */
 import { createHash } from "node:crypto";
-import { jsonOf } from "../link/dialler.ts";
-import type { Answer, Dialler } from "../link/dialler.ts";
+import { jsonOf } from "./dialler.ts";
+import type { Answer, Dialler } from "./dialler.ts";
 
 /** Written in by scripts/build.ts: SHA-256 of the whole page, as `sha256-<base64>`. */
 declare const APPROVAL_PAGE_HASH: string | undefined;

@@ -1,5 +1,5 @@
 /** OpenClaw's settings that this machine changed, in order: what `uninstall` takes back (PROTOCOL.md R17). */
-import type { SettingChange } from "./settings.ts";
+import type { SettingChange } from "../openclaw/settings.ts";
 import type { StateFiles } from "../state/state-files.ts";
 
 function isSame(one: SettingChange, other: SettingChange): boolean {

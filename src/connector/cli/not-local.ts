@@ -1,6 +1,6 @@
 /** What to do when OpenClaw takes this connector for a remote client (PROTOCOL.md R16). */
 import { composeService, dockerLine } from "../../core/words/container-lines.ts";
-import { VERSION } from "../cli/options.ts";
+import { VERSION } from "./options.ts";
 
 /**
  * @param stateDir this machine's state folder: in the container the same connector goes on, with the same key
