@@ -85,7 +85,7 @@ export async function commitAndTell(admission: Admission, message: Owed, change:
 export async function addOwnerKey(admission: Admission, account: string, signed: SignedByOwner): Promise<RoomResult<OwnerChange>> {
   const statement = readOwnerKey(signed.statement);
   if (statement === null || statement.body.account !== account || !isSoundKey(statement.body.key)) return REFUSED;
-  // Somebody else's passkey comes by an invitation: persons.ts.
+  // Another member's passkey comes by an invitation: members.ts.
   if (statement.body.person !== undefined) return REFUSED;
   if (!(await isByOwner(admission, "owner-key", statement.bytes, signed, trustedKeys(admission)))) return REFUSED;
   const { credentialId, key } = statement.body;
