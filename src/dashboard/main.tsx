@@ -149,14 +149,12 @@ function Shell({ me, waiting, path }: { readonly me: Me; readonly waiting: Waiti
     wasHere.current = notices;
   }, [notices]);
   useEffect(() => {
-    let isFirstList = true;
     return watchInbox({
       message: (message: InboxMessage) => {
         setCards((before) => applyInbox(before, message));
         setNotices((before) => applyNotices(before, message));
-        // The first list says what was loaded a moment ago; a later one means that changes may have been missed.
-        if (message.type !== "list" || !isFirstList) setChanged((before) => before + 1);
-        if (message.type === "list") isFirstList = false;
+        // The first list, too: what changed between the view's own loading and this socket was told to nobody.
+        setChanged((before) => before + 1);
       },
       state: setLine,
       signedOut: () => signedOut(false),

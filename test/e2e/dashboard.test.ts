@@ -7,7 +7,7 @@ import { launch, profile, withPasskeys } from "../support/browser.ts";
 import { allow, ask, checkWordsOn, review, signGenesis, signUp } from "../support/journey.ts";
 import { look } from "../support/look.ts";
 import { isOnline, scratch, startConnector, startStack } from "../support/stack.ts";
-import type { RunningConnector, Stack } from "../support/stack.ts";
+import type { Event, RunningConnector, Stack } from "../support/stack.ts";
 
 const TOKEN = "demo-token-of-the-dashboard-tests";
 const UNAVAILABLE = { status: 503, json: { error: { code: "unavailable", message: "The database does not answer." } } };
@@ -327,6 +327,28 @@ test("Cut now: the receipt stays where it was pressed, and the focus on its devi
   await look(owner, "gateway-folded");
   await owner.getByRole("button", { name: "Show 1 ended device" }).click();
   await owner.getByRole("heading", { level: 3, name: "Phone" }).waitFor();
+});
+
+test("what changes after a page has loaded and before it listens is shown", async () => {
+  const page = await owner.context().newPage();
+  let listen = (): void => undefined;
+  await page.routeWebSocket("**/api/inbox", (socket) => {
+    listen = () => void socket.connectToServer();
+  });
+  await page.goto(stack.control.appOrigin + gatewayPath);
+  await page.getByText("Online", { exact: true }).waitFor();
+  const { port } = gateway;
+  await gateway.stop();
+  const isOffline = ({ event, report }: Event): boolean => event === "openclaw" && (report as { state: string }).state === "offline";
+  await connector.until(isOffline, "offline");
+  await expect
+    .poll(async () => (await page.request.get(`${stack.control.appOrigin}/api${gatewayPath}`)).text())
+    .toContain('"state":"offline"');
+  listen();
+  await page.getByText("OpenClaw not running").first().waitFor();
+  gateway = await startDemoGateway({ port, token: TOKEN });
+  await page.getByText("Online", { exact: true }).waitFor();
+  await page.close();
 });
 
 test("nothing moves while a page loads", async () => {
